@@ -1,0 +1,55 @@
+"""Extension modules and compiler flags; everything static stands in pyproject.toml.
+
+Flavours (environment variables):
+    TBOT_CHECKED=1   bounds, wraparound and initialisation checks on, -O1: run the tests of the extensions under it
+    TBOT_NATIVE=1    -march=native: never for a wheel, fused multiply-add lets results differ between machines
+After switching flavour pass --force to build_ext.
+"""
+
+import os
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+CHECKED = os.environ.get("TBOT_CHECKED") == "1"
+NATIVE = os.environ.get("TBOT_NATIVE") == "1"
+FLAVOUR = "checked" if CHECKED else "release"
+
+# -ffp-contract=off: the same inputs give the same floats on every machine (scores are part of the proofs).
+CFLAGS = ["-std=c11", "-O1" if CHECKED else "-O3", "-g", "-Wall", "-Wextra", "-ffp-contract=off"]
+if NATIVE:
+    CFLAGS.append("-march=native")
+
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": CHECKED,
+    "wraparound": CHECKED,
+    "initializedcheck": CHECKED,
+    "cdivision": not CHECKED,
+    "embedsignature": True,
+}
+HEADERS = glob("ext/include/*.h")
+MODULES = sorted(os.path.splitext(os.path.basename(path))[0] for path in glob("ext/tbot_ext/*.pyx"))
+
+EXTENSIONS = [
+    Extension(
+        f"tbot_ext.{name}",
+        [f"ext/tbot_ext/{name}.pyx"],
+        include_dirs=["ext/include"],
+        depends=HEADERS,
+        define_macros=[("TBOT_CHECKED", "1" if CHECKED else "0")],
+        extra_compile_args=CFLAGS,
+    )
+    for name in MODULES
+]
+
+setup(
+    ext_modules=cythonize(
+        EXTENSIONS,
+        include_path=["ext"],
+        compiler_directives=DIRECTIVES,
+        build_dir=f"build/cython-{FLAVOUR}",
+        nthreads=os.cpu_count() or 1,
+    )
+)

@@ -1,0 +1,49 @@
+"""Time as a value: market time is a linear map of boot time, so that a tape at twenty times its speed is still a clock.
+
+Deciders know market time only and receive it as `now_ns`; shells read a Clock (design.md section 8, ruling 1).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a shell asks for the time; `now_ns` is market time in UTC nanoseconds."""
+
+    def now_ns(self) -> int: ...
+
+
+class ManualClock:
+    """A clock that moves only when told: tests, replay in lock-step, backtest."""
+
+    def __init__(self, now_ns: int = 0) -> None:
+        self._now_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def set_ns(self, now_ns: int) -> None:
+        """Move to `now_ns`; moving backwards is our own bug and raises ValueError."""
+        if now_ns < self._now_ns:
+            raise ValueError(f"clock moved backwards by {self._now_ns - now_ns} ns")
+        self._now_ns = now_ns
+
+
+@dataclass(frozen=True, slots=True)
+class MarketClock:
+    """Market time = origin + (boot time - boot origin) * speed. Speed 1 with wall origins is the live clock."""
+
+    origin_market_ns: int
+    origin_boot_ns: int
+    speed: float = 1.0
+
+    def at(self, boot_ns: int) -> int:
+        """Market time (UTC ns) at the boot-clock reading `boot_ns`."""
+        elapsed = boot_ns - self.origin_boot_ns
+        if self.speed == 1.0:
+            return self.origin_market_ns + elapsed
+        return self.origin_market_ns + int(elapsed * self.speed)
+
+    def real_ns(self, market_duration_ns: int) -> int:
+        """How long (ns of boot time) a stretch of market time takes."""
+        return int(market_duration_ns / self.speed)

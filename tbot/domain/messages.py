@@ -1,0 +1,435 @@
+"""THE message schema: everything that the deciders take in and give out, and that crosses a process as a message.
+
+All are frozen values. Prices are integer ticks, money integer cents, times UTC nanoseconds of market time; a name that
+ends in `_boot_ns` is a boot-clock reading of this machine. `contract` is the product symbol (MNQ), `account` the
+gateway's numeric account id. Encoded only in `transport/wire.py`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Side = Literal[1, -1]
+
+# Order states and types keep the gateway's meaning but not its numbers (those stay in gateway/codec.py).
+OrderStatus = Literal[
+    "pending", "suspended", "open", "pending_cancel", "filled", "cancelled", "expired", "rejected", "unknown"
+]
+OrderType = Literal["market", "limit", "stop", "trailing_stop", "other"]
+Outcome = Literal["accepted", "rejected", "not_sent", "ambiguous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask of one contract as the reader of its ring saw them."""
+
+    bid: int  # ticks
+    ask: int  # ticks
+    exch_ns: int
+    seq: int  # sequence number of the ring record it came from
+    age_ns: int = 0  # market-data age in boot time when it was handed over
+    epoch: int = 0  # of the ring; changes at every gap
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A strategy's opinion: what it would trade and why. Says nothing about size or permission."""
+
+    signal_id: str  # unique per contract and decision, the same in every mode
+    contract: str
+    side: int
+    quote: Quote  # the decision quote, taken where the deciding bar closed
+    stop: int  # absolute price, ticks
+    target: int  # absolute price, ticks
+    score: float  # 0..100
+    reason: str
+    zone_id: int
+    zone_timeframe_min: int
+    parts: dict[str, float]  # the components of the score by name
+    event_ids: tuple[int, ...]  # every pipeline event that contributed
+    params_hash: str
+    decided_ns: int  # market time of the decision (close of the deciding bar)
+    ring_seq: int  # last ring record the decision saw
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStamps:
+    """Where time went on the way of one signal; boot-clock readings, 0 when a hop was not passed."""
+
+    frame_recv_boot_ns: int = 0
+    ring_written_boot_ns: int = 0
+    worker_woke_boot_ns: int = 0
+    sent_boot_ns: int = 0
+    received_boot_ns: int = 0
+
+
+# ---------------------------------------------------------------------------------------------- inputs of the Desk
+@dataclass(frozen=True, slots=True)
+class SignalIn:
+    """A signal as it reached the Desk, with the executor's own newest quote of that contract."""
+
+    now_ns: int
+    signal: Signal
+    quote: Quote | None  # None: the executor has no quote
+    age_ns: int  # boot time since the worker sent it
+    stamps: SignalStamps = field(default_factory=SignalStamps)
+
+
+@dataclass(frozen=True, slots=True)
+class TimerIn:
+    """Market time passed; `quotes` holds the newest quote of every contract that has one."""
+
+    now_ns: int
+    quotes: dict[str, Quote]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedIn:
+    """The state of one contract's market data changed, as the executor saw it."""
+
+    now_ns: int
+    contract: str
+    state: Literal["ok", "stale", "gap", "closed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorIn:
+    """What a person (or the supervisor on their behalf) asked for."""
+
+    now_ns: int
+    verb: Literal["pause", "resume", "flatten", "kill", "stop"]
+    account: int | None = None  # None: all
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What is known about a command that was given to a broker."""
+
+    now_ns: int
+    account: int
+    command_id: str
+    outcome: Outcome
+    order_id: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """The state of one order at the broker."""
+
+    now_ns: int
+    account: int
+    order_id: int
+    contract: str
+    status: OrderStatus
+    order_type: OrderType
+    side: int
+    size: int
+    filled: int
+    limit: int | None = None  # ticks
+    stop: int | None = None  # ticks
+    tag: str = ""
+    parent_id: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution."""
+
+    now_ns: int
+    account: int
+    fill_id: int
+    order_id: int
+    contract: str
+    side: int
+    size: int
+    price: int  # ticks
+    fees_cents: int
+    commission_cents: int
+    pnl_cents: int | None = None  # gross, as the broker says; None when it opens or adds
+    voided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PositionUpdate:
+    """Net contracts held, by the broker's word."""
+
+    now_ns: int
+    account: int
+    contract: str
+    size: int  # signed: + long
+    price_size_sum: int  # sum of entry price (ticks) times size: the exact average's numerator
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdate:
+    """Balance and permission of one account, by the broker's word."""
+
+    now_ns: int
+    account: int
+    name: str
+    balance_cents: int
+    can_trade: bool
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One answer to a Query: the broker's explicit lists. `complete` is False when any of them was not proven."""
+
+    now_ns: int
+    account: int
+    command_id: str
+    complete: bool
+    status: AccountUpdate | None
+    orders: tuple[OrderUpdate, ...]  # every order that is not in a final state, suspended legs included
+    positions: tuple[PositionUpdate, ...]
+    fills: tuple[Fill, ...]  # of the trading day, oldest first
+    text: str = ""
+
+
+BrokerEvent = CommandResult | OrderUpdate | Fill | PositionUpdate | AccountUpdate | Snapshot
+DeskInput = SignalIn | TimerIn | FeedIn | OperatorIn | BrokerEvent
+
+
+# --------------------------------------------------------------------------------------------- outputs of the Desk
+@dataclass(frozen=True, slots=True)
+class PlaceBracket:
+    """Market entry with a stop and a target attached by the broker; offsets are signed ticks from the fill."""
+
+    command_id: str
+    account: int
+    contract: str
+    side: int
+    size: int
+    stop_offset: int  # long: negative
+    target_offset: int  # long: positive
+    tag: str
+    signal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceStop:
+    """A missing protective stop of an open position."""
+
+    command_id: str
+    account: int
+    contract: str
+    side: int  # of the order: opposite to the position
+    size: int
+    stop: int  # absolute, ticks
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyStop:
+    """Move a stop; `stop` is absolute, in ticks."""
+
+    command_id: str
+    account: int
+    contract: str
+    order_id: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    command_id: str
+    account: int
+    contract: str
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseContract:
+    """Close the whole position of one contract at market; the broker computes the size."""
+
+    command_id: str
+    account: int
+    contract: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Ask the broker for a Snapshot; fills since `since_ns`."""
+
+    command_id: str
+    account: int
+    since_ns: int
+
+
+Command = PlaceBracket | PlaceStop | ModifyStop | CancelOrder | CloseContract | Query
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A signal that risk approved and sized for one account, with what the approval rested on."""
+
+    now_ns: int
+    account: int
+    signal_id: str
+    contract: str
+    side: int
+    size: int
+    quote: Quote
+    stop_ticks: int  # distance
+    target_ticks: int  # distance
+    risk_cents: int  # worst case of this order: stop distance, slippage, fees
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A signal that was not taken, with the reason code and one plain sentence."""
+
+    now_ns: int
+    account: int
+    signal_id: str
+    contract: str
+    reason: str  # RC_… or a check's own code
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """An account's engine state changed; `reasons` are the RC_ codes that hold now."""
+
+    now_ns: int
+    account: int
+    state: str
+    reasons: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """Entry to flat in one contract, however many fills: the unit of reports."""
+
+    now_ns: int  # of the last exit fill
+    account: int
+    contract: str
+    side: int
+    size: int  # largest absolute position
+    opened_ns: int
+    entry_price_size: int  # sum of entry price (ticks) times size
+    exit_price_size: int
+    gross_cents: int
+    fees_cents: int
+    commission_cents: int
+    exit_reason: Literal["stop", "target", "close", "other"]
+    signal_id: str
+    slippage_ticks: int  # entry against the decision quote's adverse side, summed over contracts; + is worse
+
+    @property
+    def net_cents(self) -> int:
+        return self.gross_cents - self.fees_cents - self.commission_cents
+
+
+Note = Intent | Denial | StateChange | RoundTrip
+DeskOutput = Command | Note
+
+
+# ------------------------------------------------------------------------------------------- between the processes
+@dataclass(frozen=True, slots=True)
+class SignalMessage:
+    """Worker to executor. Dropped when expired, from another epoch, or already seen."""
+
+    signal: Signal
+    stamps: SignalStamps
+    ttl_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalAck:
+    """Executor to worker's shell: the signal was taken in (or why not). The trader never sees it."""
+
+    signal_id: str
+    taken: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """Feed to executor: I hold revision `have`; give me a newer token when there is one."""
+
+    have: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrant:
+    """Executor to feed. A revision never goes back."""
+
+    revision: int
+    token: str = field(repr=False)
+    contracts: dict[str, str] = field(default_factory=dict)  # product symbol -> gateway contract id
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorMessage:
+    """Supervisor to executor."""
+
+    request_id: str
+    verb: Literal["pause", "resume", "flatten", "kill", "stop"]
+    account: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAck:
+    request_id: str
+    done: bool
+    flat: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepMessage:
+    """Lock-step source to executor: everything up to this exchange instant is in the rings (ruling 2)."""
+
+    now_ns: int
+    heads: dict[str, int]  # contract -> records written
+    last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    now_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Any process to the supervisor, written by its work loop itself; `status` is that process's own part."""
+
+    process: str
+    pid: int
+    beat: int
+    boot_ns: int
+    state: str
+    status: dict[str, object]
+    build: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """Something a person wants to see on the screen: one line, already in words."""
+
+    now_ns: int
+    process: str
+    kind: str  # SIGNAL, INTENT, DENIAL, FILL, ROUND, STATE, FEED, ZONE, PROC
+    contract: str
+    text: str
+
+
+Message = (
+    SignalMessage
+    | SignalAck
+    | TokenRequest
+    | TokenGrant
+    | OperatorMessage
+    | OperatorAck
+    | StepMessage
+    | StepDone
+    | Heartbeat
+    | EngineEvent
+)

@@ -1,0 +1,57 @@
+"""The few errors of T-BOT, told apart by whose fault they are.
+
+Expected outcomes are values (a Denial, a lap count, a refused order), never exceptions. Every message is one clear
+sentence with what happened, why, and the next step; `exit_code` is what a command ends with.
+"""
+
+
+class TbotError(Exception):
+    """Root of all errors raised on purpose; `exit_code` follows the table of the command line."""
+
+    exit_code = 1
+
+
+class ConfigError(TbotError):
+    """A setting is missing, unknown or out of range."""
+
+    exit_code = 3
+
+
+class LayoutError(TbotError):
+    """Shared memory or a file does not have the layout this build expects."""
+
+    exit_code = 9
+
+
+class DataError(TbotError):
+    """Input data is missing, damaged or not usable."""
+
+    exit_code = 9
+
+
+class ProtocolError(TbotError):
+    """A peer, or our own code, broke a wire protocol."""
+
+    exit_code = 5
+
+
+class GatewayError(TbotError):
+    """The gateway could not be reached or answered with a failure."""
+
+    exit_code = 5
+
+
+class AuthError(GatewayError):
+    """Credentials are missing or were refused."""
+
+    exit_code = 4
+
+
+class RateLimited(GatewayError):
+    """A rate budget (ours or the gateway's) is used up."""
+
+
+class Halted(TbotError):
+    """The engine refused to go on because going on would not be safe."""
+
+    exit_code = 6
