@@ -35,6 +35,16 @@ class ProtocolError(TbotError):
     exit_code = 5
 
 
+class JournalError(TbotError):
+    """The journal cannot be opened or written: no entries; protective actions go on."""
+
+
+class JournalDamaged(JournalError):
+    """The journal is not what it was: put it aside, begin anew, and take the state from the broker."""
+
+    exit_code = 9
+
+
 class GatewayError(TbotError):
     """The gateway could not be reached or answered with a failure."""
 

@@ -389,7 +389,6 @@ class StepMessage:
 
     now_ns: int
     heads: dict[str, int]  # contract -> records written
-    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ which is what makes their equality provable.
 
 from typing import Protocol
 
-from tbot.domain.messages import BrokerEvent, Command, DeskInput, DeskOutput, Note
+from tbot.domain.messages import BrokerEvent, Command, CommandResult, DeskInput, DeskOutput, Note, PlaceBracket
+from tbot.errors import JournalError
 
 
 class Broker(Protocol):
@@ -26,7 +27,10 @@ class Decider(Protocol):
 
 
 class Recorder(Protocol):
-    """The journal as the driver sees it. `record` returns when the outputs may leave (write first, send second)."""
+    """The journal as the driver sees it. `record` returns when the outputs may leave (write first, send second).
+
+    JournalError: it could not be written. Then no entry leaves; protective commands go all the same (rule R1).
+    """
 
     def record(self, item: DeskInput, outputs: list[DeskOutput]) -> None: ...
 
@@ -61,11 +65,20 @@ class DeskLoop:
 
     def _one(self, item: DeskInput) -> list[Note]:
         outputs = self._desk.handle(item)
-        self._recorder.record(item, outputs)
+        refused = ""
+        try:
+            self._recorder.record(item, outputs)
+        except JournalError as error:
+            refused = str(error)
         notes: list[Note] = []
+        unsent: list[CommandResult] = []
         for output in outputs:
             if isinstance(output, Note):
                 notes.append(output)
+            elif refused and isinstance(output, PlaceBracket):
+                unsent.append(CommandResult(item.now_ns, output.account, output.command_id, "not_sent", None, refused))
             else:
                 self._broker.submit(output, item.now_ns)
+        for result in unsent:
+            notes += self._one(result)
         return notes

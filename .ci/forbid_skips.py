@@ -1,0 +1,34 @@
+"""Pytest plugin of continuous integration: a test that reads shared data must not be skipped there."""
+
+import pytest
+
+_skipped: list[str] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("shared_data"):
+        _skipped.append(f"{item.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else 'skipped'}")
+    return report
+
+
+def pytest_collectreport(report):
+    """A module that skips itself as a whole has no tests whose markers could be looked at."""
+    path = getattr(report, "fspath", "")
+    if report.skipped and str(path).endswith(".py"):
+        with open(path, encoding="utf-8") as file:
+            if "shared_data" in file.read():
+                _skipped.append(f"{report.nodeid}: the whole module")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if _skipped and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _skipped:
+        terminalreporter.section("tests that read shared data were skipped", red=True)
+        for line in _skipped:
+            terminalreporter.write_line(line)

@@ -1,0 +1,35 @@
+# Parameters of the detectors of one timeframe. The struct is what compiled code reads; Params is its checked owner.
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+cdef enum:
+    MAX_WINDOW_C = 60           # largest L and R
+    MAX_ZONES_C = 64            # zones per list (side and kind)
+    MAX_AGE_C = 1000            # bars; below the length of a bar series, so that the birth of a live zone is still in it
+    TIMEFRAMES_C = 5
+
+cdef struct ParamValues:        # meanings and defaults: smc.md section 0
+    int32_t left                # L, bars
+    int32_t right               # R, bars
+    int32_t atr_n               # bars
+    int32_t ob_search           # bars
+    int32_t max_age             # bars
+    int32_t max_zones           # zones per side and kind
+    int64_t break_buffer        # ticks
+    int64_t fvg_min_ticks       # ticks
+    double fvg_min_atr          # ATR
+    double ob_min_disp_atr      # ATR
+    double ob_max_height_atr    # ATR
+    uint8_t break_wick          # structure breaks by high and low instead of close
+    uint8_t fvg_need_body
+    uint8_t ob_extreme          # ob_pick == "extreme"
+    uint8_t ob_body             # ob_zone == "body"
+    uint8_t zone_break_wick     # blocks break by high and low instead of close
+
+cdef class Params:
+    cdef readonly int L, R, atr_n, ob_search, max_age, max_zones
+    cdef readonly long long break_buffer, fvg_min_ticks
+    cdef readonly double fvg_min_atr, ob_min_disp_atr, ob_max_height_atr
+    cdef readonly bint fvg_need_body
+    cdef readonly str break_mode, ob_pick, ob_zone, zone_break
+
+    cdef ParamValues values(self)

@@ -1,0 +1,27 @@
+# Breaks of structure: BOS and CHoCH (smc.md section 4).
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from tbot_ext.events cimport EventSink
+from tbot_ext.params cimport ParamValues
+from tbot_ext.records cimport Bar
+
+cdef struct SwingPoint:
+    int64_t bar                 # number of the swing's bar
+    int64_t start_ns
+    int64_t level               # ticks, as the side sees it: a swing low is negated
+    uint8_t known               # there is one
+    uint8_t crossed             # already broken: a level breaks once
+
+cdef struct StructureState:
+    SwingPoint last[2]          # latest known swing high [0], swing low [1]
+    int32_t trend               # -1, 0, +1
+
+cdef struct StructureBreak:
+    int64_t swing_bar
+    int32_t side                # +1: a swing high was broken
+    int32_t choch               # 1: against the trend so far, 0: BOS
+
+cdef void structure_swing(StructureState* state, int side, int64_t i, int64_t start_ns, int64_t level) noexcept nogil
+# Tests bar t against the latest known swings; returns how many breaks (0..2) were written to out[] and emitted.
+cdef int structure_push(StructureState* state, const ParamValues* p, const Bar* bar, int64_t t, EventSink* sink,
+                        StructureBreak* out) noexcept nogil

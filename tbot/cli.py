@@ -1,0 +1,65 @@
+"""The command line: names and one-line help of the commands; each is loaded when it is called.
+
+Imports click only. A command lives in `tbot/commands/<module>.py` and calls into the packages below.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from tbot import __version__
+from tbot.errors import TbotError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("tbot.commands.run:run", "Run the engine; without settings: paper account on the embedded gateway."),
+    "sim": ("tbot.commands.sim:sim", "Run the gateway simulator: REST and both hubs on one loopback port."),
+    "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
+    "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
+    "status": ("tbot.commands.status:status", "Show the state of the running engine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tbot")
+def root() -> None:
+    """T-BOT trades TopstepX evaluation accounts with Smart Money Concepts. Paper is the default."""
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code; errors are one sentence on stderr."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        result: Any = root(args=arguments, prog_name="tbot", standalone_mode=False)
+    except TbotError as error:
+        if debug:
+            raise
+        click.echo(f"tbot: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    sys.exit(result if isinstance(result, int) else 0)

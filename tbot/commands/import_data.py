@@ -1,0 +1,25 @@
+"""`tbot import`: foreign tick and bar files to tapes."""
+
+from pathlib import Path
+
+import click
+
+from tbot.errors import ConfigError
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Tape to write.  [default: <first file>.tape]")
+@click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
+@click.option("--tz", "zone", help="Time zone of stamps that do not carry one.")
+@click.option("--force", is_flag=True, help="Overwrite an existing tape.")
+def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None, zone: str | None, force: bool) -> int:
+    """Turn FILES (CSV or Parquet; ticks, quotes or 1m bars) into one tape, merged by exchange time."""
+    from tbot.storage.importers import import_files
+
+    target = out or files[0].with_suffix(".tape")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
+    summary = import_files(files, target, contract=contract, zone=zone)
+    click.echo(f"{target}: {summary}")
+    return 0

@@ -1,0 +1,156 @@
+"""From settings to processes: who is started for which mode, shared by `run` and `replay`."""
+
+import os
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tbot import __version__
+from tbot.config import Config, home
+from tbot.engine.processes import ProcessSpec
+from tbot.engine.settings import EngineSettings, GatewaySettings, Mode
+from tbot.errors import ConfigError
+from tbot.transport.shm import run_directory, sweep_stale
+
+# A run of the embedded gateway starts here: the New York open of an ordinary Friday that the session table covers.
+DEMO_START = "2026-11-20T14:30:00+00:00"
+DEMO_SPEED = 20.0
+DEMO_SEED = 7
+
+
+def fresh_state(mode: Mode) -> Path:
+    """A temporary state directory: yesterday's lock never greets a newcomer (design ruling 6)."""
+    return Path(tempfile.mkdtemp(prefix=f"tbot-{mode}-"))
+
+
+def base_settings(
+    config: Config, mode: Mode, *, state_dir: Path | None, symbols: tuple[str, ...], **more: Any
+) -> EngineSettings:
+    """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first."""
+    sweep_stale(None)
+    run_dir = run_directory(None)
+    if state_dir is None:
+        state_dir = fresh_state(mode)
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state_dir = state_dir.resolve()
+    _point_to(state_dir, run_dir)
+    return EngineSettings(
+        mode=mode,
+        symbols=symbols,
+        state_dir=state_dir,
+        run_dir=run_dir,
+        run_id=secrets.randbits(63),
+        build=__version__,
+        config_hash=config.digest(),
+        strategy=config.strategy,
+        limits=config.risk,
+        workers=config.engine.workers,
+        wait=config.engine.wait,  # type: ignore[arg-type]
+        on_exit=config.engine.on_exit,  # type: ignore[arg-type]
+        accounts=config.account.ids,
+        history_days=config.engine.history_days,
+        **more,
+    )
+
+
+def _point_to(state_dir: Path, run_dir: Path) -> None:
+    """Leave word where the newest run keeps its state: demo and replay use temporary folders."""
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    places = {"status": "status.json", "journal": "journal.db"}
+    document = {name: str(state_dir / file) for name, file in places.items()}
+    temporary = folder / "current.tmp"
+    temporary.write_bytes(orjson.dumps({**document, "run_dir": str(run_dir), "pid": os.getpid()}))
+    temporary.replace(folder / "current.json")
+
+
+def gateway_settings(rest: str, user_hub: str, market_hub: str, *, simulated: bool, embedded: bool) -> GatewaySettings:
+    """Addresses of a gateway; hubs default to `<rest>/hubs/user` and `<rest>/hubs/market`."""
+    rest = rest.rstrip("/")
+    return GatewaySettings(
+        rest, user_hub or f"{rest}/hubs/user", market_hub or f"{rest}/hubs/market", simulated, embedded
+    )
+
+
+def loopback_listener() -> tuple[socket.socket, str]:
+    """A listening socket on a free loopback port and its address.
+
+    Why the launcher opens it: the address is known before the simulator has started, and early callers wait in the
+    backlog instead of being refused.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def embedded_gateway(
+    symbols: tuple[str, ...], speed: float, seed: int, start_ns: int, history_days: int
+) -> tuple[ProcessSpec, str, tuple[str, str], socket.socket]:
+    """(process, address, credentials, listener) of the simulator inside this run."""
+    listener, url = loopback_listener()
+    user, key = "demo", secrets.token_urlsafe(24)
+    settings = {
+        "listener": listener,
+        "seed": seed,
+        "speed": speed,
+        "start_ns": start_ns,
+        "symbols": symbols,
+        "accounts": 1,
+        "hours": "session",
+        "history_days": history_days,
+        "user_name": user,
+    }
+    spec = ProcessSpec(
+        "sim",
+        "tbot.sim.server:main",
+        settings,
+        {"api_key": key},
+        on_orphan="linger",
+        restartable=False,
+        beats=False,
+    )
+    return spec, url, (user, key), listener
+
+
+def worker_specs(settings: EngineSettings) -> list[ProcessSpec]:
+    """One worker per contract, or `workers` processes that share them."""
+    count = settings.workers or len(settings.symbols)
+    groups = [settings.symbols[index::count] for index in range(min(count, len(settings.symbols)))]
+    names = [group[0] if len(group) == 1 else str(number) for number, group in enumerate(groups)]
+    restartable = not settings.lockstep
+    return [
+        ProcessSpec(
+            f"worker-{name}",
+            "tbot.engine.worker:main",
+            settings,
+            {"symbols": list(group)},
+            restartable=restartable,
+        )
+        for name, group in zip(names, groups, strict=True)
+    ]
+
+
+def engine_specs(settings: EngineSettings, credentials: tuple[str, str] | None) -> list[ProcessSpec]:
+    """Executor, feed and workers of a run."""
+    guarded = settings.mode != "sim"
+    login = {"credentials": credentials}
+    if settings.mode == "replay":
+        feed = ProcessSpec("feed", "tbot.engine.tape_feed:main", settings, restartable=False)
+    else:
+        if credentials is None:
+            raise ConfigError("no credentials: set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env")
+        feed = ProcessSpec("feed", "tbot.engine.feed:main", settings, guarded=guarded)
+    executor = ProcessSpec(
+        "executor",
+        "tbot.engine.executor:main",
+        settings,
+        login,
+        on_orphan="term",
+        guarded=guarded,
+        grace_s=10.0,
+        restartable=settings.mode in ("sim", "live"),
+    )
+    return [executor, feed, *worker_specs(settings)]

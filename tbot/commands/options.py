@@ -1,0 +1,40 @@
+"""Options that several commands read the same way."""
+
+from datetime import UTC, datetime
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.errors import ConfigError
+
+
+def parse_symbols(text: str) -> tuple[str, ...]:
+    """`MNQ,ES` as symbols of the product table; ConfigError names the first unknown one."""
+    symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
+    unknown = [symbol for symbol in symbols if symbol not in PRODUCTS]
+    if unknown or not symbols:
+        known = ", ".join(PRODUCTS)
+        raise ConfigError(f"unknown contract {unknown[0] if unknown else text!r}; known are {known}")
+    return symbols
+
+
+def parse_time_ns(text: str) -> int:
+    """ISO 8601 time as UTC ns; without an offset it is taken as UTC."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"time {text!r} is not ISO 8601; write it like 2026-11-20T14:30:00Z") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return int(when.timestamp()) * 1_000_000_000
+
+
+def parse_duration_s(text: str) -> float:
+    """`60s`, `5m`, `2h` or plain seconds, as seconds."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], units[text[-1]]) if text and text[-1] in units else (text, 1)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        raise ConfigError(f"duration {text!r} is not understood; write it like 60s, 5m or 2h") from None
+    if seconds <= 0:
+        raise ConfigError(f"duration {text!r} must be positive")
+    return seconds

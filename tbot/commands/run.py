@@ -1,0 +1,137 @@
+"""`tbot run`: the engine."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from tbot.errors import ConfigError, TbotError
+
+if TYPE_CHECKING:
+    import socket
+
+    from tbot.config import Config
+    from tbot.engine.processes import ProcessSpec
+    from tbot.engine.settings import EngineSettings, Mode
+
+    Plan = tuple[EngineSettings, list[ProcessSpec], socket.socket | None]
+
+
+class LiveNotConfirmed(TbotError):
+    """`--live` without everything that live needs."""
+
+    exit_code = 8
+
+
+@click.command()
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
+@click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
+@click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
+@click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
+@click.option("-q", "--quiet", is_flag=True, help="No screen.")
+@click.option("--live", is_flag=True, help="Send orders to a real account.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Share the contracts among this many worker processes.")
+@click.option("--speed", type=click.FloatRange(0.1, 200), help="Of the embedded market.  [default: 20]")
+@click.option("--seed", type=int, help="Of the embedded market.")
+@click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def run(
+    config_path: Path | None,
+    duration: str | None,
+    contracts: str | None,
+    gateway: str | None,
+    json_output: bool,
+    quiet: bool,
+    live: bool,
+    workers: int | None,
+    speed: float | None,
+    seed: int | None,
+    tz: str,
+    debug: bool,
+) -> int:
+    """Run the engine until Ctrl-C.
+
+    Without settings it trades a paper account on the embedded gateway: a synthetic market at twenty times real speed,
+    no network, no account, nothing at risk.
+    """
+    from tbot.commands.options import parse_duration_s, parse_symbols
+    from tbot.commands.show import choose_screen, drive
+    from tbot.config import load
+    from tbot.engine.supervisor import Supervisor
+
+    if live:
+        raise LiveNotConfirmed(
+            "live trading is not part of this version, which trades its simulator and paper accounts; leave --live out"
+        )
+    zone = _zone(tz)
+    config = load(config_path)
+    engine = config.engine
+    if contracts:
+        engine = replace(engine, contracts=parse_symbols(contracts))
+    if workers:
+        engine = replace(engine, workers=workers)
+    config = replace(config, engine=engine)
+    for_s = parse_duration_s(duration) if duration else None
+    url = gateway or config.gateway.rest
+    if url and (speed or seed):
+        raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
+    settings, specs, listener = _against(url, config) if url else _embedded(config, speed, seed)
+    screen = choose_screen(json_output, quiet, zone)
+    supervisor = Supervisor(settings, specs, screen.event)
+
+    def started() -> None:
+        if listener is not None:
+            listener.close()
+
+    return drive(supervisor, screen, for_s, json_output, started)
+
+
+def _zone(name: str) -> ZoneInfo:
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        return ZoneInfo(name)
+    raise ConfigError(f"time zone {name!r} is not known; write it like Europe/Helsinki")
+
+
+def _embedded(config: "Config", speed: float | None, seed: int | None) -> "Plan":
+    from tbot.commands import launch
+    from tbot.commands.options import parse_time_ns
+
+    speed = speed or launch.DEMO_SPEED
+    spec, url, credentials, listener = launch.embedded_gateway(
+        config.engine.contracts,
+        speed,
+        launch.DEMO_SEED if seed is None else seed,
+        parse_time_ns(launch.DEMO_START),
+        config.engine.history_days,
+    )
+    gateway = launch.gateway_settings(url, "", "", simulated=True, embedded=True)
+    settings = launch.base_settings(
+        config, "sim", state_dir=None, symbols=config.engine.contracts, gateway=gateway, template_hours=True
+    )
+    return settings, [spec, *launch.engine_specs(settings, credentials)], listener
+
+
+def _against(url: str, config: "Config") -> "Plan":
+    from tbot.commands import launch
+    from tbot.config import home, take_credentials
+    from tbot.gateway.rest import probe_simulator
+
+    credentials = take_credentials()
+    simulated = probe_simulator(url)
+    gateway = launch.gateway_settings(
+        url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False
+    )
+    mode: Mode = "sim" if simulated else "paper"
+    settings = launch.base_settings(
+        config,
+        mode,
+        state_dir=home() / mode,
+        symbols=config.engine.contracts,
+        gateway=gateway,
+        template_hours=simulated,
+    )
+    return settings, launch.engine_specs(settings, credentials), None

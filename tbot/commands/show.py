@@ -1,0 +1,176 @@
+"""Drives a supervised run from the terminal: live view, log lines or one JSON document, Ctrl-C, exit code."""
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+import orjson
+
+from tbot.domain.messages import EngineEvent
+from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.supervisor import Supervisor
+
+EXIT_NOT_FLAT = 11
+FRAME_S = 0.25
+FINAL_KEYS = (
+    "mode", "intents", "denials", "fills", "round_trips", "pnl_usd", "latency_ns", "gaps", "restarts", "state",
+    "reason",
+)  # fmt: skip
+
+
+class Screen:
+    """Where a run shows itself. The base class shows nothing (`--json`, `--quiet`)."""
+
+    def event(self, event: EngineEvent) -> None:
+        """One event happened."""
+
+    def draw(self, supervisor: Supervisor) -> None:
+        """Time to refresh."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class LineScreen(Screen):
+    """Log lines, for pipes and files."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._state = ""
+
+    def event(self, event: EngineEvent) -> None:
+        from tbot.dashboard.view import event_line
+
+        click.echo(event_line(event, self._zone).plain)
+
+    def draw(self, supervisor: Supervisor) -> None:
+        status = supervisor.status()
+        line = f"{status['state']}: {status['reason']}" if status["reason"] else str(status["state"])
+        if line != self._state:
+            self._state = line
+            click.echo(f"         STATE  {line}")
+
+
+class LiveScreen(Screen):
+    """The live view on a terminal."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._zone = zone
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, screen=True)
+        self._live.start()
+        self._last: tuple[dict[str, Any], list[EngineEvent]] | None = None
+
+    def draw(self, supervisor: Supervisor) -> None:
+        from tbot.dashboard.view import render
+
+        size = self._console.size
+        status, events = supervisor.status(), list(supervisor.events)
+        self._last = (status, events)
+        self._live.update(render(status, events, self._zone, size.width, size.height), refresh=True)
+
+    def close(self) -> None:
+        """Leave the alternate screen and keep the last picture in the scroll-back."""
+        from tbot.dashboard.view import render
+
+        self._live.stop()
+        if self._last is not None:
+            size = self._console.size
+            status, events = self._last
+            self._console.print(render(status, events, self._zone, size.width, min(size.height, 40)))
+
+
+def choose_screen(json_output: bool, quiet: bool, zone: ZoneInfo) -> Screen:
+    """The screen that fits where stdout goes."""
+    if json_output or quiet:
+        return Screen()
+    return LiveScreen(zone) if sys.stdout.isatty() else LineScreen(zone)
+
+
+class Interrupts:
+    """Counts Ctrl-C and SIGTERM: first stops orderly, second shows what is open, third leaves (ruling 12)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.count += 1
+
+
+def drive(
+    supervisor: Supervisor, screen: Screen, for_s: float | None, json_output: bool, on_started: Callable[[], None]
+) -> int:
+    """Run to the end (time, Ctrl-C, end of tape, failure); returns the exit code."""
+    interrupts = Interrupts()
+    try:
+        supervisor.start()
+        on_started()
+        _watch(supervisor, screen, for_s, interrupts)
+        request = supervisor.request_stop()
+        screen.draw(supervisor)
+        supervisor.await_flat(request, lambda: _while_stopping(supervisor, screen, interrupts))
+        if not supervisor.phase.flat:
+            # Asked once more: a restarting executor may have missed the first request; asking twice is harmless.
+            supervisor.await_flat(supervisor.request_stop(), lambda: interrupts.count >= 3)
+    finally:
+        supervisor.shutdown()
+        screen.close()
+    return _conclude(supervisor, json_output)
+
+
+def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrupts: Interrupts) -> None:
+    deadline = None
+    next_frame = 0
+    while not interrupts.count and not supervisor.phase.failure and not supervisor.finished:
+        supervisor.poll(0.1)
+        now = boot_ns()
+        if deadline is None and for_s is not None and supervisor.ready():
+            deadline = now + int(for_s * NS_PER_S)
+        if deadline is not None and now >= deadline:
+            return
+        if now >= next_frame:
+            next_frame = now + int(FRAME_S * NS_PER_S)
+            screen.draw(supervisor)
+
+
+def _while_stopping(supervisor: Supervisor, screen: Screen, interrupts: Interrupts) -> bool:
+    """True when the person insists on leaving."""
+    screen.draw(supervisor)
+    return interrupts.count >= 3
+
+
+def final_document(status: dict[str, Any]) -> dict[str, Any]:
+    """The one document of `--json` (design.md section 5)."""
+    contracts = {
+        symbol: {
+            "ticks": contract["ticks"],
+            "bars": contract["bars"],
+            "zones": sum(contract["zones"].values()),
+            "signals": contract["signals"],
+        }
+        for symbol, contract in status["contracts"].items()
+    }
+    return {"schema": "tbot.run", "version": 1, "contracts": contracts, **{key: status[key] for key in FINAL_KEYS}}
+
+
+def _conclude(supervisor: Supervisor, json_output: bool) -> int:
+    phase, status = supervisor.phase, supervisor.status()
+    if json_output:
+        click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
+    if phase.failure:
+        click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
+        return 1 if phase.flat else EXIT_NOT_FLAT
+    if not phase.flat and supervisor.settings.mode != "replay":  # a tape that ended leaves nothing real behind
+        click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
+        return EXIT_NOT_FLAT
+    return 0

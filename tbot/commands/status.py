@@ -1,0 +1,62 @@
+"""`tbot status`: the status file of the running engine; never the network, never the engine itself."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from tbot.errors import TbotError
+
+DEAD_AFTER_S = 60
+
+
+class NotRunning(TbotError):
+    """There is no engine to ask."""
+
+    exit_code = 7
+
+
+@click.command()
+@click.option("--json", "json_output", is_flag=True, help="The document as it is.")
+def status(json_output: bool) -> int:
+    """Show the state of the engine that ran last."""
+    document = read_newest()
+    age_s = (time.time_ns() - document["written_ns"]) / 1e9
+    if age_s > DEAD_AFTER_S and document["state"] not in ("STOPPED", "NOT_FLAT"):
+        document["state"] = "DEAD"
+        document["reason"] = f"the status is {age_s:.0f} s old: the engine is gone or hangs"
+    if json_output:
+        click.echo(orjson.dumps(document).decode())
+        return 0
+    click.echo(f"{document['badge']}  {document['state']}  {document['reason']}".rstrip())
+    click.echo(
+        f"day {document['pnl_usd']:+.2f} USD  round trips {document['round_trips']}  "
+        f"taken {document['intents']}  denied {sum(document['denials'].values())}  restarts {document['restarts']}"
+    )
+    for symbol, contract in document["contracts"].items():
+        click.echo(
+            f"{symbol:<5}{contract['ticks']:>10} ticks {contract['ticks_per_s']:>7.1f}/s  "
+            f"bars {contract['bars'].get('1m', 0):>6}  zones {sum(contract['zones'].values()):>4}  "
+            f"signals {contract['signals']}"
+        )
+    click.echo(f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}")
+    return 0
+
+
+def read_newest() -> dict[str, Any]:
+    """The newest status document of this user's runs; NotRunning when there is none."""
+    from tbot.config import home
+
+    pointer = home() / "current.json"
+    candidates = [home() / mode / "status.json" for mode in ("live", "paper", "sim")]
+    if pointer.exists():
+        candidates.append(Path(orjson.loads(pointer.read_bytes())["status"]))
+    found = [path for path in candidates if path.exists()]
+    if not found:
+        raise NotRunning("no engine has left a status here; start one with `tbot run`")
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    document = orjson.loads(newest.read_bytes())
+    assert isinstance(document, dict)
+    return document

@@ -1,0 +1,156 @@
+"""TOML and environment -> settings; every value is checked here, once, and all problems are reported together.
+
+Precedence: command-line flag > environment > `.env` > the file > built-in value. Secrets never stand in the file:
+TBOT_USERNAME and TBOT_API_KEY come from the environment or `.env` and are removed from the environment when read, so
+that no child process inherits them.
+"""
+
+import dataclasses
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import orjson
+
+from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.errors import ConfigError
+from tbot.risk.limits import RiskLimits
+from tbot.strategy.trader import StrategySettings
+
+SECRET_WORDS = ("api_key", "apikey", "password", "token", "secret")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Section [engine]."""
+
+    contracts: tuple[str, ...] = DEFAULT_SYMBOLS
+    workers: int = 0  # 0: one process per contract
+    wait: str = "futex"
+    on_exit: str = "flatten"
+    history_days: int = 5
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Section [gateway]; empty hub addresses follow from `rest`."""
+
+    rest: str = ""
+    user_hub: str = ""
+    market_hub: str = ""
+
+
+@dataclass(frozen=True)
+class AccountConfig:
+    """Section [account]: pinned account ids; empty = the first tradable account of a simulated gateway."""
+
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration."""
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
+    account: AccountConfig = field(default_factory=AccountConfig)
+    strategy: StrategySettings = field(default_factory=StrategySettings)
+    risk: RiskLimits = field(default_factory=RiskLimits)
+
+    def digest(self) -> str:
+        """Short hash of every effective value: processes of one run must agree on it."""
+        document = orjson.dumps(dataclasses.asdict(self), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        return hashlib.sha256(document).hexdigest()[:12]
+
+
+CHOICES = {"wait": ("futex", "poll", "spin"), "on_exit": ("flatten", "hold")}
+
+
+def load(path: Path | None) -> Config:
+    """Read a TOML file (None: built-in values); ConfigError lists every problem at once."""
+    if path is None:
+        return Config()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    problems: list[str] = []
+    sections: dict[str, Any] = {}
+    hints = get_type_hints(Config)
+    for name, values in document.items():
+        if name not in hints:
+            problems.append(f"[{name}] is not a section; sections are {', '.join(hints)}")
+        elif not isinstance(values, dict):
+            problems.append(f"{name} must be a section")
+        else:
+            sections[name] = _section(name, hints[name], values, problems)
+    if problems:
+        raise ConfigError(f"{path} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+    return Config(**sections)
+
+
+def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
+    hints = get_type_hints(kind)
+    accepted: dict[str, Any] = {}
+    for key, value in values.items():
+        where = f"{name}.{key}"
+        if any(word in key.lower() for word in SECRET_WORDS):
+            problems.append(f"{where}: secrets do not belong in a file; set TBOT_USERNAME and TBOT_API_KEY instead")
+        elif key not in hints:
+            problems.append(f"{where} is not an option; options are {', '.join(hints)}")
+        else:
+            problem, converted = _convert(key, hints[key], value)
+            if problem:
+                problems.append(f"{where}: {problem}")
+            accepted[key] = converted
+    if problems:
+        return None
+    try:
+        return kind(**accepted)
+    except (ValueError, TypeError) as error:
+        problems.append(f"[{name}]: {error}")
+        return None
+
+
+def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
+    """(problem or "", value) for one option."""
+    if key == "contracts":
+        unknown = [item for item in value if item not in PRODUCTS] if isinstance(value, list) else [value]
+        return (f"unknown contracts {unknown}" if unknown or not value else ""), tuple(value)
+    if key in CHOICES and value not in CHOICES[key]:
+        return f"{value!r} is not one of {', '.join(CHOICES[key])}", None
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        if not isinstance(value, list) or any(type(item) is not inner for item in value):
+            return f"must be a list of {inner.__name__}", None
+        return "", tuple(value)
+    if hint is float and type(value) is int:
+        return "", float(value)
+    if isinstance(hint, type) and type(value) is not hint:
+        return f"must be {hint.__name__}, not {value!r}", None
+    return "", value
+
+
+def take_credentials() -> tuple[str, str] | None:
+    """(user name, key) from environment or `.env`; removes both from the environment. None when not set."""
+    from dotenv import dotenv_values
+
+    stored = dotenv_values(".env") if Path(".env").exists() else {}
+    user = os.environ.pop("TBOT_USERNAME", None) or stored.get("TBOT_USERNAME")
+    key = os.environ.pop("TBOT_API_KEY", None) or stored.get("TBOT_API_KEY")
+    return (user, key) if user and key else None
+
+
+def home() -> Path:
+    """TBOT_HOME, or the user's state folder of this system."""
+    chosen = os.environ.get("TBOT_HOME")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_state_path
+
+    return user_state_path("tbot")

@@ -1,0 +1,211 @@
+"""The calm live view of `tbot run`: the status document and the latest events as one rich renderable.
+
+Pure: no clock, no I/O; everything shown comes from its arguments. Meaning is never carried by colour alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import EngineEvent
+
+CHICAGO = ZoneInfo("America/Chicago")
+BADGE_STYLE = {"DEMO": "black on grey70", "PAPER": "white on blue", "LIVE": "white on red", "REPLAY": "black on cyan"}
+STATE_STYLE = {"ACTIVE": "bold green", "STARTING": "cyan", "RECONCILING": "cyan", "STOPPING": "yellow"}
+KIND_STYLE = {
+    "SIGNAL": "bold cyan",
+    "INTENT": "cyan",
+    "DENIAL": "yellow",
+    "FILL": "bold white",
+    "ROUND": "bold",
+    "STATE": "magenta",
+    "FEED": "blue",
+    "ZONE": "bright_black",
+    "PROC": "red",
+}
+# Long hop names in the order in which a tick becomes an order.
+HOPS = (
+    ("frame_ring", "frame → ring"),
+    ("frame_worker", "frame → worker"),
+    ("frame_signal", "frame → signal"),
+    ("signal_executor", "signal → executor"),
+    ("signal_request", "signal → request"),
+    ("rest", "REST answer"),
+)
+WIDE = 110
+
+
+def clock_text(ns: int, zone: ZoneInfo) -> str:
+    """Time of day with its zone, Chicago beside it: `16:30:12 EET · 08:30:12 CST`."""
+    if not ns:
+        return "--:--:--"
+    when = datetime.fromtimestamp(ns / 1e9, UTC)
+    own, chicago = when.astimezone(zone), when.astimezone(CHICAGO)
+    return f"{own:%H:%M:%S %Z} · {chicago:%H:%M:%S %Z}"
+
+
+def short_clock(ns: int, zone: ZoneInfo) -> str:
+    """Time of day of an event; blanks when it has none."""
+    return f"{datetime.fromtimestamp(ns / 1e9, UTC).astimezone(zone):%H:%M:%S}" if ns else " " * 8
+
+
+def money(usd: float) -> str:
+    """`+$151.00`, `−$48.00`, `$0.00`."""
+    sign = "+" if usd > 0 else "−" if usd < 0 else ""
+    return f"{sign}${abs(usd):,.2f}"
+
+
+def money_text(usd: float) -> Text:
+    """Money with its colour; the sign says the same."""
+    return Text(money(usd), style="green" if usd > 0 else "red" if usd < 0 else "")
+
+
+def duration(ns: float) -> str:
+    """`85 µs`, `1.2 ms`, `2.5 s`."""
+    if ns < 1e6:
+        return f"{ns / 1e3:.0f} µs"
+    return f"{ns / 1e6:.1f} ms" if ns < 1e9 else f"{ns / 1e9:.1f} s"
+
+
+def event_line(event: EngineEvent, zone: ZoneInfo) -> Text:
+    """One event as a line of text."""
+    line = Text(short_clock(event.now_ns, zone), style="bright_black")
+    line.append(f" {event.kind:<7}", style=KIND_STYLE.get(event.kind, ""))
+    line.append(f"{event.contract:<4} " if event.contract else "     ")
+    line.append(event.text)
+    return line
+
+
+def render(
+    status: Mapping[str, Any], events: Iterable[EngineEvent], zone: ZoneInfo, width: int = 120, height: int = 40
+) -> RenderableType:
+    """The whole view. `events` oldest first; as many of the newest are shown as there is room for."""
+    positions = _positions(status)
+    used = 10 + len(status["contracts"]) + (len(positions) or 1)
+    room = max(3, height - used)
+    newest = list(events)[-room:]
+    lines = Text("\n").join(_cut(event_line(event, zone), width - 4) for event in newest)
+    parts: list[RenderableType] = [
+        _header(status, zone, width),
+        _contracts(status, width),
+        _account(status, positions, width),
+        _cut(_latency(status), width),
+        Panel(lines, title="Events", title_align="left", border_style="bright_black", height=room + 2),
+    ]
+    return Group(*parts)
+
+
+def _cut(text: Text, width: int) -> Text:
+    text.truncate(max(10, width), overflow="ellipsis")
+    return text
+
+
+def _header(status: Mapping[str, Any], zone: ZoneInfo, width: int) -> RenderableType:
+    badge = status["badge"]
+    left = Text(f" {badge} ", style=BADGE_STYLE.get(badge, "reverse"))
+    left.append(f" {clock_text(status['market_ns'], zone)}  ", style="bold default on default")
+    state = Text()
+    state.append(status["state"], style=STATE_STYLE.get(status["state"], "bold yellow"))
+    pnl = Text("  day ")
+    pnl.append_text(money_text(status["pnl_usd"]))
+    pnl.append("  open ")
+    pnl.append_text(money_text(status["open_usd"]))
+    top = Text.assemble(left, state, pnl)
+    lines = [_cut(top, width)]
+    reason = status["reason"]
+    if reason and status["state"] != "ACTIVE":
+        codes = " ".join(status["reasons"])
+        lines.append(_cut(Text(f" {reason}" + (f" ({codes})" if codes else ""), style="yellow"), width))
+    else:
+        lines.append(Text(""))
+    return Group(*lines)
+
+
+def _price(symbol: str, ticks: int | None) -> str:
+    return PRODUCTS[symbol].format(ticks) if ticks is not None else "-"
+
+
+def _contracts(status: Mapping[str, Any], width: int) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black")
+    table.add_column("")
+    for name in ("last", "ticks/s", "1m bars", "zones"):
+        table.add_column(name, justify="right")
+    if width >= WIDE:
+        for name in ("5m", "15m", "30m", "1h"):
+            table.add_column(name, justify="right", style="bright_black")
+        table.add_column("age", justify="right")
+    table.add_column("signals", justify="right")
+    table.add_column("last signal")
+    for symbol, contract in status["contracts"].items():
+        zones = contract["zones"]
+        row: list[RenderableType] = [
+            Text(symbol, style="bold" if contract["live"] else "bright_black"),
+            _price(symbol, contract["last_price"]),
+            f"{contract['ticks_per_s']:.0f}",
+            str(contract["bars"].get("1m", 0)),
+            str(sum(zones.values())),
+        ]
+        if width >= WIDE:
+            row += [str(zones.get(name, 0)) for name in ("5m", "15m", "30m", "1h")]
+            age = contract["last_tick_age_s"]
+            row.append("-" if age is None else f"{age:.1f} s")
+        row.append(str(contract["signals"]))
+        signal = contract["last_signal"]
+        if signal:
+            text = Text(f"{signal['side']} {signal['score']:.0f}", style="green" if signal["side"] == "long" else "red")
+        else:
+            text = Text("warming up" if not contract["live"] else "", style="bright_black")
+        row.append(text)
+        table.add_row(*row)
+    return table
+
+
+def _positions(status: Mapping[str, Any]) -> list[Text]:
+    lines = []
+    for account in status["accounts"].values():
+        for held in account["positions"]:
+            symbol = held["contract"]
+            line = Text(f" {symbol} {'long' if held['side'] > 0 else 'short'} {held['size']}", style="bold")
+            entry = PRODUCTS[symbol].format(round(held["entry"])) if symbol in PRODUCTS else held["entry"]
+            line.append(f" @ {entry}", style="not bold")
+            for name in ("stop", "target"):
+                line.append(f"  {name} {_price(symbol, held[name])}", style="not bold")
+            if not held["protected"]:
+                line.append("  NOT PROTECTED", style="bold red")
+            line.append("  open ", style="not bold")
+            line.append_text(money_text((held["unrealised_cents"] or 0) / 100))
+            lines.append(line)
+    return lines
+
+
+def _account(status: Mapping[str, Any], positions: list[Text], width: int) -> RenderableType:
+    trips, wins = status["round_trips"], status["wins"]
+    factor = status["profit_factor"]
+    line = Text(f"\n round trips {trips}", style="")
+    line.append(f"  won {wins}")
+    line.append(f"  profit factor {'∞' if factor is None and wins else '-' if factor is None else f'{factor:.2f}'}")
+    line.append(f"  drawdown {money(-status['drawdown_usd']) if status['drawdown_usd'] else '$0.00'}")
+    denied = sum(status["denials"].values())
+    line.append(f"  taken {status['intents']}  denied {denied}")
+    rows = [line, *(positions or [Text(" flat", style="bright_black")])]
+    return Group(*(_cut(row, width) for row in rows))
+
+
+def _latency(status: Mapping[str, Any]) -> Text:
+    text = Text(" ")
+    for hop, name in HOPS:
+        figures = status["latency_ns"].get(hop)
+        if figures:
+            text.append(f"{name} ", style="bright_black")
+            text.append(f"{duration(figures['p50'])}")
+            text.append(f"/{duration(figures['p99'])}  ", style="bright_black")
+    if len(text) == 1:
+        text.append("latencies appear with the first ticks (p50/p99)", style="bright_black")
+    return text

@@ -1,0 +1,190 @@
+"""Puts Desk, broker, journal and session together for one run, and answers the executor's questions about them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
+from tbot.domain.trading_hours import SessionCalendar
+from tbot.engine.clocks import RunClock, boot_ns
+from tbot.engine.gateway_link import Account, Link
+from tbot.engine.health import Hops
+from tbot.engine.observer import Observer, Tell
+from tbot.engine.settings import EngineSettings
+from tbot.errors import JournalDamaged
+from tbot.execution.broker import Broker, DeskLoop
+from tbot.execution.carry import CarryFold
+from tbot.execution.desk import Desk
+from tbot.execution.paper_broker import PaperAccount, PaperBroker
+from tbot.execution.session import AgeOf, DeskSession, market_age
+from tbot.execution.settings import AccountSettings, DeskSettings
+from tbot.gateway.live_broker import LiveBroker
+from tbot.gateway.rest import OrderClient
+from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import RunInfo
+from tbot.storage.sessions import load_sessions
+from tbot.transport import wire
+
+SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
+
+
+class TimedBroker:
+    """Passes everything on; measures the time from a signal's departure to its order's hand-over."""
+
+    def __init__(self, broker: Broker, hops: Hops) -> None:
+        self._broker = broker
+        self._hops = hops
+        self.sent_boot_ns = 0  # of the signal that is being handled; 0: none
+
+    def submit(self, command: Command, now_ns: int) -> None:
+        """See Broker."""
+        self._broker.submit(command, now_ns)
+        if self.sent_boot_ns and isinstance(command, PlaceBracket):
+            self._hops.record("signal_request", boot_ns() - self.sent_boot_ns)
+
+    def poll(self) -> list[BrokerEvent]:
+        """See Broker."""
+        return self._broker.poll()
+
+
+def real_age(clock: RunClock) -> AgeOf:
+    """Age of a quote in real time: since its receipt, and since it was made as far as clocks can tell (F-NET-05)."""
+
+    def age(now_ns: int, exch_ns: int, recv_ns: int) -> int:
+        since_receipt = time.time_ns() - recv_ns
+        since_made = int((now_ns - exch_ns) / clock.speed) - SKEW_NS
+        return max(0, since_receipt, since_made)
+
+    return age
+
+
+class TradingDesk:
+    """One run's Desk with everything around it."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        clock: RunClock,
+        account: Account,
+        desk_settings: DeskSettings,
+        broker: Broker,
+        live: LiveBroker | None,
+        journal: Journal,
+        tell: Tell,
+        hops: Hops,
+    ) -> None:
+        self.clock = clock
+        self.journal = journal
+        self._settings = settings
+        self._account = account
+        self.desk = Desk(desk_settings)
+        self._live = live
+        self.broker_clock = TimedBroker(broker, hops)
+        self.observer = Observer(journal, tell, hops)
+        sink = broker if isinstance(broker, PaperBroker) else None
+        age_of = market_age if settings.lockstep else real_age(clock)
+        loop = DeskLoop(self.desk, self.broker_clock, self.observer)
+        self.session = DeskSession(
+            loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
+        )
+
+    def wake_sources(self) -> list[int]:
+        """File descriptors that become readable when the broker has something to say."""
+        return [self._live.fileno()] if self._live is not None else []
+
+    def flat(self) -> bool:
+        """Proven: no position and no working order in any account."""
+        return self.desk.is_flat(self._account.account)
+
+    def settled(self) -> bool:
+        """What a stop waits for: flat; in a replay, whose market has ended, whatever there is."""
+        return self._settings.mode == "replay" or self.flat()
+
+    def _accounts(self) -> dict[str, Any]:
+        accounts = self.desk.view()["accounts"]
+        assert isinstance(accounts, dict)
+        return accounts
+
+    def describe_open(self) -> str:
+        """What is still open, in words."""
+        view = self._accounts()[str(self._account.account)]
+        held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
+        return f"open: {held or 'no position'}, {len(view['orders'])} working order(s)"
+
+    def status(self) -> dict[str, Any]:
+        """The Desk's part of the status document."""
+        now_ns = self.clock.now_ns()
+        return {
+            **self.observer.status(),
+            "accounts": self._accounts(),
+            "market_ns": now_ns,
+            "speed": self.clock.speed,
+            "journal": {"seq": self.journal.last_seq, "trouble": self.journal.trouble},
+            "digest": self.desk.digest(),
+            **self._hub_status(),
+        }
+
+    def _hub_status(self) -> dict[str, Any]:
+        live = self._live
+        if live is None or live.hub is None:
+            return {"reconnections": 0}
+        connects = live.hub.counts["connects"]
+        return {
+            "reconnections": max(0, connects - 1),
+            "user_hub": {**live.hub.counts, **live.counts, "connected": live.hub.connected, "reason": live.hub.reason},
+        }
+
+    def close(self) -> None:
+        """Close broker and journal; the journal's last rows are written first."""
+        if self._live is not None:
+            self._live.close()
+        self.journal.close()
+
+
+def open_journal(settings: EngineSettings, clock: RunClock) -> Journal:
+    """The run's journal; a damaged one is put aside and the state taken from the broker (F-SYS-03)."""
+    info = RunInfo(settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns())
+    try:
+        return Journal(settings.journal_path, wire, info)
+    except JournalDamaged:
+        Journal.set_aside(settings.journal_path)
+        return Journal(settings.journal_path, wire, info)
+
+
+def live_broker(settings: EngineSettings, link: Link | None, clock: RunClock, account: Account) -> LiveBroker | None:
+    """Orders over REST where the mode allows them; None: paper."""
+    if link is None or settings.mode == "paper":
+        return None
+    assert isinstance(link.rest, OrderClient)
+    return LiveBroker(link.rest, link.user_hub, link.book(), [account.account], clock.now_ns)
+
+
+def open_desk(
+    settings: EngineSettings,
+    link: Link | None,
+    clock: RunClock,
+    account: Account,
+    tell: Callable[[int, str, str, str], None],
+    hops: Hops,
+) -> TradingDesk:
+    """Journal first, then what earlier runs left behind, then Desk and broker. JournalError when it can't be opened."""
+    journal = open_journal(settings, clock)
+    run_start_ms = time.time_ns() // 1_000_000
+    carry = CarryFold()
+    for step in journal.steps():
+        carry.add(step.item, list(step.outputs))
+    calendar = SessionCalendar(load_sessions(), template_ok=settings.template_hours)
+    carried = carry.carried(account.account)
+    desk_settings = DeskSettings(
+        accounts=(AccountSettings(account.account, account.name, carried),),
+        limits=settings.limits,
+        products={symbol: PRODUCTS[symbol] for symbol in settings.symbols},
+        calendar=calendar,
+        run_start_ms=run_start_ms,
+        on_exit=settings.on_exit,
+        speed=1.0 if settings.lockstep else clock.speed,
+    )
+    live = live_broker(settings, link, clock, account)
+    broker: Broker = live or PaperBroker([PaperAccount(account.account)], desk_settings.products)
+    return TradingDesk(settings, clock, account, desk_settings, broker, live, journal, tell, hops)

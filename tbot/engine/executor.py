@@ -1,0 +1,269 @@
+"""Executor process: the only one that talks to the order endpoints, holds the login and writes the journal.
+
+The shell around `DeskSession`: it moves bytes, reads clocks and waits; what to do is decided by the Desk alone. Start
+and recovery are one path: journal verified, login, account found, then the Desk reconciles before anything else.
+"""
+
+import time
+from typing import Any
+
+from tbot.domain.messages import (
+    OperatorAck,
+    OperatorIn,
+    OperatorMessage,
+    Signal,
+    SignalAck,
+    SignalMessage,
+    SignalStamps,
+    StepDone,
+    StepMessage,
+    TokenGrant,
+    TokenRequest,
+)
+from tbot.engine.child import ChildContext
+from tbot.engine.clocks import NS_PER_S, FixedClock, boot_ns
+from tbot.engine.desk_setup import TradingDesk, open_desk
+from tbot.engine.gateway_link import Account, Link, open_link
+from tbot.engine.health import Beat, Hops, make_wire
+from tbot.engine.prices import PriceRings
+from tbot.engine.settings import EngineSettings
+from tbot.errors import ProtocolError, TbotError
+from tbot.transport import sockets
+
+LOOP_NS = 20_000_000  # longest wait: prices are looked at this often
+FLUSH_NS = 200_000_000
+STOP_PATIENCE_NS = 10 * NS_PER_S  # C_STOP_GRACE
+RETRY_NS = 500_000_000  # between attempts to get the gateway's first answers
+
+
+class Executor:
+    """Loop around TradingDesk (Desk, broker, journal) and the processes that talk to it."""
+
+    def __init__(self, settings: EngineSettings, context: ChildContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._wire = make_wire(settings, context)
+        self._beat = Beat(settings, context, self._wire)
+        self._router = sockets.router(settings.socket("executor"))
+        self._waiter = sockets.Waiter(self._router)
+        self._hops = Hops("signal_executor", "signal_request", "journal", "rest")
+        self._prices = PriceRings(settings, context.secrets["restarted"])
+        self._link: Link | None = None
+        self._desk: TradingDesk | None = None
+        self._stepped: list[Signal] = []
+        self._counters = {"signals": 0, "bad_messages": 0, "early_signals": 0}
+        self._stop_requests: list[tuple[bytes, str]] = []
+        self._stop_deadline_ns = 0
+        self._next_flush_ns = 0
+        self._next_try_ns = 0
+        self._next_timer_ns = 0
+        self._state = "STARTING"
+        self._problem = ""
+
+    # -------------------------------------------------------------------------------------------------- the loop
+    def run(self) -> None:
+        """Until told to stop and flat, or until patience ends."""
+        while not self._finished():
+            # Lock-step: nothing happens between steps, so there is nothing to wake up for.
+            self._waiter.wait(NS_PER_S // 4 if self._settings.lockstep else LOOP_NS)
+            self._open()
+            if self._desk is not None and not self._settings.lockstep:
+                self._look_at_prices()
+            self._take_messages()
+            if self._desk is not None:
+                self._work(self._desk)
+            self._report()
+        self.close()
+
+    def _open(self) -> None:
+        """Bring up link and Desk step by step; each step may have to be tried again."""
+        if self._desk is not None or boot_ns() < self._next_try_ns:
+            return
+        self._next_try_ns = boot_ns() + RETRY_NS
+        try:
+            if self._link is None and self._settings.mode != "replay":
+                self._link = open_link(self._settings, self._context)
+            clock, account = self._start_values()
+            if clock is None or account is None:
+                return
+            self._desk = open_desk(self._settings, self._link, clock, account, self._beat.event, self._hops)
+            for source in self._desk.wake_sources():
+                self._waiter.add(source)
+        except TbotError as error:
+            if str(error) != self._problem:
+                self._problem = str(error)
+                self._beat.event(0, "STATE", "", self._problem)
+
+    def _start_values(self) -> tuple[Any, Account | None]:
+        """(clock, account), or None for what the gateway has not told yet."""
+        if self._link is not None:
+            return self._link.clock(), self._link.account()
+        settings = self._settings
+        if settings.lockstep:
+            return FixedClock(), Account.paper()
+        from tbot.engine.clocks import SimulatedClock
+
+        assert settings.clock is not None
+        return SimulatedClock(settings.clock), Account.paper()
+
+    def _look_at_prices(self) -> None:
+        desk = self._desk
+        assert desk is not None
+        now_ns = desk.clock.now_ns()
+        for name in self._settings.symbols:
+            while len(records := self._prices.take(name)):
+                desk.session.on_records(records, now_ns)
+        self._prices.publish()
+
+    def _work(self, desk: TradingDesk) -> None:
+        """What is due without a message: broker's answers, timers, journal, stop."""
+        desk.session.pump()
+        if not self._settings.lockstep:
+            desk.session.advance(desk.clock.now_ns())
+        if boot_ns() >= self._next_flush_ns:
+            self._next_flush_ns = boot_ns() + FLUSH_NS
+            desk.journal.flush()
+        if self._context.stop.is_set() and not self._stop_deadline_ns:
+            self._begin_stop(desk)
+        if self._stop_requests and (desk.settled() or boot_ns() > self._stop_deadline_ns):
+            self._answer_stops(desk)
+
+    # ---------------------------------------------------------------------------------------------- conversations
+    def _take_messages(self) -> None:
+        for sender, data in self._router.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                self._counters["bad_messages"] += 1
+                continue
+            if isinstance(message, SignalMessage):
+                self._on_signal(sender, message)
+            elif isinstance(message, TokenRequest):
+                self._on_token_request(sender, message)
+            elif isinstance(message, StepMessage):
+                self._on_step(sender, message)
+            elif isinstance(message, OperatorMessage):
+                self._on_operator(sender, message)
+
+    def _on_signal(self, sender: bytes, message: SignalMessage) -> None:
+        received = boot_ns()
+        sent = message.stamps.sent_boot_ns
+        self._counters["signals"] += 1
+        signal = message.signal
+        desk = self._desk
+        if desk is None:
+            self._counters["early_signals"] += 1
+            self._router.send(self._wire.encode(SignalAck(signal.signal_id, False, "RC_START")), sender)
+            return
+        self._router.send(self._wire.encode(SignalAck(signal.signal_id, True)), sender)
+        if self._settings.lockstep:
+            self._stepped.append(signal)
+            return
+        self._hops.record("signal_executor", received - sent)
+        self._look_at_prices()  # the Desk must have seen every record that the decision saw
+        stamps = SignalStamps(
+            message.stamps.frame_recv_boot_ns, 0, message.stamps.worker_woke_boot_ns, sent, received
+        )
+        desk.broker_clock.sent_boot_ns = sent
+        desk.session.on_signal(signal, boot_ns() - sent, desk.clock.now_ns(), stamps)
+        desk.broker_clock.sent_boot_ns = 0
+
+    def _on_token_request(self, sender: bytes, message: TokenRequest) -> None:
+        if self._link is None:
+            return
+        revision, token = self._link.token()
+        if token and revision > message.have:
+            grant = TokenGrant(revision, token, self._link.contracts())
+            self._router.send(self._wire.encode(grant), sender)
+
+    def _on_step(self, sender: bytes, message: StepMessage) -> None:
+        desk = self._desk
+        if desk is None:
+            self._next_try_ns = 0
+            self._open()
+            desk = self._desk
+        assert desk is not None
+        assert isinstance(desk.clock, FixedClock)
+        desk.clock.set_ns(message.now_ns)
+        records = self._prices.take_until(message.heads)
+        signals, self._stepped = self._stepped, []
+        desk.session.step(records, signals, message.now_ns)
+        self._prices.publish()
+        self._router.send(self._wire.encode(StepDone(message.now_ns)), sender)
+
+    def _on_operator(self, sender: bytes, message: OperatorMessage) -> None:
+        desk = self._desk
+        if message.verb == "stop":
+            self._stop_requests.append((sender, message.request_id))
+            if desk is None:  # nothing was ever sent: there is nothing to close
+                self._answer_stops(None)
+            else:
+                self._begin_stop(desk)
+            return
+        if desk is not None:
+            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account))
+        ack = OperatorAck(message.request_id, desk is not None, desk is not None and desk.flat(), "")
+        self._router.send(self._wire.encode(ack), sender)
+
+    # -------------------------------------------------------------------------------------------------------- stop
+    def _begin_stop(self, desk: TradingDesk) -> None:
+        if not self._stop_deadline_ns:
+            self._stop_deadline_ns = boot_ns() + STOP_PATIENCE_NS
+            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), "stop"))
+
+    def _answer_stops(self, desk: TradingDesk | None) -> None:
+        flat = desk is None or desk.flat()
+        text = "" if flat or desk is None else desk.describe_open()
+        for sender, request in self._stop_requests:
+            self._router.send(self._wire.encode(OperatorAck(request, True, flat, text)), sender)
+        self._stop_requests.clear()
+
+    def _finished(self) -> bool:
+        if not self._context.stop.is_set():
+            return False
+        if self._desk is None or self._desk.settled():
+            return True
+        return bool(self._stop_deadline_ns) and boot_ns() > self._stop_deadline_ns
+
+    # ------------------------------------------------------------------------------------------------------ report
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {"hops": self._hops.status(), "messages": dict(self._counters)}
+        status["lost"] = self._prices.lost
+        if self._link is not None:
+            status.update(self._link.status())
+        if self._desk is not None:
+            status.update(self._desk.status())
+        return status
+
+    def _report(self) -> None:
+        if self._beat.due():
+            state = "OK" if self._desk is not None else "STARTING"
+            self._beat.send(state, self._status() if self._beat.status_due() else None)
+
+    def close(self) -> None:
+        """Last words, then let go of everything; as an orphan also clean up after the dead launcher."""
+        desk = self._desk
+        if desk is not None:
+            self._answer_stops(desk)
+            desk.close()
+        if self._link is not None:
+            self._link.close()
+        self._beat.send("STOPPED", self._status())
+        self._router.close()
+        self._beat.close()
+        self._prices.close()
+        if self._context.orphaned():
+            _remove_run(self._settings)
+
+
+def _remove_run(settings: EngineSettings) -> None:
+    """Shared memory and sockets of a run whose launcher is dead: the last to leave removes them (F-PRC-03)."""
+    import shutil
+
+    time.sleep(0.2)  # the others were killed with the launcher; give the kernel a moment to close their files
+    shutil.rmtree(settings.run_dir, ignore_errors=True)
+
+
+def main(settings: EngineSettings, context: ChildContext) -> None:
+    """Process entry point."""
+    Executor(settings, context).run()

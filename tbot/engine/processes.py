@@ -1,0 +1,148 @@
+"""One child process of the engine as the supervisor keeps it: start, watch, stop, restart limits.
+
+By hand on purpose: ordered stop, proof of being flat before exit and the restart limits are the product; process
+managers only know "restart always". Children are started with `spawn` from the launcher's main thread (the
+parent-death signal follows the thread that started them).
+"""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from tbot.engine.child import OnOrphan, run_child
+from tbot.engine.clocks import NS_PER_S, boot_ns
+
+SUSPECT_NS = 2 * NS_PER_S  # C_HEARTBEAT
+DEAD_NS = 5 * NS_PER_S
+FIRST_BEAT_NS = 30 * NS_PER_S  # a cold start on a small, busy machine
+CRASH_LOOP_COUNT = 3  # C_CRASH_LOOP
+CRASH_LOOP_NS = 60 * NS_PER_S
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """What a process is: its name, its `main`, and how it behaves at the edges of its life."""
+
+    name: str
+    target: str  # "module:function", called with (settings, context)
+    settings: Any
+    secrets: dict[str, Any] = field(default_factory=dict)
+    on_orphan: OnOrphan = "kill"
+    guarded: bool = False  # holds a secret: not dumpable
+    restartable: bool = True
+    grace_s: float = 3.0  # C_STOP_GRACE
+    beats: bool = True
+
+
+class Child:
+    """A running (or dead) process of a spec."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.spec = spec
+        self.process: SpawnProcess | None = None
+        self.control: Connection | None = None
+        self.state = "NEW"
+        self.status: dict[str, Any] = {}
+        self.restarts = 0
+        self._recent: deque[int] = deque(maxlen=CRASH_LOOP_COUNT)
+        self._started_ns = 0
+        self.last_beat_ns = 0
+        self.ready = False
+
+    def start(self, epoch: int) -> None:
+        """Spawn the process and hand it its secrets by pipe."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=True)
+        spec = self.spec
+        arguments = (spec.name, spec.target, spec.settings, theirs, os.getpid(), spec.on_orphan, spec.guarded)
+        self.process = context.Process(target=run_child, args=arguments, name=spec.name)
+        self.process.start()
+        theirs.close()
+        self.control = ours
+        ours.send({**spec.secrets, "epoch": epoch, "restarted": self.restarts > 0})
+        self._started_ns = boot_ns()
+        self.last_beat_ns = 0
+        self.state = "STARTING"
+        self.ready = False
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0 if self.process else 0
+
+    def beat(self, state: str, status: dict[str, Any]) -> None:
+        """A heartbeat arrived."""
+        self.last_beat_ns = boot_ns()
+        self.state = state
+        self.ready = True
+        if status:
+            self.status = status
+
+    def silent(self) -> str:
+        """"" while it beats, "suspect" or "dead" when it has not for too long."""
+        if not self.spec.beats:
+            return ""
+        if not self.last_beat_ns:
+            return "dead" if boot_ns() - self._started_ns > FIRST_BEAT_NS else ""
+        silence = boot_ns() - self.last_beat_ns
+        if silence > DEAD_NS:
+            return "dead"
+        return "suspect" if silence > SUSPECT_NS else ""
+
+    def may_restart(self) -> bool:
+        """Count a restart; False when this would be one too many within the crash-loop window."""
+        now = boot_ns()
+        full = len(self._recent) == CRASH_LOOP_COUNT
+        if not self.spec.restartable or (full and now - self._recent[0] < CRASH_LOOP_NS):
+            return False
+        self._recent.append(now)
+        self.restarts += 1
+        return True
+
+    def say(self, message: dict[str, Any]) -> None:
+        """A small control message; a dead child simply does not hear it."""
+        if self.control is None:
+            return
+        try:
+            self.control.send(message)
+        except OSError:
+            self.state = "DEAD"
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.alive and self.pid:
+            os.kill(self.pid, number)
+
+    def signal_stop(self) -> None:
+        """Ask it to end, without waiting."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)  # a stopped process cannot act on SIGTERM
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """SIGTERM, wait, SIGKILL, reap."""
+        if self.process is None:
+            return
+        self.signal_stop()
+        self.process.join(self.spec.grace_s if grace_s is None else grace_s)
+        self.reap()
+
+    def reap(self) -> None:
+        """Make sure it is gone and its handles are closed."""
+        if self.process is None:
+            return
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join(5.0)
+        if self.control is not None:
+            self.control.close()
+            self.control = None
+        self.process.close()
+        self.process = None
+        self.state = "STOPPED"

@@ -1,0 +1,208 @@
+"""The status document: one plain picture of the run, built from the processes' own words, written for everybody else.
+
+Written to `status.json` every 30 s and on change of anything a person would call a change, atomically (temporary file,
+sync, rename), so that a reader never sees half of it (I33).
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.processes import Child
+from tbot.engine.settings import EngineSettings
+
+WRITE_EVERY_NS = 30 * NS_PER_S
+CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
+
+BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
+STRICTNESS = ("BOOT", "RECONCILING", "ACTIVE", "PAUSED", "REDUCING", "LOCKED", "HALTED")
+
+
+@dataclass
+class Phase:
+    """Where the launcher is in the life of a run."""
+
+    stopping: bool = False
+    ended: bool = False
+    flat: bool = False  # proven when the run ended
+    failure: str = ""  # why the run had to end by itself
+    failure_code: str = ""
+
+
+def iso(ns: int) -> str | None:
+    """UTC ns as ISO 8601 with Z, or None for 0."""
+    if not ns:
+        return None
+    return datetime.fromtimestamp(ns / NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def build_status(
+    settings: EngineSettings, children: Mapping[str, Child], started_boot_ns: int, phase: "Phase"
+) -> dict[str, Any]:
+    """Join what the processes said last into the status document."""
+    feed = children["feed"].status if "feed" in children else {}
+    executor = children["executor"].status if "executor" in children else {}
+    workers = [child.status for name, child in children.items() if name.startswith("worker")]
+    accounts = executor.get("accounts", {})
+    state, reasons, text = _state(children, accounts, phase)
+    document: dict[str, Any] = {
+        "schema": "tbot.status",
+        "version": 1,
+        "mode": settings.mode,
+        "badge": BADGES[settings.mode],
+        "build": settings.build,
+        "config_hash": settings.config_hash,
+        "pid": os.getpid(),
+        "written_ns": time.time_ns(),
+        "written": iso(time.time_ns()),
+        "uptime_s": round((boot_ns() - started_boot_ns) / NS_PER_S, 1),
+        "state": state,
+        "reasons": reasons,
+        "reason": text,
+        "contracts": _contracts(settings, feed, workers),
+        "accounts": accounts,
+    }
+    document.update(_money(executor, accounts))
+    document.update(_operations(feed, executor, workers, children))
+    return document
+
+
+def _state(
+    children: Mapping[str, Child], accounts: Mapping[str, Any], phase: "Phase"
+) -> tuple[str, list[str], str]:
+    """Engine state as one word: the strictest of the accounts', overruled by what the launcher knows."""
+    if phase.failure:
+        return "HALTED", [phase.failure_code], phase.failure
+    if phase.ended:
+        return ("STOPPED", [], "") if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
+    if phase.stopping:
+        return "STOPPING", [], "stopping: entries are off"
+    missing = sorted(name for name, child in children.items() if child.spec.beats and not child.ready)
+    if missing:
+        return "STARTING", ["RC_START"], f"waiting for {', '.join(missing)}"
+    states = [account["state"] for account in accounts.values()]
+    if not states:
+        return "STARTING", ["RC_START"], "no account yet"
+    strictest = max(states, key=STRICTNESS.index)
+    worst = next(account for account in accounts.values() if account["state"] == strictest)
+    return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
+
+
+def _contracts(settings: EngineSettings, feed: Mapping[str, Any], workers: list[dict[str, Any]]) -> dict[str, Any]:
+    fed = feed.get("contracts", {})
+    worked: dict[str, Any] = {}
+    for status in workers:
+        worked.update(status.get("contracts", {}))
+    document = {}
+    for symbol in settings.symbols:
+        source, worker = fed.get(symbol, {}), worked.get(symbol, {})
+        document[symbol] = {
+            "ticks": source.get("ticks", 0),
+            "ticks_per_s": source.get("ticks_per_s", 0.0),
+            "last_tick_age_s": source.get("last_tick_age_s"),
+            "gaps": source.get("gaps", 0),
+            "last_price": worker.get("last_price"),
+            "bid": worker.get("bid"),
+            "ask": worker.get("ask"),
+            "live": worker.get("live", False),
+            "bars": worker.get("bars", {}),
+            "zones": worker.get("zones", {}),
+            "signals": worker.get("signals", 0),
+            "last_signal": worker.get("last_signal"),
+            "lost": worker.get("lost", 0),
+            "lag": worker.get("lag", 0),
+            "counters": worker.get("counters", {}),
+            "setups": worker.get("setups", {}),
+        }
+    return document
+
+
+def _money(executor: Mapping[str, Any], accounts: Mapping[str, Any]) -> dict[str, Any]:
+    trips = sum(account["trades"] for account in accounts.values())
+    wins = sum(account["wins"] for account in accounts.values())
+    gained = sum(account["gained_cents"] for account in accounts.values())
+    lost = sum(account["lost_cents"] for account in accounts.values())
+    return {
+        "market_ns": executor.get("market_ns", 0),
+        "market_time": iso(executor.get("market_ns", 0)),
+        "intents": executor.get("intents", 0),
+        "denials": executor.get("denials", {}),
+        "fills": executor.get("fills", 0),
+        "round_trips": trips,
+        "wins": wins,
+        "pnl_usd": sum(account["day_pnl_cents"] for account in accounts.values()) / 100,
+        "open_usd": sum(account["unrealised_cents"] for account in accounts.values()) / 100,
+        "win_rate": round(wins / trips, 4) if trips else None,
+        "profit_factor": round(gained / lost, 3) if lost else None,
+        "drawdown_usd": max((account["drawdown_cents"] for account in accounts.values()), default=0) / 100,
+        "execution_ns": executor.get("execution_ns", {}),
+        "slippage_ticks": executor.get("slippage_ticks"),
+        "last_prices": executor.get("last_prices", {}),
+    }
+
+
+def _operations(
+    feed: Mapping[str, Any], executor: Mapping[str, Any], workers: list[dict[str, Any]], children: Mapping[str, Child]
+) -> dict[str, Any]:
+    latency: dict[str, Any] = {}
+    for status in (feed, *workers, executor):
+        for hop, figures in status.get("hops", {}).items():
+            known = latency.get(hop)
+            # Several workers: the worst percentiles are shown, the counts add up.
+            latency[hop] = figures if known is None else {
+                key: known[key] + value if key == "count" else max(known[key], value) for key, value in figures.items()
+            }
+    return {
+        "latency_ns": latency,
+        "gaps": sum(contract.get("gaps", 0) for contract in feed.get("contracts", {}).values()),
+        "restarts": sum(child.restarts for child in children.values()),
+        "reconnections": feed.get("reconnections", 0) + executor.get("reconnections", 0),
+        "api": executor.get("api", {}),
+        "feed": feed.get("counters", {}),
+        "journal": executor.get("journal", {}),
+        "processes": {
+            name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
+            for name, child in children.items()
+        },
+    }
+
+
+class StatusFile:
+    """Writes the document when it changed in a way that matters, or every 30 s."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written_ns = 0
+        self._essence = b""
+
+    def update(self, document: dict[str, Any]) -> None:
+        """Write when due; cheap when not."""
+        since = boot_ns() - self._written_ns
+        if since < CHANGE_EVERY_NS and self._written_ns:
+            return
+        keys = ("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps")
+        essence = orjson.dumps([document.get(key) for key in keys])
+        if essence != self._essence or since >= WRITE_EVERY_NS:
+            self._essence = essence
+            self.write(document)
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Atomic: a reader sees the old document or the new one."""
+        self._written_ns = boot_ns()
+        temporary = self.path.with_suffix(".tmp")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError:
+            # A full disk must not stop the engine: the old document stays, its age tells (F-SYS-01).
+            temporary.unlink(missing_ok=True)

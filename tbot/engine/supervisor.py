@@ -1,0 +1,193 @@
+"""The launcher's side of a run: creates shared memory and sockets, starts, watches, restarts and stops the processes.
+
+Start order: gateway simulator (when embedded), executor (login comes first), feed, workers. Stop order is the reverse
+of trust: entries off and flat, then workers and feed, then executor, then the simulator; then memory and sockets go.
+"""
+
+import secrets
+import shutil
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import wait as wait_for
+from typing import Any
+
+from tbot_ext.records import BAR_DTYPE
+from tbot_ext.ring import format_ring, ring_bytes
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
+from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.processes import Child, ProcessSpec
+from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
+from tbot.engine.status import Phase, StatusFile, build_status
+from tbot.errors import ProtocolError
+from tbot.transport import sockets
+from tbot.transport.shm import Segment
+from tbot.transport.wire import Wire
+
+EVENTS_KEPT = 400
+STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
+
+
+class Supervisor:
+    """Owns one run. Call `start`, then `poll` often, then `stop`; `status()` is the status document at any time."""
+
+    def __init__(
+        self, settings: EngineSettings, specs: list[ProcessSpec], on_event: Callable[[EngineEvent], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self._run_key = secrets.token_bytes(32)
+        self._wire = Wire(self._run_key, settings.run_id, 0)
+        self._on_event = on_event
+        self.children = {spec.name: Child(spec) for spec in specs}
+        self.events: deque[EngineEvent] = deque(maxlen=EVENTS_KEPT)
+        self.phase = Phase()
+        self.finished = False  # a replay came to the end of its tape
+        self.started_boot_ns = boot_ns()
+        self._segments: list[Segment] = []
+        self._status_file = StatusFile(settings.state_dir / "status.json")
+        self._bad_messages = 0
+
+    # ------------------------------------------------------------------------------------------------- start
+    def start(self) -> None:
+        """Create segments and sockets, spawn everything."""
+        settings = self.settings
+        for symbol in settings.symbols:
+            ring = Segment.create(settings.run_dir, settings.ring_name(symbol), ring_bytes(RING_CAPACITY))
+            format_ring(ring.buf, RING_CAPACITY, PRODUCTS[symbol].contract_id, settings.run_id)
+            history_bytes = HISTORY_CAPACITY * BAR_DTYPE.itemsize
+            self._segments += [ring, Segment.create(settings.run_dir, settings.history_name(symbol), history_bytes)]
+        self._bus = sockets.pull(settings.socket("bus"))
+        self._executor = sockets.dealer(settings.socket("executor"), b"launcher")
+        self._waiter = sockets.Waiter(self._bus, self._executor)
+        for child in self.children.values():
+            self._spawn(child)
+
+    def _spawn(self, child: Child) -> None:
+        child.spec.secrets["run_key"] = self._run_key
+        child.start(epoch=0)
+
+    # -------------------------------------------------------------------------------------------------- watch
+    def poll(self, timeout_s: float) -> None:
+        """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh."""
+        self._waiter.wait(int(timeout_s * NS_PER_S))
+        self._take_messages()
+        if not self.phase.stopping:
+            for child in list(self.children.values()):
+                self._watch(child)
+        self._status_file.update(self.status())
+
+    def _take_messages(self) -> None:
+        for _, data in self._bus.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                self._bad_messages += 1
+                continue
+            if isinstance(message, Heartbeat):
+                child = self.children.get(message.process)
+                if child is not None:
+                    child.beat(message.state, message.status)
+            elif isinstance(message, EngineEvent):
+                self.tell(message)
+
+    def tell(self, event: EngineEvent) -> None:
+        """Keep a line for the screen and hand it on."""
+        self.events.append(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def _watch(self, child: Child) -> None:
+        if child.process is None:
+            return
+        gone = bool(wait_for([child.process.sentinel], timeout=0))
+        if gone and child.process.exitcode == 0 and child.spec.name == "feed" and self.settings.mode == "replay":
+            self.finished = True
+            return
+        silence = child.silent()
+        if not gone and silence != "dead":
+            if silence and child.state != "SUSPECT":
+                child.state = "SUSPECT"
+            return
+        why = f"exit code {child.process.exitcode}" if gone else "no heartbeat for 5 s"
+        child.stop(grace_s=0.5 if gone else child.spec.grace_s)
+        self._restart(child, why)
+
+    def _restart(self, child: Child, why: str) -> None:
+        name = child.spec.name
+        if not child.may_restart():
+            self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
+            self.phase.failure = f"{name} ended ({why}) and is not restarted"
+            self._line(self.phase.failure)
+            return
+        self._line(f"{name} restarted ({child.restarts}): {why}")
+        self._spawn(child)
+        if name.startswith("worker"):
+            feed = self.children.get("feed")
+            for symbol in child.spec.secrets["symbols"]:
+                if feed is not None:
+                    feed.say({"verb": "refill", "contract": symbol})
+
+    def _line(self, text: str) -> None:
+        self.tell(EngineEvent(0, "launcher", "PROC", "", text))
+
+    def ready(self) -> bool:
+        """Every process has reported once."""
+        return all(child.ready for child in self.children.values() if child.spec.beats)
+
+    def status(self) -> dict[str, Any]:
+        """The status document (see `status.py`)."""
+        return build_status(self.settings, self.children, self.started_boot_ns, self.phase)
+
+    # --------------------------------------------------------------------------------------------------- stop
+    def request_stop(self) -> str:
+        """Entries off, `on_exit` policy; returns the id to wait for. Safe to call again."""
+        self.phase.stopping = True
+        request = f"stop-{secrets.token_hex(4)}"
+        self._executor.send(self._wire.encode(OperatorMessage(request, "stop")))
+        return request
+
+    def await_flat(self, request: str, on_wait: Callable[[], bool] | None = None) -> None:
+        """Wait until the executor proved its accounts flat (or protected under `hold`), bounded; keeps the bus moving.
+
+        `on_wait` is called about ten times a second; when it returns True the wait ends at once.
+        """
+        deadline = boot_ns() + int(STOP_ACK_S * NS_PER_S)
+        executor = self.children["executor"]
+        while boot_ns() < deadline and executor.alive:
+            self._waiter.wait(NS_PER_S // 10)
+            self._take_messages()
+            for _, data in self._executor.drain():
+                try:
+                    message = self._wire.decode(data)
+                except ProtocolError:
+                    self._bad_messages += 1
+                    continue
+                if isinstance(message, OperatorAck) and message.request_id == request and message.done:
+                    self.phase.flat = message.flat
+                    return
+            if on_wait is not None and on_wait():
+                return
+
+    def shutdown(self) -> None:
+        """Stop every process, workers first and the simulator last; collect their last words; remove everything."""
+        self.phase.stopping = True
+        for group in _STOP_GROUPS:
+            members = [child for name, child in self.children.items() if name.split("-")[0] in group]
+            for child in members:
+                child.signal_stop()
+            for child in members:
+                child.stop()
+            self._take_messages()
+        self.phase.ended = True
+        self._status_file.write(self.status())
+        self._executor.close()
+        self._bus.close()
+        for segment in self._segments:
+            segment.close()
+            segment.unlink()
+        self._segments.clear()
+        shutil.rmtree(self.settings.run_dir, ignore_errors=True)
+
+
+_STOP_GROUPS = (("worker", "feed"), ("executor",), ("sim",))

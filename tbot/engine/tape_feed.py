@@ -1,0 +1,166 @@
+"""Tape feed process: a tape into the rings, in lock-step or paced by the run's market clock.
+
+In lock-step the source waits, after each exchange instant, until every worker has consumed it and the executor has
+finished what it caused (design ruling 2); only shells know of it.
+"""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+from tbot_ext.ring import RingWriter, reader_positions
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import StepDone, StepMessage
+from tbot.engine.child import ChildContext
+from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, boot_ns
+from tbot.engine.health import Beat, Hops, make_wire
+from tbot.engine.settings import EngineSettings
+from tbot.engine.worker import READER_SLOTS
+from tbot.errors import DataError, Halted
+from tbot.storage.replay_stream import instants, replay_stream
+from tbot.storage.tape import TapeReader
+from tbot.transport import sockets
+from tbot.transport.shm import Segment
+
+STEP_TIMEOUT_NS = 30 * NS_PER_S
+SPINS = 200  # looks at the workers' cursors before the first nap
+NAP_S = 0.00005
+PACE_S = 0.005
+
+
+class TapeFeed:
+    """Writes one merged stream into the rings of its contracts."""
+
+    def __init__(self, settings: EngineSettings, context: ChildContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._wire = make_wire(settings, context)
+        self._beat = Beat(settings, context, self._wire)
+        self._executor = sockets.dealer(settings.socket("executor"), b"feed")
+        self._waiter = sockets.Waiter(self._executor)
+        self._segments = {name: Segment.attach(settings.run_dir, settings.ring_name(name)) for name in settings.symbols}
+        self._writers = {
+            PRODUCTS[name].contract_id: RingWriter(segment.buf) for name, segment in self._segments.items()
+        }
+        self._hops = Hops("step")
+        self._ticks = dict.fromkeys(settings.symbols, 0)
+        self._last_rate_ns = boot_ns()
+        self._last_ticks = dict(self._ticks)
+
+    def run(self) -> None:
+        """The whole tape, then a last step; returns when everybody has finished."""
+        if self._settings.tape is None:
+            raise DataError("a replay needs a tape")
+        self._wait_for_readers()
+        with TapeReader(self._settings.tape) as tape:
+            if self._settings.lockstep:
+                self._lockstep(instants(replay_stream(tape)))
+            else:
+                assert self._settings.clock is not None
+                self._paced(replay_stream(tape), SimulatedClock(self._settings.clock))
+        self._report(force=True)
+        self.close()
+
+    def _wait_for_readers(self) -> None:
+        """Records written before a worker looks would be lost to it once the ring wraps: wait for its cursor."""
+        slots = [READER_SLOTS["worker"], READER_SLOTS["executor"]]
+        deadline = boot_ns() + STEP_TIMEOUT_NS
+        while not self._context.stop.is_set():
+            cursors = [reader_positions(segment.buf) for segment in self._segments.values()]
+            if all(position[slot] is not None for position in cursors for slot in slots):
+                return
+            if boot_ns() > deadline:
+                raise Halted("the workers did not attach to their rings within 30 s; run again on a quieter machine")
+            self._report()
+            time.sleep(PACE_S)
+
+    def _lockstep(self, steps: Iterable[npt.NDArray[np.void]]) -> None:
+        for records in steps:
+            if self._context.stop.is_set():
+                return
+            self._write(records)
+            self._await_workers()
+            self._step(int(records["exch_ns"][0]))
+            self._report()
+
+    def _write(self, records: npt.NDArray[np.void]) -> None:
+        for contract_id in np.unique(records["contract_id"]).tolist():
+            writer = self._writers[contract_id]
+            writer.push_many(records[records["contract_id"] == contract_id])
+        for name in self._ticks:
+            self._ticks[name] = self._writers[PRODUCTS[name].contract_id].written
+
+    def _await_workers(self) -> None:
+        deadline = boot_ns() + STEP_TIMEOUT_NS
+        looks = 0
+        slot = READER_SLOTS["worker"]
+        for name, segment in self._segments.items():
+            target = self._writers[PRODUCTS[name].contract_id].written
+            while (reader_positions(segment.buf)[slot] or 0) < target:
+                looks += 1
+                if looks > SPINS:
+                    time.sleep(NAP_S)
+                if self._context.stop.is_set() or boot_ns() > deadline:
+                    raise Halted(f"the worker of {name} did not consume its ticks within 30 s; the replay is void")
+
+    def _step(self, now_ns: int) -> None:
+        started = boot_ns()
+        heads = {name: self._writers[PRODUCTS[name].contract_id].written for name in self._settings.symbols}
+        self._executor.send(self._wire.encode(StepMessage(now_ns, heads)))
+        while boot_ns() - started < STEP_TIMEOUT_NS and not self._context.stop.is_set():
+            self._waiter.wait(NS_PER_S)
+            for _, data in self._executor.drain():
+                answer = self._wire.decode(data)
+                if isinstance(answer, StepDone) and answer.now_ns == now_ns:
+                    self._hops.record("step", boot_ns() - started)
+                    return
+        raise Halted("the executor did not finish a step within 30 s; the replay is void")
+
+    def _paced(self, chunks: Iterable[npt.NDArray[np.void]], clock: RunClock) -> None:
+        """Write each record when market time reaches it."""
+        for chunk in chunks:
+            times = chunk["exch_ns"]
+            position = 0
+            while position < len(chunk) and not self._context.stop.is_set():
+                end = int(np.searchsorted(times, clock.now_ns(), side="right"))
+                if end > position:
+                    records = chunk[position:end].copy()
+                    records["recv_ns"] = time.time_ns()
+                    self._write(records)
+                    position = end
+                self._report()
+                time.sleep(PACE_S)
+
+    def _report(self, force: bool = False) -> None:
+        if not force and not self._beat.due():
+            return
+        status = None
+        if force or self._beat.status_due():
+            elapsed_s = max(1e-9, (boot_ns() - self._last_rate_ns) / NS_PER_S)
+            contracts = {
+                name: {
+                    "ticks": count,
+                    "ticks_per_s": round((count - self._last_ticks[name]) / elapsed_s, 1),
+                    "last_tick_age_s": 0.0,
+                    "gaps": 0,
+                }
+                for name, count in self._ticks.items()
+            }
+            self._last_rate_ns, self._last_ticks = boot_ns(), dict(self._ticks)
+            status = {"contracts": contracts, "hops": self._hops.status()}
+        self._beat.send("OK", status)
+
+    def close(self) -> None:
+        self._executor.close()
+        self._beat.close()
+        for writer in self._writers.values():
+            writer.close()
+        for segment in self._segments.values():
+            segment.close()
+
+
+def main(settings: EngineSettings, context: ChildContext) -> None:
+    """Process entry point."""
+    TapeFeed(settings, context).run()

@@ -1,0 +1,207 @@
+"""Worker process: rings in, signals out; one process per contract, or several contracts in one.
+
+A worker holds no credentials and hears nothing but its rings: `ContractDecider` is a fold over one ring. Only this
+shell sees acknowledgements, clocks and sockets.
+"""
+
+import time
+from typing import Any, Literal
+
+import numpy as np
+from tbot_ext.records import BAR_DTYPE, EventCode, Flag
+from tbot_ext.ring import RingReader
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import Signal, SignalAck, SignalMessage, SignalStamps
+from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
+from tbot.engine.child import ChildContext
+from tbot.engine.clocks import boot_ns
+from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
+from tbot.engine.settings import EngineSettings
+from tbot.errors import ProtocolError
+from tbot.strategy.decider import ContractDecider
+from tbot.transport import sockets
+from tbot.transport.shm import Segment
+
+DRAIN_LIMIT = 4096
+SLEEP_NS = 50_000_000  # longest sleep on a silent ring, so that heartbeats go on
+POLL_S = 0.001  # between looks when several rings are served or the futex is not wanted
+LOCKSTEP_ACK_S = 5.0
+READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2}
+
+ZONE_LINES = {int(EventCode.OB): "order block", int(EventCode.FVG): "fair value gap"}
+WARMUP = int(Flag.WARMUP)
+
+
+class ContractShell:
+    """One contract's ring, decider and counters."""
+
+    def __init__(self, symbol: str, settings: EngineSettings, restarted: bool) -> None:
+        self.symbol = symbol
+        product = PRODUCTS[symbol]
+        self._ring = Segment.attach(settings.run_dir, settings.ring_name(symbol))
+        self._bars = Segment.attach(settings.run_dir, settings.history_name(symbol))
+        history = self._bars.array(BAR_DTYPE)
+        # A restarted worker does not trust what lies in the ring from before: it waits for the feed to fill it anew.
+        start: Literal["newest", "oldest"] = "newest" if restarted else "oldest"
+        self.reader = RingReader(self._ring.buf, READER_SLOTS["worker"], start)
+        self.decider = ContractDecider(product, settings.strategy, history)
+        self.signals = 0
+        self.last_signal: dict[str, Any] | None = None
+        self.frame_recv_ns = 0
+
+    def status(self) -> dict[str, Any]:
+        """Plain figures of this contract for the status document."""
+        pipeline = self.decider.pipeline
+        zones = {NAMES[tf]: len(pipeline.zones(tf)) for tf in TIMEFRAMES_MIN}
+        counters: dict[str, Any] = dict(pipeline.counters)
+        bars: dict[int, int] = counters.pop("bars")
+        return {
+            "last_price": pipeline.last_price,
+            "bid": pipeline.bid,
+            "ask": pipeline.ask,
+            "market_ns": pipeline.now_ns,
+            "live": bool(pipeline.live),
+            "epoch": pipeline.epoch,
+            "lost": self.reader.lost,
+            "lag": self.reader.written - self.reader.position,
+            "bars": {NAMES[tf]: int(count) for tf, count in bars.items()},
+            "zones": zones,
+            "signals": self.signals,
+            "last_signal": self.last_signal,
+            "counters": {name: int(value) for name, value in counters.items()},
+            "setups": dict(self.decider.trader.counters),
+        }
+
+    def close(self) -> None:
+        self.reader.close()
+        self.decider.close()
+        self._ring.close()
+        self._bars.close()
+
+
+class Worker:
+    """The loop around one or several ContractShells."""
+
+    def __init__(self, settings: EngineSettings, context: ChildContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._wire = make_wire(settings, context)
+        self._beat = Beat(settings, context, self._wire)
+        self._executor = sockets.dealer(settings.socket("executor"), context.name.encode())
+        self._waiter = sockets.Waiter(self._executor)
+        symbols: list[str] = context.secrets["symbols"]
+        restarted: bool = context.secrets["restarted"]
+        self.shells = [ContractShell(symbol, settings, restarted) for symbol in symbols]
+        self._hops = Hops("frame_worker", "frame_signal", "drain")
+        self._unacked: dict[str, int] = {}
+        self._counters = {"sent": 0, "acked": 0, "refused": 0, "unacked": 0, "send_failed": 0, "bad_messages": 0}
+
+    def run(self) -> None:
+        """Until told to stop."""
+        single = len(self.shells) == 1 and self._settings.wait == "futex"
+        while not self._context.stop.is_set():
+            worked = [self._drain(shell) for shell in self.shells]
+            self._take_acks()
+            self._report()
+            if any(worked):
+                continue
+            if single:
+                self.shells[0].reader.wait(SLEEP_NS)
+            elif self._settings.wait != "spin":
+                time.sleep(POLL_S)
+        self.close()
+
+    def _drain(self, shell: ContractShell) -> bool:
+        """Consume what is there; True when there was something."""
+        started = boot_ns()
+        any_consumed = False
+        while True:
+            consumed, signals = shell.decider.drain(shell.reader, DRAIN_LIMIT)
+            if not consumed:
+                break
+            any_consumed = True
+            recv_ns = shell.decider.pipeline.recv_ns
+            self._hops.record("frame_worker", time.time_ns() - recv_ns)
+            self._tell(shell)
+            for signal in signals:
+                self._send(shell, signal, recv_ns, started)
+        if any_consumed:
+            self._hops.record("drain", boot_ns() - started)
+            if self._settings.lockstep:
+                self._await_acks()
+            shell.reader.publish()
+        return any_consumed
+
+    def _send(self, shell: ContractShell, signal: Signal, recv_ns: int, woke_ns: int) -> None:
+        frame_ns = frame_boot_ns(recv_ns)
+        sent = boot_ns()
+        stamps = SignalStamps(frame_recv_boot_ns=frame_ns, worker_woke_boot_ns=woke_ns, sent_boot_ns=sent)
+        message = SignalMessage(signal, stamps, self._settings.limits.signal_ttl_ns)
+        if self._executor.send(self._wire.encode(message)):
+            self._counters["sent"] += 1
+            self._unacked[signal.signal_id] = sent
+        else:
+            self._counters["send_failed"] += 1
+        self._hops.record("frame_signal", sent - frame_ns)
+        shell.signals += 1
+        side = "long" if signal.side > 0 else "short"
+        shell.last_signal = {"side": side, "score": round(signal.score, 1), "market_ns": signal.decided_ns}
+        self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, f"{side} score {signal.score:.0f}: {signal.reason}")
+
+    def _tell(self, shell: ContractShell) -> None:
+        """Zones born on the higher timeframes are worth a line."""
+        product = shell.decider.product
+        for event in shell.decider.pipeline.events:
+            name = ZONE_LINES.get(int(event["kind"]))
+            if name is None or event["timeframe_min"] < 5 or event["flags"] & WARMUP:
+                continue
+            side = "demand" if event["side"] > 0 else "supply"
+            band = f"{product.format(int(event['bottom']))}-{product.format(int(event['top']))}"
+            text = f"{NAMES[int(event['timeframe_min'])]} {name} ({side}) {band}"
+            self._beat.event(int(event["known_ns"]), "ZONE", shell.symbol, text)
+
+    def _take_acks(self) -> None:
+        for _, data in self._executor.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                self._counters["bad_messages"] += 1
+                continue
+            if isinstance(message, SignalAck) and self._unacked.pop(message.signal_id, None) is not None:
+                self._counters["acked" if message.taken else "refused"] += 1
+        if self._unacked and not self._settings.lockstep:
+            now, ttl = boot_ns(), self._settings.limits.signal_ttl_ns
+            late = [signal_id for signal_id, sent in self._unacked.items() if now - sent > ttl]
+            for signal_id in late:  # not acknowledged in time is not done; it is never sent again (F-IPC-01)
+                del self._unacked[signal_id]
+                self._counters["unacked"] += 1
+
+    def _await_acks(self) -> None:
+        deadline = boot_ns() + int(LOCKSTEP_ACK_S * 1e9)
+        while self._unacked and boot_ns() < deadline and not self._context.stop.is_set():
+            self._waiter.wait(100_000_000)
+            self._take_acks()
+
+    def _status(self) -> dict[str, Any]:
+        contracts = {shell.symbol: shell.status() for shell in self.shells}
+        return {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
+
+    def _report(self) -> None:
+        if self._beat.due():
+            live = all(shell.decider.pipeline.live for shell in self.shells)
+            self._beat.send("OK" if live else "WARMING", self._status() if self._beat.status_due() else None)
+
+    def close(self) -> None:
+        """Last words, then let go of everything."""
+        self._beat.send("STOPPED", self._status())
+        self._executor.close()
+        self._beat.close()
+        for shell in self.shells:
+            shell.close()
+
+
+def main(settings: EngineSettings, context: ChildContext) -> None:
+    """Process entry point."""
+    np.seterr(all="ignore")
+    Worker(settings, context).run()

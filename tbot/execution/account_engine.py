@@ -1,0 +1,416 @@
+"""The engine of one account: folds each input into the account's picture, watches over it, and says what to do.
+
+One pass per input: take it in, then upkeep (time-outs, guards, window, flatten), then queries, then the state. Every
+wish to get out goes through the one Flattener. Nothing here knows another account.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from tbot.domain.messages import (
+    AccountUpdate,
+    CommandResult,
+    Denial,
+    DeskInput,
+    DeskOutput,
+    FeedIn,
+    Fill,
+    OperatorIn,
+    OrderUpdate,
+    PositionUpdate,
+    Quote,
+    SignalIn,
+    Snapshot,
+    StateChange,
+    TimerIn,
+)
+from tbot.domain.trading_hours import trading_day
+from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
+from tbot.execution.entries import carried_entry
+from tbot.execution.flatten import Flattener
+from tbot.execution.guards import Demand, Guards
+from tbot.execution.order_manager import OrderManager
+from tbot.execution.outbox import Outbox
+from tbot.execution.picture import Picture
+from tbot.execution.reconcile import Reconciler
+from tbot.execution.settings import AccountSettings, DeskSettings
+from tbot.execution.trip_notes import round_trip_note
+from tbot.risk.gate import AccountFacts, Refusal, Request, decide
+
+
+@dataclass(slots=True)
+class Market:
+    """What the Desk knows of the market, shared by its accounts: newest quotes, and the state of each feed."""
+
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    feeds: dict[str, tuple[str, str]] = field(default_factory=dict)  # contract -> (state, reason)
+
+    def feed(self, contract: str) -> tuple[str, str]:
+        """State and reason; a contract that nothing was said about has no data yet."""
+        return self.feeds.get(contract, ("gap", "no market data yet"))
+
+
+class AccountEngine:
+    """`next_tag` gives a tag that was never used; `market` is kept by the Desk."""
+
+    def __init__(
+        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[], str]
+    ) -> None:
+        self.settings, self.account, self.market = settings, account, market
+        self._next_tag = next_tag
+        self.step = 0
+        self.now_ns = 0
+        self.day: date | None = None
+        self.reasons = Reasons()
+        self.outbox = Outbox(account.account, settings.run_start_ms)
+        self.picture = Picture(account.account, settings.products, settings.limits, trading_day)
+        self.reconciler = Reconciler(settings, self.picture, self.outbox)
+        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask)
+        self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
+        self.guards = Guards(settings, self.picture)
+        self.denials: dict[str, int] = {}
+        self.signals = 0
+        self.intents = 0
+        self.stopping = False
+        self.flatten_since_ns = 0
+        self.heard_ns = 0  # last news from the broker that was not a refusal or a failure
+        self.hub_sizes: dict[str, int] = {}  # position by the user hub, newer than any answer
+        self.hub_differs_ns: dict[str, int] = {}
+        self.status = Status("BOOT", ("RC_START",), "the engine is starting")
+        self._carry()
+
+    def _carry(self) -> None:
+        carried = self.account.carried
+        for entry in carried.entries:
+            self.picture.entries[entry.tag] = carried_entry(entry)
+            if entry.order_id is not None:
+                self.picture.entry_of_order[entry.order_id] = entry.tag
+            self.manager.placed[entry.signal_id] = entry.now_ns
+            self.manager.sent.append((entry.now_ns, entry.contract))
+        for code, text in carried.reasons:
+            self.reasons.add(code, text, 0)
+
+    def _ask(self, at_ns: int) -> None:
+        self.reconciler.ask(at_ns, self.step)
+
+    # ------------------------------------------------------------------------------------------------- one input
+    def handle(self, item: DeskInput) -> list[DeskOutput]:
+        """Everything that this input causes for this account: notes first, then commands."""
+        self.step += 1
+        self.now_ns = max(self.now_ns, item.now_ns)
+        self._roll_day()
+        if isinstance(item, SignalIn):
+            self._signal(item)
+        elif isinstance(item, OperatorIn):
+            self._operator(item)
+        elif isinstance(item, CommandResult):
+            self.manager.on_result(item, self.step)
+        elif isinstance(item, Snapshot):
+            self._snapshot(item)
+        elif not isinstance(item, TimerIn | FeedIn):
+            self.heard_ns = self.now_ns
+            self._broker_event(item)
+        self._upkeep()
+        return self.outbox.take()
+
+    def _roll_day(self) -> None:
+        """Counters and day locks end at 17:00 Chicago, and only there (F-TIM-08, I14)."""
+        edges = self.settings.calendar.trading_day(self.now_ns)
+        day = edges.day
+        if day == self.day:
+            return
+        first, self.day = self.day is None, day
+        stale = first and self.account.carried.day != day.isoformat()
+        if (not first or stale) and self.reasons.clear(Severity.LOCK):
+            self.reconciler.start_over(self.step, self.now_ns)
+        self.manager.new_day(edges.start_ns)
+        if not first:
+            self.picture.forget_final()
+            self.picture.ledger.close_days_before(day)
+
+    # --------------------------------------------------------------------------------------------------- signals
+    def _signal(self, item: SignalIn) -> None:
+        self.signals += 1
+        signal = item.signal
+        if signal.signal_id in self.manager.placed:
+            self._deny(item, Refusal("DUPLICATE", "this signal was already taken"))
+            return
+        request = self._request(item)
+        verdict = decide(request)
+        if not isinstance(verdict, Refusal):
+            refused = self.manager.place(request, verdict, self._next_tag(), self.step)
+            if refused is None:
+                self.intents += 1
+                return
+            verdict = refused
+        self._deny(item, verdict)
+        if verdict.halt:
+            self.reasons.add(verdict.code, verdict.text, self.now_ns)
+        if verdict.code == "RC_ASSERT":
+            self._flatten(None, verdict.code, verdict.text)
+
+    def _request(self, item: SignalIn) -> Request:
+        signal, status = item.signal, self._current()
+        feed, feed_text = self.market.feed(signal.contract)
+        return Request(
+            now_ns=self.now_ns,
+            signal=signal,
+            quote=item.quote,
+            age_ns=item.age_ns,
+            product=self.settings.products.get(signal.contract),
+            limits=self.settings.limits,
+            facts=AccountFacts(
+                state=status.state,
+                state_code=status.codes[0] if status.codes else "",
+                state_text=status.text,
+                realised_cents=self.picture.ledger.today(self._day()).net_cents,
+                loss_streak=self.picture.ledger.today(self._day()).streak_max,
+                exposures=self.manager.exposures(self.market.quotes),
+                blocked=self.manager.blocked(signal.contract),
+                entries=tuple(self.manager.sent),
+            ),
+            feed=feed,
+            feed_text=feed_text,
+            window_refusal=self.settings.calendar.entry_refusal(self.now_ns, signal.contract),
+        )
+
+    def _deny(self, item: SignalIn, refusal: Refusal) -> None:
+        self.denials[refusal.code] = self.denials.get(refusal.code, 0) + 1
+        signal = item.signal
+        self.outbox.note(
+            Denial(self.now_ns, self.account.account, signal.signal_id, signal.contract, refusal.code, refusal.text)
+        )
+
+    def halt(self, code: str, text: str) -> None:
+        """HALTED until a person resumes; positions run on under their stops."""
+        self.reasons.add(code, text, self.now_ns)
+
+    # -------------------------------------------------------------------------------------------------- operator
+    def _operator(self, item: OperatorIn) -> None:
+        if item.verb == "pause":
+            self.reasons.add("RC_OPERATOR", "paused by a person", self.now_ns)
+        elif item.verb == "flatten":
+            self.reasons.add("RC_OPERATOR", "flattened by a person; resume to trade again", self.now_ns)
+            self._flatten(None, "RC_OPERATOR", "flattening on request of a person")
+        elif item.verb == "kill":
+            self.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", self.now_ns)
+            self._flatten(None, "RC_KILL_SWITCH", "kill switch: closing everything", foreign=True)
+        elif item.verb == "stop":
+            self.stopping = True
+            self.reasons.add("RC_OPERATOR", "the engine is stopping", self.now_ns)
+            if self.settings.on_exit == "flatten":
+                self._flatten(None, "RC_OPERATOR", "stopping: closing everything that is ours")
+            for entry in self.picture.live_entries():
+                if entry.order_id is not None:
+                    self.manager.cancel(entry.contract, entry.order_id, self.now_ns)
+            self._ask(self.now_ns)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        refused = ""
+        if self.stopping:
+            refused = "the engine is stopping"
+        elif self.flattener.job is not None:
+            refused = "the account is being flattened"
+        elif self.reasons.of(Severity.LOCK):
+            refused = "the account is locked until the next trading day"
+        if refused:
+            text = f"resume refused: {refused}"
+            codes = self.status.codes
+            self.outbox.note(StateChange(self.now_ns, self.account.account, self.status.state, codes, text))
+            return
+        self.reasons.remove("RC_OPERATOR")
+        if self.reasons.clear(Severity.HALT):
+            self.reconciler.start_over(self.step, self.now_ns)
+
+    # ---------------------------------------------------------------------------------------------------- broker
+    def _broker_event(self, item: DeskInput) -> None:
+        if isinstance(item, OrderUpdate):
+            self._order(item)
+        elif isinstance(item, Fill):
+            self.picture.on_fill(item, self.step)
+        elif isinstance(item, PositionUpdate):
+            self.hub_sizes[item.contract] = item.size
+        elif isinstance(item, AccountUpdate):
+            self._account(item)
+
+    def _order(self, update: OrderUpdate) -> None:
+        why = self.picture.on_order(update, self.step)
+        if why:
+            self._ask(self.now_ns)
+        seen = self.picture.orders[update.order_id]
+        if seen.order.filled > self.picture.ledger.filled(update.order_id):
+            # The fill's own event usually follows at once; when it does not, it is looked up (F-NET-08).
+            self._ask(self.now_ns + self._confirm_ns())
+        if seen.tag is not None and seen.tag.run_start_ms > self.settings.run_start_ms:
+            self.halt("RC_SECOND_ENGINE", f"order {seen.order.tag} was placed by another engine that started later")
+
+    def _account(self, update: AccountUpdate) -> None:
+        """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
+        self.picture.on_account(update, self._day())
+        pinned = self.account.name
+        if pinned and update.name != pinned:
+            self.halt("RC_CONFIG", f"account {update.account} is named {update.name!r}, configured is {pinned!r}")
+        if not update.simulated:
+            self.halt("RC_CONFIG", f"account {update.account} is not a simulated account")
+        if not update.can_trade:
+            self.reasons.add("RC_BROKER_LOCK", "the broker does not let this account trade", self.now_ns)
+
+    def _snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.status is not None:
+            self._account(snapshot.status)
+        for update in snapshot.orders:
+            self._order(update)
+        for fill in snapshot.fills:
+            self.picture.on_fill(fill, self.step)
+        self.picture.settle()
+        before = self.reconciler.answer
+        findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
+        if self.reconciler.answer is not before:
+            self.heard_ns = self.now_ns
+            self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
+            self.hub_differs_ns.clear()
+        for contract, text in zip(findings.adopted, findings.sentences, strict=True):
+            self.manager.set_aside(contract, "RC_MISMATCH", text)
+
+    # ---------------------------------------------------------------------------------------------------- upkeep
+    def _upkeep(self) -> None:
+        self.picture.settle()
+        self.manager.watch(self.now_ns, self.step)
+        for done in self.picture.ledger.take_completed():
+            note = round_trip_note(done, self.picture, self.manager, self.account.account)
+            if note is not None:
+                self.outbox.note(note)
+        unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
+        if unproven_stop or self.manager.leftovers():
+            self._ask(self.now_ns + self._confirm_ns())
+        self._guard()
+        self._window()
+        self._check_hub_positions()
+        self.flattener.advance(self.now_ns, self.step)
+        self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
+        self._say_state()
+
+    def _guard(self) -> None:
+        quotes, day = self.market.quotes, self._day()
+        for demand in self.guards.protection(self.now_ns, self._ask, self.flattener.covers):
+            assert demand.contract is not None
+            self.manager.set_aside(demand.contract, demand.code, demand.text)
+            self._flatten({demand.contract}, demand.code, demand.text)
+        loss = self.guards.daily_loss(day, quotes)
+        if loss is not None:
+            self.reasons.add(loss.code, loss.text, self.now_ns)
+            if self._anything_open():
+                self._flatten(None, loss.code, loss.text, foreign=True)
+        streak = self.guards.losses_in_a_row(day)
+        if streak is not None:
+            self.reasons.add(streak.code, streak.text, self.now_ns)
+        for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
+            assert demand.contract is not None
+            if not self.flattener.covers(demand.contract):
+                self._flatten({demand.contract}, demand.code, demand.text)
+        failing = self.reconciler.failures >= self.settings.limits.rest_failures
+        self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        differ = ", ".join(sorted(self.reconciler.mismatches))
+        text = f"position of {differ} differs from the broker's" if differ else ""
+        self.reasons.set("RC_MISMATCH", text, self.now_ns)
+
+    def _deaf(self) -> list[Demand]:
+        """C_BLIND_HOLD, second half: neither user hub nor queries tell anything while a position is open."""
+        silent_ns = self.now_ns - self.heard_ns
+        late = silent_ns > self.settings.patience(self.settings.limits.blind_hold_ns) and self.reconciler.failures > 0
+        names = [name for name in self.picture.ledger.open_contracts() if self.picture.holding(name).owned]
+        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names if late]
+
+    def _window(self) -> None:
+        """RC_WINDOW pauses when no contract may be entered; what is ours is flat outside its window (F-TIM-05)."""
+        calendar, now_ns = self.settings.calendar, self.now_ns
+        traded = [symbol for symbol, product in self.settings.products.items() if not product.data_only]
+        shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
+        refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
+        self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
+        for contract in self.picture.contracts():
+            if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
+                self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
+
+    def _check_hub_positions(self) -> None:
+        """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
+        for contract, size in self.hub_sizes.items():
+            if size == self.picture.ledger.position(contract).size:
+                self.hub_differs_ns.pop(contract, None)
+                continue
+            since_ns = self.hub_differs_ns.setdefault(contract, self.now_ns)
+            if self.now_ns - since_ns >= self._confirm_ns():
+                self.hub_differs_ns[contract] = self.now_ns
+                self._ask(self.now_ns)
+
+    def _flatten(self, contracts: set[str] | None, code: str, text: str, *, foreign: bool = False) -> None:
+        if self.flattener.job is None:
+            self.flatten_since_ns = self.now_ns
+        self.flattener.request(contracts, code, text, foreign=foreign)
+
+    def _current(self) -> Status:
+        """The state that follows from what holds at this moment."""
+        job = self.flattener.job
+        reducing = None
+        if job is not None:
+            alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
+            reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
+        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+
+    def _say_state(self) -> None:
+        status = self._current()
+        changed = (status.state, status.codes) != (self.status.state, self.status.codes)
+        self.status = status
+        if changed:
+            codes = status.codes
+            self.outbox.note(StateChange(self.now_ns, self.account.account, status.state, codes, status.text))
+
+    # ------------------------------------------------------------------------------------------------- questions
+    def _confirm_ns(self) -> int:
+        return self.settings.patience(self.settings.limits.recon_confirm_ns)
+
+    def _day(self) -> date:
+        assert self.day is not None, "every input rolls the day first"
+        return self.day
+
+    def _ours(self, contract: str) -> bool:
+        holding = self.picture.holding(contract)
+        tagged = any(seen.tag is not None for seen in self.picture.working(contract))
+        return bool(holding.owned or holding.surprise or tagged or self.picture.live_entries(contract))
+
+    def _anything_open(self) -> bool:
+        return any(contract in self.settings.products for contract in self.picture.contracts())
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is open, working, unproven or under way."""
+        open_things = any(True for _ in self.picture.contracts())
+        unproven = not self.reconciler.proven or self.reconciler.want_ns is not None
+        return bool(open_things or unproven or self.manager.pending or self.flattener.job)
+
+    def _proven_now(self) -> bool:
+        """Whether the last explicit answer is newer than everything that could have changed exposure."""
+        lively = self.flattener.job is not None or self.picture.live_entries() or self.manager.pending
+        return not lively and self.reconciler.answer_step >= self.picture.activity_step
+
+    def is_flat(self) -> bool:
+        """Proven: by an explicit answer nothing of ours is open or working, and nothing is under way."""
+        positions, orders = self.reconciler.exposed(None, foreign=False)
+        ours = any(self._ours(contract) for contract in self.picture.contracts())
+        return self._proven_now() and not positions and not orders and not ours
+
+    def is_protected(self) -> bool:
+        """Proven: every position of ours has a working stop, and nothing is under way."""
+        held = self.picture.ledger.open_contracts()
+        return self._proven_now() and all(self.picture.protected(name) for name in held)
+
+    def state(self) -> list[object]:
+        """Everything that decides what happens next, as data for the digest."""
+        own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
+        hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
+        guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
+        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler)]
+        return [*own, *hub, *guards, *parts, self.flattener.job, self.flattener.finished]

@@ -1,0 +1,90 @@
+"""What a run leaves behind for the next one, folded from its journal: halts, day locks, and own placements.
+
+Everything else (positions, fills, working orders, the day's result) is asked from the broker (failure-model.md section
+6, K-EX-...). Placements without a recorded answer come out as "missing" and become UNKNOWN in the next run.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from tbot.domain.messages import (
+    CommandResult,
+    DeskInput,
+    DeskOutput,
+    Intent,
+    PlaceBracket,
+    SignalIn,
+    StateChange,
+)
+from tbot.domain.trading_hours import trading_day
+from tbot.execution.engine_state import SEVERITY, Severity
+from tbot.execution.settings import Carried, CarriedEntry
+
+
+@dataclass(slots=True)
+class _Account:
+    reasons: dict[str, str] = field(default_factory=dict)
+    day: str = ""
+    entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
+
+
+class CarryFold:
+    """Folds journal rows in order; `carried` gives the result. Rows of several runs may follow each other."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[int, _Account] = {}
+        self._tag_of: dict[str, str] = {}  # command id of a placement -> tag
+
+    def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
+        """One row: what came in and what went out."""
+        if isinstance(item, CommandResult):
+            self._result(item)
+        for output in outputs:
+            if isinstance(output, StateChange):
+                self._state(output)
+            elif isinstance(output, Intent) and isinstance(item, SignalIn):
+                self._intent(item, output)
+            elif isinstance(output, PlaceBracket):
+                self._tag_of[output.command_id] = output.tag
+
+    def carried(self, account: int) -> Carried:
+        """What the next run must be told about an account; empty for one that never appeared."""
+        held = self._accounts.get(account, _Account())
+        return Carried(tuple(held.reasons.items()), held.day, tuple(held.entries.values()))
+
+    def _of(self, account: int) -> _Account:
+        return self._accounts.setdefault(account, _Account())
+
+    def _state(self, change: StateChange) -> None:
+        held = self._of(change.account)
+        lasting = [code for code in change.reasons if SEVERITY.get(code, Severity.PAUSE) is not Severity.PAUSE]
+        first = change.reasons[0] if change.reasons else ""
+        before = held.reasons
+        held.reasons = {code: before.get(code) or (change.text if code == first else code) for code in lasting}
+        held.day = trading_day(change.now_ns).isoformat()
+
+    def _intent(self, item: SignalIn, intent: Intent) -> None:
+        held = self._of(intent.account)
+        quote = item.signal.quote
+        today = trading_day(intent.now_ns)
+        # Why only the day's: older tags are off the watch list, and older entries count for no limit of today.
+        held.entries = {tag: entry for tag, entry in held.entries.items() if trading_day(entry.now_ns) == today}
+        held.entries[intent.tag] = CarriedEntry(
+            now_ns=intent.now_ns,
+            tag=intent.tag,
+            signal_id=intent.signal_id,
+            contract=intent.contract,
+            side=intent.side,
+            size=intent.size,
+            stop_ticks=intent.stop_ticks,
+            target_ticks=intent.target_ticks,
+            risk_cents=intent.risk_cents,
+            decision_price=quote.ask if intent.side > 0 else quote.bid,
+        )
+
+    def _result(self, result: CommandResult) -> None:
+        tag = self._tag_of.get(result.command_id)
+        held = self._of(result.account)
+        if tag is None or tag not in held.entries:
+            return
+        entry = held.entries[tag]
+        held.entries[tag] = replace(entry, outcome=result.outcome, order_id=result.order_id or entry.order_id)

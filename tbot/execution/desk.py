@@ -1,0 +1,105 @@
+"""Desk: the pure decider of the executor. Signals, time, operator and broker events in; broker commands and notes out.
+
+A fold: no I/O, no clock, no random. The same inputs give the same outputs and the same `digest` (I15), which is what
+makes live trading, paper, replay and backtest provably the same. Each account has its own engine; one signal is
+offered to all of them, one after the other.
+"""
+
+from tbot.domain.messages import (
+    DeskInput,
+    DeskOutput,
+    FeedIn,
+    SignalIn,
+    TimerIn,
+)
+from tbot.domain.timeframes import NS_PER_MIN
+from tbot.execution.account_engine import AccountEngine, Market
+from tbot.execution.canonical import digest
+from tbot.execution.settings import AccountSettings, Calendar, Carried, CarriedEntry, DeskSettings
+from tbot.execution.tags import entry_tag
+from tbot.execution.view import account_view
+
+__all__ = ["AccountSettings", "Calendar", "Carried", "CarriedEntry", "Desk", "DeskSettings"]
+
+
+class Desk:
+    """Give it every input in order by `handle`; send on what comes out, commands after they are recorded (R1)."""
+
+    def __init__(self, settings: DeskSettings) -> None:
+        self._settings = settings
+        self._market = Market()
+        self._sequence = 0
+        self._recent: dict[str, list[int]] = {}  # contract -> times of its signals in the last minute
+        self._ignored = 0  # events of accounts that are not ours
+        self._engines = {
+            account.account: AccountEngine(settings, account, self._market, self._next_tag)
+            for account in settings.accounts
+        }
+
+    def _next_tag(self) -> str:
+        self._sequence += 1
+        return entry_tag(self._settings.run_start_ms, self._sequence)
+
+    def handle(self, item: DeskInput) -> list[DeskOutput]:
+        """Fold one input; returns notes and commands, account after account."""
+        if isinstance(item, TimerIn):
+            self._market.quotes = dict(item.quotes)
+        elif isinstance(item, FeedIn):
+            self._market.feeds[item.contract] = (item.state, item.reason)
+        elif isinstance(item, SignalIn):
+            self._note_signal(item)
+        account = None if isinstance(item, SignalIn | TimerIn | FeedIn) else item.account
+        if account is None:
+            return [output for engine in self._engines.values() for output in engine.handle(item)]
+        if account not in self._engines:
+            self._ignored += 1
+            return []
+        return self._engines[account].handle(item)
+
+    def _note_signal(self, item: SignalIn) -> None:
+        """Newest quote for valuation, and F-ORD-10: a contract that floods signals halts every account."""
+        contract = item.signal.contract
+        if item.quote is not None:
+            self._market.quotes = {**self._market.quotes, contract: item.quote}
+        times = [at for at in self._recent.get(contract, []) if item.now_ns - at < NS_PER_MIN]
+        times.append(item.now_ns)
+        self._recent[contract] = times
+        most = self._settings.limits.signals_per_minute
+        if len(times) > most:
+            del times[:-most]
+            for engine in self._engines.values():
+                engine.halt("RC_RUNAWAY", f"{contract} sent more than {most} signals in a minute")
+
+    # ------------------------------------------------------------------------------------------------- questions
+    def view(self) -> dict[str, object]:
+        """State of everything as plain data (schema: execution.view)."""
+        contracts = {}
+        for symbol in self._settings.products:
+            feed, reason = self._market.feed(symbol)
+            contracts[symbol] = {"feed": feed, "reason": reason}
+        accounts = {str(account): account_view(engine) for account, engine in self._engines.items()}
+        return {"accounts": accounts, "contracts": contracts, "ignored_events": self._ignored}
+
+    def state(self, account: int) -> str:
+        """Engine state of one account; KeyError when it is not ours."""
+        return self._engines[account].status.state
+
+    def busy(self) -> bool:
+        """Whether any account has something open, working, unproven or under way: time must then be told often."""
+        return any(engine.busy for engine in self._engines.values())
+
+    def is_flat(self, account: int | None = None) -> bool:
+        """Whether an account (None: every one) is proven flat: explicit answer, nothing working, nothing pending."""
+        return all(engine.is_flat() for engine in self._chosen(account))
+
+    def is_protected(self, account: int | None = None) -> bool:
+        """Whether every position of an account (None: every one) has a proven working stop and nothing is pending."""
+        return all(engine.is_protected() for engine in self._chosen(account))
+
+    def _chosen(self, account: int | None) -> list[AccountEngine]:
+        return list(self._engines.values()) if account is None else [self._engines[account]]
+
+    def digest(self) -> str:
+        """Hash of the complete state; equal after equal inputs (I15)."""
+        engines = {account: engine.state() for account, engine in self._engines.items()}
+        return digest([self._market, self._sequence, self._recent, self._ignored, engines])

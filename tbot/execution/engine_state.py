@@ -1,0 +1,118 @@
+"""Engine state of one account: a set of reasons, and the strictest state that they ask for.
+
+    BOOT -> RECONCILING -> ACTIVE <-> PAUSED
+                               \\      /
+                              REDUCING  -> LOCKED (trading day) -> RECONCILING at the next one
+                                        -> HALTED -> only a person, by `resume`
+
+Several reasons hold at once; a state is left only when all of its reasons are gone (failure-model.md section 1). The
+state is computed, never stored, so it cannot disagree with its reasons.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """What a reason asks for; the highest wins."""
+
+    PAUSE = 1
+    LOCK = 2  # until the next trading day
+    HALT = 3  # until a person resumes
+
+
+# Every reason of an account with its severity. Codes: failure-model.md section 2. RC_OPERATOR (a person's pause, stop)
+# is an addition, because that list has none for it.
+SEVERITY: dict[str, Severity] = {
+    "RC_OPERATOR": Severity.PAUSE,
+    "RC_WINDOW": Severity.PAUSE,
+    "RC_MISMATCH": Severity.PAUSE,
+    "RC_REST_DOWN": Severity.PAUSE,
+    "RC_DAILY_LOSS": Severity.LOCK,
+    "RC_CONSEC_LOSSES": Severity.LOCK,
+    "RC_BROKER_LOCK": Severity.LOCK,
+    "RC_RUNAWAY": Severity.HALT,
+    "RC_KILL_SWITCH": Severity.HALT,
+    "RC_CONFIG": Severity.HALT,
+    "RC_SECOND_ENGINE": Severity.HALT,
+    "RC_ASSERT": Severity.HALT,
+}
+
+_STATE_OF = {Severity.PAUSE: "PAUSED", Severity.LOCK: "LOCKED", Severity.HALT: "HALTED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an account is not ACTIVE, in one plain sentence, and since when."""
+
+    code: str
+    text: str
+    since_ns: int
+
+
+class Reasons:
+    """The reasons that hold now, by code."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Reason] = {}
+
+    def add(self, code: str, text: str, now_ns: int) -> None:
+        """A reason holds; the first sentence and time stay."""
+        self.held.setdefault(code, Reason(code, text, now_ns))
+
+    def remove(self, code: str) -> None:
+        self.held.pop(code, None)
+
+    def set(self, code: str, text: str, now_ns: int) -> None:
+        """A reason holds while `text` is not empty."""
+        if text:
+            self.add(code, text, now_ns)
+        else:
+            self.remove(code)
+
+    def clear(self, severity: Severity) -> bool:
+        """Drop all reasons of a severity; whether there were any."""
+        found = [code for code in self.held if SEVERITY[code] is severity]
+        for code in found:
+            del self.held[code]
+        return bool(found)
+
+    def worst(self) -> Severity | None:
+        """The severity that wins; None when nothing holds."""
+        return max((SEVERITY[code] for code in self.held), default=None)
+
+    def of(self, severity: Severity) -> list[Reason]:
+        """Reasons of one severity, oldest first."""
+        found = [reason for code, reason in self.held.items() if SEVERITY[code] is severity]
+        return sorted(found, key=lambda reason: (reason.since_ns, reason.code))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state that shows: name, codes of all that holds (the deciding one first), one sentence."""
+
+    state: str
+    codes: tuple[str, ...]
+    text: str
+
+
+def status_of(reasons: Reasons, *, started: bool, proven: bool, reducing: Reason | None) -> Status:
+    """Combine reasons, reconciliation and a running flatten procedure."""
+    worst = reasons.worst()
+    first: list[Reason] = []
+    if reducing is not None:
+        state, first = "REDUCING", [reducing]
+    elif worst is not None and worst > Severity.PAUSE:
+        state, first = _STATE_OF[worst], reasons.of(worst)
+    elif not started:
+        state, first = "BOOT", [Reason("RC_START", "the engine is starting", 0)]
+    elif not proven:
+        text = "comparing orders, positions and fills with the broker"
+        state, first = "RECONCILING", [Reason("RC_RECONCILING", text, 0)]
+    elif worst is not None:
+        state, first = "PAUSED", reasons.of(worst)
+    else:
+        return Status("ACTIVE", (), "trading")
+    rest = sorted(reasons.held.values(), key=lambda reason: (-SEVERITY[reason.code], reason.since_ns, reason.code))
+    codes = tuple(dict.fromkeys([reason.code for reason in first] + [reason.code for reason in rest]))
+    return Status(state, codes, first[0].text)

@@ -1,0 +1,160 @@
+"""The one flatten procedure (failure-model.md R7), used by every path that gets out of positions.
+
+    close        cancel working entries, close every position in scope; then wait for the answers
+    prove_flat   an explicit position list asked for after those answers; a position left: next round of `close`
+    cancel_rest  only now cancel what still works in the scope, suspended bracket legs included
+    prove_done   flat and no working order: done. A leg filled in between and reversed: back to `close`
+
+It can be stopped and restarted at any phase: each one reads the picture and repeats only what is harmless to repeat.
+A stop is never cancelled while its position is open.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tbot.execution.order_manager import OrderManager
+from tbot.execution.picture import Picture
+from tbot.execution.reconcile import Reconciler
+from tbot.execution.settings import DeskSettings
+
+# Pause before round 1, 2, 3, ... in ns of machine time.
+PAUSES_NS = (250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
+
+Phase = Literal["close", "prove_flat", "cancel_rest", "prove_done"]
+
+
+@dataclass(slots=True)
+class Job:
+    """What is being flattened, why, and how far it is."""
+
+    contracts: set[str] | None  # None: everything T-BOT trades in the account
+    foreign: bool  # also what is not ours (kill switch, daily limit)
+    code: str
+    text: str
+    phase: Phase = "close"
+    rounds: int = 0
+    not_before_ns: int = 0
+    proof_step: int = -1  # the proof must answer a query sent at this step or later; -1: not asked for yet
+
+
+@dataclass(slots=True)
+class Flattener:
+    """Runs at most one Job for an account; more wishes widen it."""
+
+    settings: DeskSettings
+    picture: Picture
+    manager: OrderManager
+    reconciler: Reconciler
+    job: Job | None = None
+    finished: int = field(default=0)  # jobs that ended proven
+
+    def request(self, contracts: set[str] | None, code: str, text: str, *, foreign: bool = False) -> None:
+        """Start flattening, or widen what runs. Asking again for what runs already changes nothing."""
+        job = self.job
+        if job is None:
+            self.job = Job(set(contracts) if contracts is not None else None, foreign, code, text)
+            return
+        wider = job.contracts is not None and (contracts is None or not contracts <= job.contracts)
+        if not wider and (job.foreign or not foreign):
+            return
+        if contracts is None or job.contracts is None:
+            job.contracts = None
+        else:
+            job.contracts |= contracts
+        job.foreign, job.code, job.text = job.foreign or foreign, code, text
+        job.phase, job.proof_step = "close", -1
+
+    def covers(self, contract: str) -> bool:
+        """Whether this contract is being flattened now."""
+        return self.job is not None and (self.job.contracts is None or contract in self.job.contracts)
+
+    @property
+    def loud(self) -> bool:
+        """More rounds than C_FLATTEN_ALERT: somebody should look."""
+        return self.job is not None and self.job.rounds >= self.settings.limits.flatten_alert_rounds
+
+    def advance(self, now_ns: int, step: int) -> None:
+        """Go as far as what is known allows."""
+        for _ in range(4):  # at most one pass through the four phases per input
+            job = self.job
+            if job is None or now_ns < job.not_before_ns:
+                return
+            before = job.phase
+            if job.phase == "close":
+                self._close(job, now_ns, step)
+            elif job.phase == "cancel_rest":
+                self._cancel_rest(job, now_ns)
+            else:
+                self._prove(job, now_ns, step)
+            if self.job is not None and self.job.phase == before:
+                return
+
+    def _close(self, job: Job, now_ns: int, step: int) -> None:
+        for entry in self.picture.live_entries():
+            if self.covers(entry.contract) and entry.order_id is not None:
+                self.manager.cancel(entry.contract, entry.order_id, now_ns)
+        for seen in self.picture.working():
+            order = seen.order
+            ours = seen.tag is not None and seen.tag.leg == ""
+            # A stranger's order may be the stop of a stranger's position; that one goes in `cancel_rest`.
+            theirs = job.foreign and seen.tag is None and self.picture.ledger.position(order.contract).size == 0
+            if (ours or theirs) and self.covers(order.contract) and order.contract in self.settings.products:
+                self.manager.cancel(order.contract, order.order_id, now_ns)
+        for contract in self._positions(job):
+            self.manager.close(contract, job.code, now_ns, step)
+        job.phase, job.proof_step = "prove_flat", -1
+
+    def _positions(self, job: Job) -> list[str]:
+        """Contracts in scope that hold something by our picture or by the last explicit answer: the worse of both."""
+        told, _ = self.reconciler.exposed(job.contracts, foreign=job.foreign)
+        held = {
+            contract
+            for contract in self.picture.ledger.open_contracts()
+            if self.covers(contract) and contract in self.settings.products
+        }
+        if not job.foreign:
+            held = {name for name in held if self.picture.holding(name).owned or self.picture.holding(name).surprise}
+        # What we saw fill after that answer's query left is newer than the answer.
+        fresh = {name for name in told if self.picture.fill_step.get(name, -1) <= self.reconciler.answer_step}
+        return sorted(held | fresh)
+
+    def _prove(self, job: Job, now_ns: int, step: int) -> None:
+        if self.manager.waiting_for(job.contracts, "place", "cancel", "close") and not self._only_lost_places(job):
+            return
+        if job.proof_step < 0:
+            job.proof_step = step
+            self.reconciler.ask(now_ns, step)
+        if self.reconciler.answer_step < job.proof_step:
+            return
+        positions, orders = self.reconciler.exposed(job.contracts, foreign=job.foreign)
+        held = [name for name in self._positions(job) if name not in positions]
+        if positions or held:
+            self._next_round(job, now_ns, "close")
+        elif orders:
+            again = job.phase == "prove_done"
+            self._next_round(job, now_ns, "cancel_rest", pause=again)
+        elif not any(self.covers(entry.contract) for entry in self.picture.live_entries()):
+            self.job = None
+            self.finished += 1
+        else:
+            # An UNKNOWN entry may still fill: keep looking until it is found or presumed dead.
+            self._next_round(job, now_ns, "close")
+
+    def _only_lost_places(self, job: Job) -> bool:
+        """Placements that are UNKNOWN may never be answered; their proof is the broker's list, not the answer."""
+        if self.manager.waiting_for(job.contracts, "cancel", "close"):
+            return False
+        return all(entry.status != "sent" or not self.covers(entry.contract) for entry in self.picture.live_entries())
+
+    def _cancel_rest(self, job: Job, now_ns: int) -> None:
+        _, orders = self.reconciler.exposed(job.contracts, foreign=job.foreign)
+        for contract, order_id in orders:
+            self.manager.cancel(contract, order_id, now_ns)
+        job.phase, job.proof_step = "prove_done", -1
+
+    def _next_round(self, job: Job, now_ns: int, phase: Phase, *, pause: bool = True) -> None:
+        if pause:
+            real_ns = PAUSES_NS[min(job.rounds, len(PAUSES_NS) - 1)]
+            job.not_before_ns = now_ns + self.settings.patience(real_ns)
+            job.rounds += 1
+        job.phase, job.proof_step = phase, -1

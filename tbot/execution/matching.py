@@ -1,0 +1,378 @@
+"""One account at a simulated venue: its orders, brackets, positions and money, over the one fill model. Pure.
+
+Paper broker and simulated exchange share it, so both follow the venue's documented behaviour (projectx-gateway 6.15,
+7.2, 7.3):
+
+* A bracket entry and its legs get consecutive ids (entry n, stop n+1, target n+2) and tags (`<tag>-SL`, `<tag>-TP`).
+  The legs are suspended until the entry fills; then their prices are the entry's fill price plus their signed offsets.
+* When one leg fills the venue cancels the other. Cancelling an entry cancels its suspended legs. Cancelling one working
+  leg leaves its sibling working, and closing a position leaves its legs working: both are the client's business.
+* Positions are netted. Every execution is one fill; one that turns a position round is two, a closing part that carries
+  the P&L and an opening part that carries none. Fees and commissions are booked to the balance with each fill.
+* A tag is used up for ever, by rejected orders too.
+"""
+
+import math
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+
+from tbot.domain.contracts import Product
+from tbot.domain.messages import Fill, OrderStatus, OrderType
+from tbot.domain.positions import Position
+from tbot.execution.book_types import FINAL, Balance, BookEvent, Holding, Ids, Order, OrderRequest
+from tbot.execution.fill_model import (
+    FillSettings,
+    MarketState,
+    adverse_price,
+    crossing_fill,
+    limit_traded_through,
+    market_fill,
+    stop_fill,
+    stop_triggered,
+    trailed_stop,
+)
+
+
+@dataclass(slots=True)
+class _Held:
+    position: Position
+    position_id: int = 0
+    opened_ns: int = 0
+
+
+_NEVER = (-math.inf, math.inf)
+_ALWAYS = (math.inf, -math.inf)
+
+
+class AccountBook:
+    """Orders and money of one account. Events are handed to `emit` in the order in which they happen."""
+
+    def __init__(
+        self,
+        account: int,
+        products: dict[str, Product],
+        balance_cents: int,
+        emit: Callable[[BookEvent], None],
+        ids: Ids | None = None,
+        settings: FillSettings | None = None,
+    ) -> None:
+        self.account = account
+        self.balance_cents = balance_cents
+        self.orders: dict[int, Order] = {}  # every order there ever was, oldest first
+        self.fills: list[Fill] = []  # oldest first
+        self._products = products
+        self._emit = emit
+        self._ids = ids or Ids()
+        self._settings = settings or FillSettings()
+        self._held: dict[str, _Held] = {}
+        self._tags: set[str] = set()
+        self._living: dict[int, Order] = {}  # those that are not in a final state
+        self._legs: dict[int, tuple[Order, ...]] = {}  # entry -> its legs
+        self._working: dict[str, dict[int, Order]] = {}  # contract -> orders that a tick can fill
+        # Prices of trades strictly between these two cannot do anything to the contract's orders.
+        self._quiet: dict[str, tuple[float, float]] = {}
+
+    # ------------------------------------------------------------------------------------------------- questions
+    def size(self, contract: str) -> int:
+        """Net contracts held, signed."""
+        held = self._held.get(contract)
+        return held.position.size if held else 0
+
+    def holding(self, contract: str) -> Holding | None:
+        """The open position of a contract, None when flat."""
+        held = self._held.get(contract)
+        if held is None or held.position.size == 0:
+            return None
+        return _holding(contract, held, held.position.price_size_sum, abs(held.position.size))
+
+    def holdings(self) -> list[Holding]:
+        """All open positions."""
+        return [holding for contract in self._held if (holding := self.holding(contract))]
+
+    def living_orders(self) -> list[Order]:
+        """Copies of all orders that are not in a final state, oldest first, suspended legs included."""
+        return [copy(order) for order in self._living.values()]
+
+    def has_work(self, contract: str) -> bool:
+        """Whether a tick of this contract can do anything here."""
+        return bool(self._working.get(contract))
+
+    def tag_used(self, tag: str) -> bool:
+        return bool(tag) and tag in self._tags
+
+    def unrealised_cents(self, states: dict[str, MarketState]) -> int:
+        """P&L of the open positions if they were closed at the adverse quote now, without costs."""
+        total = 0
+        for contract, held in self._held.items():
+            position = held.position
+            exit_price = adverse_price(states[contract], -position.side) if position.size else None
+            if exit_price is not None:
+                ticks = position.side * (exit_price * abs(position.size) - position.price_size_sum)
+                total += ticks * self._products[contract].tick_value_cents
+        return total
+
+    # -------------------------------------------------------------------------------------------------- commands
+    def place(self, request: OrderRequest, now_ns: int) -> Order:
+        """Take an order that passed all checks; returns a copy of the entry. It takes part from the next tick on."""
+        order = self._new(request, now_ns, "pending" if request.order_type == "market" else "open")
+        order.arriving = request.order_type in ("market", "limit")
+        legs = self._make_legs(order, request)
+        # Why this order: the venue was recorded to announce stop leg, entry, target leg.
+        for event in (*legs[:1], order, *legs[1:]):
+            self._emit(copy(event))
+        self._start(order)
+        return copy(order)
+
+    def reject(self, request: OrderRequest, now_ns: int, reason: str) -> Order:
+        """Record an order that a check refused; like any other it uses up its id and its tag."""
+        order = self._new(request, now_ns, "rejected")
+        order.reason = reason
+        self._emit(copy(order))
+        return copy(order)
+
+    def cancel(self, order_id: int, now_ns: int) -> bool:
+        """Cancel a living order, and the suspended legs of an entry; False when there is no such living order."""
+        order = self.orders.get(order_id)
+        if order is None or order.status in FINAL:
+            return False
+        self._finish(order, "cancelled", now_ns)
+        for leg in self._legs.get(order_id, ()):
+            if leg.status == "suspended":
+                self._finish(leg, "cancelled", now_ns)
+        return True
+
+    def modify(
+        self,
+        order_id: int,
+        now_ns: int,
+        *,
+        size: int | None = None,
+        limit: int | None = None,
+        stop: int | None = None,
+        trail: int | None = None,
+    ) -> bool:
+        """Change a working order, None leaves a value as it is; False when there is no such working order.
+
+        Prices must have been checked. A suspended leg has no price yet and cannot be modified.
+        """
+        order = self.orders.get(order_id)
+        if order is None or order.status != "open":
+            return False
+        order.size = order.size if size is None else size
+        order.limit = order.limit if limit is None else limit
+        order.stop = order.stop if stop is None else stop
+        order.trail = order.trail if trail is None else trail
+        order.arriving = order.arriving or (order.order_type == "limit" and limit is not None)
+        order.updated_ns = now_ns
+        self._quiet.pop(order.contract, None)
+        self._emit(copy(order))
+        return True
+
+    def close(self, contract: str, now_ns: int, size: int | None = None) -> Order | None:
+        """Close the position (or `size` contracts of it) at market; None when there is nothing to close.
+
+        What earlier closes that have not filled yet will take is left out, so asking twice never turns a position
+        round; when they take all of it, the last of them is returned again.
+        """
+        held = self.size(contract)
+        pending = [order for order in self._working.get(contract, {}).values() if order.closing]
+        rest = abs(held) - sum(order.size for order in pending)
+        if held == 0:
+            return None
+        if rest <= 0:
+            return copy(pending[-1])
+        side = -1 if held > 0 else 1
+        order = self._new(OrderRequest(contract, "market", side, min(rest, size or rest)), now_ns, "pending")
+        order.arriving = order.closing = True
+        self._emit(copy(order))
+        self._start(order)
+        return copy(order)
+
+    def on_tick(self, contract: str, state: MarketState, trade: int | None, now_ns: int) -> None:
+        """Match the contract's orders with one tick that `state` has taken in; `trade` is its price if it is one."""
+        working = self._working.get(contract)
+        if not working:
+            return
+        low, high = self._quiet.get(contract) or self._find_quiet(contract)
+        if (low, high) != _ALWAYS and (trade is None or low < trade < high):
+            return
+        # A copy, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
+        for order in sorted(working.values(), key=_turn):
+            if order.status in ("open", "pending"):
+                price = self._fill_price(order, state, trade)
+                if price is not None:
+                    self._execute(order, price, now_ns)
+
+    # --------------------------------------------------------------------------------------------------- matching
+    def _fill_price(self, order: Order, state: MarketState, trade: int | None) -> int | None:
+        """The price at which this tick fills the order, None when it does not (the rules of fill_model)."""
+        if order.order_type == "market":
+            return market_fill(state, order.side, trade, self._settings)
+        if order.order_type == "limit":
+            assert order.limit is not None
+            arriving, order.arriving = order.arriving, False
+            if arriving:
+                self._quiet.pop(order.contract, None)
+                price = crossing_fill(state, order.side, order.limit)
+                if price is not None:
+                    return price
+            return order.limit if trade is not None and limit_traded_through(order.side, order.limit, trade) else None
+        if trade is None:
+            return None
+        assert order.stop is not None
+        if stop_triggered(order.side, order.stop, trade):
+            return stop_fill(state, order.side, order.stop, trade, self._settings)
+        if order.trail is not None:
+            order.stop = trailed_stop(order.side, order.stop, order.trail, trade)
+        return None
+
+    def _find_quiet(self, contract: str) -> tuple[float, float]:
+        low, high = _NEVER
+        for order in self._working[contract].values():
+            if order.arriving or order.trail is not None:
+                low, high = _ALWAYS
+                break
+            if order.order_type == "limit":
+                assert order.limit is not None
+                below, level = order.side > 0, order.limit - order.side
+            else:
+                assert order.stop is not None
+                below, level = order.side < 0, order.stop
+            if below:
+                low = max(low, level)
+            else:
+                high = min(high, level)
+        self._quiet[contract] = (low, high)
+        return low, high
+
+    def _execute(self, order: Order, price: int, now_ns: int) -> None:
+        held = self._held.setdefault(order.contract, _Held(Position()))
+        order.filled, order.fill_price = order.size, price
+        self._finish(order, "filled", now_ns)
+        closing = held.position.closing_size(order.side, order.size)
+        for part, closes in ((closing, True), (order.size - closing, False)):
+            if part:
+                self._book(order, held, part, price, closes, now_ns)
+        for leg in reversed(self._legs.get(order.order_id, ())):  # target first, as the venue was recorded to do
+            self._activate(leg, price, now_ns)
+        sibling = self.orders.get(order.sibling_id or 0)
+        if sibling is not None and sibling.status not in FINAL:
+            self._finish(sibling, "cancelled", now_ns)
+        self._emit(Balance(self.balance_cents))
+
+    def _book(self, order: Order, held: _Held, size: int, price: int, closes: bool, now_ns: int) -> None:
+        product = self._products[order.contract]
+        position = held.position
+        if position.size == 0:
+            held.position_id, held.opened_ns = self._ids.position(), now_ns
+        before = (position.price_size_sum, abs(position.size))
+        pnl_cents = position.apply(order.side, size, price) * product.tick_value_cents
+        fees_cents, commission_cents = product.fees_cents * size, product.commission_cents * size
+        fill = Fill(
+            now_ns,
+            self.account,
+            self._ids.fill(),
+            order.order_id,
+            order.contract,
+            order.side,
+            size,
+            price,
+            fees_cents,
+            commission_cents,
+            pnl_cents if closes else None,
+        )
+        self.balance_cents += pnl_cents - fees_cents - commission_cents
+        self.fills.append(fill)
+        self._emit(fill)
+        average = (position.price_size_sum, abs(position.size)) if position.size else before
+        self._emit(_holding(order.contract, held, *average))
+
+    def _activate(self, leg: Order, entry_price: int, now_ns: int) -> None:
+        if leg.status != "suspended":
+            return
+        assert leg.offset is not None
+        level = entry_price + leg.offset
+        if leg.order_type == "limit":
+            leg.limit = level
+        else:
+            leg.stop = level
+        leg.status, leg.updated_ns = "open", now_ns
+        self._emit(copy(leg))
+        self._start(leg)
+
+    # ---------------------------------------------------------------------------------------------------- plumbing
+    def _new(self, request: OrderRequest, now_ns: int, status: OrderStatus) -> Order:
+        order = Order(
+            self._ids.order(),
+            request.contract,
+            request.order_type,
+            request.side,
+            request.size,
+            status,
+            now_ns,
+            now_ns,
+            limit=request.limit,
+            stop=request.stop,
+            trail=request.trail,
+            tag=request.tag,
+        )
+        self.orders[order.order_id] = order
+        if status not in FINAL:
+            self._living[order.order_id] = order
+        if request.tag:
+            self._tags.add(request.tag)
+        return order
+
+    def _make_legs(self, entry: Order, request: OrderRequest) -> tuple[Order, ...]:
+        """The suspended legs of an entry: stop first, so that it gets the lower id."""
+        legs = []
+        stop_type: OrderType = "trailing_stop" if request.stop_trails else "stop"
+        kinds: tuple[tuple[int | None, OrderType, str], ...] = (
+            (request.stop_offset, stop_type, "-SL"),
+            (request.target_offset, "limit", "-TP"),
+        )
+        for offset, order_type, suffix in kinds:
+            if offset is not None:
+                tag = request.tag + suffix if request.tag else ""
+                leg_request = OrderRequest(entry.contract, order_type, -entry.side, entry.size, tag=tag)
+                leg = self._new(leg_request, entry.created_ns, "suspended")
+                leg.parent_id, leg.offset = entry.order_id, offset
+                leg.trail = abs(offset) if order_type == "trailing_stop" else None
+                legs.append(leg)
+        if len(legs) == 2:
+            legs[0].sibling_id, legs[1].sibling_id = legs[1].order_id, legs[0].order_id
+        if legs:
+            self._legs[entry.order_id] = tuple(legs)
+        return tuple(legs)
+
+    def _start(self, order: Order) -> None:
+        self._working.setdefault(order.contract, {})[order.order_id] = order
+        self._quiet.pop(order.contract, None)
+
+    def _finish(self, order: Order, status: OrderStatus, now_ns: int) -> None:
+        order.status, order.updated_ns = status, now_ns
+        order.arriving = False
+        self._living.pop(order.order_id, None)
+        self._working.get(order.contract, {}).pop(order.order_id, None)
+        self._quiet.pop(order.contract, None)
+        self._emit(copy(order))
+
+
+def _turn(order: Order) -> tuple[int, int]:
+    """Order of matching within one tick: market, stops, limits; among equals the older first."""
+    rank = {"market": 0, "limit": 2}.get(order.order_type, 1)
+    return rank, order.order_id
+
+
+def _holding(contract: str, held: _Held, average_sum: int, average_size: int) -> Holding:
+    position = held.position
+    return Holding(
+        held.position_id,
+        contract,
+        position.size,
+        position.price_size_sum,
+        held.opened_ns,
+        average_sum,
+        average_size,
+    )

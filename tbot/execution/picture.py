@@ -1,0 +1,260 @@
+"""One account as the engine pictures it: orders, entries, fills and positions, folded from what the broker tells.
+
+A cache of the broker's truth (failure-model.md section 1). Folding is idempotent and takes events in any order
+(F-NET-08). No commands come from here; `order_manager` and `reconcile` act on it. A "step" is the running number of the
+input that the account handles: it orders what was known when, where stamps of two machines cannot.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+from tbot.domain.accounts import Account
+from tbot.domain.contracts import Product
+from tbot.domain.messages import AccountUpdate, Fill, OrderStatus, OrderUpdate
+from tbot.domain.orders import FINAL, Order, Verdict, fold
+from tbot.execution.entries import Entry
+from tbot.execution.tags import Tag, parse_tag
+from tbot.risk.ledger import Ledger
+from tbot.risk.limits import RiskLimits
+
+
+@dataclass(slots=True)
+class Seen:
+    """An order and when it was heard of."""
+
+    order: Order
+    tag: Tag | None
+    first_step: int
+    last_step: int
+    missing_ns: int | None = None  # a complete answer left it out, first at this time
+    presumed: bool = False  # over by our inference, not by the broker's word: a later sighting revives it
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Whose the position of one contract is."""
+
+    size: int  # signed
+    owned: int  # contracts (unsigned) that our own entries opened and that need our protection
+    surprise: str  # why part of it should not exist; "" when all is explained
+
+    @property
+    def foreign(self) -> int:
+        """Contracts that somebody else opened."""
+        return 0 if self.surprise else abs(self.size) - self.owned
+
+
+class Picture:
+    """State of one account. `products` by symbol, `day_of` gives the trading day of a time."""
+
+    def __init__(
+        self, account: int, products: Mapping[str, Product], limits: RiskLimits, day_of: Callable[[int], date]
+    ) -> None:
+        self.products = products
+        self.limits = limits
+        self.account = Account(account)
+        self.ledger = Ledger(products, day_of)
+        self.orders: dict[int, Seen] = {}
+        self.entries: dict[str, Entry] = {}
+        self.entry_of_order: dict[int, str] = {}  # order id of an entry -> its tag
+        self.fill_step: dict[str, int] = {}  # contract -> step of its newest fill
+        self.activity_step = 0  # of the last thing that can change exposure
+
+    # ------------------------------------------------------------------------------------------------ folding
+    def on_account(self, update: AccountUpdate, day: date) -> None:
+        self.account = self.account.updated(update, day)
+
+    def on_order(self, update: OrderUpdate, step: int) -> str:
+        """Fold one order update; returns why it is impossible, "" when it is not."""
+        seen = self.orders.get(update.order_id)
+        revived = seen is not None and seen.presumed and update.status not in FINAL
+        folded = fold(seen.order if seen and not revived else None, update)
+        order = folded.order
+        if seen is None or revived:
+            seen = Seen(order, parse_tag(order.tag), step, step)
+            self.orders[update.order_id] = seen
+        elif folded.verdict is not Verdict.STALE:
+            seen.order, seen.tag, seen.last_step, seen.missing_ns = order, parse_tag(order.tag), step, None
+        else:
+            seen.order, seen.tag = order, parse_tag(order.tag)
+        # An order that is over, with all its fills told, can change exposure no more.
+        open_end = not order.final or order.filled > self.ledger.filled(order.order_id)
+        if open_end and folded.verdict in (Verdict.NEW, Verdict.CHANGED):
+            self.activity_step = step
+        self._link(seen)
+        return folded.why
+
+    def _link(self, seen: Seen) -> None:
+        """Tell the entry that the broker named its order, directly or as the parent of a leg."""
+        tag, order = seen.tag, seen.order
+        entry = self.entries.get(tag.base) if tag else None
+        if tag is None or entry is None:
+            return
+        if tag.leg == "":
+            self.name_order(entry, order.order_id, harmless=order.final and order.filled == 0)
+        elif order.parent_id is not None:
+            self.name_order(entry, order.parent_id, harmless=order.final)
+
+    def name_order(self, entry: Entry, order_id: int, *, harmless: bool = False) -> None:
+        """The broker's id of an entry is known; `harmless`: only as one that is over and did not fill."""
+        if entry.order_id is None:
+            entry.order_id = order_id
+        self.entry_of_order.setdefault(order_id, entry.tag)
+        if not harmless:
+            entry.found(order_id)
+
+    def on_fill(self, fill: Fill, step: int) -> bool:
+        """Book one fill; False when it told nothing new."""
+        if not self.ledger.add(fill):
+            return False
+        self.fill_step[fill.contract] = step
+        self.activity_step = step
+        entry = self.entries.get(self.entry_of_order.get(fill.order_id, ""))
+        if entry is not None and entry.status in ("dead", "presumed_dead"):
+            entry.found(fill.order_id)
+        return True
+
+    def settle(self) -> None:
+        """End entries whose order is over and whose fills have all been told."""
+        for entry in self.entries.values():
+            if not entry.live or entry.order_id is None:
+                continue
+            filled = self.ledger.filled(entry.order_id)
+            seen = self.orders.get(entry.order_id)
+            told = seen.order.filled if seen else 0
+            if filled >= entry.size or (seen is not None and seen.order.final and filled >= told):
+                entry.status = "done" if filled else "dead"
+
+    def drop(self, order_id: int) -> None:
+        """An order that complete answers no longer list is over; its fills say how."""
+        seen = self.orders[order_id]
+        filled = self.ledger.filled(order_id)
+        status: OrderStatus = "filled" if filled >= seen.order.size else "cancelled"
+        filled = max(filled, seen.order.filled)  # quantities only grow
+        seen.order = replace(seen.order, status=status, filled=filled)
+        seen.missing_ns, seen.presumed = None, True
+
+    def forget_final(self) -> None:
+        """At a new trading day: drop what is over. Entries of open positions and live orders stay."""
+        held = {order for name in self.ledger.open_contracts() for order in self._openers(name)}
+        self.orders = {number: seen for number, seen in self.orders.items() if not seen.order.final or number in held}
+        self.entries = {tag: entry for tag, entry in self.entries.items() if entry.live or entry.order_id in held}
+        kept = set(self.entries)
+        self.entry_of_order = {number: tag for number, tag in self.entry_of_order.items() if tag in kept}
+
+    # ------------------------------------------------------------------------------------------------ questions
+    def working(self, contract: str | None = None) -> list[Seen]:
+        """Orders that are not over, suspended legs included, oldest first."""
+        found = [seen for seen in self.orders.values() if not seen.order.final]
+        if contract is not None:
+            found = [seen for seen in found if seen.order.contract == contract]
+        return sorted(found, key=lambda seen: seen.order.order_id)
+
+    def live_entries(self, contract: str | None = None) -> list[Entry]:
+        """Entries that may still fill, as far as is proven."""
+        return [entry for entry in self.entries.values() if entry.live and contract in (None, entry.contract)]
+
+    def remaining(self, entry: Entry) -> int:
+        """Contracts that a live entry may still add; UNKNOWN counts as all of them."""
+        return entry.size - (self.ledger.filled(entry.order_id) if entry.order_id is not None else 0)
+
+    def unseen_fills(self) -> bool:
+        """Whether an order says that it filled more than its fills tell (their events are late or lost)."""
+        return any(seen.order.filled > self.ledger.filled(number) for number, seen in self.orders.items())
+
+    def _openers(self, contract: str) -> list[int]:
+        trip = self.ledger.trip(contract)
+        return trip.opener_ids if trip else []
+
+    def opening_entries(self, contract: str) -> list[Entry]:
+        """Our entries that opened the position of a contract."""
+        tags = [self.entry_of_order.get(order_id, "") for order_id in self._openers(contract)]
+        return [self.entries[tag] for tag in tags if tag in self.entries]
+
+    def holding(self, contract: str) -> Holding:
+        """Whose the position is: explained by our entries, somebody else's, or a surprise (F-ACC-01, F-ORD-06)."""
+        trip = self.ledger.trip(contract)
+        size = self.ledger.position(contract).size
+        if trip is None or size == 0:
+            return Holding(0, 0, "")
+        owned, surprise = 0, ""
+        for leg in trip.entries:
+            whose = self._opener(leg.order_id, contract, trip.side)
+            if whose == "ours":
+                owned += leg.size
+            elif whose != "foreign":
+                surprise = whose
+        return Holding(size, min(owned, abs(size)), surprise)
+
+    def _opener(self, order_id: int, contract: str, side: int) -> str:
+        """ "ours", "foreign", or a sentence about why this order should not have opened a position."""
+        if order_id == 0:
+            return "the broker reports a position that no fill explains"
+        entry = self.entries.get(self.entry_of_order.get(order_id, ""))
+        if entry is not None:
+            return f"order {entry.tag} filled after it was given up" if entry.late else "ours"
+        seen = self.orders.get(order_id)
+        if seen is not None and seen.tag is not None:
+            if seen.tag.leg:
+                return f"bracket leg {seen.order.tag} filled while its position was gone"
+            return f"order {seen.order.tag} of an earlier run filled"
+        # An entry without a proven id may be this one: its answer is still on the way, or was lost (R3).
+        for waiting in self.entries.values():
+            same = seen is None and (waiting.contract, waiting.side) == (contract, side)
+            if not same or waiting.order_id is not None:
+                continue
+            if waiting.status == "presumed_dead":
+                return f"order {waiting.tag} may have filled after it was given up"
+            if waiting.live:
+                return "ours"
+        return "foreign"
+
+    def allowed_stop_ticks(self, contract: str) -> int:
+        """Largest distance of a stop from the average entry that still counts as approved."""
+        entries = self.opening_entries(contract)
+        if not entries:
+            return self.limits.collar_ticks
+        return max(entry.stop_ticks for entry in entries) + self.limits.slip_ticks
+
+    def stops(self, contract: str) -> list[Order]:
+        """Working stops that protect the position now: open at the broker, right side, loss as approved (R6)."""
+        position = self.ledger.position(contract)
+        size = abs(position.size)
+        allowed = self.allowed_stop_ticks(contract) * size
+        found = []
+        for seen in self.working(contract):
+            order = seen.order
+            live = order.status == "open" and order.order_type in ("stop", "trailing_stop") and seen.missing_ns is None
+            if not live or order.side != -position.side or order.stop is None:
+                continue
+            if position.side * (position.price_size_sum - order.stop * size) <= allowed:
+                found.append(order)
+        return found
+
+    def protected(self, contract: str) -> bool:
+        """I3: working stops cover every contract that is ours."""
+        holding = self.holding(contract)
+        if holding.surprise:
+            return False
+        return sum(order.remaining for order in self.stops(contract)) >= holding.owned
+
+    def closing_order(self, contract: str) -> bool:
+        """Whether a market order that closes the position is on its way; a second close would turn it round."""
+        position = self.ledger.position(contract)
+        return any(
+            seen.order.order_type == "market" and seen.order.side == -position.side and seen.tag is None
+            for seen in self.working(contract)
+        )
+
+    def contracts(self) -> Iterable[str]:
+        """Contracts with a position, a working order or a live entry, sorted."""
+        names = set(self.ledger.open_contracts())
+        names.update(seen.order.contract for seen in self.orders.values() if not seen.order.final)
+        names.update(entry.contract for entry in self.entries.values() if entry.live)
+        return sorted(names)
+
+    def state(self) -> list[object]:
+        """Data for the digest."""
+        known = [self.account, self.orders, self.entries, self.entry_of_order, self.fill_step, self.activity_step]
+        return [*known, self.ledger.state()]

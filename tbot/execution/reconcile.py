@@ -1,0 +1,244 @@
+"""The broker's truth against our picture: when to ask, what an answer proves, and what a difference means.
+
+Three loops (failure-model.md R5): at start, every C_RECON_OPEN while anything is open, every C_RECON_IDLE otherwise;
+and at once after anything surprising. Only a complete answer to our own query proves absence, and only of what was
+heard before the query left. A difference must be seen in two answers C_RECON_CONFIRM apart before it is acted on.
+"""
+
+from dataclasses import dataclass, field
+
+from tbot.domain.messages import Query, Snapshot
+from tbot.execution.entries import Entry
+from tbot.execution.order_manager import OrderManager
+from tbot.execution.outbox import Outbox
+from tbot.execution.picture import Picture
+from tbot.execution.settings import DeskSettings
+from tbot.execution.tags import parse_tag
+
+
+@dataclass(slots=True)
+class Asked:
+    """A query whose answer is out."""
+
+    command_id: str
+    sent_ns: int
+    sent_step: int
+
+
+@dataclass(slots=True)
+class Mismatch:
+    """A contract whose position differs between broker and us, as first seen."""
+
+    broker_size: int
+    own_size: int
+    first_ns: int
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one complete answer showed."""
+
+    adopted: list[str] = field(default_factory=list)  # contracts whose position was replaced by the broker's
+    sentences: list[str] = field(default_factory=list)
+
+
+class Reconciler:
+    """Query cadence and comparison of one account."""
+
+    def __init__(self, settings: DeskSettings, picture: Picture, outbox: Outbox) -> None:
+        self._settings = settings
+        self._limits = settings.limits
+        self._picture = picture
+        self._outbox = outbox
+        self.proven = False  # a complete answer agreed with our picture since the last (re)start
+        self.asked: Asked | None = None
+        self.want_ns: int | None = None  # a query is wanted from this time on
+        self.want_step = 0  # and it must have been sent at this step or later
+        self.answer: Snapshot | None = None  # the last complete one
+        self.answer_step = -1  # when its query was sent
+        self.last_ns: int | None = None  # when the last query was answered or given up
+        self.failures = 0  # unproven answers in a row
+        self.mismatches: dict[str, Mismatch] = {}
+        self.suspects: dict[int, int] = {}  # order id -> first seen as a leftover
+
+    # ------------------------------------------------------------------------------------------------- cadence
+    def ask(self, at_ns: int, step: int) -> None:
+        """A query is wanted at `at_ns`, sent not before `step`; the earliest wish counts."""
+        self.want_ns = at_ns if self.want_ns is None else min(self.want_ns, at_ns)
+        self.want_step = max(self.want_step, step)
+
+    def flush(self, now_ns: int, step: int, *, busy: bool) -> None:
+        """Send the query that is due, if one is; never two at a time."""
+        if self.asked is not None:
+            if now_ns - self.asked.sent_ns < self._settings.patience(self._limits.command_timeout_ns):
+                return
+            self._failed(now_ns, step)
+        cadence = self._limits.recon_open_ns if busy else self._limits.recon_idle_ns
+        due = self.last_ns is None or now_ns - self.last_ns >= self._settings.patience(cadence)
+        wanted = self.want_ns is not None and self.want_ns <= now_ns
+        if not due and not wanted:
+            return
+        since_ns = self._settings.calendar.trading_day(now_ns).start_ns
+        self.asked = Asked(self._outbox.new_id(), now_ns, step)
+        if self.want_ns is not None and self.want_ns <= now_ns:
+            self.want_ns = None
+        self._outbox.command(Query(self.asked.command_id, self._outbox.account, since_ns))
+
+    def start_over(self, step: int, now_ns: int) -> None:
+        """Back to RECONCILING: nothing is proven any more."""
+        self.proven = False
+        self.ask(now_ns, step)
+
+    def _failed(self, now_ns: int, step: int) -> None:
+        self.asked, self.last_ns = None, now_ns
+        self.failures += 1
+        self.ask(now_ns + self._settings.patience(self._limits.recon_confirm_ns), step)
+
+    # ------------------------------------------------------------------------------------------------- answers
+    def on_snapshot(self, snapshot: Snapshot, manager: OrderManager, step: int) -> Findings:
+        """Compare; its orders and fills are folded already. An answer to no query of ours proves nothing."""
+        findings = Findings()
+        asked, now_ns = self.asked, snapshot.now_ns
+        if asked is None or asked.command_id != snapshot.command_id:
+            return findings
+        if not snapshot.complete:
+            self._failed(now_ns, step)
+            return findings
+        self.asked, self.last_ns, self.failures = None, now_ns, 0
+        self.answer, self.answer_step = snapshot, asked.sent_step
+        if asked.sent_step < self.want_step and self.want_ns is None:
+            self.ask(now_ns, self.want_step)
+        self._absences(snapshot, asked, step)
+        self._unknown_entries(snapshot, asked)
+        self._picture.settle()
+        self._positions(snapshot, asked, findings, step)
+        self._leftovers(snapshot, manager, step)
+        if not self.mismatches and self._picture.account.balance_cents is not None:
+            self.proven = True
+        return findings
+
+    def _confirm_ns(self) -> int:
+        return self._settings.patience(self._limits.recon_confirm_ns)
+
+    def _absences(self, snapshot: Snapshot, asked: Asked, step: int) -> None:
+        """Orders that we think are working and the broker does not list: in doubt, then over."""
+        listed = {update.order_id for update in snapshot.orders}
+        for seen in self._picture.working():
+            number = seen.order.order_id
+            if number in listed or seen.last_step > asked.sent_step:
+                continue
+            if seen.missing_ns is None:
+                seen.missing_ns = snapshot.now_ns
+                self.ask(snapshot.now_ns + self._confirm_ns(), step)
+            elif snapshot.now_ns - seen.missing_ns >= self._confirm_ns():
+                self._picture.drop(number)
+        for entry in self._picture.live_entries():
+            known = entry.order_id is None or entry.order_id in self._picture.orders or entry.order_id in listed
+            if known or entry.sent_step > asked.sent_step:
+                continue
+            if entry.missing_ns is None:
+                entry.missing_ns = snapshot.now_ns
+                self.ask(snapshot.now_ns + self._confirm_ns(), step)
+            elif snapshot.now_ns - entry.missing_ns >= self._confirm_ns():
+                entry.status = "done" if self._picture.remaining(entry) < entry.size else "dead"
+
+    def _unknown_entries(self, snapshot: Snapshot, asked: Asked) -> None:
+        """R3: found, absent once more, or absent often and long enough to be presumed dead."""
+        for entry in self._picture.live_entries():
+            if entry.status != "unknown" or asked.sent_step < entry.unknown_step:
+                continue
+            order_id = self._opener_of(entry, snapshot)
+            if order_id is not None:
+                self._picture.name_order(entry, order_id)
+                continue
+            entry.answers += 1
+            long_enough = snapshot.now_ns - entry.unknown_ns >= self._settings.patience(self._limits.unknown_horizon_ns)
+            if long_enough and entry.answers >= self._limits.unknown_answers:
+                entry.status = "presumed_dead"
+
+    def _opener_of(self, entry: Entry, snapshot: Snapshot) -> int | None:
+        """The order behind a fill that nothing else explains and that fits an UNKNOWN entry.
+
+        Its own order is over and no longer listed, and its legs may be missing too; so a fill of an unseen order, same
+        contract and side, after the entry was sent, is taken for it. Treating a stranger's fill so is the safe error:
+        the position is then watched, not ignored.
+        """
+        for fill in snapshot.fills:
+            strange = fill.order_id not in self._picture.orders and fill.order_id not in self._picture.entry_of_order
+            fits = (fill.contract, fill.side) == (entry.contract, entry.side) and not fill.voided
+            if strange and fits and fill.now_ns >= entry.sent_ns:
+                return fill.order_id
+        return None
+
+    def _positions(self, snapshot: Snapshot, asked: Asked, findings: Findings, step: int) -> None:
+        """Net size per contract. A fill that was heard of while the query was out makes a contract inconclusive."""
+        picture, now_ns = self._picture, snapshot.now_ns
+        told = {position.contract: position for position in snapshot.positions}
+        for contract in sorted(set(told) | set(picture.ledger.open_contracts()) | set(self.mismatches)):
+            held = picture.ledger.position(contract).size
+            theirs = told[contract].size if contract in told else 0
+            if held == theirs:
+                self.mismatches.pop(contract, None)
+                continue
+            self.ask(now_ns + self._confirm_ns(), step)
+            before = self.mismatches.get(contract)
+            moved = before is not None and (before.broker_size, before.own_size) != (theirs, held)
+            if picture.fill_step.get(contract, -1) > asked.sent_step and before is None:
+                continue
+            if before is None or moved:
+                self.mismatches[contract] = Mismatch(theirs, held, now_ns)
+            elif now_ns - before.first_ns >= self._confirm_ns():
+                basis = told[contract].price_size_sum if contract in told else 0
+                picture.ledger.adopt_position(contract, theirs, basis, now_ns)
+                picture.activity_step = step
+                del self.mismatches[contract]
+                findings.adopted.append(contract)
+                findings.sentences.append(f"{contract}: the broker holds {theirs}, fills say {held}")
+
+    def _leftovers(self, snapshot: Snapshot, manager: OrderManager, step: int) -> None:
+        """F-ORD-07. Entries nobody wants are cancelled at first sight, legs after a second look."""
+        listed = {update.order_id for update in snapshot.orders}
+        leftovers = {seen.order.order_id: seen for seen in manager.leftovers() if seen.order.order_id in listed}
+        self.suspects = {number: at for number, at in self.suspects.items() if number in leftovers}
+        for number, seen in leftovers.items():
+            first_ns = self.suspects.setdefault(number, snapshot.now_ns)
+            entry_order = seen.tag is not None and seen.tag.leg == ""
+            if entry_order or snapshot.now_ns - first_ns >= self._confirm_ns():
+                manager.cancel(seen.order.contract, number, snapshot.now_ns)
+            self.ask(snapshot.now_ns + self._confirm_ns(), step)
+
+    # ----------------------------------------------------------------------------------------------- questions
+    def exposed(self, contracts: set[str] | None, *, foreign: bool) -> tuple[list[str], list[tuple[str, int]]]:
+        """(contracts with a position, working orders as (contract, id)) of the last complete answer, within a scope.
+
+        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's.
+        """
+        positions: list[str] = []
+        orders: list[tuple[str, int]] = []
+        if self.answer is None:
+            return positions, orders
+
+        def inside(contract: str) -> bool:
+            return contract in self._settings.products and (contracts is None or contract in contracts)
+
+        for position in self.answer.positions:
+            if position.size and inside(position.contract) and (foreign or not self._strangers(position.contract)):
+                positions.append(position.contract)
+        for update in self.answer.orders:
+            seen = self._picture.orders.get(update.order_id)
+            # Told to be over after the query left: the answer is merely older. Told before, and listed all the same:
+            # a contradiction, and the worse of the two counts (F-ACC-05).
+            over = seen is not None and seen.order.final and seen.last_step > self.answer_step
+            if inside(update.contract) and not over and (foreign or parse_tag(update.tag) is not None):
+                orders.append((update.contract, update.order_id))
+        return positions, orders
+
+    def state(self) -> list[object]:
+        """Data for the digest."""
+        queries = [self.proven, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
+        return [*queries, self.answer, self.answer_step, self.mismatches, self.suspects]
+
+    def _strangers(self, contract: str) -> bool:
+        """Whether the whole position of a contract is somebody else's."""
+        holding = self._picture.holding(contract)
+        return holding.size != 0 and not holding.surprise and holding.owned == 0

@@ -1,0 +1,155 @@
+"""All an executor does except moving bytes: tick records, signals and time go in, the Desk and its broker answer.
+
+The executor process, replay in lock-step and the backtest all drive this class, so order of work and cadence of timers
+are the same in every mode. It is pure: time arrives as `now_ns`, ages by the function it is given.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tbot_ext.records import NO_PRICE, Kind
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
+from tbot.execution.broker import DeskLoop
+
+# How often the Desk hears of time, in market nanoseconds: with something at risk, and when flat.
+TIMER_BUSY_NS = 500_000_000
+TIMER_IDLE_NS = 2_000_000_000
+
+AgeOf = Callable[[int, int, int], int]  # (now_ns, exch_ns, recv_ns) -> age of a quote in real ns
+
+
+class TickSink(Protocol):
+    """A broker that lives on tick records (the paper broker)."""
+
+    def on_tick(
+        self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int
+    ) -> None: ...
+
+
+def market_age(now_ns: int, exch_ns: int, _recv_ns: int) -> int:
+    """Age of a quote when market time is all there is (lock-step, backtest)."""
+    return max(0, now_ns - exch_ns)
+
+
+class DeskSession:
+    """Folds tick records, signals and time into the Desk; keeps the newest quote of each contract."""
+
+    def __init__(
+        self,
+        loop: DeskLoop,
+        contracts: Iterable[str],
+        sink: TickSink | None,
+        age_of: AgeOf,
+        *,
+        busy: Callable[[], bool],
+        speed: float = 1.0,
+    ) -> None:
+        self._loop = loop
+        self._contracts = {PRODUCTS[contract].contract_id: contract for contract in contracts}
+        self._sink = sink
+        self._age_of = age_of
+        self._busy = busy
+        self._timer_scale = max(1.0, speed)
+        self._quotes: dict[str, tuple[Quote, int]] = {}  # with the receive stamp
+        self._states: dict[str, str] = dict.fromkeys(self._contracts.values(), "gap")
+        self._waiting: set[str] = set()  # history is there, a fresh quote is not
+        self._last_timer_ns = 0
+        self.notes: list[Note] = []
+
+    def take_notes(self) -> list[Note]:
+        """Notes since the last call, in order."""
+        notes, self.notes = self.notes, []
+        return notes
+
+    def on_records(self, ticks: npt.NDArray[np.void], now_ns: int) -> None:
+        """Take in ring records of one contract (or a merged tape), oldest first."""
+        if self._sink is not None:
+            for row in ticks.tolist():
+                self._on_row(row, now_ns)
+            return
+        kinds = ticks["kind"]
+        interesting = (kinds == Kind.GAP) | (kinds == Kind.HISTORY)
+        rows = np.flatnonzero(interesting)
+        quotes = np.flatnonzero(kinds == Kind.QUOTE)
+        if len(quotes):
+            rows = np.append(rows, quotes[-1])
+        for row in ticks[np.sort(rows)].tolist():
+            self._on_row(row, now_ns)
+
+    def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:
+        seq, exch_ns, recv_ns, price, price2, size, _aux, _volume, contract_id, kind, side, _flags, epoch = row
+        contract = self._contracts.get(contract_id)
+        if contract is None:
+            return
+        if kind == Kind.QUOTE:
+            if price != NO_PRICE and price2 != NO_PRICE:
+                quote = Quote(price, price2, exch_ns, (seq >> 1) - 1 if seq else 0, 0, epoch)
+                self._quotes[contract] = (quote, recv_ns)
+                if contract in self._waiting:
+                    self._waiting.discard(contract)
+                    self._set_state(contract, "ok", now_ns)
+        elif kind == Kind.GAP:
+            self._waiting.discard(contract)
+            self._set_state(contract, "gap", now_ns)
+        elif kind == Kind.HISTORY and self._states.get(contract) != "ok":
+            self._waiting.add(contract)
+        if self._sink is not None:
+            self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns)
+            self.notes += self._loop.pump()
+
+    def _set_state(self, contract: str, state: str, now_ns: int) -> None:
+        if self._states.get(contract) != state:
+            self._states[contract] = state
+            self._feed(FeedIn(now_ns, contract, state))  # type: ignore[arg-type]
+
+    def _feed(self, item: FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
+        self.notes += self._loop.feed(item)
+
+    def quote(self, contract: str, now_ns: int) -> Quote | None:
+        """Newest quote of a contract with its age now; None when there was none yet."""
+        held = self._quotes.get(contract)
+        if held is None:
+            return None
+        quote, recv_ns = held
+        age_ns = self._age_of(now_ns, quote.exch_ns, recv_ns)
+        return Quote(quote.bid, quote.ask, quote.exch_ns, quote.seq, age_ns, quote.epoch)
+
+    def quotes(self, now_ns: int) -> dict[str, Quote]:
+        """Newest quote of every contract that has one."""
+        found = {contract: self.quote(contract, now_ns) for contract in self._quotes}
+        return {contract: quote for contract, quote in found.items() if quote is not None}
+
+    def on_signal(self, signal: Signal, age_ns: int, now_ns: int, stamps: SignalStamps | None = None) -> None:
+        """A signal arrived; everything of its contract up to its decision must have gone through `on_records`."""
+        quote = self.quote(signal.contract, now_ns)
+        self._feed(SignalIn(now_ns, signal, quote, age_ns, stamps or SignalStamps()))
+
+    def on_operator(self, item: OperatorIn) -> None:
+        """A person's request."""
+        self._feed(item)
+
+    def pump(self) -> None:
+        """Take in what the broker has to say."""
+        self.notes += self._loop.pump()
+
+    def advance(self, now_ns: int) -> None:
+        """Market time is `now_ns`: give the Desk a timer when one is due."""
+        interval = (TIMER_BUSY_NS if self._busy() else TIMER_IDLE_NS) * self._timer_scale
+        if now_ns - self._last_timer_ns >= interval:
+            self._last_timer_ns = now_ns
+            self._feed(TimerIn(now_ns, self.quotes(now_ns)))
+
+    def step(self, ticks: npt.NDArray[np.void], signals: list[Signal], now_ns: int) -> None:
+        """One exchange instant in lock-step: its records (merged), then time, then the signals it caused.
+
+        Ties go by (contract id, ring sequence): the order in which a live executor would have to see them to agree.
+        """
+        self.on_records(ticks, now_ns)
+        self.advance(now_ns)
+        for signal in sorted(signals, key=lambda item: (PRODUCTS[item.contract].contract_id, item.ring_seq)):
+            self.on_signal(signal, 0, now_ns)
+        self.pump()

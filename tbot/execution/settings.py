@@ -1,0 +1,90 @@
+"""What the Desk is told at construction: accounts, limits, products, calendar, and what earlier runs left behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from tbot.domain.contracts import Product
+from tbot.domain.trading_hours import TradingDay
+from tbot.errors import ConfigError
+from tbot.risk.limits import RiskLimits
+
+
+class Calendar(Protocol):
+    """What the Desk asks about time (domain.trading_hours.SessionCalendar). `contract` None: every contract."""
+
+    def entries_allowed(self, now_ns: int, contract: str | None = None) -> bool:
+        """Whether a position may be opened now."""
+
+    def entry_refusal(self, now_ns: int, contract: str | None = None) -> str:
+        """Why not, as one plain sentence; "" when entries are allowed."""
+
+    def flat_due(self, now_ns: int, contract: str | None = None) -> bool:
+        """Whether nothing may be open now."""
+
+    def trading_day(self, now_ns: int, contract: str | None = None) -> TradingDay:
+        """The trading day of `now_ns` and its edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedEntry:
+    """One placement of an earlier run of this trading day, as its journal tells it (execution.carry)."""
+
+    now_ns: int
+    tag: str
+    signal_id: str
+    contract: str
+    side: int
+    size: int
+    stop_ticks: int
+    target_ticks: int
+    risk_cents: int
+    decision_price: int  # adverse side of the decision quote, ticks
+    order_id: int | None = None
+    outcome: Literal["accepted", "rejected", "not_sent", "ambiguous", "missing"] = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What must survive a restart and cannot be had from the broker: halts, locks of the day, and own placements."""
+
+    reasons: tuple[tuple[str, str], ...] = ()  # (RC_ code, sentence) of halts, and of locks of this trading day
+    day: str = ""  # trading day of the locks, ISO date
+    entries: tuple[CarriedEntry, ...] = ()  # oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """One account that the Desk trades. An account that is not listed is never touched."""
+
+    account: int  # the gateway's numeric id
+    name: str = ""  # pinned name; another one at the broker halts the account (F-ACC-04). "": not pinned
+    carried: Carried = field(default_factory=Carried)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """Everything the Desk knows beside its inputs. ConfigError when it makes no sense."""
+
+    accounts: tuple[AccountSettings, ...]
+    limits: RiskLimits
+    products: Mapping[str, Product]  # by symbol: the contracts that T-BOT trades
+    calendar: Calendar
+    run_start_ms: int  # UTC ms; strictly greater than that of every earlier run (tags never repeat)
+    on_exit: Literal["flatten", "hold"] = "flatten"
+    # Market time runs this much faster than the machine. Patience with the broker (naked, time-outs, cadence of
+    # queries) is meant in machine time, so it stretches by this factor; risk limits do not.
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        numbers = [account.account for account in self.accounts]
+        if not numbers or len(set(numbers)) != len(numbers):
+            raise ConfigError("the Desk needs at least one account, and each only once")
+        if self.run_start_ms <= 0:
+            raise ConfigError(f"run_start_ms is {self.run_start_ms}; it must be a positive UTC time in milliseconds")
+        if not 0 < self.speed <= 100_000:
+            raise ConfigError(f"speed is {self.speed}; allowed: above 0 up to 100000")
+
+    def patience(self, real_ns: int) -> int:
+        """Market-time length (ns) of a stretch of machine time; never shorter than the stretch itself."""
+        return int(real_ns * self.speed) if self.speed > 1.0 else real_ns

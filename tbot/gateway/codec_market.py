@@ -1,0 +1,457 @@
+"""Market hub: events of the wire to ring ticks for the feed, and market events to the wire for the simulator.
+
+Everything is validated before it becomes a tick (failure F-DAT-02): numbers, tick grid, sizes, times, contract ids.
+Every item (a quote message, one print of a trade message) is either accepted or dropped under a reason:
+`counts["items"]` = `counts["accepted"]` + `counts["dropped"]`, always (invariant I21).
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+from tbot_ext.records import NO_PRICE, Flag, Kind
+
+from tbot.domain.contracts import Product
+from tbot.gateway import signalr
+from tbot.gateway.codec_tables import DomType
+from tbot.gateway.codec_values import (
+    INT32_MAX,
+    MAX_EXACT_FLOAT,
+    NS_PER_S,
+    Counts,
+    format_time,
+    has_duplicate_keys,
+    parse_time,
+    whole,
+)
+
+QUOTE_TARGET = "GatewayQuote"
+TRADE_TARGET = "GatewayTrade"
+DEPTH_TARGET = "GatewayDepth"
+LOGOUT_TARGET = "GatewayLogout"
+
+SUBSCRIBE_QUOTES = "SubscribeContractQuotes"
+SUBSCRIBE_TRADES = "SubscribeContractTrades"
+SUBSCRIBE_DEPTH = "SubscribeContractMarketDepth"
+UNSUBSCRIBE_QUOTES = "UnsubscribeContractQuotes"
+UNSUBSCRIBE_TRADES = "UnsubscribeContractTrades"
+UNSUBSCRIBE_DEPTH = "UnsubscribeContractMarketDepth"
+
+TRADE, QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
+SUSPECT = int(Flag.SUSPECT)
+
+COLLAR_TICKS = 400  # C_PRICE_COLLAR: within 2 % and 400 ticks of the last good price
+COLLAR_PERCENT = 2
+CONFIRM_NS = NS_PER_S  # a jump is confirmed by a second print or quote within 1 s
+MAX_KNOWN_PRICES = 4096
+MAX_FUTURE_NS = 10 * NS_PER_S  # C_SKEW_MAX
+MAX_PAST_NS = 5 * 24 * 3600 * NS_PER_S  # the longest closure of the market is a holiday weekend
+
+# The arguments of RingWriter.push in order: kind, exch_ns, recv_ns, price, price2, size, aux, volume, side, flags
+TickTuple = tuple[int, int, int, int, int, int, int, int, int, int]
+# A contract_id with its ticks
+Batch = tuple[int, list[TickTuple]]
+
+
+class _Quote(msgspec.Struct, gc=False, rename="camel"):
+    symbol: str | None = None
+    contract: str | None = None
+    last_updated: str | None = None
+    timestamp: str | None = None
+    best_bid: float | None = None
+    best_ask: float | None = None
+    last_price: float | None = None
+    volume: int | float | None = None
+
+
+class _Trade(msgspec.Struct, gc=False, rename="camel"):
+    price: float
+    timestamp: str
+    volume: int | float
+    type: int | None = None
+    symbol_id: str | None = None
+    contract_id: str | None = None
+
+
+_decode_quote = msgspec.json.Decoder(tuple[str, _Quote]).decode
+_decode_trades = msgspec.json.Decoder(tuple[str, list[_Trade]]).decode
+_decode_pieces = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_trade = msgspec.json.Decoder(_Trade).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_QUOTE_NAMES = tuple(f'"{name}"'.encode() for name in _Quote.__struct_encode_fields__)
+_TRADE_NAMES = (b'"price"', b'"volume"', b'"timestamp"', b'"type"')
+_BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class _Refused(Exception):
+    """An item that is not valid; the argument is the reason it is counted under."""
+
+
+class QuoteBook:
+    """What is known of one contract: the merged sparse quote, the last good price and a jump that waits for proof.
+
+    Prices are ticks or NO_PRICE, `volume` is the session's cumulative volume or -1. A missing field of a message means
+    unchanged, never 0.
+    """
+
+    __slots__ = (
+        "ask", "bid", "broker_id", "candidate", "candidate_message", "candidate_ns", "fence_ns", "good",
+        "known_prices", "last", "last_trade_ns", "product", "symbol_id", "updated_ns", "volume",
+    )  # fmt: skip
+
+    def __init__(self, broker_id: str, product: Product) -> None:
+        self.known_prices: dict[float, int] = {}  # a market trades the same few hundred prices all day
+        self.broker_id = broker_id
+        self.product = product
+        self.symbol_id = f"F.US.{product.root}"
+        self.good = NO_PRICE  # last price that was not suspect
+        self.last_trade_ns = 0  # newest accepted print
+        self.fence_ns = 0  # prints up to here were seen before the last reconnect
+        self.forget_quote()
+
+    def forget_quote(self) -> None:
+        """After a gap "unchanged" refers to something we did not see: the quote is unknown again."""
+        self.bid = self.ask = self.last = NO_PRICE
+        self.volume = -1
+        self.updated_ns = 0
+        self.candidate = NO_PRICE
+        self.candidate_ns = 0
+        self.candidate_message = -1
+
+    def ticks_of(self, value: float | None) -> int:
+        """Ticks of a price, NO_PRICE for a missing one; refuses zero, negative, off-tick and absurd prices."""
+        if value is None:
+            return NO_PRICE
+        ticks = self.known_prices.get(value)
+        if ticks is not None:
+            return ticks
+        if not 0 < value < MAX_EXACT_FLOAT:
+            raise _Refused("bad_price")
+        try:
+            ticks = self.product.float_to_ticks(value)
+        except (ValueError, OverflowError):
+            raise _Refused("off_tick") from None
+        if not 0 < ticks < MAX_EXACT_FLOAT:
+            raise _Refused("bad_price")
+        if len(self.known_prices) >= MAX_KNOWN_PRICES:
+            self.known_prices.clear()
+        self.known_prices[value] = ticks
+        return ticks
+
+    def judge(self, low: int, high: int, exch_ns: int, message: int) -> int:
+        """Flags of a print (low = high) or quote (bid, ask): 0, or SUSPECT for an unconfirmed jump (design ruling 19).
+
+        `message` numbers the frame it came in: two prints of one frame are no independent witnesses.
+        """
+        good = self.good
+        if good != NO_PRICE:
+            collar = min(COLLAR_TICKS, good * COLLAR_PERCENT // 100)
+            beyond = low < good - collar or high > good + collar
+            if beyond and not self._confirmed(low, high, exch_ns, message):
+                self.candidate = (low + high) // 2
+                self.candidate_ns = exch_ns
+                self.candidate_message = message
+                return SUSPECT
+        self.good = (low + high) // 2
+        self.candidate = NO_PRICE
+        return 0
+
+    def _confirmed(self, low: int, high: int, exch_ns: int, message: int) -> bool:
+        candidate = self.candidate
+        if candidate == NO_PRICE or self.candidate_message == message:
+            return False
+        collar = min(COLLAR_TICKS, candidate * COLLAR_PERCENT // 100)
+        in_time = abs(exch_ns - self.candidate_ns) <= CONFIRM_NS
+        return in_time and low >= candidate - collar and high <= candidate + collar
+
+
+class MarketDecoder:
+    """Market-hub events of the subscribed contracts to ring ticks. Never raises for input."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, Product],
+        *,
+        max_future_ns: int = MAX_FUTURE_NS,
+        max_past_ns: int = MAX_PAST_NS,
+    ) -> None:
+        """`contracts`: gateway contract id -> product, exactly the subscribed ones.
+
+        `max_future_ns`, `max_past_ns`: how far an exchange stamp may lie from market time (raise both with the speed of
+        a simulated market).
+        """
+        self.counts = Counts()
+        self._max_future_ns = max_future_ns
+        self._max_past_ns = max_past_ns
+        self._books: dict[str, QuoteBook] = {}
+        self._message = 0
+        self.set_contracts(contracts)
+
+    def set_contracts(self, contracts: Mapping[str, Product]) -> None:
+        """Subscribed contracts from now on; what is known of those that stay is kept."""
+        old = self._books
+        self._books = {
+            broker_id: old.get(broker_id) or QuoteBook(broker_id, product) for broker_id, product in contracts.items()
+        }
+
+    def book(self, broker_id: str) -> QuoteBook:
+        """What is known of a contract; KeyError when it is not subscribed."""
+        return self._books[broker_id]
+
+    def on_reconnect(self) -> None:
+        """The stream had a gap: quotes are unknown again, prints up to the last accepted one would be repeats."""
+        for book in self._books.values():
+            book.forget_quote()
+            book.fence_ns = max(book.fence_ns, book.last_trade_ns)
+
+    def seed(self, broker_id: str, price: int) -> None:
+        """Take `price` (ticks; the close of the newest history bar) as good, so that even the first print is judged."""
+        book = self._books[broker_id]
+        if book.good == NO_PRICE:
+            book.good = price
+
+    def decode(self, event: signalr.Invocation, recv_ns: int, now_ns: int) -> Batch | None:
+        """Ticks of one market-hub event, or None when there is none (foreign target, everything dropped).
+
+        `recv_ns` goes into the ticks as it is; `now_ns` is market time, used only to refuse absurd stamps.
+        """
+        self._message += 1
+        target = event.target
+        if target == QUOTE_TARGET:
+            self.counts["items"] += 1
+            try:
+                return self._quote(event.arguments, recv_ns, now_ns)
+            except _Refused as refused:
+                self.counts.drop(refused.args[0])
+                return None
+        if target == TRADE_TARGET:
+            return self._trades(event.arguments, recv_ns, now_ns)
+        self.counts["other_target"] += 1
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- quotes
+    def _quote(self, arguments: bytes, recv_ns: int, now_ns: int) -> Batch | None:
+        try:
+            broker_id, data = _decode_quote(arguments)
+        except _BAD:
+            raise _Refused("malformed") from None
+        if _repeats(arguments, _QUOTE_NAMES, 1) and has_duplicate_keys(arguments):
+            raise _Refused("duplicate_key")
+        book = self._book(broker_id, data.contract, data.symbol)
+        updated_text = data.last_updated or data.timestamp
+        if updated_text is None:
+            raise _Refused("no_time")
+        updated_ns = self._time(updated_text, now_ns)
+        exch_ns = updated_ns if data.timestamp is None else self._time(data.timestamp, now_ns)
+        if updated_ns < book.updated_ns:
+            raise _Refused("quote_out_of_order")
+        bid, ask, last = book.ticks_of(data.best_bid), book.ticks_of(data.best_ask), book.ticks_of(data.last_price)
+        volume = book.volume if data.volume is None else _whole(data.volume, 0, MAX_EXACT_FLOAT, "bad_volume")
+        book.updated_ns = updated_ns
+        book.volume = volume
+        if bid != NO_PRICE:
+            book.bid = bid
+        if ask != NO_PRICE:
+            book.ask = ask
+        if last != NO_PRICE:
+            book.last = last
+        self.counts["accepted"] += 1
+        return self._quote_tick(book, exch_ns, recv_ns)
+
+    def _quote_tick(self, book: QuoteBook, exch_ns: int, recv_ns: int) -> Batch | None:
+        bid, ask = book.bid, book.ask
+        if bid == NO_PRICE and ask == NO_PRICE:
+            return None  # nothing but the session's numbers yet
+        if bid != NO_PRICE and ask != NO_PRICE and bid > ask:
+            flags = SUSPECT  # crossed: gives no entry and proves nothing about the price
+            self.counts["crossed"] += 1
+        else:
+            flags = book.judge(ask if bid == NO_PRICE else bid, bid if ask == NO_PRICE else ask, exch_ns, self._message)
+        if flags:
+            self.counts["suspect"] += 1
+        return book.product.contract_id, [(QUOTE, exch_ns, recv_ns, bid, ask, 0, 0, book.volume, 0, flags)]
+
+    # ------------------------------------------------------------------------------------------------------- trades
+    def _trades(self, arguments: bytes, recv_ns: int, now_ns: int) -> Batch | None:
+        counts = self.counts
+        try:
+            broker_id, prints = _decode_trades(arguments)
+            if _repeats(arguments, _TRADE_NAMES, len(prints)) and has_duplicate_keys(arguments):
+                raise _Refused("duplicate_key")
+        except (*_BAD, _Refused):
+            return self._trades_one_by_one(arguments, recv_ns, now_ns)
+        counts["items"] += len(prints)
+        ticks: list[TickTuple] = []
+        for item in prints:
+            try:
+                ticks.append(self._trade(broker_id, item, recv_ns, now_ns))
+            except _Refused as refused:
+                counts.drop(refused.args[0])
+        counts["accepted"] += len(ticks)
+        return (self._books[broker_id].product.contract_id, ticks) if ticks else None
+
+    def _trades_one_by_one(self, arguments: bytes, recv_ns: int, now_ns: int) -> Batch | None:
+        """The slow way round for a message with a bad entry, or with one print that is not in an array."""
+        counts = self.counts
+        try:
+            pieces = _decode_pieces(arguments)
+            broker_id = _decode_text(pieces[0])
+            body = bytes(pieces[1])
+            if len(pieces) != 2:
+                raise _Refused
+            items = _decode_pieces(body) if body[:1] == b"[" else [msgspec.Raw(body)]
+        except (*_BAD, _Refused, IndexError):
+            counts["items"] += 1
+            counts.drop("malformed")
+            return None
+        counts["items"] += len(items)
+        ticks: list[TickTuple] = []
+        for raw in items:
+            text = bytes(raw)
+            try:
+                if _repeats(text, _TRADE_NAMES, 1) and has_duplicate_keys(text):
+                    raise _Refused("duplicate_key")
+                ticks.append(self._trade(broker_id, _decode_trade(text), recv_ns, now_ns))
+            except _BAD:
+                counts.drop("malformed")
+            except _Refused as refused:
+                counts.drop(refused.args[0])
+        counts["accepted"] += len(ticks)
+        return (self._books[broker_id].product.contract_id, ticks) if ticks else None
+
+    def _trade(self, broker_id: str, item: _Trade, recv_ns: int, now_ns: int) -> TickTuple:
+        book = self._book(broker_id, item.contract_id, item.symbol_id)
+        exch_ns = self._time(item.timestamp, now_ns)
+        if exch_ns <= book.fence_ns:
+            raise _Refused("replayed")
+        price = book.ticks_of(item.price)
+        size = _whole(item.volume, 1, INT32_MAX, "bad_size")
+        side = 1 if item.type == 0 else -1 if item.type == 1 else 0
+        flags = book.judge(price, price, exch_ns, self._message)
+        if flags:
+            self.counts["suspect"] += 1
+        if exch_ns > book.last_trade_ns:
+            book.last_trade_ns = exch_ns
+        elif exch_ns < book.last_trade_ns:
+            self.counts["trade_out_of_order"] += 1  # kept: it counts in a bar that is still open
+        return (TRADE, exch_ns, recv_ns, price, 0, size, 0, -1, side, flags)
+
+    # ------------------------------------------------------------------------------------------------------- shared
+    def _book(self, broker_id: str, named: str | None, symbol_id: str | None) -> QuoteBook:
+        book = self._books.get(broker_id)
+        if book is None:
+            raise _Refused("unsubscribed")
+        if named is not None and named != broker_id:
+            raise _Refused("contract_mismatch")
+        if symbol_id is not None and symbol_id != book.symbol_id:
+            raise _Refused("contract_mismatch")
+        return book
+
+    def _time(self, text: str, now_ns: int) -> int:
+        try:
+            stamp = parse_time(text)
+        except ValueError:
+            raise _Refused("bad_time") from None
+        if stamp > now_ns + self._max_future_ns:
+            raise _Refused("time_in_future")
+        if stamp < now_ns - self._max_past_ns:
+            raise _Refused("time_in_past")
+        return stamp
+
+
+def _repeats(text: bytes, names: tuple[bytes, ...], most: int) -> bool:
+    """Whether a member name stands there more than `most` times: a cheap hint that only an exact check may confirm."""
+    for name in names:  # noqa: SIM110 any() over a generator takes twice as long, and this runs for every quote
+        if text.count(name) > most:
+            return True
+    return False
+
+
+def _whole(value: int | float, low: int, high: int, reason: str) -> int:
+    try:
+        return whole(value, low, high)
+    except ValueError:
+        raise _Refused(reason) from None
+
+
+# ---------------------------------------------------------------------------------------------- the simulator's side
+def quote_event(
+    broker_id: str,
+    product: Product,
+    *,
+    exch_ns: int,
+    updated_ns: int,
+    bid: int | None = None,
+    ask: int | None = None,
+    last: int | None = None,
+    volume: int | None = None,
+    session: Mapping[str, int] | None = None,
+) -> bytes:
+    """A GatewayQuote record. Prices are ticks; None = unchanged, so the member is left out (quotes are sparse).
+
+    `session` may hold ticks of `open`, `high`, `low` and `previous` (settlement, from which `change` comes).
+    """
+    data: dict[str, object] = {"symbol": f"F.US.{product.root}"}
+    if last is not None:
+        data["lastPrice"] = product.to_price(last)
+    if bid is not None:
+        data["bestBid"] = product.to_price(bid)
+    if ask is not None:
+        data["bestAsk"] = product.to_price(ask)
+    session = session or {}
+    previous = session.get("previous")
+    if last is not None and previous:
+        data["change"] = product.to_price(last - previous)
+        data["changePercent"] = round(Decimal(last - previous) * 100 / previous, 2)
+    for name in ("open", "high", "low"):
+        if name in session:
+            data[name] = product.to_price(session[name])
+    if volume is not None:
+        data["volume"] = volume
+    data["lastUpdated"] = format_time(updated_ns)
+    data["timestamp"] = format_time(exch_ns)
+    data["contract"] = broker_id
+    return signalr.encode_invocation(QUOTE_TARGET, _encode([broker_id, data]))
+
+
+def trades_event(broker_id: str, product: Product, prints: Iterable[tuple[int, int, int, int]]) -> bytes:
+    """A GatewayTrade record with an array of prints (exch_ns, price ticks, size, aggressor +1/-1)."""
+    symbol_id = f"F.US.{product.root}"
+    rows = [
+        {
+            "symbolId": symbol_id,
+            "price": product.to_price(price),
+            "timestamp": format_time(exch_ns),
+            "type": 1 if side < 0 else 0,
+            "volume": size,
+            "contractId": broker_id,
+        }
+        for exch_ns, price, size, side in prints
+    ]
+    return signalr.encode_invocation(TRADE_TARGET, _encode([broker_id, rows]))
+
+
+def depth_event(broker_id: str, product: Product, rows: Iterable[tuple[int, int, int, int, DomType]]) -> bytes:
+    """A GatewayDepth record of rows (exch_ns, price ticks, resting size, current size, kind of row)."""
+    data = [
+        {
+            "price": product.to_price(price),
+            "volume": size,
+            "currentVolume": current,
+            "type": int(kind),
+            "timestamp": format_time(exch_ns),
+        }
+        for exch_ns, price, size, current, kind in rows
+    ]
+    return signalr.encode_invocation(DEPTH_TARGET, _encode([broker_id, data]))
+
+
+def logout_event() -> bytes:
+    """The goodbye of a session that was taken over."""
+    return signalr.encode_invocation(LOGOUT_TARGET, b"[]")
+
+
+def market_subscriptions(broker_ids: Iterable[str]) -> list[tuple[str, list[object]]]:
+    """The invocations (target, arguments) that subscribe quotes and trades of these contracts."""
+    return [(target, [broker_id]) for broker_id in broker_ids for target in (SUBSCRIBE_QUOTES, SUBSCRIBE_TRADES)]

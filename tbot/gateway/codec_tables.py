@@ -1,0 +1,257 @@
+"""The gateway's numbers as names, its error codes per endpoint, and what each answer proves: all of it as data.
+
+Sources: the published enumerations and endpoint error tables, the live findings about codes that stay ambiguous, and
+the REST outcome table of the failure model. The same integer means different things on different endpoints, so there is
+one table per call and nothing shared.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from tbot.domain.messages import Outcome
+
+
+class OrderType(IntEnum):
+    """`type` of an order. JoinBid and JoinAsk rest at the best price; StopLimit can't be placed."""
+
+    UNKNOWN = 0
+    LIMIT = 1
+    MARKET = 2
+    STOP_LIMIT = 3
+    STOP = 4
+    TRAILING_STOP = 5
+    JOIN_BID = 6
+    JOIN_ASK = 7
+
+
+class OrderState(IntEnum):
+    """`status` of an order; 2 to 5 are final."""
+
+    NONE = 0
+    OPEN = 1
+    FILLED = 2
+    CANCELLED = 3
+    EXPIRED = 4
+    REJECTED = 5
+    PENDING = 6
+    PENDING_CANCELLATION = 7
+    SUSPENDED = 8
+
+
+class PositionType(IntEnum):
+    """`type` of a position."""
+
+    UNDEFINED = 0
+    LONG = 1
+    SHORT = 2
+
+
+class BarUnit(IntEnum):
+    """`unit` of a history request."""
+
+    UNSPECIFIED = 0
+    SECOND = 1
+    MINUTE = 2
+    HOUR = 3
+    DAY = 4
+    WEEK = 5
+    MONTH = 6
+    TICK = 7
+
+
+class DomType(IntEnum):
+    """`type` of a depth row."""
+
+    UNKNOWN = 0
+    ASK = 1
+    BID = 2
+    BEST_ASK = 3
+    BEST_BID = 4
+    TRADE = 5
+    RESET = 6
+    LOW = 7
+    HIGH = 8
+    NEW_BEST_BID = 9
+    NEW_BEST_ASK = 10
+    FILL = 11
+
+
+class UserAction(IntEnum):
+    """`action` of a user-hub event as captures suggest; its meaning is not documented, so nothing depends on it."""
+
+    ADDED = 0
+    UPDATED = 1
+    REMOVED = 2
+
+
+FINAL_STATES = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED})
+WORKING_STATES: tuple[int, ...] = (
+    OrderState.OPEN,
+    OrderState.PENDING,
+    OrderState.PENDING_CANCELLATION,
+    OrderState.SUSPENDED,
+)
+
+Kind = Literal["query", "mutation", "login", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One endpoint: path, what kind of outcome it has, its payload member, and its codes by name.
+
+    `open_codes` are documented codes after which the outcome still isn't known (pending, unknown error).
+    """
+
+    path: str
+    kind: Kind
+    payload: str = ""
+    codes: tuple[str, ...] = ("Success",)
+    open_codes: frozenset[int] = frozenset()
+    history: bool = False  # counts against the history budget
+
+    def code_name(self, code: int) -> str:
+        """The documented name of a code, or `Code<n>`."""
+        return self.codes[code] if 0 <= code < len(self.codes) else f"Code{code}"
+
+    def is_known(self, code: int) -> bool:
+        return 0 <= code < len(self.codes)
+
+
+_LOGIN_CODES = (
+    "Success",
+    "UserNotFound",
+    "PasswordVerificationFailed",
+    "InvalidCredentials",
+    "AppNotFound",
+    "AppVerificationFailed",
+    "InvalidDevice",
+    "AgreementsNotSigned",
+    "UnknownError",
+    "ApiSubscriptionNotFound",
+    "ApiKeyAuthenticationDisabled",
+)
+_ACCOUNT_CODES = ("Success", "AccountNotFound")
+_PLACE_CODES = (
+    "Success",
+    "AccountNotFound",
+    "OrderRejected",
+    "InsufficientFunds",
+    "AccountViolation",
+    "OutsideTradingHours",
+    "OrderPending",
+    "UnknownError",
+    "ContractNotFound",
+    "ContractNotActive",
+    "AccountRejected",
+)
+_MODIFY_CODES = (
+    "Success",
+    "AccountNotFound",
+    "OrderNotFound",
+    "Rejected",
+    "Pending",
+    "UnknownError",
+    "AccountRejected",
+    "ContractNotFound",
+)
+_CLOSE_CODES = (
+    "Success",
+    "AccountNotFound",
+    "PositionNotFound",
+    "ContractNotFound",
+    "ContractNotActive",
+    "OrderRejected",
+    "OrderPending",
+    "UnknownError",
+    "AccountRejected",
+)
+_PARTIAL_CLOSE_CODES = (*_CLOSE_CODES[:5], "InvalidCloseSize", *_CLOSE_CODES[5:])
+_BAR_CODES = ("Success", "ContractNotFound", "UnitInvalid", "UnitNumberInvalid", "LimitInvalid")
+
+LOGIN_KEY = Call("/api/Auth/loginKey", "login", "token", _LOGIN_CODES, frozenset({8}))
+LOGIN_APP = Call("/api/Auth/loginApp", "login", "token", _LOGIN_CODES, frozenset({8}))
+VALIDATE = Call(
+    "/api/Auth/validate",
+    "validate",
+    "newToken",
+    ("Success", "InvalidSession", "SessionNotFound", "ExpiredToken", "UnknownError"),
+    frozenset({4}),
+)
+LOGOUT = Call("/api/Auth/logout", "query", "", ("Success", "InvalidSession", "UnknownError"), frozenset({2}))
+ACCOUNT_SEARCH = Call("/api/Account/search", "query", "accounts")
+CONTRACT_SEARCH = Call("/api/Contract/search", "query", "contracts")
+CONTRACT_BY_ID = Call("/api/Contract/searchById", "query", "contract", ("Success", "ContractNotFound"))
+CONTRACT_AVAILABLE = Call("/api/Contract/available", "query", "contracts")
+RETRIEVE_BARS = Call("/api/History/retrieveBars", "query", "bars", _BAR_CODES, history=True)
+ORDER_PLACE = Call("/api/Order/place", "mutation", "orderId", _PLACE_CODES, frozenset({6, 7}))
+ORDER_MODIFY = Call("/api/Order/modify", "mutation", "", _MODIFY_CODES, frozenset({4, 5}))
+ORDER_CANCEL = Call("/api/Order/cancel", "mutation", "", _MODIFY_CODES[:7], frozenset({4, 5}))
+ORDER_SEARCH = Call("/api/Order/search", "query", "orders", _ACCOUNT_CODES)
+ORDER_SEARCH_OPEN = Call("/api/Order/searchOpen", "query", "orders", _ACCOUNT_CODES)
+ORDER_BY_ID = Call("/api/Order/searchById", "query", "order", ("Success", "OrderNotFound"))
+ORDER_QUERY = Call("/api/Order/v2/query", "query", "orders", _ACCOUNT_CODES)
+POSITION_SEARCH_OPEN = Call("/api/Position/searchOpen", "query", "positions", _ACCOUNT_CODES)
+POSITION_CLOSE = Call("/api/Position/closeContract", "mutation", "", _CLOSE_CODES, frozenset({6, 7}))
+POSITION_PARTIAL_CLOSE = Call(
+    "/api/Position/partialCloseContract", "mutation", "", _PARTIAL_CLOSE_CODES, frozenset({7, 8})
+)
+TRADE_SEARCH = Call("/api/Trade/search", "query", "trades", _ACCOUNT_CODES)
+
+CALLS: tuple[Call, ...] = (
+    LOGIN_KEY,
+    LOGIN_APP,
+    VALIDATE,
+    LOGOUT,
+    ACCOUNT_SEARCH,
+    CONTRACT_SEARCH,
+    CONTRACT_BY_ID,
+    CONTRACT_AVAILABLE,
+    RETRIEVE_BARS,
+    ORDER_PLACE,
+    ORDER_MODIFY,
+    ORDER_CANCEL,
+    ORDER_SEARCH,
+    ORDER_SEARCH_OPEN,
+    ORDER_BY_ID,
+    ORDER_QUERY,
+    POSITION_SEARCH_OPEN,
+    POSITION_CLOSE,
+    POSITION_PARTIAL_CLOSE,
+    TRADE_SEARCH,
+)
+BY_PATH: dict[str, Call] = {call.path.lower(): call for call in CALLS}  # ASP.NET matches paths case-insensitively
+PING_PATH = "/api/Status/ping"
+CLOCK_PATH = "/sim/clock"  # our simulator's own
+
+USER_HUB_PATH = "/hubs/user"
+MARKET_HUB_PATH = "/hubs/market"
+MAX_BARS = 20_000
+MAX_CONTRACT_RESULTS = 20
+
+# A refusal with this text proves that an order with our tag exists or existed: the outcome stays open (F-ORD-03).
+TAG_IN_USE = "custom tag is already in use"
+
+
+def classify(call: Call, success: bool, code: int, message: str, has_payload: bool) -> Outcome:
+    """What a decoded HTTP 200 answer proves (failure model section 4).
+
+    `has_payload` tells whether the payload member was there and not null; a call without payload passes True. A refused
+    order may carry an id: an id is not success, so only `success` and `code` together decide.
+    """
+    if success != (code == 0):
+        return "ambiguous"  # contradicts itself
+    if success:
+        return "accepted" if has_payload else "ambiguous"
+    if not call.is_known(code) or code in call.open_codes:
+        return "ambiguous"
+    if call is ORDER_PLACE and TAG_IN_USE in message.lower():
+        return "ambiguous"
+    return "rejected"
+
+
+def classify_status(call: Call, status: int) -> Outcome:
+    """What an HTTP status other than 200 proves. A mutation: nothing. A query: refused by 4xx but 408, 429."""
+    if call.kind == "mutation" or status in (408, 429) or not 400 <= status < 500:
+        return "ambiguous"
+    return "rejected"

@@ -1,0 +1,406 @@
+"""One hub connection that never gives up: connect, handshake, subscribe, read, watch, reconnect.
+
+The asyncio shell around `signalr.py`, on the `websockets` library. The owner gives callbacks and may run the loop in a
+thread of its own. Rules: constants C_HUB_SILENT and C_BACKOFF, failures F-NET-01 to F-NET-05 and F-NET-09; a reconnect
+is a new connection, so everything is subscribed again before it counts as connected.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import random as random_module
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from tbot.errors import ProtocolError
+from tbot.gateway import signalr
+from tbot.gateway.http_exchange import HttpExchange
+from tbot.gateway.net import NS_PER_S, boot_ns, check_url, retry_after_s
+from tbot.gateway.redact import redact
+
+MAX_MESSAGE = 16 * 1024 * 1024
+BAD_RECORDS = 20  # more than this many in BAD_WINDOW_NS: reconnect (F-DAT-01)
+BAD_WINDOW_NS = 10 * NS_PER_S
+
+Subscription = tuple[str, Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class HubTimings:
+    """All waits of a hub, in seconds."""
+
+    open_s: float = 10.0
+    handshake_s: float = signalr.CLIENT_PINGS.handshake_s
+    ping_s: float = signalr.CLIENT_PINGS.interval_s
+    silent_s: float = signalr.CLIENT_PINGS.silent_s  # C_HUB_SILENT
+    invoke_s: float = 10.0
+    close_s: float = 2.0
+    backoff_base_s: float = 0.5  # C_BACKOFF: base * 2^n, full jitter
+    backoff_cap_s: float = 30.0
+    healthy_s: float = 60.0  # connected this long: the back-off starts anew
+    goodbye_s: float = 5.0  # least wait after a Close without allowReconnect, and after 429 or 503
+
+
+@dataclass(frozen=True, slots=True)
+class HubDown:
+    """Why a connection (or an attempt) ended and what happens next."""
+
+    reason: str
+    was_connected: bool  # subscriptions had been accepted
+    attempt: int  # the coming attempt: 1 = first after a healthy connection
+    delay_s: float  # wait before it
+    goodbyes: int  # Close records without allowReconnect in a row without data between them: alarm at 3
+
+
+class _Lost(Exception):
+    """A connection or an attempt is over; the reason never contains an address."""
+
+    def __init__(self, reason: str, *, least_s: float = 0.0, refused: bool = False, goodbye: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = redact(reason)
+        self.least_s = least_s
+        self.refused = refused
+        self.goodbye = goodbye
+
+
+class _Connect(connect):
+    """websockets' connect without redirects: the token stands in the address."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+# The library logs addresses, and the token is in them: its log goes nowhere.
+_SILENT = logging.Logger("tbot.gateway.hub.websockets", logging.CRITICAL + 1)
+_NO_PROXY: dict[str, Any] = {"proxy": None} if "proxy" in inspect.signature(connect.__init__).parameters else {}
+
+
+class HubClient:
+    """One hub. All methods but `run` and `invoke` may be called only in the loop's thread (use call_soon_threadsafe).
+
+    `token(refused)` is asked before each attempt for the newest token; `refused` tells that the last one got HTTP
+    401 or 403. `on_record(invocation, recv_ns)` returns False for a bad record. `on_connected()` comes after every
+    subscription was accepted; records may come before it. `on_down(HubDown)` comes after every failed attempt too, and
+    after it nothing comes from the old connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Callable[[bool], Awaitable[str | None]],
+        subscriptions: Sequence[Subscription],
+        on_record: Callable[[signalr.Invocation, int], bool | None],
+        on_connected: Callable[[], None] = lambda: None,
+        on_down: Callable[[HubDown], None] = lambda down: None,
+        negotiate: bool = False,
+        timings: HubTimings | None = None,
+        random: Callable[[], float] = random_module.random,
+        boot_clock: Callable[[], int] = boot_ns,
+        recv_clock: Callable[[], int] = boot_ns,
+    ) -> None:
+        """`url`: http(s) or ws(s); unencrypted only to this machine. `recv_clock`: what `recv_ns` is taken from."""
+        scheme, _, rest = url.partition("://")
+        self._url = check_url({"http": "ws", "https": "wss"}.get(scheme, scheme) + "://" + rest, "ws", "wss")
+        self._token = token
+        self._subscriptions = list(subscriptions)
+        self._on_record = on_record
+        self._on_connected = on_connected
+        self._on_down = on_down
+        self._negotiate = negotiate
+        self._timings = timings or HubTimings()
+        self._random = random
+        self._boot_ns = boot_clock
+        self._recv_ns = recv_clock
+        self._stop = asyncio.Event()
+        self._socket: ClientConnection | None = None
+        self._protocol = signalr.SignalRConnection(signalr.Role.CLIENT)
+        self._pending: dict[str, asyncio.Future[signalr.Completion]] = {}
+        self._lost: _Lost | None = None
+        self._bad: deque[int] = deque(maxlen=BAD_RECORDS + 1)
+        self._failures = 0
+        self._goodbyes = 0
+        self._refused = False
+        self._connected_ns = 0
+        self.counts: Counter[str] = Counter()  # messages, records, bad, reconnects by reason, handler_errors ...
+        self.connected = False
+        self.last_recv_ns = 0  # boot clock
+
+    def __repr__(self) -> str:
+        return f"HubClient({self._url}, connected={self.connected})"
+
+    # ------------------------------------------------------------------------------------------------------ control
+    async def run(self) -> None:
+        """Until `stop`. Every ending of a connection leads to the next attempt."""
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                self._lost = None
+                attempt = asyncio.create_task(self._attempt())
+                try:
+                    await asyncio.wait({attempt, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    attempt.cancel()
+                    outcome = (await asyncio.gather(attempt, return_exceptions=True))[0]
+                    was_connected, self.connected = self.connected, False
+                    await self._clean_up()
+                if not self._stop.is_set():
+                    await self._wait(self._reason(outcome), was_connected)
+        finally:
+            stopping.cancel()
+
+    def _reason(self, outcome: object) -> _Lost:
+        """What ended the attempt; anything that is not ours is told by its kind only (texts carry the address)."""
+        if isinstance(outcome, _Lost):
+            return outcome
+        if self._lost is not None:
+            return self._lost
+        if isinstance(outcome, ProtocolError):
+            return _Lost(str(outcome))
+        if not isinstance(outcome, OSError | TimeoutError | websockets.WebSocketException):
+            self.counts["internal_errors"] += 1
+        return _Lost(type(outcome).__name__)
+
+    def stop(self) -> None:
+        """End `run` soon, with a polite close."""
+        self._stop.set()
+
+    def reconnect(self, reason: str, least_s: float = 0.0) -> None:
+        """Drop the connection now (the owner knows better: no data, new token, session taken over)."""
+        self._fail(_Lost(reason, least_s=least_s))
+
+    def set_subscriptions(self, subscriptions: Sequence[Subscription]) -> None:
+        """What every later connection subscribes; the present one is not touched (see `invoke`)."""
+        self._subscriptions = list(subscriptions)
+
+    async def invoke(self, target: str, arguments: Sequence[object]) -> signalr.Completion:
+        """A blocking invocation on the present connection. TimeoutError: no answer in time.
+
+        ConnectionError: not connected, or lost meanwhile; then it is unknown whether the server did it.
+        """
+        if self._socket is None:
+            raise ConnectionError("the hub is not connected")
+        invocation_id, record = self._protocol.invoke(target, arguments)
+        future: asyncio.Future[signalr.Completion] = asyncio.get_running_loop().create_future()
+        self._pending[invocation_id] = future
+        try:
+            async with asyncio.timeout(self._timings.invoke_s):
+                await self._socket.send(record.decode())
+                return await future
+        except websockets.ConnectionClosed:
+            raise ConnectionError("the hub connection was lost") from None
+        finally:
+            self._pending.pop(invocation_id, None)
+
+    # -------------------------------------------------------------------------------------------------- one attempt
+    async def _attempt(self) -> None:
+        token = await self._token(self._refused)
+        if token is None:
+            raise _Lost("no token")
+        self._refused = False
+        self._protocol = signalr.SignalRConnection(signalr.Role.CLIENT)
+        self._bad.clear()
+        query = f"?access_token={quote(token, safe='')}"
+        if self._negotiate:
+            query += f"&id={quote(await self._negotiated_id(token), safe='')}"
+        try:
+            async with asyncio.timeout(self._timings.open_s):
+                self._socket = await _Connect(
+                    self._url + query,
+                    compression=None,
+                    user_agent_header=None,
+                    open_timeout=None,  # ours is around it
+                    ping_interval=None,  # hub pings and our own watchdog do it
+                    close_timeout=self._timings.close_s,
+                    max_size=MAX_MESSAGE,
+                    logger=_SILENT,
+                    **_NO_PROXY,
+                )
+        except InvalidStatus as error:
+            raise self._status_error(error) from None
+        except TimeoutError:
+            raise _Lost("no connection in time") from None
+        await self._session(self._socket)
+
+    async def _negotiated_id(self, token: str) -> str:
+        parts = urlsplit(self._url)
+        base = f"{'http' if parts.scheme == 'ws' else 'https'}://{parts.netloc}"
+        exchange = HttpExchange(base)
+        headers = {"Authorization": f"Bearer {token}"}
+        path = f"{parts.path}/negotiate?negotiateVersion=1"
+        try:
+            result = await asyncio.to_thread(exchange.run, "POST", path, b"", headers, self._timings.open_s)
+        finally:
+            exchange.close()
+        if result.status in (401, 403):
+            raise _Lost(f"negotiate: HTTP {result.status}", refused=True)
+        if result.status != 200:
+            raise _Lost(f"negotiate: {result.error or f'HTTP {result.status}'}")
+        return signalr.decode_negotiation(result.body)
+
+    def _status_error(self, error: InvalidStatus) -> _Lost:
+        status = error.response.status_code
+        least = 0.0
+        if status in (429, 503):
+            wait_s = retry_after_s(error.response.headers.get("Retry-After"), time.time())
+            least = wait_s or self._timings.goodbye_s
+        return _Lost(f"HTTP {status} on upgrade", least_s=least, refused=status in (401, 403))
+
+    async def _session(self, socket: ClientConnection) -> None:
+        self.last_recv_ns = self._boot_ns()
+        try:
+            async with asyncio.timeout(self._timings.handshake_s):
+                await socket.send(self._protocol.handshake().decode())
+                while self._protocol.state is signalr.State.HANDSHAKE:
+                    await self._read(socket)
+        except TimeoutError:
+            raise self._lost or _Lost("no handshake in time") from None
+        except websockets.ConnectionClosed:
+            raise self._lost or _Lost("closed in the handshake") from None
+        if self._lost is not None:
+            raise self._lost
+        helpers = [
+            asyncio.create_task(self._pinger(socket)),
+            asyncio.create_task(self._watchdog()),
+            asyncio.create_task(self._subscribe()),
+        ]
+        try:
+            while self._lost is None:
+                await self._read(socket)
+        except websockets.ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd is not None else 1006
+            if self._lost is None:
+                self._lost = _Lost(f"closed {code}")
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+        if self._lost is not None:
+            raise self._lost
+
+    # ------------------------------------------------------------------------------------------------------- reading
+    async def _read(self, socket: ClientConnection) -> None:
+        data = await socket.recv(decode=False)
+        recv_ns = self._recv_ns()
+        self.last_recv_ns = self._boot_ns()
+        self.counts["messages"] += 1
+        for message in self._protocol.receive(data):
+            self._dispatch(message, recv_ns)
+        answer = self._protocol.data_to_send()
+        if answer and self._lost is None:
+            await socket.send(answer.decode())
+
+    def _dispatch(self, message: signalr.Message, recv_ns: int) -> None:
+        kind = type(message)
+        if isinstance(message, signalr.Invocation):
+            self.counts["records"] += 1
+            self._goodbyes = 0
+            try:
+                good = self._on_record(message, recv_ns)
+            except Exception:  # a handler's bug must not end the read loop (it is counted, and counted as bad)
+                self.counts["handler_errors"] += 1
+                good = False
+            if good is False:
+                self._note_bad()
+        elif isinstance(message, signalr.Completion):
+            future = self._pending.get(message.invocation_id)
+            if future is None or future.done():
+                self.counts["unknown_completions"] += 1
+            else:
+                future.set_result(message)
+        elif kind is signalr.Malformed:
+            self._note_bad()
+        elif isinstance(message, signalr.Close):
+            text = f"server said goodbye: {message.error or 'no reason'}"
+            least = 0.0 if message.allow_reconnect else self._timings.goodbye_s
+            self._fail(_Lost(text, least_s=least, goodbye=not message.allow_reconnect))
+        elif isinstance(message, signalr.HandshakeFailed):
+            self._fail(_Lost(f"handshake refused: {message.error}"))
+
+    def _note_bad(self) -> None:
+        self.counts["bad"] += 1
+        now = self._boot_ns()
+        self._bad.append(now)
+        if len(self._bad) > BAD_RECORDS and now - self._bad[0] <= BAD_WINDOW_NS:
+            self._fail(_Lost("too many bad records"))
+
+    def _fail(self, lost: _Lost) -> None:
+        """End the connection: abort, no farewell. A half-open peer would keep a polite close waiting."""
+        if self._lost is None:
+            self._lost = lost
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    # ------------------------------------------------------------------------------------------------------- helpers
+    async def _pinger(self, socket: ClientConnection) -> None:
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await socket.send(signalr.PING.decode())
+                self.counts["pings_sent"] += 1
+                await asyncio.sleep(self._timings.ping_s)
+
+    async def _watchdog(self) -> None:
+        limit_ns = int(self._timings.silent_s * NS_PER_S)
+        while True:
+            await asyncio.sleep(min(1.0, self._timings.silent_s / 10))
+            if self._boot_ns() - self.last_recv_ns > limit_ns:
+                self._fail(_Lost(f"silent for {self._timings.silent_s:g} s"))
+                return
+
+    async def _subscribe(self) -> None:
+        try:
+            for target, arguments in self._subscriptions:  # one after the other: sends must not interleave
+                completion = await self.invoke(target, arguments)
+                if completion.error is not None:
+                    self._fail(_Lost(f"{target} refused: {completion.error}", least_s=self._timings.goodbye_s))
+                    return
+        except (TimeoutError, ConnectionError) as error:
+            self._fail(_Lost(f"subscribing failed: {type(error).__name__}"))
+            return
+        self.connected = True
+        self._connected_ns = self._boot_ns()
+        self.counts["connects"] += 1
+        self._call(self._on_connected)
+
+    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        try:
+            callback(*arguments)
+        except Exception:  # as above: somebody else's bug is no reason to lose the connection
+            self.counts["handler_errors"] += 1
+
+    async def _clean_up(self) -> None:
+        socket, self._socket = self._socket, None
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the hub connection was lost"))
+        self._pending.clear()
+        if socket is not None:
+            if not self._stop.is_set():
+                socket.transport.abort()
+            else:
+                with contextlib.suppress(Exception):
+                    await socket.close()
+
+    async def _wait(self, lost: _Lost, was_connected: bool) -> None:
+        timings = self._timings
+        if was_connected and self._boot_ns() - self._connected_ns >= timings.healthy_s * NS_PER_S:
+            self._failures = 0
+        ceiling = min(timings.backoff_cap_s, timings.backoff_base_s * 2 ** min(self._failures, 20))
+        delay = max(lost.least_s, self._random() * ceiling)
+        self._failures += 1
+        self._refused = lost.refused
+        self._goodbyes += lost.goodbye
+        self.counts["downs"] += 1
+        self.counts[f"down: {lost.reason.partition(':')[0]}"] += 1
+        self._call(self._on_down, HubDown(lost.reason, was_connected, self._failures, delay, self._goodbyes))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), delay)

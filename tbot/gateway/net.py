@@ -1,0 +1,51 @@
+"""Small facts that REST and hubs share: which addresses are allowed, Retry-After, and the boot clock."""
+
+import ipaddress
+import time
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from tbot.errors import ConfigError
+
+NS_PER_S = 1_000_000_000
+MAX_RETRY_AFTER_S = 60.0
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # other systems have no clock that counts suspend
+
+
+def boot_ns() -> int:
+    """The boot clock of this machine, ns: the only clock for durations (it counts suspend time)."""
+    return time.clock_gettime_ns(_BOOT_CLOCK)
+
+
+def check_url(url: str, plain: str, secure: str) -> str:
+    """The address without trailing slash; ConfigError unless it is `secure`, or `plain` to this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"gateway address for host {host!r} must not carry user, query or fragment")
+    if not host or parts.scheme not in (plain, secure):
+        raise ConfigError(f"gateway address must begin with {secure}:// (got scheme {parts.scheme!r})")
+    if parts.scheme == plain and not is_loopback(host):
+        raise ConfigError(f"gateway address {plain}://{host} is not encrypted; that is allowed for 127.0.0.1 only")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def retry_after_s(value: str | None, wall_s: float) -> float | None:
+    """Seconds of a Retry-After header, given as number or date, within 0..60; None when absent or unreadable."""
+    if not value:
+        return None
+    try:
+        seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - wall_s
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

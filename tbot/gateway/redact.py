@@ -1,0 +1,24 @@
+"""Secrets never reach a text: one place that holds them, one place that cuts them out."""
+
+import re
+from dataclasses import dataclass, field
+
+# JSON web tokens and the query parameter that carries one in hub addresses
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){0,2}|(?<=access_token=)[^&\s\"']+")
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Login name and API key of the platform. Neither shows in repr."""
+
+    user_name: str = field(repr=False)
+    api_key: str = field(repr=False)
+
+
+def redact(text: str, *secrets: str) -> str:
+    """`text` without the given secrets and without anything that looks like a token; cut to 300 characters."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    return _TOKEN.sub(HIDDEN, text)[:300]

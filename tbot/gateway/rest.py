@@ -1,0 +1,338 @@
+"""REST client of the gateway. Outcomes are values (accepted, rejected, not_sent, ambiguous), never exceptions.
+
+Two classes on purpose: RestClient can only ask, OrderClient can also move money. Outside live and simulated trading no
+OrderClient is ever built (invariant I17). Nothing that moves money is sent twice (rule R2).
+"""
+
+import random as random_module
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from tbot.errors import GatewayError
+from tbot.gateway import codec_rest as bodies
+from tbot.gateway import codec_tables as tables
+from tbot.gateway.codec_models import BrokerAccount, BrokerBar, BrokerContract, BrokerOrder, BrokerPosition, BrokerTrade
+from tbot.gateway.codec_rest import Answer, ClockReading
+from tbot.gateway.codec_tables import Call
+from tbot.gateway.codec_values import format_time
+from tbot.gateway.http_exchange import TOTAL_S, HttpExchange, HttpResult
+from tbot.gateway.net import NS_PER_S, boot_ns, check_url, is_loopback, retry_after_s
+from tbot.gateway.redact import Credentials, redact
+from tbot.gateway.throttle import Throttle
+from tbot.gateway.tokens import Token, TokenManager
+
+LOCAL_LIMIT = "local request budget used up"
+READ_ATTEMPTS = 3
+PAUSE_S = 0.25  # before the second attempt of a query; doubles, with full jitter
+MIN_429_PAUSE_S = 1.0
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+class RestClient:
+    """Queries. Thread-safe. A call with all its retries ends within `total_s`; a login on the way has its own limit."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials | None = None,
+        *,
+        throttle: Throttle | None = None,
+        exchange: HttpExchange | None = None,
+        total_s: float = TOTAL_S,
+        boot_clock: Callable[[], int] = boot_ns,
+        wall_ns: Callable[[], int] = time.time_ns,
+        random: Callable[[], float] = random_module.random,
+        pause: Callable[[float], None] = _pause,
+    ) -> None:
+        """`credentials` None: the token comes from elsewhere (`tokens.adopt`)."""
+        self.base_url = check_url(base_url, "http", "https")
+        self.throttle = throttle or Throttle()
+        self.skew_ns = 0  # our wall clock minus the gateway's Date header, as of the last answer (1 s resolution)
+        self._credentials = credentials
+        self._exchange = exchange or HttpExchange(self.base_url)
+        self._total_s = total_s
+        self._boot_ns = boot_clock
+        self._wall_ns = wall_ns
+        self._random = random
+        self._pause = pause
+        self._throttle_lock = threading.Lock()
+        self.tokens = TokenManager(self._login, self._validate, wall_ns=wall_ns, boot_ns=self._boot_ns)
+        self.counts: Counter[str] = Counter()  # requests, answered (HTTP 200), too_many (HTTP 429)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url})"
+
+    def status(self) -> dict[str, object]:
+        """Figures for a status document: budgets left, refusals, token revision, clock skew."""
+        now_ns = self._boot_ns()
+        token = self.tokens.current()
+        with self._throttle_lock:
+            general, history = self.throttle.general, self.throttle.history
+            return {
+                **self.counts,
+                "requests_left": general.free(now_ns, protective=True),
+                "history_left": history.free(now_ns),
+                "refused_by_budget": general.refused + history.refused,
+                "token_revision": 0 if token is None else token.revision,
+                "logins": self.tokens.logins,
+                "login_refused": self.tokens.refused,
+                "skew_ms": self.skew_ns // 1_000_000,
+            }
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._exchange.close()
+
+    # ----------------------------------------------------------------------------------------------------- session
+    def login_key(self) -> Answer[str]:
+        """Make sure that there is a token; the answer's value is None, the token stays inside `tokens`."""
+        token = self.tokens.get()
+        if token is not None:
+            return Answer("accepted")
+        return Answer("rejected" if self.tokens.refused else "not_sent", text=self.tokens.refused or "no login now")
+
+    def _login(self) -> Answer[str]:
+        if self._credentials is None:
+            return Answer("not_sent", text="this process holds no credentials")
+        request = bodies.LoginKeyRequest(user_name=self._credentials.user_name, api_key=self._credentials.api_key)
+        return self._once(tables.LOGIN_KEY, request, None, self._total_s, protective=True)
+
+    def _validate(self, token: Token) -> Answer[str]:
+        return self._once(tables.VALIDATE, None, token, self._total_s, protective=True)
+
+    # ----------------------------------------------------------------------------------------------------- queries
+    def account_search(self, only_active: bool = True, *, protective: bool = False) -> Answer[list[BrokerAccount]]:
+        """All accounts of the user."""
+        request = bodies.AccountSearchRequest(only_active_accounts=only_active)
+        return self._query(tables.ACCOUNT_SEARCH, request, protective)
+
+    def contract_available(self, live: bool = False) -> Answer[list[BrokerContract]]:
+        """All products, one active month each. `live` selects the data subscription, not the kind of account."""
+        return self._query(tables.CONTRACT_AVAILABLE, bodies.ContractAvailableRequest(live=live))
+
+    def contract_search(self, text: str, live: bool = False) -> Answer[list[BrokerContract]]:
+        """At most 20 active contracts whose name or description contains `text`."""
+        return self._query(tables.CONTRACT_SEARCH, bodies.ContractSearchRequest(live=live, search_text=text))
+
+    def contract_search_by_id(self, broker_id: str) -> Answer[BrokerContract]:
+        """One contract, expired months too."""
+        return self._query(tables.CONTRACT_BY_ID, bodies.ContractByIdRequest(contract_id=broker_id))
+
+    def retrieve_bars(
+        self,
+        broker_id: str,
+        start_ns: int,
+        end_ns: int,
+        *,
+        unit: tables.BarUnit = tables.BarUnit.MINUTE,
+        unit_number: int = 1,
+        limit: int = tables.MAX_BARS,
+        partial: bool = False,
+        live: bool = False,
+    ) -> Answer[list[BrokerBar]]:
+        """Bars of [start, end), oldest first; when there are more than `limit`, the newest ones."""
+        request = bodies.RetrieveBarsRequest(
+            contract_id=broker_id,
+            live=live,
+            start_time=format_time(start_ns, 6),
+            end_time=format_time(end_ns, 6),
+            unit=int(unit),
+            unit_number=unit_number,
+            limit=limit,
+            include_partial_bar=partial,
+        )
+        return self._query(tables.RETRIEVE_BARS, request)
+
+    def order_search(
+        self, account: int, start_ns: int, end_ns: int | None = None, *, protective: bool = False
+    ) -> Answer[list[BrokerOrder]]:
+        """Orders of all states since `start_ns` (UTC ns), as the gateway orders them (oldest first)."""
+        end = None if end_ns is None else format_time(end_ns, 6)
+        request = bodies.OrderSearchRequest(
+            account_id=account, start_timestamp=format_time(start_ns, 6), end_timestamp=end
+        )
+        return self._query(tables.ORDER_SEARCH, request, protective)
+
+    def order_search_open(self, account: int, *, protective: bool = False) -> Answer[list[BrokerOrder]]:
+        """Orders in state Open only: suspended bracket legs are not in it."""
+        return self._query(tables.ORDER_SEARCH_OPEN, bodies.AccountIdRequest(account_id=account), protective)
+
+    def order_v2_query(
+        self,
+        account: int,
+        statuses: tuple[int, ...] = tables.WORKING_STATES,
+        *,
+        broker_id: str | None = None,
+        page_size: int = 100,
+        offset: int = 0,
+        protective: bool = False,
+    ) -> Answer[list[BrokerOrder]]:
+        """One page of orders in these states, by id ascending, with `total`: the reconciliation surface."""
+        wanted = bodies.OrderFilter(account_id=account, statuses=[int(s) for s in statuses], contract_id=broker_id)
+        request = bodies.OrderQueryRequest(
+            filter=wanted,
+            page_size=page_size,
+            page_offset=offset,
+            sort_by=1,
+            sort_direction=0,
+            include_total_count=True,
+        )
+        return self._query(tables.ORDER_QUERY, request, protective)
+
+    def position_search_open(self, account: int, *, protective: bool = False) -> Answer[list[BrokerPosition]]:
+        """Open positions, one per contract."""
+        return self._query(tables.POSITION_SEARCH_OPEN, bodies.AccountIdRequest(account_id=account), protective)
+
+    def trade_search(
+        self, account: int, start_ns: int, end_ns: int | None = None, *, protective: bool = False
+    ) -> Answer[list[BrokerTrade]]:
+        """Fills since `start_ns` (UTC ns), as the gateway orders them (newest first)."""
+        end = None if end_ns is None else format_time(end_ns, 6)
+        request = bodies.TradeSearchRequest(
+            account_id=account, start_timestamp=format_time(start_ns, 6), end_timestamp=end
+        )
+        return self._query(tables.TRADE_SEARCH, request, protective)
+
+    def ping(self) -> Answer[str]:
+        """Whether the gateway answers at all; needs no token."""
+        result = self._exchange.run("GET", tables.PING_PATH, b"", {}, self._total_s)
+        if result.status == 200 and result.body.strip(b'" \r\n') == b"pong":
+            return Answer("accepted", "pong", status=200)
+        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error or "no pong")
+
+    def sim_clock(self) -> Answer[ClockReading]:
+        """Market time of our simulator; rejected when the gateway is none."""
+        result = self._exchange.run("GET", tables.CLOCK_PATH, b"", {}, self._total_s)
+        if result.status == 200:
+            try:
+                return Answer("accepted", bodies.decode_clock(result.body), status=200)
+            except ValueError as error:
+                return Answer("rejected", text=str(error), status=200)
+        if result.status is not None and 400 <= result.status < 500:
+            return Answer("rejected", text="the gateway has no /sim/clock", status=result.status)
+        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error)
+
+    # ---------------------------------------------------------------------------------------------------- machinery
+    def _query(self, call: Call, request: bodies.Request, protective: bool = False) -> Answer[Any]:
+        """Up to three attempts and one new login, all inside the deadline."""
+        deadline_ns = self._boot_ns() + int(self._total_s * NS_PER_S)
+        answer: Answer[Any] = Answer("not_sent", text="no time")
+        attempt, logged_in = 0, False
+        while attempt < READ_ATTEMPTS:
+            token = self.tokens.get()
+            if token is None:
+                return Answer("not_sent", text=self.tokens.refused or "no token")
+            left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
+            if left_s <= 0:
+                return answer
+            answer = self._once(call, request, token, left_s, protective)
+            if answer.status == 401 and not logged_in:
+                logged_in = True
+                self.tokens.invalidate(token)
+                continue
+            if answer.outcome in ("accepted", "rejected") or answer.text == LOCAL_LIMIT:
+                return answer
+            pause_s = self._random() * PAUSE_S * 2**attempt
+            if answer.status == 429:
+                pause_s = MIN_429_PAUSE_S if answer.retry_after_s is None else answer.retry_after_s
+            attempt += 1
+            if attempt == READ_ATTEMPTS or self._boot_ns() + pause_s * NS_PER_S >= deadline_ns:
+                return answer
+            self._pause(pause_s)
+        return answer
+
+    def _once(
+        self, call: Call, request: bodies.Request | None, token: Token | None, total_s: float, protective: bool
+    ) -> Answer[Any]:
+        """One request, whatever comes of it."""
+        with self._throttle_lock:
+            allowed = self.throttle.window(call.history).take(self._boot_ns(), protective)
+        if not allowed:
+            return Answer("not_sent", text=LOCAL_LIMIT)
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.text}"
+        result = self._exchange.run("POST", call.path, bodies.encode_request(request), headers, total_s)
+        return self._judge(call, result, token)
+
+    def _judge(self, call: Call, result: HttpResult, token: Token | None) -> Answer[Any]:
+        self.counts["requests"] += 1
+        self.counts["answered"] += result.status == 200
+        self.counts["too_many"] += result.status == 429
+        if not result.sent:
+            return Answer("not_sent", text=f"not sent: {result.error}")
+        if result.status is None:
+            return Answer("ambiguous", text=f"no answer: {result.error}")
+        self._note_date(result.headers.get("date"))
+        if result.status != 200:
+            wait_s = retry_after_s(result.headers.get("retry-after"), self._wall_ns() / NS_PER_S)
+            if result.status == 429:
+                with self._throttle_lock:
+                    self.throttle.window(call.history).penalise(self._boot_ns())
+            outcome = tables.classify_status(call, result.status)
+            return Answer(outcome, text=f"HTTP {result.status}", status=result.status, retry_after_s=wait_s)
+        answer = bodies.decode_answer(call, result.body)
+        if not answer.text:
+            return answer
+        secrets = (token.text if token else "", self._credentials.api_key if self._credentials else "")
+        return replace(answer, text=redact(answer.text, *secrets))
+
+    def _note_date(self, value: str | None) -> None:
+        try:
+            stamp = parsedate_to_datetime(value or "").timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        self.skew_ns = self._wall_ns() - int(stamp * NS_PER_S)
+
+
+class OrderClient(RestClient):
+    """Queries and the four calls that move money. Each method sends at most one request, ever."""
+
+    def order_place(self, request: bodies.OrderPlaceRequest, *, protective: bool = False) -> Answer[int]:
+        """Place an order. `order_id` may be there for a refused order too: it is on the gateway's record."""
+        return self._mutate(tables.ORDER_PLACE, request, protective)
+
+    def order_modify(self, request: bodies.OrderModifyRequest, *, protective: bool = True) -> Answer[None]:
+        """Change prices or size of a working order."""
+        return self._mutate(tables.ORDER_MODIFY, request, protective)
+
+    def order_cancel(self, request: bodies.OrderIdRequest, *, protective: bool = True) -> Answer[None]:
+        """Cancel by id."""
+        return self._mutate(tables.ORDER_CANCEL, request, protective)
+
+    def position_close_contract(self, request: bodies.CloseContractRequest) -> Answer[None]:
+        """Close the whole position of a contract at market. Resting stops stay: cancel them afterwards."""
+        return self._mutate(tables.POSITION_CLOSE, request, True)
+
+    def _mutate(self, call: Call, request: bodies.Request, protective: bool) -> Answer[Any]:
+        # an entry does not wait for a login: its signal would be stale by then
+        token = self.tokens.get() if protective else self.tokens.current()
+        if token is None:
+            return Answer("not_sent", text=self.tokens.refused or "no token")
+        answer = self._once(call, request, token, self._total_s, protective)
+        if answer.status == 401:
+            self.tokens.invalidate(token)  # the next query logs in; this request is not repeated
+        return answer
+
+
+def probe_simulator(base_url: str) -> bool:
+    """Whether a gateway is our simulator: loopback, and it answers /sim/clock. GatewayError when nothing answers."""
+    client = RestClient(base_url)
+    try:
+        if not is_loopback(urlsplit(client.base_url).hostname or ""):
+            return False
+        answer = client.sim_clock()
+    finally:
+        client.close()
+    if answer.status is None:
+        raise GatewayError(f"no answer from the gateway at {client.base_url} ({answer.text}); is it running?")
+    return answer.ok

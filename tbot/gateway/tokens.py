@@ -1,0 +1,159 @@
+"""The session token: one login at a time, revisions that never go back, renewal before it expires.
+
+Rules: design ruling 14 (look every 15 min, validate at 80 % of its life, log in on refusal), table of REST outcomes (a
+refused login is final, an ambiguous one waits 5 s, an ambiguous validate loses the token).
+"""
+
+import base64
+import binascii
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tbot.gateway.codec_rest import Answer
+
+NS_PER_S = 1_000_000_000
+ASSUMED_LIFE_NS = 3600 * NS_PER_S  # of a token whose expiry can't be read
+RETRY_NS = 5 * NS_PER_S
+RENEW_AT = 0.8
+LOCK_S = 20.0  # every wait is bounded: longer than two requests
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token. `revision` grows with every new one; wall-clock UTC ns of receipt and expiry."""
+
+    revision: int
+    text: str = field(repr=False)
+    received_ns: int = 0
+    expires_ns: int = 0
+
+
+class _Claims(msgspec.Struct):
+    exp: int | float | None = None
+
+
+def expiry_ns(token: str) -> int | None:
+    """The `exp` claim of a JSON web token in UTC ns; None when there is none that can be read."""
+    try:
+        middle = token.split(".")[1]
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)), type=_Claims)
+    except (IndexError, binascii.Error, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+    return None if claims.exp is None or not 0 < claims.exp < 2**33 else int(claims.exp) * NS_PER_S
+
+
+class TokenManager:
+    """Holds the newest token. Thread-safe; `login` and `validate` are REST calls with a deadline of their own."""
+
+    def __init__(
+        self,
+        login: Callable[[], Answer[str]],
+        validate: Callable[[Token], Answer[str]],
+        *,
+        wall_ns: Callable[[], int],
+        boot_ns: Callable[[], int],
+    ) -> None:
+        self._login = login
+        self._validate = validate
+        self._wall_ns = wall_ns
+        self._boot_ns = boot_ns
+        self._flight = threading.Lock()  # single flight: who comes second uses what the first one got
+        self._token: Token | None = None
+        self._lost_revision = 0  # tokens up to here were refused by the gateway
+        self._revision = 0
+        self._next_try_ns = 0
+        self.refused = ""  # why the gateway refused the login; then nobody tries again by itself
+        self.logins = 0
+
+    def __repr__(self) -> str:
+        return f"TokenManager(revision={self._revision}, refused={self.refused!r})"
+
+    def current(self) -> Token | None:
+        """The newest token that is not known to be lost."""
+        token = self._token
+        return token if token is not None and token.revision > self._lost_revision else None
+
+    def get(self) -> Token | None:
+        """The current token, logging in if there is none. None: refused, or too soon after a failed attempt."""
+        return self.current() or self._log_in(self._revision)
+
+    def renew(self, stale: Token) -> Token | None:
+        """A token newer than `stale`, which the gateway did not accept."""
+        self.invalidate(stale)
+        return self.get()
+
+    def invalidate(self, stale: Token) -> None:
+        """The gateway did not accept this token; a newer one is not touched."""
+        self._lost_revision = max(self._lost_revision, stale.revision)
+
+    def adopt(self, text: str, revision: int) -> Token:
+        """Take over a token that another process got (the feed has no credentials); an older revision is ignored."""
+        with self._flight:
+            if revision > self._revision:
+                self._install(text, revision)
+            assert self._token is not None
+            return self._token
+
+    def renewal_due(self) -> bool:
+        """Whether 80 % of the token's life is over (by the wall clock)."""
+        token = self.current()
+        if token is None:
+            return not self.refused
+        life = token.expires_ns - token.received_ns
+        return self._wall_ns() - token.received_ns >= life * RENEW_AT
+
+    def renew_in_time(self) -> Token | None:
+        """Validate; on anything but success log in anew (a rotated token may have been issued)."""
+        token = self.current()
+        if token is None:
+            return self.get()
+        if not self._flight.acquire(timeout=LOCK_S):
+            return self.current()
+        try:
+            if self.current() is not token:
+                return self.current()
+            answer = self._validate(token)
+            if answer.ok and answer.value:
+                return self._install(answer.value, self._revision + 1)
+            if answer.outcome == "not_sent" or answer.status == 429:
+                return token  # nothing changed: keep it
+        finally:
+            self._flight.release()
+        return self._log_in(token.revision) or token
+
+    def reset(self) -> None:
+        """A person has dealt with the refusal: logins may be tried again."""
+        self.refused = ""
+        self._next_try_ns = 0
+
+    def _log_in(self, have: int) -> Token | None:
+        if not self._flight.acquire(timeout=LOCK_S):
+            return self.current()
+        try:
+            current = self.current()
+            if current is not None and current.revision > have:
+                return current
+            if self.refused or self._boot_ns() < self._next_try_ns:
+                return None
+            self.logins += 1
+            answer = self._login()
+            if answer.ok and answer.value:
+                return self._install(answer.value, self._revision + 1)
+            if answer.outcome == "rejected":
+                self.refused = answer.text or "login refused"
+            self._next_try_ns = self._boot_ns() + max(RETRY_NS, int((answer.retry_after_s or 0) * NS_PER_S))
+            return None
+        finally:
+            self._flight.release()
+
+    def _install(self, text: str, revision: int) -> Token:
+        now = self._wall_ns()
+        expires = expiry_ns(text)
+        if expires is None or expires <= now:  # unreadable, or our clock is wrong: look again soon
+            expires = now + ASSUMED_LIFE_NS
+        self._revision = revision
+        self._token = Token(revision, text, now, expires)
+        return self._token

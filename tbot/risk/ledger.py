@@ -1,0 +1,246 @@
+"""The result of one account, derived by replay of its fills and of nothing else.
+
+Fills are kept by id and replayed in order of id, so the same set of fills gives the same result in whatever order and
+however often it was told (I11, F-NET-08); a late, corrected or voided fill just replays. Money in integer cents.
+Per trading day: net result, loss streak, counts. Over the run: the same summed, and drawdown of the closed result.
+Manual round trips of the account's owner count like the engine's own: the daily limits are account-wide (F-ACC-02).
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from tbot.domain.contracts import Product
+from tbot.domain.messages import Fill
+from tbot.domain.positions import Position
+from tbot.domain.round_trips import ContractBook, Trip
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over some fills (a trading day, or the run). All money in cents."""
+
+    gross_cents: int = 0  # by our own arithmetic
+    broker_gross_cents: int = 0  # by the broker's P&L field where it has one
+    fees_cents: int = 0
+    commission_cents: int = 0
+    trips: int = 0
+    wins: int = 0
+    losses: int = 0
+    won_cents: int = 0  # net of winning round trips
+    lost_cents: int = 0  # net of losing ones, as a positive number
+    streak: int = 0  # losing round trips in a row, now
+    streak_max: int = 0
+
+    @property
+    def net_cents(self) -> int:
+        """Realised net; of our own and the broker's figure the more pessimistic one (F-RSK-01)."""
+        return min(self.gross_cents, self.broker_gross_cents) - self.fees_cents - self.commission_cents
+
+    def count(self, net_cents: int) -> None:
+        """A round trip was completed. Exactly 0 neither counts as a loss nor ends a streak (F-RSK-03)."""
+        self.trips += 1
+        if net_cents > 0:
+            self.wins += 1
+            self.won_cents += net_cents
+            self.streak = 0
+        elif net_cents < 0:
+            self.losses += 1
+            self.lost_cents -= net_cents
+            self.streak += 1
+            self.streak_max = max(self.streak_max, self.streak)
+
+    @property
+    def win_rate(self) -> float | None:
+        """Share of winning round trips, for display; None before the first."""
+        return self.wins / self.trips if self.trips else None
+
+    @property
+    def profit_factor(self) -> float | None:
+        """Won over lost, for display; None before the first loss."""
+        return self.won_cents / self.lost_cents if self.lost_cents else None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A round trip that the replay found complete; `closing_fill` names it."""
+
+    trip: Trip
+    closing_fill: int
+    day: date
+    gross_cents: int
+
+    @property
+    def net_cents(self) -> int:
+        return self.gross_cents - self.trip.costs_cents
+
+
+@dataclass(slots=True)
+class _State:
+    """What the replay of fills produces. Copied as the base of later replays when a day is closed."""
+
+    books: dict[str, ContractBook] = field(default_factory=dict)
+    day: date | None = None
+    today: Tally = field(default_factory=Tally)
+    total: Tally = field(default_factory=Tally)
+    net_cents: int = 0  # by fill, over the run
+    peak_cents: int = 0
+    drawdown_cents: int = 0
+    last_fill: int = -1
+    by_order: dict[int, int] = field(default_factory=dict)  # order id -> contracts filled
+
+
+class Ledger:
+    """Folds fills of one account. `day_of` tells the trading day of a time; `products` by symbol."""
+
+    def __init__(self, products: Mapping[str, Product], day_of: Callable[[int], date]) -> None:
+        self._products = products
+        self._day_of = day_of
+        self._fills: dict[int, Fill] = {}
+        self._base = _State()
+        self._state = _State()
+        self._completed: list[Completed] = []
+        self._reported: set[int] = set()
+        self.voided: set[int] = set()
+        self.version = 0  # rises with every change, so that others need not compare
+
+    # ------------------------------------------------------------------------------------------------ folding
+    def add(self, fill: Fill) -> bool:
+        """Book one fill; False when it told nothing new (a repeat, or from before the last closed day)."""
+        known = self._fills.get(fill.fill_id)
+        merged = fill if known is None else _merge(known, fill)
+        if merged == known or (known is None and fill.fill_id <= self._base.last_fill):
+            return False
+        self._fills[fill.fill_id] = merged
+        self.version += 1
+        if known is None and fill.fill_id > self._state.last_fill:
+            self._apply(merged)
+        else:
+            self._replay()
+        return True
+
+    def close_days_before(self, day: date) -> None:
+        """Forget the single fills of earlier trading days once everything is flat; their sums stay.
+
+        Keeps memory flat over long runs. Nothing is forgotten while a position is open.
+        """
+        flat = all(book.position.size == 0 for book in self._state.books.values())
+        if not flat or not self._fills or self._state.day is None or self._state.day >= day:
+            return
+        self._state.books, self._state.by_order = {}, {}
+        self._base = deepcopy(self._state)
+        self._fills.clear()
+        self._completed.clear()
+        self._reported.clear()
+        self.voided.clear()
+        self.version += 1
+
+    def adopt_position(self, contract: str, size: int, price_size_sum: int, now_ns: int) -> None:
+        """The broker's position of one contract replaces ours (confirmed mismatch); results so far stay."""
+        book = self._state.books.setdefault(contract, ContractBook(contract))
+        book.adopt(size, price_size_sum, now_ns)
+        # Why the base moves: a replay from before this point would bring the refuted position back.
+        self._base = deepcopy(self._state)
+        self._fills = {number: fill for number, fill in self._fills.items() if number > self._base.last_fill}
+        self.version += 1
+
+    def _replay(self) -> None:
+        self._state = deepcopy(self._base)
+        self._completed = [done for done in self._completed if done.closing_fill <= self._base.last_fill]
+        self.voided.clear()
+        for number in sorted(self._fills):
+            self._apply(self._fills[number])
+
+    def _apply(self, fill: Fill) -> None:
+        state = self._state
+        state.last_fill = fill.fill_id
+        if fill.voided:
+            self.voided.add(fill.fill_id)
+            return
+        state.by_order[fill.order_id] = state.by_order.get(fill.order_id, 0) + fill.size
+        day = self._day_of(fill.now_ns)
+        if state.day is None or day > state.day:
+            state.day, state.today = day, Tally()
+        book = state.books.setdefault(fill.contract, ContractBook(fill.contract))
+        ticks, trip = book.apply(fill)
+        product = self._products.get(fill.contract)
+        gross = ticks * product.tick_value_cents if product else fill.pnl_cents or 0
+        broker_gross = gross if fill.pnl_cents is None else fill.pnl_cents
+        for tally in (state.today, state.total):
+            tally.gross_cents += gross
+            tally.broker_gross_cents += broker_gross
+            tally.fees_cents += fill.fees_cents
+            tally.commission_cents += fill.commission_cents
+        state.net_cents += gross - fill.fees_cents - fill.commission_cents
+        state.peak_cents = max(state.peak_cents, state.net_cents)
+        state.drawdown_cents = max(state.drawdown_cents, state.peak_cents - state.net_cents)
+        if trip is not None:
+            value = trip.gross_ticks * product.tick_value_cents if product else 0
+            done = Completed(trip, fill.fill_id, day, value)
+            self._completed.append(done)
+            if product:
+                state.today.count(done.net_cents)
+                state.total.count(done.net_cents)
+
+    # ------------------------------------------------------------------------------------------------ questions
+    def take_completed(self) -> list[Completed]:
+        """Round trips that were not handed out yet, oldest first."""
+        fresh = [done for done in self._completed if done.closing_fill not in self._reported]
+        self._reported.update(done.closing_fill for done in fresh)
+        return fresh
+
+    def today(self, day: date) -> Tally:
+        """The tally of trading day `day`; zeros when nothing was filled in it yet."""
+        return self._state.today if self._state.day == day else Tally()
+
+    @property
+    def total(self) -> Tally:
+        """The tally of the run."""
+        return self._state.total
+
+    @property
+    def drawdown_cents(self) -> int:
+        """Largest fall of the realised net result from its peak, over the run."""
+        return self._state.drawdown_cents
+
+    def position(self, contract: str) -> Position:
+        """Net position by the fills; flat when there were none."""
+        book = self._state.books.get(contract)
+        return book.position if book else Position()
+
+    def open_contracts(self) -> list[str]:
+        """Contracts with a position, sorted."""
+        return sorted(name for name, book in self._state.books.items() if book.position.size)
+
+    def trip(self, contract: str) -> Trip | None:
+        """The round trip under way."""
+        book = self._state.books.get(contract)
+        return book.trip if book else None
+
+    def filled(self, order_id: int) -> int:
+        """Contracts of one order that its fills add up to (of this and still open days)."""
+        return self._state.by_order.get(order_id, 0)
+
+    def knows(self, fill_id: int) -> bool:
+        return fill_id in self._fills or fill_id <= self._base.last_fill
+
+    def state(self) -> list[object]:
+        """Data for a digest."""
+        return [self._fills, self._base, self._state, self._reported, self.version]
+
+
+def _merge(known: Fill, told: Fill) -> Fill:
+    """What two tellings of one fill say together; commutative, so their order does not matter.
+
+    Costs may be posted late (F-RSK-02), so the larger counts; of two P&L values the worse; voided stays voided.
+    """
+    values = [value for value in (known.pnl_cents, told.pnl_cents) if value is not None]
+    return replace(
+        known,
+        now_ns=min(known.now_ns, told.now_ns),
+        fees_cents=max(known.fees_cents, told.fees_cents),
+        commission_cents=max(known.commission_cents, told.commission_cents),
+        pnl_cents=min(values) if values else None,
+        voided=known.voided or told.voided,
+    )

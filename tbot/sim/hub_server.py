@@ -1,0 +1,299 @@
+"""Both hubs of the simulated gateway: SignalR over WebSockets, one connection object per socket (signalr.md).
+
+The protocol is `gateway/signalr.py` in the server role; this file moves its bytes, keeps its times, and knows the hubs'
+methods. Records are encoded once by whoever has them; a connection joins what it subscribed to into one text message
+per pump. A client that reads too slowly is dropped when its queue is full: the market does not wait for it.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tbot.gateway import signalr
+from tbot.gateway.codec import user_event
+from tbot.gateway.signalr import HandshakeDone, Invocation, Ping, PingRules, Role, SignalRConnection, State
+from tbot.sim.market import HubRecord
+
+MAX_QUEUED_BYTES = 64 << 20
+MESSAGE_BYTES = 256 << 10  # records are joined up to here; clients limit a message to 1 MB or more
+ID_LIFE_S = 30.0  # a negotiated id that nobody used
+CLOSE_GOING_AWAY = 1001
+
+Kind = Literal["user", "market"]
+Topic = tuple[str, str | int]
+
+# Method in lower case (the framework compares without case) -> topic it subscribes, and what its argument is.
+_METHODS: dict[Kind, dict[str, tuple[str, type | None]]] = {
+    "user": {
+        "accounts": ("account", None),
+        "orders": ("order", int),
+        "positions": ("position", int),
+        "trades": ("trade", int),
+    },
+    "market": {
+        "contractquotes": ("quote", str),
+        "contracttrades": ("trade", str),
+        "contractmarketdepth": ("depth", str),
+    },
+}
+
+_decode_arguments = msgspec.json.Decoder(list[Any]).decode
+
+
+class HubConnection:
+    """One client on one hub."""
+
+    def __init__(self, socket: WebSocket, user: str, hub: "Hub") -> None:
+        self.user = user
+        self.topics: frozenset[Topic] = frozenset()
+        self.dropped = ""  # why the server ended the connection, for its log
+        self._socket = socket
+        self._hub = hub
+        self._protocol = SignalRConnection(Role.SERVER)
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        self._shaken = asyncio.Event()
+        self._ending = False
+        self._last_seen_s = 0.0
+        self._armed = False
+
+    @property
+    def open(self) -> bool:
+        """The handshake is done and the connection lives."""
+        return self._protocol.state is State.OPEN and not self._ending
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._queued
+
+    def send(self, data: bytes) -> None:
+        """Queue whole records. Over the bound the connection is dropped."""
+        if self._ending or not data:
+            return
+        self._queue.append(data)
+        self._queued += len(data)
+        self._wake.set()
+        if self._queued > MAX_QUEUED_BYTES:
+            self._queue.clear()
+            self.end(signalr.encode_close(signalr.CLOSED_WITH_ERROR), "reads too slowly")
+
+    def end(self, farewell: bytes, reason: str) -> None:
+        """Send a last record and close."""
+        if not self._ending:
+            self.send(farewell)
+            self._ending = True
+            self.dropped = reason
+            self._wake.set()
+
+    async def run(self) -> None:
+        """From accept to close."""
+        await self._socket.accept()
+        self._last_seen_s = asyncio.get_running_loop().time()
+        tasks = [asyncio.create_task(part()) for part in (self._read, self._write, self._watch)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1] not in done and self._ending:
+                await asyncio.wait([tasks[1]], timeout=5.0)  # let the farewell leave
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ------------------------------------------------------------------------------------------------------ tasks
+    async def _read(self) -> None:
+        while not self._ending:
+            try:
+                message = await self._socket.receive()
+            except (WebSocketDisconnect, RuntimeError):
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            self._last_seen_s = asyncio.get_running_loop().time()
+            data = message.get("bytes")
+            for received in self._protocol.receive(message.get("text") or "" if data is None else data):
+                self._handle(received)
+            self.send(self._protocol.data_to_send())
+            if self._protocol.state is State.OPEN:
+                self._shaken.set()
+            elif self._protocol.state is State.CLOSED:
+                self.end(b"", "closed by protocol")
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                parts = [self._queue.popleft()]
+                size = len(parts[0])
+                while self._queue and size + len(self._queue[0]) <= MESSAGE_BYTES:
+                    parts.append(self._queue.popleft())
+                    size += len(parts[-1])
+                try:
+                    await self._socket.send_text(b"".join(parts).decode())
+                except (WebSocketDisconnect, RuntimeError):
+                    return
+                self._queued -= size
+            if self._ending:
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                    await self._socket.close(1000)
+                return
+
+    async def _watch(self) -> None:
+        """Handshake in time, pings always, silence only once the client has pinged (signalr.md 7)."""
+        rules = self._hub.pings
+        try:
+            await asyncio.wait_for(self._shaken.wait(), rules.handshake_s)
+        except TimeoutError:
+            self.end(self._protocol.handshake_timeout(), "no handshake")
+            return
+        loop = asyncio.get_running_loop()
+        next_ping_s = loop.time() + rules.interval_s
+        while not self._ending:
+            silent_at_s = self._last_seen_s + rules.silent_s if self._armed else next_ping_s
+            await asyncio.sleep(max(0.0, min(next_ping_s, silent_at_s) - loop.time()))
+            now_s = loop.time()
+            if self._armed and now_s >= self._last_seen_s + rules.silent_s:
+                self.end(signalr.encode_close(allow_reconnect=True), "silent client")
+            elif now_s >= next_ping_s:
+                self.send(signalr.PING)
+                next_ping_s += rules.interval_s
+
+    # ----------------------------------------------------------------------------------------------------- records
+    def _handle(self, message: signalr.Message) -> None:
+        if isinstance(message, Invocation):
+            error = self._invoke(message)
+            if message.invocation_id is not None:
+                self.send(signalr.encode_completion(message.invocation_id, error))
+        elif isinstance(message, Ping):
+            self._armed = True
+        elif isinstance(message, HandshakeDone):
+            self.send(self._protocol.data_to_send())  # the answer goes before anything else
+            self._hub.connections.add(self)
+
+    def _invoke(self, call: Invocation) -> str | None:
+        """Run a hub method; returns the error text of its completion, None on success."""
+        name = call.target.lower()
+        subscribe = name.startswith("subscribe")
+        method = _METHODS[self._hub.kind].get(name.removeprefix("un").removeprefix("subscribe"))
+        if method is None or not name.removeprefix("un").startswith("subscribe"):
+            return f"Unknown hub method '{call.target}'"
+        topic, shape = method
+        try:
+            arguments = _decode_arguments(call.arguments)
+            value = self._argument(arguments, shape)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return f"Failed to invoke '{call.target}' due to an error on the server."
+        if topic == "account":
+            value = self.user
+        elif shape is int and not self._hub.may_see(self.user, int(value)):
+            return f"Failed to invoke '{call.target}' because user is unauthorized"
+        change = frozenset([(topic, value)])
+        self.topics = self.topics | change if subscribe else self.topics - change
+        if subscribe:
+            self._hub.on_subscribe(self, (topic, value))
+        return None
+
+    @staticmethod
+    def _argument(arguments: list[Any], shape: type | None) -> str | int:
+        if len(arguments) != (0 if shape is None else 1):
+            raise ValueError("argument count")
+        if shape is None:
+            return ""
+        value = arguments[0]
+        if shape is int and isinstance(value, str) and value.isascii() and value.isdigit():
+            return int(value)  # some clients pass account ids as text
+        if type(value) is not shape or not isinstance(value, str | int):
+            raise ValueError("argument type")
+        return value
+
+
+class Hub:
+    """One of the two hubs: its connections and who subscribed to what."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        pings: PingRules,
+        may_see: Callable[[str, int], bool] = lambda _user, _account: False,
+        on_subscribe: Callable[[HubConnection, Topic], None] = lambda _connection, _topic: None,
+    ) -> None:
+        self.kind = kind
+        self.pings = pings
+        self.may_see = may_see
+        self.on_subscribe = on_subscribe
+        self.connections: set[HubConnection] = set()
+        self._ids: dict[str, tuple[str, float]] = {}  # negotiated id -> user, expiry; used ones are gone
+        self._in_use: set[str] = set()
+
+    # --------------------------------------------------------------------------------------------------- negotiate
+    def negotiate(self, user: str, version: int, now_s: float) -> dict[str, Any]:
+        """The answer to a negotiate request; `version` is what the client asked for (the highest we know is 1)."""
+        self._ids = {name: entry for name, entry in self._ids.items() if entry[1] > now_s}
+        connection_id, token = secrets.token_urlsafe(16), secrets.token_urlsafe(16)
+        transports = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
+        answer: dict[str, Any] = {"negotiateVersion": min(version, 1), "connectionId": connection_id}
+        if version >= 1:
+            answer["connectionToken"] = token
+        self._ids[token if version >= 1 else connection_id] = (user, now_s + ID_LIFE_S)
+        return answer | {"availableTransports": transports}
+
+    def claim(self, connection_id: str, now_s: float) -> int:
+        """Use a negotiated id: 101 when it may connect, 409 when its socket is still open, else 404."""
+        if connection_id in self._in_use:
+            return 409
+        entry = self._ids.pop(connection_id, None)
+        if entry is None or entry[1] <= now_s:
+            return 404
+        self._in_use.add(connection_id)
+        return 101
+
+    async def serve(self, socket: WebSocket, user: str, connection_id: str | None) -> None:
+        """Run one accepted socket to its end."""
+        connection = HubConnection(socket, user, self)
+        try:
+            await connection.run()
+        finally:
+            self.connections.discard(connection)
+            self._in_use.discard(connection_id or "")
+
+    # ----------------------------------------------------------------------------------------------------- publish
+    def topics(self) -> set[Topic]:
+        """Everything that anybody subscribed to."""
+        return {topic for connection in self.connections for topic in connection.topics}
+
+    def publish_market(self, records: Iterable[HubRecord]) -> None:
+        """Send each connection the records of its subscriptions, in order; equal subscriptions share the bytes."""
+        records = list(records)
+        joined: dict[frozenset[Topic], bytes] = {}
+        for connection in list(self.connections):
+            topics = connection.topics
+            if topics not in joined:
+                chosen = [record.data for record in records if (record.kind, record.broker_id) in topics]
+                joined[topics] = b"".join(chosen)
+            connection.send(joined[topics])
+
+    def publish_user(self, topic: Topic, record: Any) -> None:
+        """Send one user-hub record to the subscribers of its topic."""
+        listeners = [connection for connection in self.connections if topic in connection.topics]
+        if listeners:
+            data = user_event(record)
+            for connection in listeners:
+                connection.send(data)
+
+    def queued_bytes(self) -> int:
+        """The longest queue of any connection."""
+        return max((connection.queued_bytes for connection in self.connections), default=0)
+
+    def end_all(self) -> None:
+        """The server goes down: an orderly Close to everybody."""
+        for connection in list(self.connections):
+            connection.end(signalr.encode_close(), "shutdown")

@@ -1,0 +1,226 @@
+"""Reading the journal: rows, steps to replay, and the proof that nothing in it was changed.
+
+Why the codec is handed in: encoding messages is `transport/wire.py`'s, and packages of one layer do not import each
+other. Pass that module.
+"""
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from tbot.domain.messages import DeskInput, DeskOutput, Note
+from tbot.errors import JournalError
+from tbot.storage.journal_files import head_path, read_head
+
+SCHEMA_VERSION: Final = 1
+GENESIS: Final = blake2b(b"T-BOT journal 1", digest_size=32).digest()  # what row 1 names as its predecessor
+PAGE_ROWS: Final = 1000  # a reader asks for this many at a time, so that it never holds the writer's log back
+
+Direction = Literal["start", "in", "out", "note"]
+_CODES: Final[dict[str, int]] = {"start": 0, "in": 1, "out": 2, "note": 3}
+_FIXED: Final = struct.Struct("<32sQqq?qBH")
+COLUMNS: Final = "seq, boot_ns, market_ns, account, direction, kind, body, previous, hash"
+_PAGE: Final = f"SELECT {COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
+
+
+class Codec(Protocol):
+    """What `tbot.transport.wire` offers: exact round trips, ProtocolError for everything else."""
+
+    def encode_record(self, item: DeskInput | DeskOutput) -> tuple[str, bytes]: ...
+
+    def decode_record(self, kind: str, body: bytes) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Who writes: one row at every start of an executor. `emergency` holds what an earlier one could not journal."""
+
+    run_id: int
+    build: str
+    config_hash: str
+    mode: str
+    started_ns: int  # market time
+    emergency: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the journal as it lies on disk."""
+
+    seq: int
+    boot_ns: int
+    market_ns: int
+    account: int | None
+    direction: Direction
+    kind: str
+    body: bytes
+    previous: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One input and everything the Desk answered, in order: what a replay compares."""
+
+    seq: int
+    item: DeskInput
+    outputs: tuple[DeskOutput, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verify` found. torn = the last writer died between a commit and its head; every row is sound."""
+
+    state: Literal["ok", "torn", "mismatch"]
+    seq: int  # last sound row
+    hash: bytes
+    reason: str = ""
+
+
+def row_hash(
+    previous: bytes,
+    seq: int,
+    boot_ns: int,
+    market_ns: int,
+    account: int | None,
+    direction: str,
+    kind: str,
+    body: bytes,
+) -> bytes:
+    """The hash of a row, over everything else in it. Raises struct.error, TypeError, KeyError for what is no row."""
+    name = kind.encode()
+    fixed = _FIXED.pack(
+        previous, seq, boot_ns, market_ns, account is not None, account or 0, _CODES[direction], len(name)
+    )
+    return blake2b(fixed + name + body, digest_size=32).digest()
+
+
+class JournalReader:
+    """Reads a journal, also while it is being written. Never changes it.
+
+    `after` is a seq everywhere: rows behind it are given. Raises JournalError when the file cannot be read.
+    """
+
+    def __init__(self, path: Path, codec: Codec) -> None:
+        self.path = path
+        self._codec = codec
+        try:
+            address = f"{path.absolute().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0.25)
+            self._db.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {path} cannot be opened: {error}") from error
+
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """Seq and hash of the last committed row; (0, GENESIS) when there is none."""
+        found = self._ask("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1")
+        return (found[0][0], found[0][1]) if found else (0, GENESIS)
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """All rows, oldest first, unverified."""
+        while page := self._ask(_PAGE, after):
+            for values in page:
+                yield Row(*values)
+            after = page[-1][0]
+
+    def steps(self, after: int = 0) -> Iterator[Step]:
+        """Every input with its outputs, oldest first."""
+        seq, item, outputs = 0, None, []
+        for row in self.rows(after):
+            if row.direction in ("out", "note"):
+                outputs.append(self._codec.decode_record(row.kind, row.body))
+                continue
+            if item is not None:
+                yield Step(seq, item, tuple(outputs))
+            outputs = []
+            seq, item = row.seq, self._codec.decode_record(row.kind, row.body) if row.direction == "in" else None
+        if item is not None:
+            yield Step(seq, item, tuple(outputs))
+
+    def inputs(self, after: int = 0) -> Iterator[tuple[int, DeskInput]]:
+        """(seq, input) for every input, oldest first: what a replay feeds to a fresh Desk."""
+        for row in self.rows(after):
+            if row.direction == "in":
+                yield row.seq, self._codec.decode_record(row.kind, row.body)
+
+    def notes(self, after: int = 0) -> Iterator[tuple[int, Note]]:
+        """(seq, note) for every intent, denial, state change and round trip, oldest first."""
+        for row in self.rows(after):
+            if row.direction == "note":
+                yield row.seq, self._codec.decode_record(row.kind, row.body)
+
+    def outputs_of(self, seq: int) -> list[DeskOutput]:
+        """What the Desk answered to the input with this seq."""
+        outputs: list[DeskOutput] = []
+        for row in self.rows(seq):
+            if row.direction not in ("out", "note"):
+                break
+            outputs.append(self._codec.decode_record(row.kind, row.body))
+        return outputs
+
+    def runs(self) -> list[tuple[int, RunInfo]]:
+        """(seq, who) for every start of a writer, oldest first. A replay begins behind one of these."""
+        found = self._ask("SELECT seq, body FROM record WHERE direction = 'start' ORDER BY seq")
+        runs = []
+        for seq, body in found:
+            fields = json.loads(body)
+            runs.append((seq, RunInfo(**{**fields, "emergency": tuple(fields["emergency"])})))
+        return runs
+
+    def verify(self) -> Verdict:
+        """Walk the whole chain and compare its end with the head file. Reads everything: about 5 us a row."""
+        # The head first: a living writer may add rows while we read, and the head must never seem to lead.
+        head = read_head(head_path(self.path))
+        seq, last, at_head = 0, GENESIS, None
+        try:
+            version = self._ask("PRAGMA user_version")[0][0]
+            if version != SCHEMA_VERSION:
+                return Verdict("mismatch", 0, GENESIS, f"schema version {version}, this build has {SCHEMA_VERSION}")
+            for row in self.rows():
+                if head is not None and seq == head[0]:
+                    at_head = last
+                if row.seq != seq + 1 or row.previous != last or row.hash != _hash_of(row):
+                    return Verdict("mismatch", seq, last, f"row {seq + 1} was changed, or rows are missing before it")
+                seq, last = row.seq, row.hash
+        except (JournalError, struct.error, TypeError, KeyError, AttributeError, UnicodeError) as error:
+            return Verdict("mismatch", seq, last, f"row {seq + 1} cannot be read: {error}")
+        return _compare(seq, last, head, last if head is not None and seq == head[0] else at_head)
+
+    def close(self) -> None:
+        """Safe to repeat."""
+        self._db.close()
+
+    def __enter__(self) -> "JournalReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _ask(self, statement: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal {self.path.name} cannot be read: {error}") from error
+
+
+def _hash_of(row: Row) -> bytes:
+    return row_hash(row.previous, row.seq, row.boot_ns, row.market_ns, row.account, row.direction, row.kind, row.body)
+
+
+def _compare(seq: int, last: bytes, head: tuple[int, bytes] | None, at_head: bytes | None) -> Verdict:
+    """The verdict on a sound chain that ends at (seq, last); `at_head` is the hash of the row that the head names."""
+    if head is None:
+        return Verdict("mismatch", seq, last, "the head file is missing or unreadable")
+    if head[0] > seq:
+        return Verdict("mismatch", seq, last, f"rows {seq + 1} to {head[0]} are gone")
+    if head[1] != at_head:
+        return Verdict("mismatch", seq, last, f"row {head[0]} is not the one that the head file names")
+    if head[0] < seq:
+        return Verdict("torn", seq, last, f"the head stayed behind at row {head[0]}")
+    return Verdict("ok", seq, last)

@@ -1,0 +1,64 @@
+"""One contract's decisions: the compiled pipeline and the trader behind one door.
+
+A worker process drains a ring through it, the backtest feeds arrays through it; both run the same lines. It is a fold
+over one stream of tick records: no clock, no other input.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from tbot_ext.pipeline import ContractPipeline
+from tbot_ext.ring import RingReader
+
+from tbot.domain.contracts import Product
+from tbot.domain.messages import Signal
+from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+
+Records = npt.NDArray[np.void]
+
+
+class ContractDecider:
+    """Tick records in, signals out. `history` is the bar segment that TICK_HISTORY records point into."""
+
+    def __init__(self, product: Product, settings: StrategySettings, history: Records | None = None) -> None:
+        self.product = product
+        self.pipeline = ContractPipeline(product.contract_id, settings.detectors(), history=history)
+        self.trader = ContractTrader(product, settings)
+
+    def drain(self, reader: RingReader, limit: int) -> tuple[int, list[Signal]]:
+        """Consume up to `limit` ring records; returns after the first one that produced events: (consumed, signals)."""
+        consumed = self.pipeline.drain(reader, limit)
+        return consumed, self._decide()
+
+    def feed(self, ticks: Records, start: int = 0) -> tuple[int, list[Signal]]:
+        """The same from an array; returns (index after the last consumed record, signals).
+
+        Call it until the index is the array's length and `pending` is false: a long history comes in parts.
+        """
+        end = self.pipeline.feed(ticks, start)
+        return end, self._decide()
+
+    @property
+    def pending(self) -> bool:
+        """There is more to consume without a further record."""
+        return bool(self.pipeline.pending)
+
+    def close(self) -> None:
+        """Let go of the history segment."""
+        self.pipeline.close()
+
+    def _decide(self) -> list[Signal]:
+        events = self.pipeline.events
+        if not len(events):
+            return []
+        pipeline = self.pipeline
+        view = MarketView(
+            now_ns=pipeline.now_ns,
+            bid=pipeline.bid,
+            ask=pipeline.ask,
+            quote_ns=pipeline.quote_ns,
+            quote_seq=pipeline.quote_seq,
+            epoch=pipeline.epoch,
+            ring_seq=pipeline.ring_seq,
+            live=pipeline.live,
+        )
+        return self.trader.on_events(events, view)

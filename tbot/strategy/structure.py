@@ -1,0 +1,91 @@
+"""What one timeframe looks like at its last closed bar: ATR, trend, unbroken swings. Rules: smc.md sections 2 to 4."""
+
+from typing import NamedTuple
+
+from tbot_ext.records import Flag
+
+from tbot.strategy.events import EventRow
+
+_MAX_SWINGS = 64  # unbroken ones of each kind, as many as the pipeline keeps; the oldest and furthest goes first
+_SESSION_BREAK = int(Flag.SESSION_BREAK)
+
+
+class Swing(NamedTuple):
+    """A known swing: its price in ticks and the event that made it known."""
+
+    level: int
+    event_id: int
+
+
+class WilderAtr:
+    """Average true range after Wilder, in ticks; None until its first `n` true ranges are known."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self.value: float | None = None
+        self._sum = 0
+        self._count = 0
+        self._last_close: int | None = None
+
+    def push(self, high: int, low: int, close: int, session_break: bool) -> None:
+        """Take in one closed bar (prices in ticks). Across a session break the gap does not count."""
+        true_range = high - low
+        if self._last_close is not None and not session_break:
+            true_range = max(true_range, abs(high - self._last_close), abs(low - self._last_close))
+        self._last_close = close
+        if self.value is not None:
+            self.value = (self.value * (self._n - 1) + true_range) / self._n
+            return
+        self._sum += true_range
+        self._count += 1
+        if self._count == self._n:
+            self.value = self._sum / self._n
+
+
+class TimeframeState:
+    """One timeframe as its events tell it."""
+
+    def __init__(self, atr_n: int) -> None:
+        self.atr = WilderAtr(atr_n)
+        self.trend = 0
+        self.trend_event = -1  # id of the break that set the trend
+        self.last_high: Swing | None = None
+        self.last_low: Swing | None = None
+        # Unbroken swings. Highs strictly descend from old to new, lows strictly ascend: the newest is the nearest.
+        self.highs: list[Swing] = []
+        self.lows: list[Swing] = []
+
+    def on_bar(self, bar: EventRow) -> None:
+        """A closed bar: `level` is its close. A close beyond a swing breaks it for good."""
+        self.atr.push(bar.top, bar.bottom, bar.level, bool(bar.flags & _SESSION_BREAK))
+        while self.highs and bar.level > self.highs[-1].level:
+            self.highs.pop()
+        while self.lows and bar.level < self.lows[-1].level:
+            self.lows.pop()
+
+    def on_break(self, event: EventRow) -> None:
+        """BOS or CHoCH: the trend is its side."""
+        self.trend = event.side
+        self.trend_event = event.id
+
+    def on_swing_high(self, event: EventRow) -> None:
+        """A swing high became known; it hides the lower ones before it."""
+        self.last_high = Swing(event.level, event.id)
+        while self.highs and self.highs[-1].level <= event.level:
+            self.highs.pop()
+        self.highs.append(self.last_high)
+        del self.highs[:-_MAX_SWINGS]
+
+    def on_swing_low(self, event: EventRow) -> None:
+        """A swing low became known; it hides the higher ones before it."""
+        self.last_low = Swing(event.level, event.id)
+        while self.lows and self.lows[-1].level >= event.level:
+            self.lows.pop()
+        self.lows.append(self.last_low)
+        del self.lows[:-_MAX_SWINGS]
+
+    def state(self) -> tuple[object, ...]:
+        """Everything that later outputs depend on, for digests."""
+        atr = self.atr
+        swings = (self.last_high, self.last_low, tuple(self.highs), tuple(self.lows))
+        return (atr.value, atr._sum, atr._count, atr._last_close, self.trend, self.trend_event, swings)

@@ -1,0 +1,183 @@
+"""The zones of one contract that are alive, and which of them price enters. Rules: smc.md sections 5, 6 and 11.
+
+A zone's life is told by the events of its own timeframe. That price *enters* it is seen on the entry timeframe, whose
+bars close first: a one-hour zone is entered in the minute in which it happens, not when its hour is over.
+"""
+
+from typing import Literal
+
+from tbot_ext.records import EventCode
+
+from tbot.strategy.events import EventRow
+
+ZoneKind = Literal["ob", "fvg", "ifvg"]
+
+# The pipeline keeps 64 zones per side, kind and timeframe, fewer than this in all; the bound is for a broken stream.
+_MAX_ZONES = 4096
+
+_BIRTHS: dict[int, tuple[ZoneKind, float]] = {
+    # kind of zone, and the factor that brings its score to 0..100
+    EventCode.OB: ("ob", 1.0),
+    EventCode.FVG: ("fvg", 100.0),
+}
+_TESTS = frozenset({EventCode.OB_TESTED, EventCode.OB_MITIGATED, EventCode.FVG_TOUCHED, EventCode.FVG_HALF})
+_ENDS = frozenset({EventCode.OB_BROKEN, EventCode.OB_EXPIRED, EventCode.FVG_EXPIRED, EventCode.FVG_DEAD})
+
+
+class Zone:
+    """A price band in which we expect price to turn. Prices in ticks, score 0..100."""
+
+    __slots__ = (
+        "bottom",
+        "event_ids",
+        "id",
+        "inside",
+        "kind",
+        "known_ns",
+        "score",
+        "side",
+        "tests",
+        "timeframe_min",
+        "top",
+    )
+
+    def __init__(self, birth: EventRow, kind: ZoneKind, side: int, score: float, zone_id: int) -> None:
+        self.id = zone_id  # of the birth event, also after a gap inverted
+        self.kind: ZoneKind = kind
+        self.side = side  # +1 demand, -1 supply
+        self.timeframe_min = birth.timeframe_min
+        self.top = birth.top
+        self.bottom = birth.bottom
+        self.score = score
+        self.known_ns = birth.known_ns
+        self.tests = 0
+        self.inside = False  # price has not left since the last test
+        self.event_ids: tuple[int, ...] = (birth.id,)
+
+    @property
+    def proximal(self) -> int:
+        """The edge that price reaches first."""
+        return self.top if self.side > 0 else self.bottom
+
+    @property
+    def distal(self) -> int:
+        """The far edge."""
+        return self.bottom if self.side > 0 else self.top
+
+    def distance_to(self, other: "Zone") -> int:
+        """Ticks between two bands; 0 when they touch or overlap."""
+        return max(0, other.bottom - self.top, self.bottom - other.top)
+
+    def state(self) -> tuple[object, ...]:
+        """Everything that later outputs depend on, for digests."""
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+
+class ZoneBook:
+    """All live zones by the id of their birth event."""
+
+    def __init__(self, traded_timeframes: tuple[int, ...], max_tests: int) -> None:
+        self._traded = frozenset(traded_timeframes)
+        self._max_tests = max_tests
+        self.live: dict[int, Zone] = {}
+        self._filled: dict[int, Zone] = {}  # gaps that are no zones any more but may still invert
+        self._watched: dict[int, Zone] = {}  # live zones of a traded timeframe that may still be tested
+        self.passed_through = 0  # bars beyond a zone that never traded inside it
+        self.dropped = 0  # by the bound; 0 with a sound pipeline
+
+    def apply(self, event: EventRow) -> int | None:
+        """Take in a zone event; returns the id of a zone that stopped being tradable, else None."""
+        kind = event.kind
+        birth = _BIRTHS.get(kind)
+        if birth is not None:
+            self._add(Zone(event, birth[0], event.side, event.score * birth[1], event.id))
+            return None
+        zone = self.live.get(event.parent_id)
+        if kind == EventCode.FVG_INVERTED:
+            return self._invert(event)
+        if kind in _ENDS:
+            self._filled.pop(event.parent_id, None)
+            return self._remove(event.parent_id)
+        if zone is None:
+            return None
+        if kind == EventCode.FVG_FILLED:
+            self._filled[zone.id] = zone
+            return self._remove(zone.id)
+        if kind == EventCode.OB_REFRESHED:
+            zone.score = event.score
+            zone.event_ids = (zone.event_ids[0], event.id)
+        elif kind in _TESTS:
+            # Normally the entry timeframe saw it first. It did not when its bars are missing: then the test is spent.
+            tested = event.n if kind == EventCode.OB_TESTED else 1
+            zone.tests = max(zone.tests, tested)
+            if zone.tests >= self._max_tests:
+                self._watched.pop(zone.id, None)
+        return None
+
+    def enter(self, high: int, low: int, start_ns: int) -> list[Zone]:
+        """The zones that a bar of the entry timeframe (prices in ticks) tests anew; zones born after its start are not.
+
+        A bar wholly beyond a zone went through without trading inside it: the test is spent, nobody could have entered.
+        """
+        entered = []
+        spent = []
+        for zone in self._watched.values():
+            if zone.known_ns > start_ns:
+                continue
+            if zone.side > 0:
+                reached, beyond = low <= zone.top, high < zone.bottom
+            else:
+                reached, beyond = high >= zone.bottom, low > zone.top
+            if not reached:
+                zone.inside = False
+                continue
+            if zone.inside:
+                continue
+            zone.inside = True
+            zone.tests += 1
+            if zone.tests >= self._max_tests:
+                spent.append(zone.id)
+            if beyond:
+                self.passed_through += 1
+            else:
+                entered.append(zone)
+        for zone_id in spent:
+            del self._watched[zone_id]
+        return entered
+
+    def neighbours(self, zone: Zone, within: float) -> list[Zone]:
+        """Other live zones of the same side within so many ticks, oldest first."""
+        others = (other for other in self.live.values() if other.side == zone.side and other.id != zone.id)
+        return [other for other in others if zone.distance_to(other) <= within]
+
+    def _add(self, zone: Zone) -> None:
+        self.live[zone.id] = zone
+        if zone.timeframe_min in self._traded:
+            self._watched[zone.id] = zone
+        for book in (self.live, self._filled):
+            if len(book) > _MAX_ZONES:
+                oldest = next(iter(book))
+                del book[oldest]
+                self._watched.pop(oldest, None)
+                self.dropped += 1
+
+    def _remove(self, zone_id: int) -> int | None:
+        self._watched.pop(zone_id, None)
+        return zone_id if self.live.pop(zone_id, None) is not None else None
+
+    def _invert(self, event: EventRow) -> int | None:
+        gap = self._filled.pop(event.parent_id, None) or self.live.get(event.parent_id)
+        if gap is None:
+            return None
+        removed = self._remove(gap.id)
+        # Same bounds, other side, a life of its own: its tests count from here.
+        zone = Zone(event, "ifvg", -gap.side, gap.score, gap.id)
+        zone.top, zone.bottom, zone.event_ids = gap.top, gap.bottom, (*gap.event_ids, event.id)
+        self._add(zone)
+        return removed
+
+    def state(self) -> tuple[object, ...]:
+        """Everything that later outputs depend on, for digests. Order counts: it breaks ties."""
+        live = tuple(zone.state() for zone in self.live.values())
+        filled = tuple(zone.state() for zone in self._filled.values())
+        return (live, filled, tuple(self._watched), self.passed_through, self.dropped)

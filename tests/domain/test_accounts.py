@@ -1,0 +1,28 @@
+"""Balance, change of the day and high-water mark of daily closing balances (topstep-rules.md 2.1)."""
+
+from datetime import date
+
+from tbot.domain.accounts import Account
+from tbot.domain.messages import AccountUpdate
+
+MONDAY, TUESDAY, WEDNESDAY = date(2026, 11, 16), date(2026, 11, 17), date(2026, 11, 18)
+
+
+def told(account: Account, balance: int, day: date) -> Account:
+    return account.updated(AccountUpdate(0, 1, "PRAC", balance, True, True), day)
+
+
+def test_high_water_mark_moves_only_with_closing_balances() -> None:
+    account = told(Account(1), 5_000_000, MONDAY)
+    assert (account.day_change_cents, account.high_water_cents) == (0, 5_000_000)
+    account = told(told(account, 5_090_000, MONDAY), 5_050_000, MONDAY)
+    assert (account.day_change_cents, account.high_water_cents) == (50_000, 5_000_000)
+    account = told(account, 5_020_000, TUESDAY)
+    assert (account.day_start_cents, account.high_water_cents) == (5_050_000, 5_050_000)
+    assert account.day_change_cents == -30_000
+    assert told(account, 5_000_000, WEDNESDAY).high_water_cents == 5_050_000
+
+
+def test_nothing_is_known_before_the_first_word() -> None:
+    account = Account(1)
+    assert (account.day_change_cents, account.can_trade, account.balance_cents) == (None, False, None)

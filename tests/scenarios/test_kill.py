@@ -1,0 +1,77 @@
+"""SIGKILL of each process of the running engine: it recovers, or it stops cleanly; nothing is left behind."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from engine_runs import Command, assert_nothing_left, running, until
+
+from tbot.storage.journal import Journal
+
+ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--quiet")
+
+
+def assert_journal_intact(path: Path) -> None:
+    with Journal.open_readonly(path) as journal:
+        assert journal.verify().ok
+
+
+def stop_orderly(engine: Command) -> None:
+    """Ctrl-C, exit code 0 (proven flat), nothing left, journal whole."""
+    run_dir, journal = engine.run_dir(), engine.journal()
+    engine.interrupt()
+    code, _ = engine.finish()
+    assert code == 0, engine.stderr
+    assert_nothing_left(engine, run_dir)
+    assert_journal_intact(journal)
+
+
+@pytest.mark.parametrize("victim", ["feed", "worker-MNQ", "executor"])
+def test_F_PRC_01_killed_process_is_replaced(tmp_path: Path, victim: str) -> None:
+    with running(tmp_path, *ARGUMENTS) as engine:
+        engine.await_state("ACTIVE")
+        old = engine.pid(victim)
+        os.kill(old, signal.SIGKILL)
+        until(lambda: engine.status()["processes"][victim]["pid"] not in (0, old), f"a new {victim}")
+        until(
+            lambda: engine.status()["restarts"] == 1
+            and engine.status()["state"] == "ACTIVE"
+            and all(contract["live"] for contract in engine.status()["contracts"].values()),
+            f"ACTIVE and live again after {victim} was killed",
+        )
+        stop_orderly(engine)
+
+
+def test_F_PRC_03_killed_launcher_leaves_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, *ARGUMENTS) as engine:
+        engine.await_state("ACTIVE")
+        run_dir, journal = engine.run_dir(), engine.journal()
+        os.kill(engine.process.pid, signal.SIGKILL)
+        engine.process.wait(10)
+        # C_STOP_GRACE of the executor and two seconds, times three for a busy machine (design ruling 27).
+        assert_nothing_left(engine, run_dir, patience_s=36)
+        assert_journal_intact(journal)
+
+
+def test_killed_embedded_gateway_stops_the_run(tmp_path: Path) -> None:
+    with running(tmp_path, *ARGUMENTS) as engine:
+        engine.await_state("ACTIVE")
+        run_dir, journal = engine.run_dir(), engine.journal()
+        os.kill(engine.pid("sim"), signal.SIGKILL)
+        code, _ = engine.finish()
+        assert code in (1, 11)
+        assert "sim ended" in engine.stderr
+        assert_nothing_left(engine, run_dir)
+        assert_journal_intact(journal)
+
+
+def test_F_PRC_05_second_ctrl_c_does_not_kill(tmp_path: Path) -> None:
+    with running(tmp_path, *ARGUMENTS) as engine:
+        engine.await_state("ACTIVE")
+        run_dir = engine.run_dir()
+        engine.interrupt()
+        engine.interrupt()
+        code, _ = engine.finish()
+        assert code == 0, engine.stderr
+        assert_nothing_left(engine, run_dir)

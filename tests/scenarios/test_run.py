@@ -1,0 +1,53 @@
+"""The README's first command, from outside: bars, zones, a signal and a paper round trip within a minute, offline."""
+
+import json
+from pathlib import Path
+
+from engine_runs import assert_nothing_left, running, until
+
+from tbot.storage.journal import Journal
+
+
+def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) -> None:
+    with running(tmp_path, "run", "--for", "60s", "--json") as engine:
+        until(lambda: engine.status(), "a status file")
+        run_dir, journal_path = engine.run_dir(), engine.journal()
+        code, out = engine.finish(120)
+        assert code == 0, engine.stderr
+        assert_nothing_left(engine, run_dir)
+    document = json.loads(out)
+    assert document["mode"] == "sim"
+    assert document["state"] == "STOPPED"
+    assert set(document["contracts"]) == {"MNQ", "NQ", "MES", "ES", "MGC", "GC"}
+    for symbol, contract in document["contracts"].items():
+        assert contract["ticks"] > 500, symbol
+        assert contract["bars"]["1m"] > 1000, symbol  # history and live
+        assert contract["bars"]["1h"] > 20, symbol
+        assert contract["zones"] > 0, symbol
+    assert sum(contract["signals"] for contract in document["contracts"].values()) >= 1
+    assert document["intents"] >= 1
+    assert document["fills"] >= 2
+    assert document["round_trips"] >= 1
+    assert document["restarts"] == 0
+    for hop in ("frame_ring", "frame_worker", "frame_signal", "signal_executor", "signal_request"):
+        figures = document["latency_ns"][hop]
+        assert 0 < figures["p50"] <= figures["p99"] <= figures["p999"] <= figures["max"] * 1.02, hop
+    with Journal.open_readonly(journal_path) as journal:
+        assert journal.verify().ok
+
+
+def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:
+    arguments = ("run", "--contracts", "MNQ,MES,MGC", "--workers", "2", "--for", "10s", "--json")
+    with running(tmp_path, *arguments) as engine:
+        code, out = engine.finish(90)
+        assert code == 0, engine.stderr
+    document = json.loads(out)
+    assert all(contract["bars"]["1m"] > 1000 for contract in document["contracts"].values())
+
+
+def test_piped_output_is_log_lines(tmp_path: Path) -> None:
+    with running(tmp_path, "run", "--contracts", "MNQ", "--for", "8s") as engine:
+        code, out = engine.finish(90)
+        assert code == 0, engine.stderr
+    assert "ACTIVE" in out
+    assert "\x1b" not in out

@@ -1,0 +1,85 @@
+"""The simulator as a process: settings, ready line or pipe, orderly end."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import requests
+from sim_rig import until
+
+from tbot.errors import ConfigError
+from tbot.sim.server import listen, main, settings_of
+
+PROGRAM = "from tbot.sim.server import main; main({'symbols': ['MNQ'], 'history_days': 1, 'accounts': 2})"
+
+
+def test_the_first_line_says_where_it_is_and_sigterm_ends_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready.keys() == {"event", "rest", "user_hub", "market_hub", "user_name", "api_key"}
+        assert ready["event"] == "ready"
+        login = {"userName": ready["user_name"], "apiKey": ready["api_key"]}
+        token = requests.post(f"{ready['rest']}/api/Auth/loginKey", json=login, timeout=10).json()["token"]
+        accounts = requests.post(
+            f"{ready['rest']}/api/Account/search",
+            json={"onlyActiveAccounts": True},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
+        ).json()["accounts"]
+        assert [row["name"] for row in accounts] == ["50KTC-V2-000001-00000001", "50KTC-V2-000001-00000002"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert process.stdout.read() == ""
+
+
+def test_embedded_it_answers_by_pipe() -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    settings = {"symbols": ("MNQ",), "history_days": 1, "user_name": "u", "api_key": "k", "ready_pipe": theirs}
+    process = context.Process(target=main, args=(settings,))
+    process.start()
+    try:
+        assert ours.poll(30)
+        ready = ours.recv()
+        assert (ready["user_name"], ready["api_key"]) == ("u", "k")
+        until(lambda: requests.get(f"{ready['rest']}/api/Status/ping", timeout=10).text == "pong", "a ping")
+    finally:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(15)
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"sped": 1}, "no setting 'sped'"),
+        ({"speed": 0}, "speed must be"),
+        ({"speed": -1.0}, "speed must be"),
+        ({"accounts": 0}, "1 to 1000 accounts"),
+    ],
+)
+def test_senseless_settings_are_refused(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        settings_of(values)
+
+
+def test_settings_from_a_dict() -> None:
+    settings = settings_of({"speed": "max", "tape": "/x/y", "symbols": ["ES"]})
+    assert (settings.speed, str(settings.tape), settings.symbols) == (None, "/x/y", ("ES",))
+    assert settings.simulated_time
+    assert not settings.always_open
+    assert settings_of({}).always_open
+
+
+def test_a_taken_port_is_a_clear_error() -> None:
+    with listen(0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} of 127.0.0.1 cannot be used"):
+            listen(port)

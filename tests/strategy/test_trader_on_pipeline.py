@@ -1,0 +1,162 @@
+"""Trader and compiled pipeline together: what the trader keeps from events must equal what the pipeline holds."""
+
+import numpy as np
+import pytest
+from shared_data import shared
+from tbot_ext.pipeline import ContractPipeline
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Flag, Kind
+from tbot_ext.zones import ZoneState
+
+from tbot.domain.contracts import PRODUCTS, Product
+from tbot.domain.messages import Signal
+from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+
+MINUTE = 60_000_000_000
+ANY_SCORE = StrategySettings(min_score=0.0)
+
+
+class Rig:
+    """One contract's pipeline and trader, fed with arrays."""
+
+    def __init__(self, product: Product, history: np.ndarray | None = None) -> None:
+        self.product = product
+        detectors = ANY_SCORE.detectors()
+        self.pipeline = ContractPipeline(
+            product.contract_id, detectors, await_history=history is not None, history=history
+        )
+        self.trader = ContractTrader(product, ANY_SCORE)
+        self.signals: list[Signal] = []
+        if history is not None:
+            self.feed(record(product, Kind.HISTORY, int(history["start_ns"][-1]) + MINUTE, size=len(history)))
+
+    def feed(self, ticks: np.ndarray) -> None:
+        at, pipeline = 0, self.pipeline
+        while at < len(ticks) or pipeline.pending:
+            at = pipeline.feed(ticks, at)
+            view = MarketView(
+                pipeline.now_ns, pipeline.bid, pipeline.ask, pipeline.quote_ns, pipeline.quote_seq, pipeline.epoch,
+                pipeline.ring_seq, pipeline.live,
+            )  # fmt: skip
+            self.signals += self.trader.on_events(pipeline.events, view)
+
+    def check(self) -> None:
+        """Structure and zones of every timeframe, item by item."""
+        pipeline, trader = self.pipeline, self.trader
+        for minutes, state in trader._states.items():
+            assert (state.atr.value or 0.0) == pipeline.atr(minutes)
+            assert state.trend == pipeline.trend(minutes)
+            assert [swing.level for swing in state.highs] == pipeline.unbroken_swings(minutes, 1).tolist()
+            assert [swing.level for swing in state.lows] == pipeline.unbroken_swings(minutes, -1).tolist()
+            held = pipeline.zones(minutes)
+            live = held[held["state"] != ZoneState.FILLED]
+            expected = sorted((int(z["id"]), int(z["side"]), int(z["bottom"]), int(z["top"])) for z in live)
+            found = [zone for zone in trader._book.live.values() if zone.timeframe_min == minutes]
+            assert sorted((zone.id, zone.side, zone.bottom, zone.top) for zone in found) == expected
+            for zone in live:
+                factor = 100 if zone["state"] in (ZoneState.OPEN, ZoneState.TOUCHED, ZoneState.HALF) else 1
+                factor = 100 if zone["state"] == ZoneState.INVERTED else factor
+                assert trader._book.live[int(zone["id"])].score == pytest.approx(float(zone["score"]) * factor)
+
+
+def record(product: Product, kind: Kind, exch_ns: int, size: int = 0) -> np.ndarray:
+    ticks = np.zeros(1, TICK_DTYPE)
+    ticks["kind"], ticks["exch_ns"], ticks["size"], ticks["contract_id"] = kind, exch_ns, size, product.contract_id
+    return ticks
+
+
+def ticks_of(bars: np.ndarray, product: Product) -> np.ndarray:
+    """Five records a minute: a quote around the open, then open, low, high and close as trades."""
+    ticks = np.zeros((len(bars), 5), TICK_DTYPE)
+    ticks["contract_id"] = product.contract_id
+    ticks["exch_ns"] = bars["start_ns"][:, None] + np.arange(5) * 10_000_000_000
+    ticks["kind"] = [Kind.QUOTE, *[Kind.TRADE] * 4]
+    ticks["price"] = np.stack([bars["open"], bars["open"], bars["low"], bars["high"], bars["close"]], axis=1)
+    ticks["price2"][:, 0] = bars["open"] + 1
+    ticks["size"][:, 1:] = 1
+    ticks["size"][:, 1] = np.maximum(1, bars["volume"] - 3)
+    ticks["volume"] = -1
+    return ticks.reshape(-1)
+
+
+def random_bars(seed: int, count: int) -> np.ndarray:
+    """A rough walk with a break of an hour a day; enough movement for every kind of zone."""
+    chance = np.random.default_rng(seed)
+    minutes = np.arange(count) + np.arange(count) // 1380 * 60
+    bars = np.zeros(count, BAR_DTYPE)
+    bars["start_ns"] = 1_795_000_020_000_000_000 // MINUTE * MINUTE + minutes * MINUTE
+    steps = chance.integers(-6, 7, (count, 4)) * chance.choice([1, 1, 1, 4], (count, 1))
+    path = 50_000 + np.cumsum(steps, axis=None).reshape(count, 4)
+    bars["open"], bars["close"] = path[:, 0], path[:, 3]
+    bars["high"], bars["low"] = path.max(axis=1), path.min(axis=1)
+    bars["volume"] = chance.integers(4, 500, count)
+    bars["timeframe_min"], bars["trades"] = 1, 4
+    return bars
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_books_agree_after_history_and_through_live_minutes(seed: int) -> None:
+    product = PRODUCTS["MES"]
+    bars = random_bars(seed, 4000)
+    rig = Rig(product, bars[:3000])
+    assert rig.trader.counters["tests_warmup"] > 0
+    rig.check()
+    for start in range(3000, 4000, 250):
+        rig.feed(ticks_of(bars[start : start + 250], product))
+        rig.check()
+    assert rig.trader.counters["tests"] > 0
+    # Nothing reached the trader later than in the minute itself: only real refusals are counted.
+    assert rig.trader.counters["too_late"] == rig.trader.counters["not_live"] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_warm_up_then_live_equals_having_run_live(seed: int) -> None:
+    product = PRODUCTS["MES"]
+    bars = random_bars(seed, 4000)
+    warmed = Rig(product, bars[:3000])
+    lived = Rig(product)
+    lived.feed(ticks_of(bars[:3000], product))
+    for rig in (warmed, lived):
+        rig.feed(ticks_of(bars[3000:], product))
+    assert warmed.trader._book.state() == lived.trader._book.state()
+    since = int(bars["start_ns"][3000]) + 13 * MINUTE  # setups of warm-up, which differ on purpose, are over by then
+    live_signals = [signal for signal in lived.signals if signal.decided_ns > since]
+    warm_signals = [signal for signal in warmed.signals if signal.decided_ns > since]
+    assert [(s.signal_id, s.score, s.stop, s.target, s.event_ids) for s in warm_signals] == [
+        (s.signal_id, s.score, s.stop, s.target, s.event_ids) for s in live_signals
+    ]
+    assert lived.signals
+
+
+def test_a_cut_stream_gives_the_first_part_of_the_signals() -> None:
+    product = PRODUCTS["MES"]
+    ticks = ticks_of(random_bars(9, 4000), product)
+    whole = Rig(product)
+    whole.feed(ticks)
+    assert len(whole.signals) > 2
+    middle = whole.signals[len(whole.signals) // 2]
+    cut = int(np.searchsorted(ticks["exch_ns"], middle.decided_ns, side="left")) + 2  # the trade after the boundary
+    part = Rig(product)
+    part.feed(ticks[:cut])
+    assert part.signals == whole.signals[: len(part.signals)]
+    assert part.signals[-1] == middle
+
+
+@pytest.mark.shared_data
+def test_books_agree_on_real_gold_bars() -> None:
+    """Two months of the broker's own 1m bars of MGC, the last week as live minutes."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    product = PRODUCTS["MGC"]
+    table = parquet.read_table(shared("market/bars_1m/MGC_1m_tsx_20260121_20260318.parquet"))
+    bars = np.zeros(table.num_rows, BAR_DTYPE)
+    bars["start_ns"] = table["ts"].cast("timestamp[ns]").to_numpy().astype("datetime64[ns]").astype(np.int64)
+    for name in ("open", "high", "low", "close"):
+        bars[name] = np.rint(table[name].to_numpy() / float(product.tick_size))
+    bars["volume"], bars["timeframe_min"] = table["volume"].to_numpy(), 1
+    bars["flags"] = int(Flag.FROM_HISTORY)
+    split = len(bars) - 6000
+    rig = Rig(product, bars[:split])
+    rig.check()
+    rig.feed(ticks_of(bars[split:], product))
+    rig.check()
+    assert rig.trader.counters["tests"] > 100
+    assert rig.signals

@@ -1,0 +1,122 @@
+"""Entering and leaving zones, to the tick and to the nanosecond."""
+
+import pytest
+from event_builder import MINUTE_NS, START_NS, EventBuilder
+from tbot_ext.records import EventCode
+
+from tbot.strategy.events import rows_of
+from tbot.strategy.zone_book import Zone, ZoneBook
+
+
+def book_with(side: int, kind: str = "ob", max_tests: int = 1) -> tuple[ZoneBook, EventBuilder, int]:
+    """A book with one 5m zone 100-110, known at START."""
+    make, book = EventBuilder(), ZoneBook((5,), max_tests)
+    zone = make.order_block(0, 5, side, 100, 110, 70.0) if kind == "ob" else make.gap(0, 5, side, 100, 110, 0.5)
+    feed(book, make)
+    return book, make, zone
+
+
+def feed(book: ZoneBook, make: EventBuilder) -> list[int | None]:
+    return [book.apply(row) for row in rows_of(make.take())]
+
+
+@pytest.mark.parametrize(
+    ("side", "high", "low", "entered", "passed"),
+    [
+        (+1, 120, 111, False, 0),
+        (+1, 120, 110, True, 0),  # at the edge
+        (+1, 120, 90, True, 0),  # through it, but it traded inside
+        (+1, 100, 95, True, 0),  # its high is the lower edge
+        (+1, 99, 95, False, 1),  # wholly beyond
+        (-1, 99, 90, False, 0),
+        (-1, 100, 90, True, 0),
+        (-1, 120, 90, True, 0),
+        (-1, 115, 110, True, 0),
+        (-1, 115, 111, False, 1),
+    ],
+)
+def test_which_bars_enter(side: int, high: int, low: int, entered: bool, passed: int) -> None:
+    book, _, zone = book_with(side)
+    assert [found.id for found in book.enter(high, low, START_NS)] == ([zone] if entered else [])
+    assert book.passed_through == passed
+
+
+def test_a_bar_that_began_before_the_birth_tests_nothing() -> None:
+    book, _, zone = book_with(+1)
+    assert book.enter(120, 105, START_NS - 1) == []
+    assert [found.id for found in book.enter(120, 105, START_NS)] == [zone]
+
+
+def test_a_new_test_needs_a_bar_outside() -> None:
+    book, _, zone = book_with(+1, max_tests=3)
+    seen = [[found.tests for found in book.enter(120, low, START_NS)] for low in (110, 105, 111, 108, 90, 111, 110)]
+    assert seen == [[1], [], [], [2], [], [], [3]]
+    assert book.enter(120, 111, START_NS) == []
+    assert book.enter(120, 110, START_NS) == []  # three were allowed
+    assert book.live[zone].tests == 3
+
+
+@pytest.mark.parametrize("kind", [EventCode.OB_TESTED, EventCode.OB_MITIGATED])
+def test_a_test_told_by_the_pipeline_is_spent(kind: EventCode) -> None:
+    book, make, zone = book_with(+1)
+    make.life(kind, 5, 5, zone, n=1)
+    assert feed(book, make) == [None]
+    assert book.enter(120, 105, START_NS) == []
+
+
+def test_the_life_of_a_gap() -> None:
+    book, make, gap = book_with(+1, "fvg")
+    make.life(EventCode.FVG_FILLED, 5, 5, gap)
+    assert feed(book, make) == [gap]
+    assert not book.live
+    make.life(EventCode.FVG_INVERTED, 10, 5, gap)
+    assert feed(book, make) == [None]
+    zone = book.live[gap]
+    assert (zone.side, zone.kind, zone.bottom, zone.top, zone.score) == (-1, "ifvg", 100, 110, 50.0)
+    assert zone.known_ns == START_NS + 10 * MINUTE_NS
+    assert book.enter(105, 90, zone.known_ns - 1) == []
+    assert book.enter(105, 90, zone.known_ns) == [zone]
+    make.life(EventCode.FVG_DEAD, 15, 5, gap)
+    assert feed(book, make) == [gap]
+    assert not book.live
+
+
+def test_a_gap_that_inverts_without_a_fill_told_is_turned_as_well() -> None:
+    book, make, gap = book_with(+1, "fvg")
+    make.life(EventCode.FVG_INVERTED, 10, 5, gap)
+    assert feed(book, make) == [gap]  # the demand zone is gone, a setup on it dies
+    assert book.live[gap].side == -1
+
+
+def test_events_of_unknown_zones_are_harmless() -> None:
+    book, make, _ = book_with(+1)
+    for kind in EventCode:
+        if kind > EventCode.OPENING_GAP and kind not in (EventCode.OB, EventCode.FVG):
+            make.life(kind, 5, 5, 424242)
+    assert set(feed(book, make)) == {None}
+    assert len(book.live) == 1
+
+
+def zone_of(bottom: int, top: int, side: int = 1) -> Zone:
+    make = EventBuilder()
+    make.order_block(0, 5, side, bottom, top, 50.0)
+    return Zone(rows_of(make.take())[0], "ob", side, 50.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "distance"), [((110, 120), 0), ((111, 120), 1), ((90, 95), 5), ((90, 100), 0), ((102, 104), 0)]
+)
+def test_distance_between_bands(other: tuple[int, int], distance: int) -> None:
+    zone, neighbour = zone_of(100, 110), zone_of(*other)
+    assert zone.distance_to(neighbour) == neighbour.distance_to(zone) == distance
+
+
+def test_neighbours_are_other_live_zones_of_the_same_side_at_most_so_far_away() -> None:
+    book, make, zone = book_with(+1)
+    near = make.gap(0, 1, +1, 120, 130, 0.5)  # any timeframe counts
+    make.gap(0, 1, +1, 121, 130, 0.5)
+    make.order_block(0, 15, -1, 105, 108, 50.0)
+    dead = make.order_block(0, 15, +1, 105, 108, 50.0)
+    make.life(EventCode.OB_BROKEN, 0, 15, dead)
+    feed(book, make)
+    assert [other.id for other in book.neighbours(book.live[zone], 10.0)] == [near]

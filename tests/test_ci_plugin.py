@@ -1,0 +1,44 @@
+"""Continuous integration fails when a test that reads shared data was skipped, however it was skipped, and only then."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CI = Path(__file__).resolve().parents[1] / ".ci"
+PASSES = "def test_other(): pass\n"
+MARK = "import pytest\n@pytest.mark.shared_data\n"
+CASES = {
+    "in the test": (MARK + "def test_x(): pytest.skip('no data')\n", 1),
+    "in a fixture": (
+        MARK + "def test_x(data): pass\n@pytest.fixture\ndef data(): pytest.skip('no data')\n",
+        1,
+    ),
+    "by a mark": (MARK + "@pytest.mark.skip('no data')\ndef test_x(): pass\n", 1),
+    "the whole module": (
+        "import pytest\npytestmark = pytest.mark.shared_data\npytest.importorskip('no_such_module')\n",
+        1,
+    ),
+    "another test": ("import pytest\ndef test_x(): pytest.skip('not on this system')\n", 0),
+    "another module": ("import pytest\npytest.importorskip('no_such_module')\n", 0),
+    "not skipped": (MARK + "def test_x(): pass\n", 0),
+}
+
+
+@pytest.mark.skipif(not CI.is_dir(), reason="a source archive has no .ci")
+@pytest.mark.parametrize(("text", "code"), CASES.values(), ids=list(CASES))
+def test_a_skipped_test_of_shared_data_fails_the_run(tmp_path: Path, text: str, code: int) -> None:
+    (tmp_path / "test_planted.py").write_text(PASSES + text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = shared_data\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "forbid_skips", "-p", "no:cacheprovider", str(tmp_path)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CI)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    assert ("tests that read shared data were skipped" in done.stdout) == bool(code)
