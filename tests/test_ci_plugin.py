@@ -1,4 +1,4 @@
-"""Continuous integration fails when a test that reads shared data was skipped, however it was skipped, and only then."""
+"""Continuous integration fails when a test that reads shared data was skipped, however that was, and only then."""
 
 import os
 import subprocess
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 CI = Path(__file__).resolve().parents[1] / ".ci"
-PASSES = "def test_other(): pass\n"
 MARK = "import pytest\n@pytest.mark.shared_data\n"
 CASES = {
     "in the test": (MARK + "def test_x(): pytest.skip('no data')\n", 1),
@@ -30,7 +29,8 @@ CASES = {
 @pytest.mark.skipif(not CI.is_dir(), reason="a source archive has no .ci")
 @pytest.mark.parametrize(("text", "code"), CASES.values(), ids=list(CASES))
 def test_a_skipped_test_of_shared_data_fails_the_run(tmp_path: Path, text: str, code: int) -> None:
-    (tmp_path / "test_planted.py").write_text(PASSES + text)
+    (tmp_path / "test_planted.py").write_text(text)
+    (tmp_path / "test_passes.py").write_text("def test_other(): pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = shared_data\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "forbid_skips", "-p", "no:cacheprovider", str(tmp_path)],

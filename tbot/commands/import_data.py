@@ -20,6 +20,6 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
     target = out or files[0].with_suffix(".tape")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
-    summary = import_files(files, target, contract=contract, zone=zone)
+    summary = import_files(files, target, contract=contract, tz=zone)
     click.echo(f"{target}: {summary}")
     return 0

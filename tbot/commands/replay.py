@@ -16,6 +16,7 @@ from tbot.commands.sim import parse_speed
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
+@click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def replay(
     tape: Path,
@@ -25,6 +26,7 @@ def replay(
     json_output: bool,
     quiet: bool,
     tz: str,
+    keep_bars: Path | None,
     debug: bool,
 ) -> int:
     """Play TAPE through the real processes. At speed `max` in lock-step: nothing is lost, the result is repeatable."""
@@ -47,6 +49,7 @@ def replay(
     settings = launch.base_settings(
         config, "replay", state_dir=out, symbols=symbols, tape=tape.resolve(), speed=speed, template_hours=True
     )
+    settings = replace(settings, keep_bars=keep_bars.resolve() if keep_bars else None)
     if speed:
         # Market time stands still at the first tick until the processes are up: three seconds on a small machine.
         clock = MarketClock(start_ns - int(3 * NS_PER_S * speed), boot_ns(), speed)

@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -38,6 +38,7 @@ class LiveNotConfirmed(TbotError):
 @click.option("--speed", type=click.FloatRange(0.1, 200), help="Of the embedded market.  [default: 20]")
 @click.option("--seed", type=int, help="Of the embedded market.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
+@click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def run(
     config_path: Path | None,
@@ -51,6 +52,7 @@ def run(
     speed: float | None,
     seed: int | None,
     tz: str,
+    keep_bars: Path | None,
     debug: bool,
 ) -> int:
     """Run the engine until Ctrl-C.
@@ -79,7 +81,9 @@ def run(
     url = gateway or config.gateway.rest
     if url and (speed or seed):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
-    settings, specs, listener = _against(url, config) if url else _embedded(config, speed, seed)
+    extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
+    plan = _against(url, config, extra) if url else _embedded(config, speed, seed, extra)
+    settings, specs, listener = plan
     screen = choose_screen(json_output, quiet, zone)
     supervisor = Supervisor(settings, specs, screen.event)
 
@@ -96,7 +100,7 @@ def _zone(name: str) -> ZoneInfo:
     raise ConfigError(f"time zone {name!r} is not known; write it like Europe/Helsinki")
 
 
-def _embedded(config: "Config", speed: float | None, seed: int | None) -> "Plan":
+def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
     from tbot.commands.options import parse_time_ns
 
@@ -110,12 +114,12 @@ def _embedded(config: "Config", speed: float | None, seed: int | None) -> "Plan"
     )
     gateway = launch.gateway_settings(url, "", "", simulated=True, embedded=True)
     settings = launch.base_settings(
-        config, "sim", state_dir=None, symbols=config.engine.contracts, gateway=gateway, template_hours=True
+        config, "sim", state_dir=None, symbols=config.engine.contracts, gateway=gateway, template_hours=True, **extra
     )
     return settings, [spec, *launch.engine_specs(settings, credentials)], listener
 
 
-def _against(url: str, config: "Config") -> "Plan":
+def _against(url: str, config: "Config", extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
     from tbot.config import home, take_credentials
     from tbot.gateway.rest import probe_simulator
@@ -133,5 +137,6 @@ def _against(url: str, config: "Config") -> "Plan":
         symbols=config.engine.contracts,
         gateway=gateway,
         template_hours=simulated,
+        **extra,
     )
     return settings, launch.engine_specs(settings, credentials), None

@@ -4,26 +4,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
-from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.clocks import RunClock, boot_ns
+from tbot.engine.desk_record import DeskRecord
 from tbot.engine.gateway_link import Account, Link
 from tbot.engine.health import Hops
 from tbot.engine.observer import Observer, Tell
 from tbot.engine.settings import EngineSettings
-from tbot.errors import JournalDamaged
+from tbot.errors import JournalError
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
-from tbot.execution.settings import AccountSettings, DeskSettings
+from tbot.execution.settings import Carried, DeskSettings
 from tbot.gateway.live_broker import LiveBroker
 from tbot.gateway.rest import OrderClient
 from tbot.storage.journal import Journal
 from tbot.storage.journal_reader import RunInfo
-from tbot.storage.sessions import load_sessions
 from tbot.transport import wire
 
 SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
@@ -120,8 +118,11 @@ class TradingDesk:
             "accounts": self._accounts(),
             "market_ns": now_ns,
             "speed": self.clock.speed,
-            "journal": {"seq": self.journal.last_seq, "trouble": self.journal.trouble},
-            "digest": self.desk.digest(),
+            "journal": {
+                "seq": self.journal.last_seq,
+                "trouble": self.journal.trouble,
+                "digest": self.desk.digest(),
+            },
             **self._hub_status(),
         }
 
@@ -142,16 +143,6 @@ class TradingDesk:
         self.journal.close()
 
 
-def open_journal(settings: EngineSettings, clock: RunClock) -> Journal:
-    """The run's journal; a damaged one is put aside and the state taken from the broker (F-SYS-03)."""
-    info = RunInfo(settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns())
-    try:
-        return Journal(settings.journal_path, wire, info)
-    except JournalDamaged:
-        Journal.set_aside(settings.journal_path)
-        return Journal(settings.journal_path, wire, info)
-
-
 def live_broker(settings: EngineSettings, link: Link | None, clock: RunClock, account: Account) -> LiveBroker | None:
     """Orders over REST where the mode allows them; None: paper."""
     if link is None or settings.mode == "paper":
@@ -168,23 +159,48 @@ def open_desk(
     tell: Callable[[int, str, str, str], None],
     hops: Hops,
 ) -> TradingDesk:
-    """Journal first, then what earlier runs left behind, then Desk and broker. JournalError when it can't be opened."""
-    journal = open_journal(settings, clock)
-    run_start_ms = time.time_ns() // 1_000_000
-    carry = CarryFold()
-    for step in journal.steps():
-        carry.add(step.item, list(step.outputs))
-    calendar = SessionCalendar(load_sessions(), template_ok=settings.template_hours)
-    carried = carry.carried(account.account)
-    desk_settings = DeskSettings(
-        accounts=(AccountSettings(account.account, account.name, carried),),
+    """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
+    set_aside_if_damaged(settings)
+    record = DeskRecord(
+        account=account.account,
+        name=account.name,
+        carried=carried(settings, account.account),
         limits=settings.limits,
-        products={symbol: PRODUCTS[symbol] for symbol in settings.symbols},
-        calendar=calendar,
-        run_start_ms=run_start_ms,
+        symbols=settings.symbols,
+        template_hours=settings.template_hours,
+        run_start_ms=time.time_ns() // 1_000_000,
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
     )
+    info = RunInfo(
+        settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns(), record.encode()
+    )
+    journal = Journal(settings.journal_path, wire, info)
+    desk_settings = record.settings()
     live = live_broker(settings, link, clock, account)
     broker: Broker = live or PaperBroker([PaperAccount(account.account)], desk_settings.products)
     return TradingDesk(settings, clock, account, desk_settings, broker, live, journal, tell, hops)
+
+
+def set_aside_if_damaged(settings: EngineSettings) -> None:
+    """Put a damaged journal aside: the state is then taken from the broker (F-SYS-03)."""
+    if not settings.journal_path.exists():
+        return
+    try:
+        with Journal.open_readonly(settings.journal_path, wire) as reader:
+            damaged = reader.verify().state == "mismatch"
+    except JournalError:
+        damaged = True
+    if damaged:
+        Journal.set_aside(settings.journal_path)
+
+
+def carried(settings: EngineSettings, account: int) -> Carried:
+    """Locks, halts and own placements of earlier runs, from the journal."""
+    if not settings.journal_path.exists():
+        return Carried()
+    carry = CarryFold()
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        for step in reader.steps():
+            carry.add(step.item, list(step.outputs))
+    return carry.carried(account)

@@ -3,31 +3,45 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tbot.domain.messages import DeskInput, DeskOutput
+from tbot.domain.messages import DeskOutput
+from tbot.engine.desk_record import DeskRecord
+from tbot.errors import DataError
 from tbot.execution.desk import Desk
-from tbot.execution.settings import DeskSettings
+from tbot.storage.journal import Journal
+from tbot.transport import wire
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A step whose replay gave something else than was recorded."""
+
+    seq: int
+    recorded: tuple[DeskOutput, ...]
+    replayed: tuple[DeskOutput, ...]
+
+
+@dataclass
 class ReplayResult:
-    """What a replay found. `differences`: (seq, recorded outputs, replayed outputs) of every step that differs."""
+    """What a replay found; `digest` is that of the Desk after the last input."""
 
-    inputs: int
-    digest: str
-    differences: list[tuple[int, list[DeskOutput], list[DeskOutput]]] = field(default_factory=list)
-
-
-def fold(steps: "list[tuple[int, DeskInput, list[DeskOutput]]]", settings: DeskSettings) -> ReplayResult:
-    """Fold journal steps (seq, input, recorded outputs) of one run into a new Desk."""
-    desk = Desk(settings)
-    differences = []
-    for seq, item, recorded in steps:
-        outputs = desk.handle(item)
-        if outputs != recorded:
-            differences.append((seq, recorded, outputs))
-    return ReplayResult(len(steps), desk.digest(), differences)
+    inputs: int = 0
+    digest: str = ""
+    differences: list[Difference] = field(default_factory=list)
 
 
 def replay_journal(path: Path) -> ReplayResult:
-    """Replay the last run of a journal file."""
-    raise NotImplementedError(path)
+    """Replay the last run of a journal. DataError when there is none; JournalError when it cannot be read."""
+    with Journal.open_readonly(path, wire) as journal:
+        runs = journal.runs()
+        if not runs:
+            raise DataError(f"the journal {path} holds no run")
+        start, info = runs[-1]
+        desk = Desk(DeskRecord.decode(info.desk).settings())
+        result = ReplayResult()
+        for step in journal.steps(after=start):
+            outputs = tuple(desk.handle(step.item))
+            result.inputs += 1
+            if outputs != step.outputs:
+                result.differences.append(Difference(step.seq, step.outputs, outputs))
+        result.digest = desk.digest()
+        return result

@@ -188,7 +188,9 @@ class StatusFile:
         if since < CHANGE_EVERY_NS and self._written_ns:
             return
         keys = ("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps")
-        essence = orjson.dumps([document.get(key) for key in keys])
+        live = [contract["live"] for contract in document["contracts"].values()]
+        pids = [process["pid"] for process in document["processes"].values()]
+        essence = orjson.dumps([[document[key] for key in keys], live, pids])
         if essence != self._essence or since >= WRITE_EVERY_NS:
             self._essence = essence
             self.write(document)

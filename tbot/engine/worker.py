@@ -5,6 +5,7 @@ shell sees acknowledgements, clocks and sockets.
 """
 
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
 from tbot.engine.settings import EngineSettings
 from tbot.errors import ProtocolError
+from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
@@ -27,6 +29,7 @@ DRAIN_LIMIT = 4096
 SLEEP_NS = 50_000_000  # longest sleep on a silent ring, so that heartbeats go on
 POLL_S = 0.001  # between looks when several rings are served or the futex is not wanted
 LOCKSTEP_ACK_S = 5.0
+COLLECT_BARS = 1024  # what a pipeline remembers
 READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2}
 
 ZONE_LINES = {int(EventCode.OB): "order block", int(EventCode.FVG): "fair value gap"}
@@ -48,7 +51,7 @@ class ContractShell:
         self.decider = ContractDecider(product, settings.strategy, history)
         self.signals = 0
         self.last_signal: dict[str, Any] | None = None
-        self.frame_recv_ns = 0
+        self._collector = BarCollector() if settings.keep_bars is not None else None
 
     def status(self) -> dict[str, Any]:
         """Plain figures of this contract for the status document."""
@@ -73,7 +76,16 @@ class ContractShell:
             "setups": dict(self.decider.trader.counters),
         }
 
-    def close(self) -> None:
+    def collect(self) -> None:
+        """Keep the bars closed since the last call; the pipeline itself remembers only the newest ones."""
+        if self._collector is not None:
+            self._collector.add(self.decider.pipeline.bars(1, COLLECT_BARS))
+
+    def close(self, keep_bars: Path | None) -> None:
+        """Write what was collected, let go of memory."""
+        self.collect()
+        if self._collector is not None and keep_bars is not None:
+            self._collector.write(keep_bars, self.decider.product)
         self.reader.close()
         self.decider.close()
         self._ring.close()
@@ -184,6 +196,8 @@ class Worker:
             self._take_acks()
 
     def _status(self) -> dict[str, Any]:
+        for shell in self.shells:
+            shell.collect()
         contracts = {shell.symbol: shell.status() for shell in self.shells}
         return {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
 
@@ -198,7 +212,7 @@ class Worker:
         self._executor.close()
         self._beat.close()
         for shell in self.shells:
-            shell.close()
+            shell.close(self._settings.keep_bars)
 
 
 def main(settings: EngineSettings, context: ChildContext) -> None:

@@ -121,7 +121,12 @@ class AccountEngine:
         if day == self.day:
             return
         first, self.day = self.day is None, day
-        stale = first and self.account.carried.day != day.isoformat()
+        carried = self.account.carried
+        stale = first and carried.day != day.isoformat()
+        if first and not stale and carried.reducing is not None:
+            # K-EX-10 to 15: a flatten that a crash cut short goes on by itself.
+            code, text = carried.reducing
+            self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS"))
         if (not first or stale) and self.reasons.clear(Severity.LOCK):
             self.reconciler.start_over(self.step, self.now_ns)
         self.manager.new_day(edges.start_ns)

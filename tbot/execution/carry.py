@@ -11,6 +11,7 @@ from tbot.domain.messages import (
     DeskInput,
     DeskOutput,
     Intent,
+    OperatorIn,
     PlaceBracket,
     SignalIn,
     StateChange,
@@ -19,11 +20,16 @@ from tbot.domain.trading_hours import trading_day
 from tbot.execution.engine_state import SEVERITY, Severity
 from tbot.execution.settings import Carried, CarriedEntry
 
+# A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
+ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_ASSERT"})
+
 
 @dataclass(slots=True)
 class _Account:
     reasons: dict[str, str] = field(default_factory=dict)
     day: str = ""
+    reducing: tuple[str, str] | None = None
+    stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
 
 
@@ -38,6 +44,8 @@ class CarryFold:
         """One row: what came in and what went out."""
         if isinstance(item, CommandResult):
             self._result(item)
+        elif isinstance(item, OperatorIn):
+            self._operator(item, outputs)
         for output in outputs:
             if isinstance(output, StateChange):
                 self._state(output)
@@ -49,18 +57,27 @@ class CarryFold:
     def carried(self, account: int) -> Carried:
         """What the next run must be told about an account; empty for one that never appeared."""
         held = self._accounts.get(account, _Account())
-        return Carried(tuple(held.reasons.items()), held.day, tuple(held.entries.values()))
+        reasons = {code: text for code, text in held.reasons.items() if code != "RC_OPERATOR" or not held.stopped}
+        return Carried(tuple(reasons.items()), held.day, held.reducing, tuple(held.entries.values()))
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
 
+    def _operator(self, item: OperatorIn, outputs: list[DeskOutput]) -> None:
+        named = {output.account for output in outputs} | set(self._accounts)
+        for account in named:
+            if item.account in (None, account):
+                self._of(account).stopped = item.verb == "stop"
+
     def _state(self, change: StateChange) -> None:
         held = self._of(change.account)
-        lasting = [code for code in change.reasons if SEVERITY.get(code, Severity.PAUSE) is not Severity.PAUSE]
+        lasting = [code for code in change.reasons if _lasts(code)]
         first = change.reasons[0] if change.reasons else ""
         before = held.reasons
         held.reasons = {code: before.get(code) or (change.text if code == first else code) for code in lasting}
         held.day = trading_day(change.now_ns).isoformat()
+        reducing = change.state == "REDUCING" and first in ACCOUNT_WIDE
+        held.reducing = (first, change.text) if reducing else None
 
     def _intent(self, item: SignalIn, intent: Intent) -> None:
         held = self._of(intent.account)
@@ -88,3 +105,8 @@ class CarryFold:
             return
         entry = held.entries[tag]
         held.entries[tag] = replace(entry, outcome=result.outcome, order_id=result.order_id or entry.order_id)
+
+
+def _lasts(code: str) -> bool:
+    """Whether a reason binds the next run: halts, locks, and what a person asked for."""
+    return code == "RC_OPERATOR" or SEVERITY.get(code, Severity.PAUSE) is not Severity.PAUSE

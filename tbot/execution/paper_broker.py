@@ -115,9 +115,9 @@ class PaperBroker:
 
     def on_tick(self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int) -> None:
         """Take one ring record of a contract (fields as in `records.pxd`); other kinds than trade and quote pass by."""
-        if kind != _TRADE and kind != _QUOTE:
+        state = self._states.get(contract)
+        if state is None or (kind != _TRADE and kind != _QUOTE):
             return
-        state = self._states[contract]
         trade: int | None = None
         if kind == _TRADE:
             trade = price

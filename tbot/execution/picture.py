@@ -58,6 +58,7 @@ class Picture:
         self.orders: dict[int, Seen] = {}
         self.entries: dict[str, Entry] = {}
         self.entry_of_order: dict[int, str] = {}  # order id of an entry -> its tag
+        self.parents: dict[int, str] = {}  # order id that a leg of our family names as its parent -> tag
         self.fill_step: dict[str, int] = {}  # contract -> step of its newest fill
         self.activity_step = 0  # of the last thing that can change exposure
 
@@ -88,6 +89,8 @@ class Picture:
     def _link(self, seen: Seen) -> None:
         """Tell the entry that the broker named its order, directly or as the parent of a leg."""
         tag, order = seen.tag, seen.order
+        if tag is not None and tag.leg and order.parent_id is not None:
+            self.parents[order.parent_id] = tag.base
         entry = self.entries.get(tag.base) if tag else None
         if tag is None or entry is None:
             return
@@ -140,6 +143,7 @@ class Picture:
         held = {order for name in self.ledger.open_contracts() for order in self._openers(name)}
         self.orders = {number: seen for number, seen in self.orders.items() if not seen.order.final or number in held}
         self.entries = {tag: entry for tag, entry in self.entries.items() if entry.live or entry.order_id in held}
+        self.parents = {number: tag for number, tag in self.parents.items() if number in held}
         kept = set(self.entries)
         self.entry_of_order = {number: tag for number, tag in self.entry_of_order.items() if tag in kept}
 
@@ -199,6 +203,8 @@ class Picture:
             if seen.tag.leg:
                 return f"bracket leg {seen.order.tag} filled while its position was gone"
             return f"order {seen.order.tag} of an earlier run filled"
+        if order_id in self.parents:
+            return "ours"  # an earlier run's, known by its legs although its own record is lost
         # An entry without a proven id may be this one: its answer is still on the way, or was lost (R3).
         for waiting in self.entries.values():
             same = seen is None and (waiting.contract, waiting.side) == (contract, side)
@@ -256,5 +262,5 @@ class Picture:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        known = [self.account, self.orders, self.entries, self.entry_of_order, self.fill_step, self.activity_step]
+        known = [self.account, self.orders, self.entries, self.entry_of_order, self.parents, self.fill_step, self.activity_step]
         return [*known, self.ledger.state()]

@@ -46,10 +46,11 @@ class CarriedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What must survive a restart and cannot be had from the broker: halts, locks of the day, and own placements."""
+    """What must survive a restart and cannot be had from the broker: halts, day locks, a person's pause, placements."""
 
-    reasons: tuple[tuple[str, str], ...] = ()  # (RC_ code, sentence) of halts, and of locks of this trading day
-    day: str = ""  # trading day of the locks, ISO date
+    reasons: tuple[tuple[str, str], ...] = ()  # (RC_ code, sentence)
+    day: str = ""  # trading day of the locks and of `reducing`, ISO date
+    reducing: tuple[str, str] | None = None  # (RC_ code, sentence) of a flatten of the whole account that did not end
     entries: tuple[CarriedEntry, ...] = ()  # oldest first
 
 

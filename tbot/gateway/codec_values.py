@@ -77,10 +77,17 @@ def parse_time_lenient(text: str) -> int:
     return parse_time(text)
 
 
+@lru_cache(maxsize=1024)
+def _hour_text(hour: int) -> str:
+    """`YYYY-MM-DDTHH` of an hour since the epoch. Cached: thousands of ticks and 60 bars share an hour."""
+    return _EPOCH.fromtimestamp(hour * 3600, UTC).strftime("%Y-%m-%dT%H")
+
+
 def format_time(ns: int, digits: int = 7) -> str:
     """ISO-8601 with `+00:00`, at most `digits` (0-9) fractional digits, trailing zeros cut, finer parts truncated."""
     seconds, rest = divmod(ns, NS_PER_S)
-    text = _EPOCH.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    hour, second = divmod(seconds, 3600)
+    text = f"{_hour_text(hour)}:{second // 60:02d}:{second % 60:02d}"
     fraction = f"{rest:09d}"[:digits].rstrip("0")
     return f"{text}.{fraction}+00:00" if fraction else f"{text}+00:00"
 

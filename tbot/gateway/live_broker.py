@@ -254,7 +254,7 @@ class LiveBroker:
         return True
 
     def _taken_over(self) -> None:
-        """Somebody else uses this login (F-NET-09). New token, and longer pauses each time: two programs would fight."""
+        """Somebody else uses this login (F-NET-09): new token, and longer pauses each time, or two programs fight."""
         self.logouts += 1
         token = self._rest.tokens.current()
         if token is not None:

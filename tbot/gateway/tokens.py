@@ -90,7 +90,12 @@ class TokenManager:
         self._lost_revision = max(self._lost_revision, stale.revision)
 
     def adopt(self, text: str, revision: int) -> Token:
-        """Take over a token that another process got (the feed has no credentials); an older revision is ignored."""
+        """Take over a token that another process got (the feed has no credentials); an older revision is ignored.
+
+        Returns the newest token. ValueError for a revision below 1.
+        """
+        if revision < 1:
+            raise ValueError(f"token revision {revision} is below 1")
         with self._flight:
             if revision > self._revision:
                 self._install(text, revision)

@@ -23,7 +23,7 @@ from tbot.sim.market import HubRecord
 MAX_QUEUED_BYTES = 64 << 20
 MESSAGE_BYTES = 256 << 10  # records are joined up to here; clients limit a message to 1 MB or more
 ID_LIFE_S = 30.0  # a negotiated id that nobody used
-CLOSE_GOING_AWAY = 1001
+FAREWELL_S = 5.0  # for the last record to leave; a client that does not read never takes it
 
 Kind = Literal["user", "market"]
 Topic = tuple[str, str | int]
@@ -60,6 +60,7 @@ class HubConnection:
         self._queued = 0
         self._wake = asyncio.Event()
         self._shaken = asyncio.Event()
+        self._ended = asyncio.Event()
         self._ending = False
         self._last_seen_s = 0.0
         self._armed = False
@@ -77,30 +78,36 @@ class HubConnection:
         """Queue whole records. Over the bound the connection is dropped."""
         if self._ending or not data:
             return
+        if self._queued + len(data) > MAX_QUEUED_BYTES:
+            self._queue.clear()
+            self._queued = 0
+            self.end(signalr.encode_close(signalr.CLOSED_WITH_ERROR), "reads too slowly")
+            return
         self._queue.append(data)
         self._queued += len(data)
         self._wake.set()
-        if self._queued > MAX_QUEUED_BYTES:
-            self._queue.clear()
-            self.end(signalr.encode_close(signalr.CLOSED_WITH_ERROR), "reads too slowly")
 
     def end(self, farewell: bytes, reason: str) -> None:
         """Send a last record and close."""
         if not self._ending:
-            self.send(farewell)
             self._ending = True
             self.dropped = reason
+            if farewell:
+                self._queue.append(farewell)
+                self._queued += len(farewell)
             self._wake.set()
+            self._ended.set()
 
     async def run(self) -> None:
         """From accept to close."""
         await self._socket.accept()
         self._last_seen_s = asyncio.get_running_loop().time()
-        tasks = [asyncio.create_task(part()) for part in (self._read, self._write, self._watch)]
+        parts = (self._write, self._read, self._watch, self._ended.wait)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part()) for part in parts]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[1] not in done and self._ending:
-                await asyncio.wait([tasks[1]], timeout=5.0)  # let the farewell leave
+            if tasks[0] not in done and self._ending:
+                await asyncio.wait([tasks[0]], timeout=FAREWELL_S)
             for task in done:
                 task.result()
         finally:
@@ -141,7 +148,7 @@ class HubConnection:
                     await self._socket.send_text(b"".join(parts).decode())
                 except (WebSocketDisconnect, RuntimeError):
                     return
-                self._queued -= size
+                self._queued = max(0, self._queued - size)  # a drop for slowness has emptied the queue meanwhile
             if self._ending:
                 with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                     await self._socket.close(1000)

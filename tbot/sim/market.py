@@ -8,7 +8,7 @@ subscribers: every trade, and the newest quote of each contract.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tbot.domain.clock import MarketClock
 from tbot.domain.contracts import Contract, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import trading_day, trading_day_start_ns
+from tbot.gateway.codec import ClockReading
 from tbot.gateway.codec_market import quote_event, trades_event
 from tbot.sim.exchange import Exchange
 from tbot.sim.history import History
@@ -89,16 +90,9 @@ class SimClock:
         """At speed max: the pump has advanced the market to here."""
         self._reached_ns = max(self._reached_ns, market_ns)
 
-    def document(self, at_boot_ns: int) -> dict[str, Any]:
+    def reading(self, at_boot_ns: int, *, ended: bool = False) -> ClockReading:
         """What /sim/clock says. At speed max `speed` is 0: the clock is no function of real time."""
-        answer: dict[str, Any] = {
-            "market_ns": self.now_ns(at_boot_ns),
-            "speed": self.speed or 0,
-            "boot_ns": at_boot_ns,
-        }
-        if not self.started:
-            answer["started"] = False
-        return answer
+        return ClockReading(self.now_ns(at_boot_ns), self.speed or 0.0, at_boot_ns, self.started, ended)
 
 
 def tape_start_ns(first_ns: int, speed: float | None) -> int:

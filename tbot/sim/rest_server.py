@@ -36,11 +36,12 @@ MAX_BODY_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer."""
+    """One HTTP answer. `make` gives the body of a long one; it touches nothing shared and may run in a thread."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    make: Callable[[], bytes] | None = None
 
 
 UNAUTHORIZED = Reply(401, b"", {"WWW-Authenticate": "Bearer"})
@@ -62,7 +63,7 @@ class RestApi:
         self._market = market
         self._users = {user.name.lower(): user for user in users}
         self._budgets = Budgets(limits or RateLimits())
-        self._handlers: dict[str, Callable[[str, bytes], bytes]] = {
+        self._handlers: dict[str, Callable[[str, bytes], bytes | Callable[[], bytes]]] = {
             calls.ACCOUNT_SEARCH.path: self._account_search,
             calls.CONTRACT_SEARCH.path: self._contract_search,
             calls.CONTRACT_BY_ID.path: self._contract_by_id,
@@ -115,7 +116,8 @@ class RestApi:
         if call is calls.LOGOUT:
             self.tokens.revoke(token)
             return Reply(200, encode_answer(call))
-        return Reply(200, self._handlers[call.path](user, body))
+        answer = self._handlers[call.path](user, body)
+        return Reply(200, answer) if isinstance(answer, bytes) else Reply(200, make=answer)
 
     def _login(self, call: Call, body: bytes, now_s: float) -> Reply:
         if call is calls.LOGIN_APP:
@@ -162,7 +164,7 @@ class RestApi:
         contracts = [] if request.live else list(self._exchange.contracts.values())
         return encode_answer(calls.CONTRACT_AVAILABLE, [broker_contract(contract) for contract in contracts])
 
-    def _retrieve_bars(self, _user: str, body: bytes) -> bytes:
+    def _retrieve_bars(self, _user: str, body: bytes) -> bytes | Callable[[], bytes]:
         call = calls.RETRIEVE_BARS
         request = decode_request(rest.RetrieveBarsRequest, body)
         from_ns, to_ns = _time(request.start_time), _time(request.end_time)
@@ -186,7 +188,8 @@ class RestApi:
             partial=request.include_partial_bar,
             now_ns=self._market.now_ns,
         )
-        return encode_answer(call, broker_bars(bars, product))
+        bars = bars.copy()
+        return lambda: encode_answer(call, broker_bars(bars, product))
 
     # ------------------------------------------------------------------------------------------------------ orders
     def _place(self, user: str, body: bytes) -> bytes:

@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs
@@ -30,6 +30,7 @@ from tbot.domain.contracts import DEFAULT_SYMBOLS, Contract
 from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import FillSettings
+from tbot.gateway.codec_rest import encode_clock
 from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, USER_HUB_PATH
 from tbot.gateway.signalr import SERVER_PINGS, PingRules
 from tbot.sim.accounts import AccountRules
@@ -193,15 +194,15 @@ class SimServer:
             return Response(status_code=413)
         reply = self.api.handle(request.method, path, token, body, now_s)
         self._publish_user_events()
+        if reply.make is not None:  # writing thousands of bars would hold up the market
+            reply = replace(reply, body=await asyncio.to_thread(reply.make))
         return _response(reply)
 
     def _clock_answer(self, method: str) -> Response:
         if method != "GET":
             return Response(status_code=405, headers={"Allow": "GET"})
-        document = self.clock.document(boot_ns())
-        if self.market.ended:
-            document["ended"] = True
-        return Response(json.dumps(document), media_type="application/json")
+        body = encode_clock(self.clock.reading(boot_ns(), ended=self.market.ended))
+        return Response(body, media_type="application/json")
 
     def _negotiate(self, hub: Hub, request: Request, token: str, now_s: float) -> Response:
         if request.method != "POST":
@@ -345,19 +346,16 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-async def _run(server: SimServer, listener: socket.socket, ready_pipe: Any, stop: threading.Event | None) -> None:
+async def _run(
+    server: SimServer, listener: socket.socket, announce: Callable[[dict[str, Any]], None], stop: threading.Event | None
+) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     if stop is None and threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
     # The socket listens already: whoever reads this can connect, the answer comes as soon as the loop runs.
-    document = server.ready_document(listener.getsockname()[1])
-    if ready_pipe is not None:
-        ready_pipe.send(document)
-    elif stop is None:
-        sys.stdout.write(json.dumps(document) + "\n")
-        sys.stdout.flush()
+    announce(server.ready_document(listener.getsockname()[1]))
     watcher = None if stop is None else asyncio.create_task(_watch(stop, ended))
     try:
         await server.serve(listener, ended)
@@ -372,17 +370,30 @@ async def _watch(stop: threading.Event, ended: asyncio.Event) -> None:
     ended.set()
 
 
-def main(settings: dict[str, Any], context: Any = None) -> None:
-    """Run the simulator. `settings` are those of SimSettings, plus `ready_pipe` and `listener` (a socket that listens).
+def _print_line(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
-    `context` is the engine's child context when embedded: its `stop` ends the run, its `secrets` hold the key, and
-    nothing goes to stdout. Without it SIGTERM and Ctrl-C end the run.
+
+def main(settings: dict[str, Any], context: Any = None) -> None:
+    """Run the simulator. `settings` are those of SimSettings, plus `listener` and `ready_pipe`.
+
+    `listener` is a listening socket to serve on: whoever made it knows the address, so nothing is printed then. A
+    `ready_pipe` gets the ready document instead of stdout. `context` is the engine's child context when embedded: its
+    `stop` ends the run, its `secrets` may hold `api_key`. Without it SIGTERM and Ctrl-C end the run.
     """
     values = dict(settings)
-    ready_pipe = values.pop("ready_pipe", None)
-    given: socket.socket | None = values.pop("listener", None)
-    if context is not None:
-        values["api_key"] = context.secrets["api_key"]
+    listener, ready_pipe = values.pop("listener", None), values.pop("ready_pipe", None)
+    values |= {name: secret for name, secret in getattr(context, "secrets", {}).items() if name == "api_key"}
+    announce: Callable[[dict[str, Any]], None] = _print_line
+    if ready_pipe is not None:
+        announce = ready_pipe.send
+    elif listener is not None:
+        announce = _say_nothing
     server = SimServer(settings_of(values))
-    with contextlib.closing(given or listen(server.settings.port)) as listener:
-        asyncio.run(_run(server, listener, ready_pipe, getattr(context, "stop", None)))
+    with contextlib.closing(listener or listen(server.settings.port)) as open_listener:
+        asyncio.run(_run(server, open_listener, announce, getattr(context, "stop", None)))
+
+
+def _say_nothing(_document: dict[str, Any]) -> None:
+    """Whoever opened the listener knows where we are."""

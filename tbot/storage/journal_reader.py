@@ -45,6 +45,7 @@ class RunInfo:
     config_hash: str
     mode: str
     started_ns: int  # market time
+    desk: str = ""  # what the Desk was told at construction, as JSON: with the inputs it gives the state again
     emergency: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ does not depend on where a stream was cut (tests/storage/test_tick_stream.py).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,49 +69,47 @@ class QuoteDeriver:
 
     def push(self, ticks: Ticks) -> Ticks:
         """The ticks with derived quotes inserted and unknown aggressors filled in."""
+        if not self._spread or not len(ticks):
+            return ticks
+        contract = np.ascontiguousarray(ticks["contract_id"])
+        trades = (ticks["kind"] == Kind.TRADE) & (ticks["size"] > 0)
         sides = ticks["side"].copy()
         bids = np.zeros(len(ticks), np.int64)
         spreads = np.zeros(len(ticks), np.int64)
         emit = np.zeros(len(ticks), bool)
-        trades = (ticks["kind"] == Kind.TRADE) & (ticks["size"] > 0)
         for contract_id, spread in self._spread.items():
-            rows = np.flatnonzero(trades & (ticks["contract_id"] == contract_id))
+            rows = np.flatnonzero(trades & (contract == contract_id))
             if len(rows):
-                sides[rows], bids[rows], emit[rows] = self._derive(ticks[rows], contract_id, spread)
+                sides[rows], bids[rows], emit[rows] = self._derive(ticks, rows, contract_id, spread)
                 spreads[rows] = spread
+        copies = emit.astype(np.int64) + 1
+        out = np.repeat(ticks, copies)
+        last = np.cumsum(copies) - 1  # where each row itself went; its quote stands directly before
+        out["side"][last] = sides
         source = np.flatnonzero(emit)
-        before = np.cumsum(emit)  # quotes inserted up to and including each row
-        out = np.empty(len(ticks) + len(source), TICK_DTYPE)
-        place = np.arange(len(ticks)) + before
-        out[place] = ticks
-        out["side"][place] = sides
-        out[place[source] - 1] = self._quotes(ticks[source], bids[source], spreads[source])
+        at = last[source] - 1
+        out["kind"][at] = Kind.QUOTE
+        out["price"][at] = bids[source]
+        out["price2"][at] = bids[source] + spreads[source]
+        out["volume"][at] = -1
+        out["flags"][at] = (ticks["flags"][source] & _CARRIED_FLAGS) | int(Flag.DERIVED)
+        for name in ("size", "aux", "side"):
+            out[name][at] = 0
         return out
 
-    def _derive(self, trades: Ticks, contract_id: int, spread: int) -> tuple[Any, Any, Any]:
-        price = trades["price"]
-        span = trades["exch_ns"] // QUOTE_REFRESH_NS
+    def _derive(self, ticks: Ticks, rows: npt.NDArray[Any], contract_id: int, spread: int) -> tuple[Any, Any, Any]:
+        price = ticks["price"][rows]
+        known_side = ticks["side"][rows]
+        span = ticks["exch_ns"][rows] // QUOTE_REFRESH_NS
         known = self._last.get(contract_id)
         old_price, old_rule, old_bid, old_span = known if known else (int(price[0]), 0, 0, 0)
         rule = _carry_forward(np.sign(np.diff(price, prepend=old_price)), old_rule)
-        side = np.where(trades["side"] != 0, trades["side"], rule)
+        side = np.where(known_side != 0, known_side, rule)
         bid = np.where(side > 0, price - spread, np.where(side < 0, price, price - spread // 2))
         emit = (np.diff(bid, prepend=old_bid) != 0) | (np.diff(span, prepend=old_span) != 0)
         emit[0] |= known is None
         self._last[contract_id] = (int(price[-1]), int(rule[-1]), int(bid[-1]), int(span[-1]))
         return side, bid, emit
-
-    @staticmethod
-    def _quotes(trades: Ticks, bids: npt.NDArray[Any], spreads: npt.NDArray[Any]) -> Ticks:
-        quotes = np.zeros(len(trades), TICK_DTYPE)
-        for name in ("seq", "exch_ns", "recv_ns", "contract_id", "epoch"):
-            quotes[name] = trades[name]
-        quotes["kind"] = Kind.QUOTE
-        quotes["price"] = bids
-        quotes["price2"] = bids + spreads
-        quotes["volume"] = -1
-        quotes["flags"] = (trades["flags"] & _CARRIED_FLAGS) | int(Flag.DERIVED)
-        return quotes
 
 
 class ClockInserter:
@@ -128,17 +127,27 @@ class ClockInserter:
 
     def push(self, ticks: Ticks) -> Ticks:
         """The ticks with the clocks due before the newest of them; ValueError when they are not in time order."""
-        ticks = np.asarray(ticks[ticks["kind"] != Kind.CLOCK])
+        kinds = np.ascontiguousarray(ticks["kind"])
+        if np.any(kinds == Kind.CLOCK):
+            ticks = np.asarray(ticks[kinds != Kind.CLOCK])
+            kinds = np.ascontiguousarray(ticks["kind"])
         if not len(ticks):
             return ticks
-        times = ticks["exch_ns"]
+        times = np.ascontiguousarray(ticks["exch_ns"])
         if np.any(times[1:] < times[:-1]) or (self._horizon is not None and int(times[0]) < self._horizon):
             raise ValueError("clock records need a stream in order of exchange time")
         self._horizon = int(times[-1])
-        found = [self._clocks(ticks, int(contract_id)) for contract_id in np.unique(ticks["contract_id"])]
-        waiting = set(self._silence) - {int(contract_id) for contract_id in np.unique(ticks["contract_id"])}
-        found += [self._quiet(contract_id, self._horizon) for contract_id in sorted(waiting)]
-        return _merge_clocks(ticks, np.concatenate(found))
+        contract = np.ascontiguousarray(ticks["contract_id"])
+        trades = (kinds == Kind.TRADE) & (ticks["size"] > 0)
+        present = np.flatnonzero(np.bincount(contract)).tolist()
+        found = []
+        for contract_id in present:
+            own = contract == contract_id
+            clock_ns = self._clocks(contract_id, times[trades & own], self._horizon)
+            found.append(_clock_records(clock_ns, contract_id, self._epochs(contract_id, ticks, own, clock_ns)))
+        found += [self._quiet(k, self._horizon) for k in sorted(set(self._silence) - set(present))]
+        clocks = np.concatenate(found)
+        return _merge_clocks(ticks, clocks) if len(clocks) else ticks
 
     def finish(self) -> Ticks:
         """The clocks up to the one that closes the minute of the last record."""
@@ -150,40 +159,50 @@ class ClockInserter:
             return np.zeros(0, TICK_DTYPE)
         return _merge_clocks(np.zeros(0, TICK_DTYPE), np.concatenate(found))
 
-    def _clocks(self, ticks: Ticks, contract_id: int) -> Ticks:
-        own = ticks[ticks["contract_id"] == contract_id]
-        trade_ns = own["exch_ns"][(own["kind"] == Kind.TRADE) & (own["size"] > 0)]
-        assert self._horizon is not None
+    def _clocks(self, contract_id: int, trade_ns: npt.NDArray[Any], horizon: int) -> npt.NDArray[Any]:
+        """Times of the clocks due before `horizon`, given this contract's new trades; remembers the silence after."""
+        new = contract_id not in self._silence
         if not len(trade_ns):
-            self._epoch[contract_id] = int(own["epoch"][-1])
-            return self._quiet(contract_id, self._horizon)
-        first = trade_ns - trade_ns % NS_PER_MIN + NS_PER_MIN + CLOCK_GRACE_NS
+            return np.zeros(0, np.int64) if new else self._quiet_ns(contract_id, horizon)
+        # Only the trades before a minute's end can be followed by silence: those whose next trade is in a later minute.
+        first_boundary = int(trade_ns[0]) - int(trade_ns[0]) % NS_PER_MIN + NS_PER_MIN
+        boundaries = np.arange(first_boundary, int(trade_ns[-1]) + 1, NS_PER_MIN)
+        after = np.unique(np.append(np.searchsorted(trade_ns, boundaries, side="left"), len(trade_ns)))
+        last_ns = trade_ns[after - 1]
+        until = np.append(trade_ns[after[:-1]], horizon)
+        first = last_ns - last_ns % NS_PER_MIN + NS_PER_MIN + CLOCK_GRACE_NS
         done = np.zeros(len(first), np.int64)
-        if contract_id in self._silence:
+        if not new:
             old_first, old_done = self._silence[contract_id]
-            first = np.concatenate(([old_first], first))
-            done = np.concatenate(([old_done], done))
-            until = np.append(trade_ns, self._horizon)
-        else:
-            until = np.append(trade_ns[1:], self._horizon)
+            first, done = np.append(old_first, first), np.append(old_done, done)
+            until = np.append(trade_ns[0], until)
         due = np.clip((until - 1 - first) // NS_PER_MIN + 1, done, CLOCKS_PER_SILENCE)
         counts = due - done
         number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(done, counts)
-        clock_ns = np.repeat(first, counts) + number * NS_PER_MIN
         self._silence[contract_id] = (int(first[-1]), int(due[-1]))
-        at = np.searchsorted(own["exch_ns"], clock_ns, side="right") - 1
-        epochs = np.where(at >= 0, own["epoch"][np.maximum(at, 0)], self._epoch.get(contract_id, 0))
-        self._epoch[contract_id] = int(own["epoch"][-1])
-        return _clock_records(clock_ns, contract_id, epochs)
+        return np.asarray(np.repeat(first, counts) + number * NS_PER_MIN)
+
+    def _epochs(
+        self, contract_id: int, ticks: Ticks, own: npt.NDArray[np.bool_], clock_ns: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        """The contract's epoch at each clock."""
+        carried = self._epoch.get(contract_id, 0)
+        self._epoch[contract_id] = int(ticks["epoch"][len(own) - 1 - int(np.argmax(own[::-1]))])
+        if not len(clock_ns):
+            return np.zeros(0, np.int64)
+        at = np.searchsorted(ticks["exch_ns"][own], clock_ns, side="right") - 1
+        return np.where(at >= 0, ticks["epoch"][own][np.maximum(at, 0)], carried)
 
     def _quiet(self, contract_id: int, before_ns: int) -> Ticks:
-        """Clocks due before `before_ns` of a contract that has not traded since."""
-        first, done = self._silence.get(contract_id, (before_ns, 0))
+        """Clocks due before `before_ns` of a contract without new records."""
+        clock_ns = self._quiet_ns(contract_id, before_ns)
+        return _clock_records(clock_ns, contract_id, np.full(len(clock_ns), self._epoch.get(contract_id, 0)))
+
+    def _quiet_ns(self, contract_id: int, before_ns: int) -> npt.NDArray[Any]:
+        first, done = self._silence[contract_id]
         due = min(max((before_ns - 1 - first) // NS_PER_MIN + 1, done), CLOCKS_PER_SILENCE)
-        clock_ns = first + np.arange(done, due) * NS_PER_MIN
-        if contract_id in self._silence:
-            self._silence[contract_id] = (first, due)
-        return _clock_records(clock_ns, contract_id, np.full(due - done, self._epoch.get(contract_id, 0)))
+        self._silence[contract_id] = (first, due)
+        return first + np.arange(done, due) * NS_PER_MIN
 
 
 def _clock_records(clock_ns: npt.NDArray[Any], contract_id: int, epochs: npt.NDArray[Any]) -> Ticks:
@@ -198,12 +217,16 @@ def _clock_records(clock_ns: npt.NDArray[Any], contract_id: int, epochs: npt.NDA
 
 
 def _merge_clocks(ticks: Ticks, clocks: Ticks) -> Ticks:
+    """Each clock behind all ticks of its instant; clocks of one instant by contract."""
     clocks = clocks[np.lexsort((clocks["contract_id"], clocks["exch_ns"]))]
+    behind = np.searchsorted(ticks["exch_ns"], clocks["exch_ns"], side="right")
     out = np.empty(len(ticks) + len(clocks), TICK_DTYPE)
-    tick_place = np.arange(len(ticks)) + np.searchsorted(clocks["exch_ns"], ticks["exch_ns"], side="left")
-    clock_place = np.arange(len(clocks)) + np.searchsorted(ticks["exch_ns"], clocks["exch_ns"], side="right")
-    out[tick_place] = ticks
-    out[clock_place] = clocks
+    place = behind + np.arange(len(clocks))
+    out[place] = clocks
+    edges = [0, *behind.tolist(), len(ticks)]
+    for number, (start, end) in enumerate(pairwise(edges)):  # runs of ticks between clocks, copied whole
+        if start < end:
+            out[start + number : end + number] = ticks[start:end]
     return out
 
 

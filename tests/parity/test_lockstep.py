@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_runs import running
+from engine_runs import open_journal, running
 from shared_data import shared
 from tape_cuts import cut_minutes
 
@@ -14,10 +14,9 @@ from tbot.backtest.run_tape import run_tape
 from tbot.config import load
 from tbot.domain.messages import DeskOutput, SignalIn
 from tbot.storage.importers import import_files
-from tbot.storage.journal import Journal
 
 # Scores as low as they come: without days of history few setups reach the default, and parity wants many decisions.
-LOOSE = "[strategy]\nleast_score = 1.0\n"
+LOOSE = "[strategy]\nmin_score = 0.0\n"
 
 TAPES = {
     "ES": ("market/ticks/ESM8_trades_20180507_1330-1530Z.parquet", 60),
@@ -66,7 +65,7 @@ def test_direct_calls_equal_processes_in_lockstep(tmp_path: Path, symbol: str) -
     with running(tmp_path / "home", *arguments) as engine:
         code, _ = engine.finish(240)
         assert code == 0, engine.stderr
-    with Journal.open_readonly(out / "journal.db") as journal:
+    with open_journal(out / "journal.db") as journal:
         replayed = [(item, journal.outputs_of(seq)) for seq, item in journal.inputs()]
 
     direct_signals, direct_outputs = decisions(direct.record.rows)

@@ -5,16 +5,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from engine_runs import Command, assert_nothing_left, running, until
-
-from tbot.storage.journal import Journal
+from engine_runs import Command, assert_nothing_left, open_journal, running, until
 
 ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--quiet")
 
 
 def assert_journal_intact(path: Path) -> None:
-    with Journal.open_readonly(path) as journal:
-        assert journal.verify().ok
+    with open_journal(path) as journal:
+        assert journal.verify().state in ("ok", "torn")
 
 
 def stop_orderly(engine: Command) -> None:

@@ -3,14 +3,12 @@
 import json
 from pathlib import Path
 
-from engine_runs import assert_nothing_left, running, until
-
-from tbot.storage.journal import Journal
+from engine_runs import assert_nothing_left, open_journal, running, until
 
 
 def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) -> None:
     with running(tmp_path, "run", "--for", "60s", "--json") as engine:
-        until(lambda: engine.status(), "a status file")
+        until(engine.status, "a status file")
         run_dir, journal_path = engine.run_dir(), engine.journal()
         code, out = engine.finish(120)
         assert code == 0, engine.stderr
@@ -32,8 +30,8 @@ def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) 
     for hop in ("frame_ring", "frame_worker", "frame_signal", "signal_executor", "signal_request"):
         figures = document["latency_ns"][hop]
         assert 0 < figures["p50"] <= figures["p99"] <= figures["p999"] <= figures["max"] * 1.02, hop
-    with Journal.open_readonly(journal_path) as journal:
-        assert journal.verify().ok
+    with open_journal(journal_path) as journal:
+        assert journal.verify().state == "ok"
 
 
 def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 import csv
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from engine_runs import assert_nothing_left, running, until
+from engine_runs import assert_nothing_left, open_journal, running, until
 from shared_data import shared
+from tape_cuts import cut_minutes
+from tbot_ext.records import Kind
 
+from tbot.domain.contracts import PRODUCTS
 from tbot.engine.journal_replay import replay_journal
 from tbot.storage.importers import import_files
-from tbot.storage.journal import Journal
-from tbot.storage.tape import TapeReader, TapeWriter
-from tbot_ext.records import Kind
+from tbot.storage.tape import TapeReader
 
 ES_TRADES = "market/ticks/ESM8_trades_20180507_1330-1530Z.parquet"
 MINUTE_NS = 60_000_000_000
@@ -37,33 +39,24 @@ def brute_force_bars(trades: npt.NDArray[np.void]) -> dict[int, tuple[int, int, 
 
 
 def read_bars(path: Path) -> dict[int, tuple[int, int, int, int, int]]:
-    """The bars that a worker kept, as ticks."""
+    """The bars that a worker kept, prices as ticks."""
+    to_ticks = PRODUCTS["ES"].to_ticks
+    bars = {}
     with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        int(row["start_ns"]): (int(row["open"]), int(row["high"]), int(row["low"]), int(row["close"]), int(row["volume"]))
-        for row in rows
-    }
-
-
-def cut_tape(source: Path, target: Path, minutes: int | None) -> npt.NDArray[np.void]:
-    """Write the first `minutes` of a tape; returns its trades."""
-    with TapeReader(source) as reader:
-        ticks = reader.ticks.copy()
-        meta = dict(reader.meta)
-    if minutes is not None:
-        first = int(ticks["exch_ns"][0]) // MINUTE_NS * MINUTE_NS
-        ticks = ticks[ticks["exch_ns"] < first + minutes * MINUTE_NS]
-    with TapeWriter(target, meta) as writer:
-        writer.write(ticks)
-    trades: npt.NDArray[np.void] = ticks[ticks["kind"] == Kind.TRADE]
-    return trades
+        for row in csv.DictReader(file):
+            start_ns = int(datetime.fromisoformat(row["start"]).timestamp()) * 1_000_000_000
+            prices = [to_ticks(row[name]) for name in ("open", "high", "low", "close")]
+            bars[start_ns] = (prices[0], prices[1], prices[2], prices[3], int(row["volume"]))
+    return bars
 
 
 def play(tmp_path: Path, minutes: int | None, patience_s: float) -> None:
     whole, tape = tmp_path / "whole.tape", tmp_path / "es.tape"
     import_files((shared(ES_TRADES),), whole)
-    trades = cut_tape(whole, tape, minutes)
+    cut_minutes(whole, tape, minutes)
+    with TapeReader(tape) as reader:
+        ticks = reader.ticks
+    trades = ticks[ticks["kind"] == Kind.TRADE]
     expected = brute_force_bars(trades)
     bars_dir = tmp_path / "bars"
     with running(tmp_path / "sim", "sim", "--tape", str(tape), "--speed", str(SPEED)) as sim:
@@ -78,7 +71,8 @@ def play(tmp_path: Path, minutes: int | None, patience_s: float) -> None:
             def trades_seen() -> int:
                 return int(engine.status().get("contracts", {}).get("ES", {}).get("counters", {}).get("trades", 0))
 
-            until(lambda: trades_seen() >= len(trades), f"{len(trades)} trades at the worker", patience_s)
+            what = f"{len(trades)} trades at the worker"
+            until(lambda: trades_seen() >= len(trades), what, patience_s, engine.status)
             last_minute = max(expected)
             until(
                 lambda: engine.status()["market_ns"] > last_minute + MINUTE_NS + 5_000_000_000,
@@ -94,17 +88,17 @@ def play(tmp_path: Path, minutes: int | None, patience_s: float) -> None:
     built = read_bars(bars_dir / "ES.1m.csv")
     assert {start: built.get(start) for start in expected} == expected
     assert set(built) == set(expected)
-    check_replay(journal_path)
+    check_replay(journal_path, engine.status()["journal"]["digest"])
 
 
-def check_replay(journal_path: Path) -> None:
+def check_replay(journal_path: Path, digest: str) -> None:
     """The journal's inputs, folded again, give the same outputs and the same state."""
-    with Journal.open_readonly(journal_path) as journal:
-        assert journal.verify().ok
+    with open_journal(journal_path) as journal:
+        assert journal.verify().state == "ok"
     result = replay_journal(journal_path)
     assert result.inputs > 10
     assert result.differences == []
-    assert result.digest == result.recorded_digest
+    assert result.digest == digest
 
 
 @pytest.mark.shared_data

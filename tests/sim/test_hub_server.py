@@ -1,5 +1,6 @@
 """Both hubs over real sockets, against raw frames: negotiate, handshake, invocations, keep-alive, limits, events."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,6 +16,7 @@ from tbot.domain.contracts import contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway.codec import parse_time
 from tbot.gateway.signalr import PingRules
+from tbot.sim import hub_server
 
 ACCOUNT = 1001
 
@@ -279,6 +281,38 @@ def test_speed_max_plays_everything_without_a_clock() -> None:
         clock = requests.get(f"{server.rest}/sim/clock", timeout=10).json()
         assert clock["speed"] == 0
         assert clock["ended"] is True
+
+
+class StuckSocket:
+    """A client that never reads: what is sent to it never leaves."""
+
+    async def accept(self) -> None: ...
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def send_text(self, _text: str) -> None:
+        await asyncio.sleep(3600)
+
+
+def test_F_NET_a_client_that_does_not_read_is_dropped_and_costs_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_server, "MAX_QUEUED_BYTES", 1000)
+    monkeypatch.setattr(hub_server, "FAREWELL_S", 0.01)
+
+    async def body() -> None:
+        connection = hub_server.HubConnection(StuckSocket(), "u", hub_server.Hub("market", PingRules()))  # type: ignore[arg-type]
+        running_task = asyncio.create_task(connection.run())
+        for _ in range(10):
+            connection.send(b"x" * 300)
+            await asyncio.sleep(0)
+        assert connection.dropped == "reads too slowly"
+        assert connection.queued_bytes < 1000
+        await asyncio.wait_for(running_task, 10)
+
+    asyncio.run(body())
 
 
 # --------------------------------------------------------------------------------------------------------------- user

@@ -139,8 +139,7 @@ def test_clock_says_market_time_and_speed(server: RunningServer) -> None:
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     answer = requests.get(f"{server.rest}/sim/clock", timeout=10).json()
     assert before <= answer["boot_ns"] <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    assert answer["speed"] == 1.0
-    assert "started" not in answer
+    assert (answer["speed"], answer["started"], answer["ended"]) == (1.0, True, False)
     assert abs(answer["market_ns"] - time.time_ns()) < 60 * NS_PER_S
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -54,6 +55,30 @@ def test_embedded_it_answers_by_pipe() -> None:
         os.kill(process.pid, signal.SIGTERM)
         process.join(15)
     assert process.exitcode == 0
+
+
+class Child:
+    """As much of the engine's child context as the simulator looks at."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.secrets = {"api_key": "from-the-pipe"}
+
+
+def test_in_the_engine_it_serves_the_launchers_socket_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    child, listener = Child(), listen(0)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = {"symbols": ("MNQ",), "history_days": 1, "user_name": "u", "listener": listener}
+    thread = threading.Thread(target=main, args=(settings, child))
+    thread.start()
+    try:
+        login = {"userName": "u", "apiKey": "from-the-pipe"}
+        assert requests.post(f"{url}/api/Auth/loginKey", json=login, timeout=30).json()["success"]
+    finally:
+        child.stop.set()
+        thread.join(15)
+    assert not thread.is_alive()
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

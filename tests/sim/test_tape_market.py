@@ -11,6 +11,7 @@ from tbot_ext.records import TICK_DTYPE, Kind
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.errors import DataError
+from tbot.gateway.codec import ClockReading
 from tbot.sim.market import tape_start_ns
 from tbot.sim.server import SimServer, SimSettings
 from tbot.sim.tape_market import TapeMarket
@@ -97,8 +98,7 @@ def test_a_tape_waits_for_its_first_subscriber_and_knows_its_month(tmp_path: Pat
     server = SimServer(SimSettings(tape=write(tmp_path / "t", ticks, meta=meta), speed=20.0))
     assert server.exchange.contracts["ES"].broker_id == "CON.F.US.EP.M18"
     assert server.market.step({("trade", "CON.F.US.EP.M18")}) == []
-    document = server.clock.document(123)
     first_minute = 1_525_701_600_000_000_000
-    assert document == {"market_ns": first_minute - 20 * NS_PER_S, "speed": 20.0, "boot_ns": 123, "started": False}
+    assert server.clock.reading(123) == ClockReading(first_minute - 20 * NS_PER_S, 20.0, 123, started=False)
     server.clock.start(1000)
     assert server.clock.now_ns(1000 + NS_PER_S) == first_minute

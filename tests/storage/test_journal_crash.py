@@ -15,7 +15,7 @@ from journal_items import RUN, has_entry, journal_at, step, write_for_ever, writ
 from tbot.errors import JournalDamaged, JournalError
 from tbot.storage.journal import Journal
 from tbot.storage.journal_files import BLOCK, HeadFile, head_path, read_head
-from tbot.storage.journal_reader import JournalReader, Verdict
+from tbot.storage.journal_reader import JournalReader, Verdict, row_hash
 from tbot.transport import wire
 
 NAME = "journal.sqlite"
@@ -235,6 +235,22 @@ def test_F_SYS_03_changed_rows_and_versions_are_noticed(path: Path, change: str)
     assert look(path)[0].state == "mismatch"
     with pytest.raises(JournalDamaged):
         journal_at(path)
+
+
+def test_F_SYS_03_a_forged_row_with_a_hash_of_its_own_is_noticed_by_its_successor(path: Path) -> None:
+    written(path, close=True)
+    with JournalReader(path, wire) as reader:
+        row = next(reader.rows(after=19))
+    body = row.body.replace(b"flatten", b"resume")
+    assert body != row.body
+    forged = row_hash(row.previous, row.seq, row.boot_ns, row.market_ns, row.account, row.direction, row.kind, body)
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER record_is_never_changed")
+    db.execute("UPDATE record SET body = ?, hash = ? WHERE seq = 20", (body, forged))
+    db.commit()
+    db.close()
+    verdict, _ = look(path)
+    assert (verdict.state, verdict.seq) == ("mismatch", 20)
 
 
 def test_F_SYS_03_a_file_that_is_no_journal_is_refused_and_left_as_it_is(path: Path) -> None:

@@ -13,18 +13,29 @@ from typing import Any
 
 import psutil
 
+from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import JournalReader
+from tbot.transport import wire
+
 PATIENCE_S = 60.0
 
 
-def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """The first true value of `condition`, asked again and again; AssertionError with `what` when patience ends."""
+def until(
+    condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S, seen: Callable[[], object] = str
+) -> Any:
+    """The first true value of `condition`, asked again and again; AssertionError with `what` and what is `seen`."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError(f"not within {patience_s:.0f} s: {what}")
+    raise AssertionError(f"not within {patience_s:.0f} s: {what} {seen()}")
+
+
+def open_journal(path: Path) -> JournalReader:
+    """The journal of a run, for reading."""
+    return Journal.open_readonly(path, wire)
 
 
 class Command:
@@ -82,7 +93,12 @@ class Command:
             document = self.status()
             return document if document.get("state") == state else None
 
-        document = until(reached, f"state {state}, last seen {self.status().get('state')}", patience_s)
+        try:
+            document = until(reached, f"state {state}", patience_s)
+        except AssertionError as error:
+            seen = self.status()
+            states = {name: process["state"] for name, process in seen.get("processes", {}).items()}
+            raise AssertionError(f"{error}; last seen {seen.get('state')}: {seen.get('reason')}, {states}") from None
         assert isinstance(document, dict)
         return document
 

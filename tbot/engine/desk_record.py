@@ -1,0 +1,52 @@
+"""What the Desk of a run was told at construction, as one JSON text in the journal's first row of that run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.trading_hours import SessionCalendar
+from tbot.errors import DataError
+from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.risk.limits import RiskLimits
+from tbot.storage.sessions import load_sessions
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRecord:
+    """Plain values from which the same DeskSettings come out again."""
+
+    account: int
+    name: str
+    carried: Carried
+    limits: RiskLimits
+    symbols: tuple[str, ...]
+    template_hours: bool
+    run_start_ms: int
+    on_exit: Literal["flatten", "hold"]
+    speed: float
+
+    def encode(self) -> str:
+        """As JSON text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> "DeskRecord":
+        """Back from JSON; DataError when it is none of ours."""
+        try:
+            return msgspec.json.decode(text.encode(), type=cls)
+        except msgspec.MsgspecError as error:
+            raise DataError(f"the journal does not tell how its Desk was set up: {error}") from None
+
+    def settings(self) -> DeskSettings:
+        """DeskSettings with the packaged session table."""
+        return DeskSettings(
+            accounts=(AccountSettings(self.account, self.name, self.carried),),
+            limits=self.limits,
+            products={symbol: PRODUCTS[symbol] for symbol in self.symbols},
+            calendar=SessionCalendar(load_sessions(), template_ok=self.template_hours),
+            run_start_ms=self.run_start_ms,
+            on_exit=self.on_exit,
+            speed=self.speed,
+        )

@@ -1,0 +1,124 @@
+"""The flatten procedure R7: order of steps, repeats, restarts, faults inside it."""
+
+import pytest
+from desk_rig import Rig
+
+from tbot.domain.messages import CancelOrder, CloseContract, Query, StateChange
+
+
+def holding() -> Rig:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    return rig
+
+
+def test_I10_kill_closes_first_and_cancels_stops_only_when_flat() -> None:
+    rig = holding()
+    rig.broker.wire.clear()
+    rig.operator("kill")
+    rig.run(2)
+    kinds = [type(command) for command in rig.broker.wire]
+    assert kinds[0] is CloseContract
+    assert kinds.index(Query) < kinds.index(CancelOrder)
+    assert kinds[-1] is Query  # proven after the last cancel
+    assert rig.states[-2:] == ["REDUCING", "HALTED"]
+    assert rig.desk.is_flat(1001)
+
+
+def test_I10_kill_when_flat_halts_and_proves() -> None:
+    rig = Rig().start()
+    rig.operator("kill")
+    rig.run(1)
+    assert rig.state == "HALTED"
+    assert not rig.broker.sent(CloseContract)
+
+
+def test_F_CFG_05_kill_twice_and_flatten_twice_are_one_close() -> None:
+    rig = holding()
+    for verb in ("flatten", "kill", "kill", "flatten", "stop"):
+        rig.operator(verb)
+    rig.run(3)
+    assert len(rig.broker.sent(CloseContract)) == 1
+    assert rig.state == "HALTED"
+
+
+def test_F_CFG_05_resume_is_refused_while_flattening() -> None:
+    rig = holding()
+    rig.broker.silent = True
+    rig.operator("kill")
+    rig.operator("resume")
+    assert rig.state == "REDUCING"
+    assert "refused" in rig.of(StateChange)[-1].text
+
+
+@pytest.mark.parametrize("answer", ["rejected", "ambiguous", "not_sent", "ambiguous_done"])
+def test_F_ORD_02_a_close_without_proof_is_looked_up_then_repeated(answer: str) -> None:
+    rig = holding()
+    rig.broker.script["close"] = [answer, answer]
+    rig.operator("flatten")
+    rig.run(10)
+    assert rig.broker.size("MNQ") == 0
+    assert rig.broker.working() == []
+    assert rig.desk.is_flat(1001)
+    assert len(rig.broker.sent(CloseContract)) == (1 if answer == "ambiguous_done" else 3)
+
+
+def test_F_ORD_02_a_close_in_flight_is_never_doubled() -> None:
+    rig = holding()
+    rig.broker.script["close"] = ["slow"]
+    original = rig.broker._close
+
+    def slow(command: CloseContract, todo: str) -> None:
+        if todo != "slow":
+            original(command, todo)
+            return
+        rig.broker._result(command, "accepted")
+        rig.broker._new("MNQ", -1, 5, "market")  # working, not filled yet
+
+    rig.broker._close = slow  # type: ignore[method-assign]
+    rig.operator("flatten")
+    rig.run(10)
+    assert len(rig.broker.sent(CloseContract)) == 1
+    assert rig.broker.leg("SL").status == "open"  # the stop stays while the position is open
+    rig.broker.fill(max(order.order_id for order in rig.broker.working()))
+    rig.pump()
+    rig.run(5)
+    assert rig.desk.is_flat(1001)
+
+
+def test_a_leg_that_reverses_during_flatten_is_closed_as_well() -> None:
+    rig = holding()
+    rig.broker.keep_sibling = True
+    stop = rig.broker.leg("SL")
+    rig.operator("flatten")  # closed at once; the stop still works for an instant
+    rig.broker.script["cancel"] = ["ambiguous", "ambiguous"]
+    if rig.broker.orders[stop.order_id].status == "open":
+        rig.broker.fill(stop.order_id, price=stop.stop)
+    rig.pump()
+    rig.run(8)
+    assert rig.broker.size("MNQ") == 0
+    assert rig.broker.working() == []
+    assert rig.desk.is_flat(1001)
+
+
+def test_flatten_keeps_going_and_becomes_loud() -> None:
+    rig = holding()
+    rig.broker.script["close"] = ["rejected"] * 50
+    rig.operator("flatten")
+    rig.run(30)
+    assert rig.state == "REDUCING"
+    assert "still not flat" in rig.view()["text"]
+    closes = len(rig.broker.sent(CloseContract))
+    assert 10 <= closes <= 20  # pauses of 0.25, 0.5, 1, 2, 2, ... s
+    rig.broker.script["close"].clear()
+    rig.run(4)
+    assert rig.desk.is_flat(1001)
+
+
+def test_REDUCING_takes_no_entries() -> None:
+    rig = holding()
+    rig.broker.silent = True
+    rig.operator("flatten")
+    rig.signal(2, "ES", stop_ticks=8)
+    assert rig.denials == ["RC_OPERATOR"]

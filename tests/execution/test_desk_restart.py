@@ -1,0 +1,195 @@
+"""Restart: what the journal carries over, what is asked from the broker, and that a replay is the same (I14, I15)."""
+
+import pytest
+from desk_rig import RUN_START_MS, Rig, round_trips, settings
+from scripted_broker import ScriptedBroker
+
+from tbot.domain.messages import CancelOrder, CloseContract, PlaceBracket, SignalIn
+from tbot.execution.carry import CarryFold
+from tbot.execution.desk import AccountSettings, Carried, Desk
+
+
+def carried(rig: Rig, upto: int | None = None) -> Carried:
+    fold = CarryFold()
+    for item, outputs in rig.rows[:upto]:
+        fold.add(item, outputs)
+    return fold.carried(1001)
+
+
+def restarted(rig: Rig, kept: Carried | None = None) -> Rig:
+    """A new Desk on the same broker, as the journal of the old one says (or with an empty state directory)."""
+    account = AccountSettings(1001, "PRAC-1", kept if kept is not None else carried(rig))
+    broker: ScriptedBroker = rig.broker
+    broker.events.clear()
+    fresh = Rig(settings=settings(accounts=(account,), run_start_ms=RUN_START_MS + 60_000), broker=broker)
+    fresh.now_ns, fresh.prices = rig.now_ns, rig.prices
+    return fresh.start()
+
+
+def test_I14_kill_survives_a_restart_and_ends_only_by_a_person() -> None:
+    rig = Rig().start()
+    rig.operator("kill")
+    rig.run(2)
+    fresh = restarted(rig)
+    fresh.run(2)
+    assert fresh.state == "HALTED"
+    fresh.operator("resume")
+    fresh.run(2)
+    assert fresh.state == "ACTIVE"
+    assert carried(fresh).reasons == ()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_I13_I14_two_losses_lock_after_a_restart_even_without_the_journal(lost: bool) -> None:
+    rig = Rig().start()
+    for number in (1, 2):
+        rig.signal(number)
+        leg = rig.broker.leg("SL")
+        rig.broker.fill(leg.order_id, price=leg.stop)
+        rig.pump()
+        rig.run(6)
+    fresh = restarted(rig, Carried() if lost else None)
+    fresh.run(1)
+    assert fresh.state == "LOCKED"
+    fresh.signal(3)
+    assert fresh.denials == ["RC_CONSEC_LOSSES"]
+
+
+def test_K_EX_07_an_adopted_position_keeps_its_signal_and_its_round_trip() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    fresh = restarted(rig)
+    fresh.run(4)
+    position = fresh.view()["positions"][0]
+    assert (position["protected"], position["signal_id"], position["foreign"]) == (True, "MNQ-1", 0)
+    stop = fresh.broker.leg("SL")
+    fresh.broker.fill(stop.order_id, price=stop.stop)
+    fresh.pump()
+    (trip,) = round_trips(fresh)
+    assert (trip.exit_reason, trip.signal_id) == ("stop", "MNQ-1")
+
+
+def test_K_EX_07_without_the_journal_legs_of_our_family_still_protect() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    fresh = restarted(rig, Carried())
+    fresh.run(10)
+    assert fresh.broker.size("MNQ") == 5
+    position = fresh.view()["positions"][0]
+    assert (position["protected"], position["foreign"]) == (True, 0)
+    assert not fresh.broker.sent(CancelOrder)
+    fresh.signal(2)
+    assert len(fresh.broker.sent(PlaceBracket)) == 1  # the contract takes no entries
+
+
+def test_K_EX_07_a_naked_position_is_closed_after_a_restart() -> None:
+    rig = Rig().start()
+    rig.broker.legs = ()
+    rig.signal(1)
+    rig.run(1)
+    fresh = restarted(rig)
+    fresh.run(8)
+    assert fresh.broker.size("MNQ") == 0
+
+
+def place_row(rig: Rig) -> int:
+    return next(index for index, (item, _) in enumerate(rig.rows) if isinstance(item, SignalIn)) + 1
+
+
+def test_K_EX_04_intent_written_but_never_sent_is_presumed_dead() -> None:
+    rig = Rig().start()
+    rig.broker.script["place"] = ["ambiguous_lost"]
+    rig.signal(1)
+    fresh = restarted(rig, carried(rig, place_row(rig)))
+    assert fresh.view()["unknown"] == [fresh.broker.sent(PlaceBracket)[0].tag]
+    fresh.run(70, step=1)
+    assert fresh.view()["unknown"] == []
+    fresh.signal(1)
+    assert fresh.denials == ["DUPLICATE"]  # I2: one decision, one placement, across restarts
+    fresh.signal(2)
+    placed = fresh.broker.sent(PlaceBracket)
+    assert len({command.tag for command in placed}) == len(placed) == 2
+
+
+@pytest.mark.parametrize("legs", [("SL", "TP"), ()])
+def test_K_EX_05_K_EX_06_sent_but_no_answer_recorded(legs: tuple[str, ...]) -> None:
+    rig = Rig().start()
+    rig.broker.legs = legs
+    rig.signal(1)
+    fresh = restarted(rig, carried(rig, place_row(rig)))
+    fresh.run(8)
+    if legs:
+        position = fresh.view()["positions"][0]
+        assert (position["protected"], position["signal_id"]) == (True, "MNQ-1")
+        assert not fresh.broker.sent(CloseContract)
+    else:
+        assert fresh.broker.size("MNQ") == 0
+
+
+def test_I13_entries_of_the_day_and_rates_are_carried() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    leg = rig.broker.leg("TP")
+    rig.broker.fill(leg.order_id, price=leg.limit)
+    rig.pump()
+    fresh = restarted(rig)
+    fresh.run(1)
+    assert fresh.view()["entries_today"] == 1
+    fresh.signal(2)
+    assert fresh.denials == ["RC_RUNAWAY"]  # within 5 s of the entry before the restart
+
+
+def test_a_day_lock_of_yesterday_is_not_carried() -> None:
+    kept = Carried((("RC_DAILY_LOSS", "limit"), ("RC_KILL_SWITCH", "kill")), "2026-11-16")
+    rig = Rig(settings=settings(accounts=(AccountSettings(1001, "PRAC-1", kept),))).start()
+    assert rig.view()["reasons"][0]["code"] == "RC_KILL_SWITCH"
+    assert len(rig.view()["reasons"]) == 1
+
+
+@pytest.mark.parametrize("at", ["close", "prove_flat", "cancel_rest", "prove_done"])
+def test_K_EX_10_to_15_flatten_continues_after_a_restart(at: str) -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    rig.broker.silent = at in ("close", "prove_flat")
+    if at in ("cancel_rest", "prove_done"):
+        rig.broker.script["cancel"] = ["not_sent"] * 100
+    rig.operator("kill")
+    rig.run(1)
+    rig.broker.silent = False
+    rig.broker.script.clear()
+    fresh = restarted(rig)
+    fresh.run(10)
+    assert fresh.broker.size("MNQ") == 0
+    assert fresh.broker.working() == []
+    assert fresh.state == "HALTED"
+    assert fresh.desk.is_flat(1001)
+
+
+@pytest.mark.parametrize(("verbs", "state"), [(("pause",), "PAUSED"), (("pause", "resume"), "ACTIVE"), (("stop",), "ACTIVE")])
+def test_a_persons_pause_survives_a_restart_but_an_orderly_stop_does_not(verbs: tuple[str, ...], state: str) -> None:
+    rig = Rig().start()
+    for verb in verbs:
+        rig.operator(verb)
+        rig.run(2)
+    assert restarted(rig).state == state
+
+
+def test_I15_a_replay_of_the_inputs_gives_the_same_outputs_and_digest() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(3)
+    rig.broker.script["place"] = ["ambiguous_lost"]
+    rig.signal(1, "ES", stop_ticks=8)
+    rig.run(5)
+    rig.operator("kill")
+    rig.run(5)
+    other = Desk(rig.settings)
+    for item, outputs in rig.rows:
+        assert other.handle(item) == outputs
+    assert other.digest() == rig.desk.digest()
+    shorter = Desk(rig.settings)
+    for item, _ in rig.rows[:-1]:
+        shorter.handle(item)
+    assert shorter.digest() != rig.desk.digest()

@@ -1,0 +1,376 @@
+"""The live broker: one request per command, protection never behind others, snapshots only from whole lists."""
+
+import asyncio
+import json
+import select
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from fake_rest import FakeRest
+from gateway_records import ACCOUNT, ID, ORDER, POSITION, TRADE
+from hub_peer import HubPeer
+
+from tbot.domain.messages import (
+    AccountUpdate,
+    CancelOrder,
+    CloseContract,
+    CommandResult,
+    Fill,
+    ModifyStop,
+    OrderUpdate,
+    PlaceBracket,
+    PlaceStop,
+    PositionUpdate,
+    Query,
+    Snapshot,
+)
+from tbot.gateway import signalr
+from tbot.gateway.codec import logout_event
+from tbot.gateway.codec_domain import ContractBook
+from tbot.gateway.codec_hub import user_event
+from tbot.gateway.codec_rest import Answer, encode_request
+from tbot.gateway.hub import HubTimings
+from tbot.gateway.live_broker import ENTRY_TTL_NS, LANES, MAX_PAGES, PROOF_NS, QUEUE_LIMIT, LiveBroker
+
+BRACKET = PlaceBracket("e1", 1001, "MNQ", 1, 2, -40, 80, "TB1-x-E", "s1")
+STOP = PlaceStop("p1", 1001, "MNQ", -1, 2, 100378, "TB1-x-S")
+MODIFY = ModifyStop("p2", 1001, "MNQ", 77, 100380)
+CANCEL = CancelOrder("p3", 1001, "MNQ", 77)
+CLOSE = CloseContract("p4", 1001, "MNQ", "why")
+QUERY = Query("q1", 1001, 5)
+
+
+class Rig:
+    """A broker over a fake REST client, with its clocks in hand."""
+
+    def __init__(self, **options) -> None:
+        self.rest = FakeRest()
+        self.market = 1000
+        self.boot = 0
+        settings = {"user_hub_url": "", "contracts": ContractBook({"MNQ": ID}), "accounts": [1001]} | options
+        self.broker = LiveBroker(self.rest, market_ns=lambda: self.market, boot_clock=lambda: self.boot, **settings)
+
+    def __enter__(self) -> "Rig":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for gate in self.rest.gates.values():
+            gate.set()
+        assert self.broker.close()
+
+    def wait(self, count: int) -> list[object]:
+        """The next `count` events; sleeps on the broker's file descriptor."""
+        events: list[object] = []
+        while len(events) < count:
+            ready, _, _ = select.select([self.broker.fileno()], [], [], 30)
+            assert ready, f"only {events}"
+            events += self.broker.poll()
+        return events
+
+    def do(self, command) -> object:
+        self.broker.submit(command, self.market)
+        (event,) = self.wait(1)
+        return event
+
+
+@pytest.fixture
+def rig():
+    with Rig() as made:
+        yield made
+
+
+# ------------------------------------------------------------------------------------------------------------- commands
+@pytest.mark.parametrize(
+    ("command", "method", "protective"),
+    [
+        (BRACKET, "order_place", False),
+        (STOP, "order_place", True),
+        (MODIFY, "order_modify", False),
+        (CANCEL, "order_cancel", False),
+        (CLOSE, "position_close_contract", False),
+    ],
+)
+def test_I2_each_command_is_one_request_and_one_result(rig, command, method, protective):
+    for outcome in ("accepted", "rejected", "not_sent", "ambiguous"):
+        rig.rest.calls.clear()
+        rig.rest.answers[method] = Answer(outcome, order_id=5 if method == "order_place" else None, text="why")
+        result = rig.do(replace(command, command_id=f"{command.command_id}-{outcome}"))
+        assert result == CommandResult(
+            1000, 1001, f"{command.command_id}-{outcome}", outcome, 5 if method == "order_place" else None, "why"
+        )
+        assert rig.rest.names() == [method]
+        # modify, cancel and close are protective by themselves; a stop has to say so
+        assert rig.rest.calls[0][2] is protective
+
+
+def test_requests_carry_the_command(rig):
+    rig.do(BRACKET)
+    body = json.loads(encode_request(rig.rest.calls[0][1]))
+    assert (body["customTag"], body["size"], body["contractId"]) == ("TB1-x-E", 2, ID)
+    rig.do(MODIFY)
+    assert json.loads(encode_request(rig.rest.calls[1][1])) == {"accountId": 1001, "orderId": 77, "stopPrice": 25095.0}
+
+
+def test_I2_a_command_id_is_executed_once(rig):
+    rig.do(BRACKET)
+    rig.broker.submit(BRACKET, 0)
+    rig.do(CANCEL)
+    assert rig.rest.names() == ["order_place", "order_cancel"]
+    assert rig.broker.counts["duplicate_commands"] == 1
+
+
+def test_I29_an_unresolved_contract_is_not_sent(rig):
+    result = rig.do(replace(BRACKET, contract="ES"))
+    assert isinstance(result, CommandResult)
+    assert result.outcome == "not_sent"
+    assert rig.rest.calls == []
+    rig.broker.set_contracts(ContractBook({"ES": "CON.F.US.EP.Z26"}))
+    assert rig.do(replace(BRACKET, contract="ES", command_id="e2")).outcome == "accepted"
+
+
+def test_a_bug_in_a_worker_is_an_ambiguous_outcome_and_the_lane_lives_on(rig):
+    rig.rest.answers["order_place"] = RuntimeError("bug with a secret in its text")
+    result = rig.do(BRACKET)
+    assert (result.outcome, result.text) == ("ambiguous", "internal error RuntimeError")
+    rig.rest.answers["order_place"] = Answer("accepted", 5, order_id=5)
+    assert rig.do(replace(BRACKET, command_id="e2")).outcome == "accepted"
+
+
+# ---------------------------------------------------------------------------------------------------------------- lanes
+def test_every_command_has_a_lane():
+    assert {kind.__name__: lane for kind, lane in LANES.items()} == {
+        "PlaceBracket": "entry",
+        "PlaceStop": "protective",
+        "ModifyStop": "protective",
+        "CancelOrder": "protective",
+        "CloseContract": "protective",
+        "Query": "query",
+    }
+
+
+def test_I10_protective_commands_pass_a_hanging_entry_a_hanging_query_and_a_hanging_cancel(rig):
+    for method in ("order_place", "account_search", "order_cancel"):
+        rig.rest.hold(method)
+    for command in (BRACKET, QUERY, CANCEL):
+        rig.broker.submit(command, 0)
+    for method in ("order_place", "account_search", "order_cancel"):
+        assert rig.rest.entered[method].wait(30)
+    assert rig.do(CLOSE).command_id == "p4"
+
+
+def test_I23_an_entry_that_waited_too_long_is_not_sent_but_a_protective_command_is(rig):
+    gate = rig.rest.hold("order_place")
+    rig.broker.submit(BRACKET, 0)
+    assert rig.rest.entered["order_place"].wait(30)
+    rig.broker.submit(replace(BRACKET, command_id="e2"), 0)
+    rig.boot += ENTRY_TTL_NS + 1
+    gate.set()
+    results = {event.command_id: event.outcome for event in rig.wait(2)}
+    assert results == {"e1": "accepted", "e2": "not_sent"}
+    assert rig.rest.names() == ["order_place"]
+
+
+def test_I25_a_full_lane_refuses_and_says_so(rig):
+    rig.rest.hold("order_place")
+    rig.broker.submit(BRACKET, 0)
+    assert rig.rest.entered["order_place"].wait(30)
+    for number in range(QUEUE_LIMIT):
+        rig.broker.submit(replace(BRACKET, command_id=f"n{number}"), 0)
+    assert rig.broker.poll() == []
+    result = rig.do(replace(BRACKET, command_id="last"))
+    assert (result.command_id, result.outcome) == ("last", "not_sent")
+
+
+def test_after_close_commands_are_refused():
+    rig = Rig()
+    assert rig.broker.close()
+    rig.broker.submit(BRACKET, 0)
+    (result,) = rig.broker.poll()
+    assert result.outcome == "not_sent"
+
+
+# ------------------------------------------------------------------------------------------------------------ snapshots
+def test_a_whole_snapshot(rig):
+    early = replace(TRADE, trade_id=9, created_ns=TRADE.created_ns - 5, pnl=None)
+    rig.rest.answers |= {
+        "account_search": Answer("accepted", [replace(ACCOUNT, account_id=7), ACCOUNT]),
+        "position_search_open": Answer("accepted", [POSITION]),
+        "order_v2_query": Answer("accepted", [ORDER], total=1),
+        "trade_search": Answer("accepted", [TRADE, early]),  # the gateway lists the newest first
+    }
+    snapshot = rig.do(QUERY)
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.complete
+    assert (snapshot.command_id, snapshot.now_ns, snapshot.text) == ("q1", 1000, "")
+    assert snapshot.status == AccountUpdate(1000, 1001, ACCOUNT.name, 4_999_939, True, True)
+    assert [order.order_id for order in snapshot.orders] == [ORDER.order_id]
+    assert [position.size for position in snapshot.positions] == [-3]
+    assert [(fill.fill_id, fill.now_ns) for fill in snapshot.fills] == [
+        (9, early.created_ns),
+        (TRADE.trade_id, TRADE.created_ns),
+    ]
+    # positions before orders, fills last: see the broker's own note
+    assert rig.rest.names() == ["account_search", "position_search_open", "order_v2_query", "trade_search"]
+
+
+@pytest.mark.parametrize("method", ["account_search", "position_search_open", "order_v2_query", "trade_search"])
+@pytest.mark.parametrize("answer", [Answer("ambiguous", text="null list"), Answer("not_sent"), Answer("rejected")])
+def test_F_ACC_05_a_list_that_is_not_explicit_makes_the_snapshot_incomplete(rig, method, answer):
+    rig.rest.answers[method] = answer
+    snapshot = rig.do(QUERY)
+    assert not snapshot.complete
+    assert answer.outcome in snapshot.text
+
+
+def test_an_account_that_is_not_listed_makes_it_incomplete(rig):
+    rig.rest.answers["account_search"] = Answer("accepted", [replace(ACCOUNT, account_id=7)])
+    snapshot = rig.do(QUERY)
+    assert (snapshot.complete, snapshot.status, snapshot.text) == (False, None, "account: not listed")
+
+
+def test_a_record_that_is_not_valid_makes_it_incomplete_but_the_rest_is_told(rig):
+    off_tick = replace(ORDER, order_id=2, stop_price=Decimal("25094.3"))
+    rig.rest.answers["order_v2_query"] = Answer("accepted", [ORDER, off_tick], total=2)
+    snapshot = rig.do(QUERY)
+    assert not snapshot.complete
+    assert "tick grid" in snapshot.text
+    assert [order.order_id for order in snapshot.orders] == [ORDER.order_id]
+
+
+def pages(orders, size, *, total=True, unit="rows"):
+    def answer(account, *, page_size, offset):
+        start = offset if unit == "rows" else offset * size
+        page = orders[start : start + min(size, page_size)]
+        return Answer("accepted", page, total=len(orders) if total else None)
+
+    return answer
+
+
+ORDERS = [replace(ORDER, order_id=number + 1) for number in range(120)]
+
+
+@pytest.mark.parametrize("size", [1000, 100, 50, 7])
+def test_all_pages_of_working_orders_are_read(rig, size):
+    rig.rest.answers["order_v2_query"] = pages(ORDERS, size)
+    snapshot = rig.do(QUERY)
+    assert snapshot.complete
+    assert [order.order_id for order in snapshot.orders] == [order.order_id for order in ORDERS]
+
+
+def test_I26_the_number_of_pages_is_bounded(rig):
+    rig.rest.answers["order_v2_query"] = pages(ORDERS, 5)
+    assert not rig.do(QUERY).complete
+    assert rig.rest.names().count("order_v2_query") == MAX_PAGES
+
+
+def test_an_offset_that_means_pages_is_noticed(rig):
+    rig.rest.answers["order_v2_query"] = pages(ORDERS, 50, unit="pages")
+    snapshot = rig.do(QUERY)
+    assert not snapshot.complete
+    assert "not whole" in snapshot.text
+
+
+@pytest.mark.parametrize(("count", "complete"), [(0, True), (49, True), (50, False)])
+def test_without_a_total_only_a_short_page_is_proof(rig, count, complete):
+    rig.rest.answers["order_v2_query"] = pages(ORDERS[:count], 50, total=False)
+    assert rig.do(QUERY).complete is complete
+
+
+def test_I9_queries_soon_after_a_protective_command_may_use_the_reserve(rig):
+    def flags():
+        return {protective for name, _, protective in rig.rest.calls if "search" in name or "query" in name}
+
+    rig.do(QUERY)
+    assert flags() == {False}
+    rig.do(CANCEL)
+    rig.rest.calls.clear()
+    rig.do(replace(QUERY, command_id="q2"))
+    assert flags() == {True}
+    rig.boot += PROOF_NS + 1
+    rig.rest.calls.clear()
+    rig.do(replace(QUERY, command_id="q3"))
+    assert flags() == {False}
+
+
+# ---------------------------------------------------------------------------------------------------------- user events
+def event(record: bytes) -> signalr.Invocation:
+    message = signalr.parse_record(record.rstrip(b"\x1e"))
+    assert isinstance(message, signalr.Invocation)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [(ORDER, OrderUpdate), (POSITION, PositionUpdate), (TRADE, Fill), (ACCOUNT, AccountUpdate)],
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_user_events_come_out_of_poll(rig, record, kind, bare):
+    assert rig.broker.user_record(event(user_event(record, bare=bare)), 0) is True
+    (update,) = rig.wait(1)
+    assert isinstance(update, kind)
+    assert (update.account, update.now_ns) == (1001, 1000)
+
+
+def test_I21_bad_and_foreign_user_events_are_counted(rig):
+    cases = [
+        (replace(ORDER, account_id=7), True),
+        (replace(ORDER, stop_price=Decimal("25094.3")), False),
+        (replace(TRADE, pnl=Decimal("0.001")), False),
+        (ORDER, True),
+    ]
+    for record, good in cases:
+        assert rig.broker.user_record(event(user_event(record)), 0) is good
+    assert rig.broker.user_record(signalr.Invocation("GatewayUserOrder", b"[{}]"), 0) is False
+    assert rig.broker.user_record(signalr.Invocation("Heartbeat", b"[]"), 0) is True
+    counts = rig.broker.counts
+    assert counts["hub_items"] == 5
+    assert (counts["hub_accepted"], counts["hub_dropped"], counts["other_account"]) == (1, 3, 1)
+    assert counts["other_target"] == 1
+
+
+def test_F_NET_09_a_session_that_was_taken_over_is_told(rig):
+    rig.broker.user_record(event(logout_event()), 0)
+    assert rig.broker.logouts == 1
+    assert select.select([rig.broker.fileno()], [], [], 0)[0]
+
+
+class Token:
+    text = "t"
+
+
+def test_user_hub_in_its_own_thread():
+    """Events of a real hub wake the owner; a lost hub comes back with everything subscribed."""
+
+    async def readable(rig):
+        woken = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(rig.broker.fileno(), woken.set)
+        await woken.wait()
+        loop.remove_reader(rig.broker.fileno())
+
+    async def main():
+        async with asyncio.timeout(60), HubPeer() as peer:
+            timings = HubTimings(backoff_base_s=0.001, close_s=0.2)
+            rig = Rig(user_hub_url=peer.url, hub_timings=timings)
+            rig.rest.tokens.current = Token
+            for _ in range(2):
+                link = await peer.link()
+                await link.handshake()
+                seen = await link.subscriptions(4)
+                assert [target for target, _ in seen] == [
+                    "SubscribeAccounts", "SubscribeOrders", "SubscribePositions", "SubscribeTrades",
+                ]  # fmt: skip
+                assert seen[1][1] == b"[1001]"
+                await link.send(user_event(TRADE))
+                events: list[object] = []
+                while not events:
+                    await readable(rig)
+                    events = rig.broker.poll()
+                assert isinstance(events[0], Fill)
+                link.drop()
+            assert rig.broker.hub is not None
+            assert await asyncio.to_thread(rig.broker.close)
+            assert not rig.broker.hub.connected
+
+    asyncio.run(main())
