@@ -51,5 +51,6 @@ setup(
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{FLAVOUR}",
         nthreads=os.cpu_count() or 1,
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )

@@ -6,7 +6,7 @@ from tbot_ext.records cimport Bar, Tick
 
 cdef enum:
     HIGHER_C = 4                # 5, 15, 30 and 60 minutes
-    BURST_C = 16                # room for all bars one record can close: 4 overdue, 4 ending with the minute, the minute, 4 by clock
+    BURST_C = 16                # more than one record can close: 4 overdue, 5 ending with the minute, 4 by clock
 
 cdef enum MinuteResult:         # bits returned by minute_trade and minute_clock
     MINUTE_CLOSED = 1           # *closed holds a finished bar
@@ -40,7 +40,7 @@ cdef int minute_clock(MinuteBuilder* m, int64_t now_ns, Bar* closed) noexcept no
 cdef void minute_gap(MinuteBuilder* m, int64_t now_ns) noexcept nogil
 
 cdef void aggregate_init(Aggregator* a) noexcept nogil
-# Takes one finished minute, writes every bar that is finished with it to out[] in order of publication, the minute last.
+# Takes one finished minute, writes every bar that is finished with it to out[], in order of publication.
 cdef int aggregate(Aggregator* a, const Bar* minute, Bar* out) noexcept nogil
 # Market time reached now_ns: writes the higher bars whose end has come without a bar in their last minute.
 cdef int aggregate_clock(Aggregator* a, int64_t now_ns, Bar* out) noexcept nogil

@@ -3,6 +3,8 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "mark_session_breaks"]
+
 SESSION_BREAK_MIN: int
 
 @final

@@ -20,7 +20,6 @@ from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
 from tbot_ext.records cimport (
-    FLAG_FROM_HISTORY,
     FLAG_INCOMPLETE,
     FLAG_PARTIAL,
     FLAG_SESSION_BREAK,
@@ -38,6 +37,8 @@ from tbot_ext.records cimport (
 import numpy as np
 
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
+
+__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "mark_session_breaks"]
 
 SESSION_BREAK_MIN = 15
 
@@ -78,7 +79,7 @@ cdef void _open_minute(MinuteBuilder* m, const Tick* t, int64_t start) noexcept 
 
 
 cdef int minute_trade(MinuteBuilder* m, const Tick* t, Bar* closed) noexcept nogil:
-    """Take one print. Open and close go by (exchange time, sequence); of equal keys the first opens, the last closes."""
+    """Take one print. Open and close go by (time, sequence); of equal keys the first opens, the last closes."""
     cdef int result = 0
     cdef int64_t start
     if t.size <= 0 or t.price == INT64_MIN:
@@ -132,7 +133,7 @@ cdef int minute_clock(MinuteBuilder* m, int64_t now_ns, Bar* closed) noexcept no
 
 
 cdef void minute_gap(MinuteBuilder* m, int64_t now_ns) noexcept nogil:
-    """Data may be missing up to now_ns: the open bar, the bar of now_ns and the bar of the next print are incomplete."""
+    """Data may be missing up to now_ns: the open bar, that of now_ns and that of the next print are incomplete."""
     if m.is_open:
         m.bar.flags |= FLAG_INCOMPLETE
     m.taint_next = 1
@@ -312,8 +313,8 @@ cdef class BarBuilder:
 def mark_session_breaks(bars):
     """A copy of a BAR_DTYPE array of one timeframe with SESSION_BREAK set by the rule above.
 
-    For bars that were not built here. Between bars longer than a minute the hole counts that lies between the end of one
-    and the start of the next, a minute short of 15 because the last minute before a halt trades.
+    For bars that were not built here. Whatever their length, the hole counts that lies between the end of one and the
+    start of the next: at least 14 minutes, because the last minute before a halt is part of the distance of 15.
     """
     marked = bars.copy()
     if len(marked) > 1:

@@ -22,7 +22,7 @@ cdef struct DetectorState:      # fixed size, no pointers: a copy of the bytes i
     int64_t outliers            # bars with a range above 20 ATR
 
 cdef void detector_init(DetectorState* d, ParamValues params) noexcept nogil
-# Takes one closed bar, later than all before; writes its events, at most BAR_EVENTS_C, the bar's own first if asked for.
+# Takes one closed bar, later than all before; writes its events (at most BAR_EVENTS_C), the bar's own first if asked.
 cdef void detector_push(DetectorState* d, const Bar* bar, EventSink* sink, bint bar_event) noexcept nogil
 
 # Copies for Python.

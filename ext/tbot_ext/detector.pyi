@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 from tbot_ext.params import Params
 
+__all__ = ["Detector"]
+
 @final
 class Detector:
     def __init__(

@@ -10,7 +10,16 @@ from libc.string cimport memset
 
 from tbot_ext.events cimport BAR_EVENTS_C, emit
 from tbot_ext.gaps cimport gaps_birth, gaps_init, gaps_react
-from tbot_ext.indicators cimport SwingStack, atr_init, atr_push, swing_close, swing_push, swings_init, volume_mean, volume_push
+from tbot_ext.indicators cimport (
+    SwingStack,
+    atr_init,
+    atr_push,
+    swing_close,
+    swing_push,
+    swings_init,
+    volume_mean,
+    volume_push,
+)
 from tbot_ext.order_blocks cimport blocks_birth, blocks_init, blocks_react
 from tbot_ext.params cimport Params
 from tbot_ext.records cimport EVENT_BAR, EVENT_FVG, EVENT_OB, EVENT_SWING_HIGH, EVENT_SWING_LOW, Event
@@ -23,6 +32,8 @@ import numpy as np
 from tbot_ext.params import default_params
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE
 from tbot_ext.zones import ZONE_DTYPE
+
+__all__ = ["Detector"]
 
 cdef enum:
     OUTLIER_ATR = 20            # a wider bar is counted as an outlier print (smc.md section 12)
@@ -211,7 +222,9 @@ cdef class Detector:
         if bars.dtype != BAR_DTYPE:
             raise ValueError(f"bars must have BAR_DTYPE, not {bars.dtype}")
         cdef int64_t count = len(bars), i = 0
-        cdef int64_t last = bar_at(&self._state.series, self._state.series.n - 1).start_ns if self._state.series.n else INT64_MIN
+        cdef int64_t last = INT64_MIN
+        if self._state.series.n:
+            last = bar_at(&self._state.series, self._state.series.n - 1).start_ns
         if count == 0:
             return np.empty(0, EVENT_DTYPE)
         cdef const unsigned char[::1] raw = np.ascontiguousarray(bars).view(np.uint8)

@@ -1,9 +1,10 @@
 """Fair value gaps: OPEN, TOUCHED, HALF, FILLED, and INVERTED when a bar closes through a filled one (smc.md section 5).
 
-Details the rule leaves open, settled here. A gap lives while `t - born <= max_age` and is EXPIRED by the next bar before
-it could react to it, whatever its state. An inverted gap keeps its place in the list of its birth side; its events carry
-the side it trades now. `n` of a birth event is the gap's place in its stack of adjacent gaps, 1 first. parts: size,
-volume, body, and in life-cycle events the fill (0..1) as the fourth. No gap is born while the ATR is undefined.
+Details the rule leaves open, settled here. A gap lives while `t - born <= max_age` and is EXPIRED by the next bar
+before it could react to it, whatever its state. An inverted gap keeps its place in the list of its birth side; its
+events carry the side it trades now. `n` of a birth event is the gap's place in its stack of adjacent gaps, 1 first.
+parts: size, volume, body, and in life-cycle events the fill (0..1) as the fourth. No gap is born while the ATR is
+undefined.
 """
 from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
@@ -35,6 +36,8 @@ from tbot_ext.zones cimport (
     zones_make_room,
     zones_relax,
 )
+
+__all__ = []  # for the detector only
 
 
 cdef void gaps_init(GapState* gaps) noexcept nogil:

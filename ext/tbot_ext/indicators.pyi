@@ -1,5 +1,7 @@
 from typing import final
 
+__all__ = ["Atr", "Swings", "VolumeMean"]
+
 @final
 class Atr:
     def __init__(self, period: int = 14) -> None: ...

@@ -9,6 +9,8 @@ from libc.string cimport memset
 from tbot_ext.params cimport MAX_WINDOW_C
 from tbot_ext.records cimport FLAG_SESSION_BREAK, Bar
 
+__all__ = ["Atr", "Swings", "VolumeMean"]
+
 
 # ---------------------------------------------------------------- true range and volume
 

@@ -14,7 +14,8 @@ cdef struct BlockState:         # index 0: bull, 1: bear
 
 cdef void blocks_init(BlockState* blocks) noexcept nogil
 # All blocks born before bar t react to it.
-cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar, int64_t t, EventSink* sink) noexcept nogil
+cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar, int64_t t,
+                       EventSink* sink) noexcept nogil
 # The newest bar of the series broke structure: the block from which that move started, if it qualifies.
 cdef void blocks_birth(BlockState* blocks, const ParamValues* p, const BarSeries* series, const StructureBreak* broken,
                        const GapState* gaps, double atr, double volume, EventSink* sink) noexcept nogil

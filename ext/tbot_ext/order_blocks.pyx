@@ -1,9 +1,10 @@
 """Order blocks: born by a break of structure, then ACTIVE, TESTED, MITIGATED, BROKEN or EXPIRED (smc.md section 6).
 
-Details the rule leaves open, settled here. The base of the move is looked for in the bars still kept (1 024). A block
-lives while `t - born <= max_age` and is EXPIRED by the next bar before it could react to it. After MITIGATED only its end
-is reported, no further tests. A bar that gaps through the zone breaks it without test or mitigation: it did not trade
-there. parts: displacement, volume, gap, sweep, structure, each 0..1. The sweep component is 0 until sweeps are detected.
+Details the rule leaves open, settled here. The base of the move is looked for in the bars still kept (1024). A block
+lives while `t - born <= max_age` and is EXPIRED by the next bar before it could react to it. After MITIGATED only its
+end is reported, no further tests. A bar that gaps through the zone breaks it without test or mitigation: it did not
+trade there. parts: displacement, volume, gap, sweep, structure, each 0..1. The sweep component is 0 until sweeps are
+detected.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -33,6 +34,8 @@ from tbot_ext.zones cimport (
     zones_make_room,
     zones_relax,
 )
+
+__all__ = []  # for the detector only
 
 
 cdef void blocks_init(BlockState* blocks) noexcept nogil:
@@ -80,7 +83,8 @@ cdef void _watch(ZoneList* zones, const Zone* zone) noexcept nogil:
     zones.fall = max(zones.fall, price)
 
 
-cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar, int64_t t, EventSink* sink) noexcept nogil:
+cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar, int64_t t,
+                       EventSink* sink) noexcept nogil:
     cdef ZoneList* zones
     cdef Zone* zone
     cdef View view

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 cdef enum:
     MAX_WINDOW_C = 60           # largest L and R
     MAX_ZONES_C = 64            # zones per list (side and kind)
-    MAX_AGE_C = 1000            # bars; below the length of a bar series, so that the birth of a live zone is still in it
+    MAX_AGE_C = 1000            # bars; below the length of a bar series, which then still holds the births of zones
     TIMEFRAMES_C = 5
 
 cdef struct ParamValues:        # meanings and defaults: smc.md section 0

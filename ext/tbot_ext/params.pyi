@@ -1,12 +1,14 @@
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
+
+__all__ = ["RULES_VERSION", "TIMEFRAMES", "Params", "complete_params", "default_params", "params_hash"]
 
 TIMEFRAMES: tuple[int, ...]
 RULES_VERSION: int
 
 @final
 class Params:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         L: int = 5,
         R: int = 5,
@@ -24,7 +26,7 @@ class Params:
         zone_break: Literal["close", "wick"] = "close",
         max_age: int = 500,
         max_zones: int = 64,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def L(self) -> int: ...
     @property
@@ -60,7 +62,7 @@ class Params:
     def as_dict(self) -> dict[str, Any]: ...
     def replace(self, **changes: Any) -> Params: ...
     def params_hash(self) -> str: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 def default_params() -> dict[int, Params]: ...

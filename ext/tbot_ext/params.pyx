@@ -9,6 +9,8 @@ import math
 
 cimport cython
 
+__all__ = ["RULES_VERSION", "TIMEFRAMES", "Params", "complete_params", "default_params", "params_hash"]
+
 TIMEFRAMES = (1, 5, 15, 30, 60)
 RULES_VERSION = 1   # part of every hash: raise it when a rule changes what the same parameters mean
 
@@ -45,9 +47,9 @@ cdef class Params:
     """Parameters of one timeframe. Units: bars (`L R atr_n ob_search max_age`), ticks (`break_buffer fvg_min_ticks`),
     multiples of the ATR (`*_atr`), zones (`max_zones`). Raises ValueError that names the parameter and its range."""
 
-    def __init__(self, *, L=5, R=5, break_mode="close", break_buffer=0, atr_n=14, fvg_min_ticks=1, fvg_min_atr=0.0,
-                 fvg_need_body=True, ob_pick="last_opposite", ob_search=5, ob_zone="wick", ob_min_disp_atr=1.0,
-                 ob_max_height_atr=3.5, zone_break="close", max_age=500, max_zones=64):
+    def __cinit__(self, *, L=5, R=5, break_mode="close", break_buffer=0, atr_n=14, fvg_min_ticks=1, fvg_min_atr=0.0,
+                  fvg_need_body=True, ob_pick="last_opposite", ob_search=5, ob_zone="wick", ob_min_disp_atr=1.0,
+                  ob_max_height_atr=3.5, zone_break="close", max_age=500, max_zones=64):
         self.L = _whole("L", L, 1, MAX_WINDOW_C)
         self.R = _whole("R", R, 1, MAX_WINDOW_C)
         self.break_mode = _choice("break_mode", break_mode, ("close", "wick"))

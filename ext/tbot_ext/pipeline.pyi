@@ -3,12 +3,10 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from tbot_ext.params import Params as Params
-from tbot_ext.params import default_params as default_params
-from tbot_ext.params import params_hash as params_hash
+from tbot_ext.params import Params
 from tbot_ext.ring import RingReader
-from tbot_ext.zones import ZONE_DTYPE as ZONE_DTYPE
-from tbot_ext.zones import ZoneState as ZoneState
+
+__all__ = ["ContractPipeline"]
 
 @final
 class ContractPipeline:

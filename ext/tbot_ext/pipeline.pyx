@@ -49,10 +49,10 @@ from tbot_ext.series cimport SERIES_C, oldest_bar
 
 import numpy as np
 
-from tbot_ext.params import TIMEFRAMES, complete_params, default_params, params_hash
-from tbot_ext.params import Params as Params
+from tbot_ext.params import TIMEFRAMES, complete_params, params_hash
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE, TICK_DTYPE
-from tbot_ext.zones import ZONE_DTYPE, ZoneState
+
+__all__ = ["ContractPipeline"]
 
 
 # ---------------------------------------------------------------- leaves
@@ -255,6 +255,8 @@ cdef class ContractPipeline:
         if t.size > 0:
             self._job_at, self._job_end = t.price2, t.price2 + t.size
             self._covered_ns = max(self._covered_ns, t.exch_ns)
+            if t.exch_ns > self._minute.incomplete_until_ns:
+                self._minute.taint_next = 0             # no print came since the gap, and history reaches past it
         self._working = True
         self._work()
         return 0
@@ -315,8 +317,9 @@ cdef class ContractPipeline:
         """Take records of a TICK_DTYPE array from index `start` on; returns the index after the last one taken.
 
         Returns after the first record that gave events. A long history is handed out in parts: while `pending` is true
-        the next call (of feed or drain) first goes on with it and takes no record. Records of other contracts are passed over.
-        So: `while i < len(ticks) or p.pending: i = p.feed(ticks, i); use(p.events)`. Raises ValueError for a bad array.
+        the next call (of feed or drain) first goes on with it and takes no record. Records of other contracts are
+        passed over. So: `while i < len(ticks) or p.pending: i = p.feed(ticks, i); use(p.events)`.
+        Raises ValueError for a bad array.
         """
         cdef Py_ssize_t n = len(ticks), i = start
         cdef const Tick* tick = NULL
@@ -345,7 +348,7 @@ cdef class ContractPipeline:
     def drain(self, RingReader reader not None, int64_t limit=1024):
         """Take up to `limit` records of a ring; returns how many. 0 means that there was nothing to do.
 
-        Returns after the first record that gave events. A long history is handed out in parts, each of which counts one.
+        Returns after the first record that gave events. A long history is handed out in parts; each counts one.
         """
         cdef int64_t done = 0
         cdef int code = 0, got

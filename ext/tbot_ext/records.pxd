@@ -8,10 +8,10 @@ cdef enum:
 cdef enum TickKind:             # Tick.kind
     TICK_NONE = 0
     TICK_TRADE = 1              # price, size, side = aggressor (+1 buy, -1 sell, 0 unknown)
-    TICK_QUOTE = 2              # price = best bid, price2 = best ask (NO_PRICE when a side is unknown), volume = session volume or -1
+    TICK_QUOTE = 2              # price = best bid, price2 = best ask (or NO_PRICE), volume = session volume or -1
     TICK_GAP = 3                # data may be missing before this record; a new epoch starts here
     TICK_CLOCK = 4              # nothing traded: market time has reached exch_ns (closes bars of a quiet market)
-    TICK_HISTORY = 5            # `size` bars wait in the history segment from absolute index price2; they cover time up to exch_ns
+    TICK_HISTORY = 5            # `size` bars from absolute index price2 of the history segment cover time up to exch_ns
     TICK_CONTEXT = 6            # a slow outside fact: side/price/price2/size by `aux` (its ContextKey)
 
 cdef enum TickFlag:             # Tick.flags, Bar.flags and Event.flags share one numbering

@@ -1,4 +1,4 @@
-# The last bars of one timeframe, and bars seen from one side. Declarations and leaf functions only, no module to import.
+# The last bars of one timeframe, and bars seen from one side. Declarations and leaf functions: no module to import.
 from libc.stdint cimport int64_t
 
 from tbot_ext.records cimport Bar

@@ -9,6 +9,8 @@ from tbot_ext.events cimport emit
 from tbot_ext.records cimport EVENT_BOS, EVENT_CHOCH, Event
 from tbot_ext.series cimport View, view_bar
 
+__all__ = []  # for the detector only
+
 
 cdef void structure_swing(StructureState* state, int side, int64_t i, int64_t start_ns, int64_t level) noexcept nogil:
     """A swing became known; `level` as its side sees it."""

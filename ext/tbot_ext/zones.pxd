@@ -1,7 +1,8 @@
 # A price band with a life, and the bounded lists in which detectors keep them.
 #
-# Prices are as the zone's side sees them (series.pxd): those of a bear zone are negated, so that its far edge is `bottom`
-# and price comes to it from above, as for a bull zone. They are turned back where events and displays are written.
+# Prices are as the zone's side sees them (series.pxd): those of a bear zone are negated, so that its far edge is
+# `bottom` and price comes to it from above, as for a bull zone. They are turned back where events and
+# displays are written.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 from tbot_ext.events cimport EventSink

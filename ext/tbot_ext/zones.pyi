@@ -2,6 +2,8 @@ import enum
 
 import numpy as np
 
+__all__ = ["ZONE_DTYPE", "ZoneState"]
+
 ZONE_DTYPE: np.dtype[np.void]
 
 class ZoneState(enum.IntEnum):

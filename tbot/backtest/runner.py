@@ -20,6 +20,9 @@ from tbot.strategy.decider import ContractDecider
 from tbot.strategy.trader import StrategySettings
 
 
+FIRST_EPOCH = 1  # of a fresh ring (tbot_ext.ring)
+
+
 @dataclass
 class RunRecord:
     """Recorder that keeps every input and output of the Desk in memory."""
@@ -55,8 +58,9 @@ class Runner:
         self.notes += self.session.take_notes()
 
     def _numbered(self, ticks: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
-        """Give each contract's records the ring sequence numbers that a ring writer would have given."""
+        """Give each contract's records the sequence numbers and the epoch that the first writer of a ring gives."""
         numbered = ticks.copy()
+        numbered["epoch"] = FIRST_EPOCH
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             mine = numbered["contract_id"] == contract_id
             first = self._sequence[contract_id]

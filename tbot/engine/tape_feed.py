@@ -108,9 +108,13 @@ class TapeFeed:
     def _step(self, now_ns: int) -> None:
         started = boot_ns()
         heads = {name: self._writers[PRODUCTS[name].contract_id].written for name in self._settings.symbols}
-        self._executor.send(self._wire.encode(StepMessage(now_ns, heads)))
+        message = self._wire.encode(StepMessage(now_ns, heads))
+        sent = False
         while boot_ns() - started < STEP_TIMEOUT_NS and not self._context.stop.is_set():
-            self._waiter.wait(NS_PER_S)
+            if not sent and not (sent := self._executor.send(message)):
+                time.sleep(PACE_S)  # the connection is not there yet
+            self._report()
+            self._waiter.wait(NS_PER_S // 4 if sent else 0)
             for _, data in self._executor.drain():
                 answer = self._wire.decode(data)
                 if isinstance(answer, StepDone) and answer.now_ns == now_ns:

@@ -41,7 +41,7 @@ from tbot.gateway.codec_values import has_duplicate_keys, identity
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 T = TypeVar("T")
 R = TypeVar("R", bound="Request")
-DUPLICATE_CHECK_BYTES = 1024 * 1024  # the check is slow; only bar lists are longer, and they can't move money
+DUPLICATE_CHECK_BYTES = 128 * 1024  # the check is slow; longer answers are lists, and no list moves money
 
 
 class Request(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):

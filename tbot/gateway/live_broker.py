@@ -184,7 +184,8 @@ class LiveBroker:
             # Not even a result: the first submission's answer is the truth about this id.
             self.counts["duplicate_commands"] += 1
             return
-        self._seen.add(command.command_id)
+        if not isinstance(command, Query):  # asking twice does no harm, and there are thousands of queries a day
+            self._seen.add(command.command_id)
         lane = LANES[type(command)]
         if lane == "protective":
             self._last_protective_ns[command.account] = self._boot_ns()

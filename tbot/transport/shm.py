@@ -258,13 +258,15 @@ class Segment:
     def close(self) -> None:
         """Unmap; the file stays. BufferError while an array, ring or histogram still views it: close that first."""
         try:
-            self.buf.release()
+            self.buf.release()  # refused while a ring or histogram views it
+            self._whole.release()
+            self._map.close()  # refused while an array does
         except BufferError:
+            self._whole = memoryview(self._map)
+            self.buf = self._whole[HEADER_BYTES:]  # still usable, as if nothing had been tried
             raise BufferError(
                 f"segment {self.name} is in use by an array, ring or histogram; close that first"
             ) from None
-        self._whole.release()
-        self._map.close()
 
     def unlink(self) -> None:
         """Remove the file; for the process that created it. Who has it mapped keeps it; may be called twice.

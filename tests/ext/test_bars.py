@@ -1,4 +1,4 @@
-"""Bars from ticks: the rules of smc.md section 1 one by one, then everything against the slow reference, then a real day."""
+"""Bars from ticks: the rules of smc.md section 1 one by one, then all against the slow reference, then a real day."""
 
 import csv
 
@@ -345,7 +345,9 @@ def gc_day() -> np.ndarray:
 def test_the_gold_day_equals_its_minute_file_but_for_what_its_readme_names() -> None:
     expected = read_bars(shared("smc/GC_201312_1m_20131008.csv"), 0.1)
     builder = BarBuilder()
-    bars = np.concatenate([builder.push_ticks(gc_day()), builder.push(Kind.CLOCK, int(expected["start_ns"][-1]) + MINUTE)])
+    bars = np.concatenate(
+        [builder.push_ticks(gc_day()), builder.push(Kind.CLOCK, int(expected["start_ns"][-1]) + MINUTE)]
+    )
     ours = bars[bars["timeframe_min"] == 1]
     assert ours["start_ns"].tolist() == expected["start_ns"].tolist()
     differences = {
@@ -360,7 +362,9 @@ def test_the_gold_day_equals_its_minute_file_but_for_what_its_readme_names() -> 
 def test_the_gold_day_conserves_volume_over_all_timeframes() -> None:
     ticks = gc_day()
     builder = BarBuilder()
-    bars = np.concatenate([builder.push_ticks(ticks), builder.push(Kind.CLOCK, int(ticks["exch_ns"].max()) + 60 * MINUTE)])
+    bars = np.concatenate(
+        [builder.push_ticks(ticks), builder.push(Kind.CLOCK, int(ticks["exch_ns"].max()) + 60 * MINUTE)]
+    )
     for minutes in ref_bars.TIMEFRAMES:
         chosen = bars[bars["timeframe_min"] == minutes]
         assert int(chosen["volume"].sum()) == int(ticks["size"].sum())

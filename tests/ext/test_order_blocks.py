@@ -1,4 +1,4 @@
-"""Order blocks: birth and life rule by rule (smc.md section 6), then all events of the detector against the reference."""
+"""Order blocks: birth and life rule by rule (smc.md section 6), then all detector events against the reference."""
 
 import collections
 
@@ -34,7 +34,7 @@ BLOCK = (5, "OB", 1, 3, 6, 2)
 
 
 def block_of(*rows: tuple[int, ...], params: Params = P) -> list[tuple[object, ...]]:
-    return [row for row in found(bars_of(*rows), params, "OB")]
+    return list(found(bars_of(*rows), params, "OB"))
 
 
 def row_of(rows: tuple[tuple[int, ...], ...], params: Params = P) -> tuple[object, ...]:
@@ -103,7 +103,7 @@ def test_a_flat_zone_gets_one_tick() -> None:
 
 
 def test_displacement_must_reach_the_minimum() -> None:
-    # (11 - 2) / 6
+    # from 2 to 11, over an ATR of 6
     assert block_of(*LEG, BREAK, params=P.replace(ob_min_disp_atr=1.5)) == [BLOCK]
     assert block_of(*LEG, BREAK, params=P.replace(ob_min_disp_atr=1.51)) == []
 
@@ -133,7 +133,9 @@ def test_without_volume_the_volume_factor_is_one_half() -> None:
 
 def test_a_choch_counts_more_than_a_bos() -> None:
     # first down through a swing low, then up through a swing high
-    down = ((9, 9, 8, 8), (8, 8, 4, 5), (5, 9, 5, 8), (8, 8, 3, 3), (3, 7, 3, 6), (6, 6, 2, 3), (3, 6, 3, 5), (5, 12, 5, 12))
+    down = (
+        (9, 9, 8, 8), (8, 8, 4, 5), (5, 9, 5, 8), (8, 8, 3, 3), (3, 7, 3, 6), (6, 6, 2, 3), (3, 6, 3, 5), (5, 12, 5, 12),
+    )  # fmt: skip
     rows = compiled_rows(Detector(1, P).push_bars(bar_array(bars_of(*down))))
     kinds = [row[1] for row in rows if row[1] in ("BOS", "CHOCH")]
     assert kinds[-1] == "CHOCH"
@@ -316,10 +318,8 @@ def test_bar_by_bar_equals_all_at_once() -> None:
     bars: list[ref_smc.B] = random_bars(11, 200)
     array = bar_array(bars)
     single = Detector(1, bar_events=True)
-    parts = [
-        single.push_bar(int(b["start_ns"]), b["open"], b["high"], b["low"], b["close"], b["volume"], b["delta"], b["flags"])
-        for b in array
-    ]
+    names = ("start_ns", "open", "high", "low", "close", "volume", "delta", "flags")
+    parts = [single.push_bar(*(int(bar[name]) for name in names)) for bar in array]
     assert np.concatenate(parts).tobytes() == Detector(1, bar_events=True).push_bars(array).tobytes()
 
 

@@ -113,7 +113,8 @@ def test_a_long_history_comes_in_parts_and_loses_nothing() -> None:
     again = ContractPipeline(0, FAST, history=minutes)
     stops = drain_stops(again, reader, 1)
     assert b"".join(events for events, _ in stops) == whole.tobytes()
-    assert without_source(whole).tobytes() == without_source(feed_all(ContractPipeline(0, FAST, False), tape))[: len(whole)].tobytes()
+    live = feed_all(ContractPipeline(0, FAST, await_history=False), tape)
+    assert without_source(whole).tobytes() == without_source(live[: len(whole)]).tobytes()
 
 
 def test_a_history_that_ends_an_array_is_continued_by_the_next_call() -> None:
@@ -162,7 +163,9 @@ def test_overlapping_minutes_are_compared() -> None:
 def test_history_that_is_already_known_is_compared_and_skipped() -> None:
     p = ContractPipeline(0, FAST, await_history=True, history=minute_bars((9, 9), (10, 10), (11, 11), (12, 99)))
     feed_all(p, np.concatenate([history_record(HOUR + 11 * MINUTE, 0, 2), trades(11, 12, price=11)]))
-    events = feed_all(p, np.concatenate([record(Kind.GAP, HOUR + 12 * MINUTE), history_record(HOUR + 13 * MINUTE, 0, 4)]))
+    events = feed_all(
+        p, np.concatenate([record(Kind.GAP, HOUR + 12 * MINUTE), history_record(HOUR + 13 * MINUTE, 0, 4)])
+    )
     assert ones(events) == [(12, 99, WARM)]
     # 9 and 10 came from history itself, 11 from ticks; 12 is not finished
     assert p.counters["history_overlap"] == 3
@@ -247,7 +250,8 @@ def test_after_a_gap_minutes_are_held_and_history_fills_it() -> None:
 def test_a_gap_with_nothing_to_fill_lets_the_minutes_go_on_as_incomplete() -> None:
     p = live_pipeline()
     events = feed_all(
-        p, np.concatenate([record(Kind.GAP, HOUR + 12 * MINUTE + SECOND), trades(12.5, 13, 14), history_record(0, 0, 0)])
+        p,
+        np.concatenate([record(Kind.GAP, HOUR + 12 * MINUTE + SECOND), trades(12.5, 13, 14), history_record(0, 0, 0)]),
     )
     assert ones(events) == [(12, 100, Flag.INCOMPLETE), (13, 101, 0)]
 

@@ -304,7 +304,10 @@ def test_F_DAT_01_more_than_20_bad_records_in_10_seconds_reconnect(kind):
             await link.send(bad)
             assert (await rig.down()).reason == "too many bad records"
             rig.verdict = None
-            await opened(peer, rig)
+            link = await opened(peer, rig)
+            await link.send(b"junk\x1e" + signalr.encode_invocation("Ask", [], "1"))
+            await link.read()
+            assert rig.hub.connected  # a new connection begins with a clean sheet
 
     run(scenario)
 

@@ -332,11 +332,8 @@ def test_I21_bad_and_foreign_user_events_are_counted(rig):
 def test_F_NET_09_a_session_that_was_taken_over_is_told(rig):
     rig.broker.user_record(event(logout_event()), 0)
     assert rig.broker.logouts == 1
+    assert rig.rest.tokens.invalidated == 1
     assert select.select([rig.broker.fileno()], [], [], 0)[0]
-
-
-class Token:
-    text = "t"
 
 
 def test_user_hub_in_its_own_thread():
@@ -350,10 +347,9 @@ def test_user_hub_in_its_own_thread():
         loop.remove_reader(rig.broker.fileno())
 
     async def main():
-        async with asyncio.timeout(60), HubPeer() as peer:
+        async with asyncio.timeout(60), HubPeer([(401, {})]) as peer:
             timings = HubTimings(backoff_base_s=0.001, close_s=0.2)
             rig = Rig(user_hub_url=peer.url, hub_timings=timings)
-            rig.rest.tokens.current = Token
             for _ in range(2):
                 link = await peer.link()
                 await link.handshake()
@@ -369,6 +365,7 @@ def test_user_hub_in_its_own_thread():
                     events = rig.broker.poll()
                 assert isinstance(events[0], Fill)
                 link.drop()
+            assert rig.rest.tokens.invalidated == 1  # the 401: that token was given up before the next attempt
             assert rig.broker.hub is not None
             assert await asyncio.to_thread(rig.broker.close)
             assert not rig.broker.hub.connected

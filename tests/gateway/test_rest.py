@@ -179,6 +179,30 @@ def test_F_ORD_01_after_the_deadline_nothing_is_sent_any_more(server, monkeypatc
     assert PLACE not in server.paths()
 
 
+def test_F_ORD_01_nor_on_a_connection_that_was_open_already(server, monkeypatch):
+    exchange = HttpExchange(server.url)
+    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 5).status == 200
+    arrived, release, ended = threading.Event(), threading.Event(), threading.Event()
+    original = _TrackedHttp.send
+
+    def slow_send(self, data):
+        arrived.set()
+        release.wait(10)
+        try:
+            original(self, data)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(_TrackedHttp, "send", slow_send)
+    assert exchange.run("POST", PLACE, b"{}", {}, 0.05) == HttpResult(False, error="deadline")
+    assert arrived.is_set()
+    release.set()
+    assert ended.wait(10)
+    monkeypatch.undo()
+    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 5).status == 200
+    assert PLACE not in server.paths()
+
+
 def test_F_API_06_a_gzip_bomb_is_refused(server):
     bomb = gzip.compress(bytes(30_000_000))
     assert len(bomb) < 50_000

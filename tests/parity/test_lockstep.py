@@ -8,20 +8,28 @@ from typing import Any
 import pytest
 from engine_runs import open_journal, running
 from shared_data import shared
-from tape_cuts import cut_minutes
+from tape_cuts import gold_as_two_contracts
 
 from tbot.backtest.run_tape import run_tape
 from tbot.config import load
 from tbot.domain.messages import DeskOutput, SignalIn
-from tbot.storage.importers import import_files
 
-# Scores as low as they come: without days of history few setups reach the default, and parity wants many decisions.
-LOOSE = "[strategy]\nmin_score = 0.0\n"
+# A strategy that decides often: parity wants many decisions, not good ones.
+LIVELY = """
+[strategy]
+min_score = 0.0
+max_tests = 3
+[strategy.detector]
+1m = { L = 2, R = 2, atr_n = 5 }
+5m = { L = 2, R = 2, atr_n = 5 }
+15m = { L = 2, R = 2, atr_n = 5 }
+30m = { L = 2, R = 2, atr_n = 5 }
+1h = { L = 2, R = 2, atr_n = 5 }
+[risk]
+risk_per_trade_cents = 80000
+"""
 
-TAPES = {
-    "ES": ("market/ticks/ESM8_trades_20180507_1330-1530Z.parquet", 60),
-    "NQ": ("market/ticks/NQM5_trades_20250504_2200-2300Z.parquet", 60),
-}
+HOURS = 16
 
 # Ruling 2: tags, ids, receive and latency stamps differ between runs by nature.
 VOLATILE = {"command_id", "tag", "order_id", "fill_id", "parent_id", "stamps"}
@@ -50,27 +58,28 @@ def decisions(rows: Iterable[tuple[Any, list[DeskOutput]]]) -> tuple[list[Any], 
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("symbol", sorted(TAPES))
-def test_direct_calls_equal_processes_in_lockstep(tmp_path: Path, symbol: str) -> None:
-    source, minutes = TAPES[symbol]
-    whole, tape = tmp_path / "whole.tape", tmp_path / "cut.tape"
-    import_files((shared(source),), whole)
-    cut_minutes(whole, tape, minutes)
-    config_path = tmp_path / "loose.toml"
-    config_path.write_text(LOOSE)
+@pytest.mark.timeout(600)
+def test_direct_calls_equal_processes_in_lockstep(tmp_path: Path) -> None:
+    """A day of real gold trades as two contracts: every exchange instant is a tie between them."""
+    tape = tmp_path / "gold.tape"
+    gold_as_two_contracts(shared("market/ticks/GCZ3_trades_20131008.parquet"), tape, HOURS)
+    config_path = tmp_path / "lively.toml"
+    config_path.write_text(LIVELY)
 
-    direct = run_tape(tape, load(config_path).strategy, load(config_path).risk)
+    config = load(config_path)
+    direct = run_tape(tape, config.strategy, config.risk)
     out = tmp_path / "out"
     arguments = ("replay", str(tape), "--config", str(config_path), "--out", str(out), "--json")
     with running(tmp_path / "home", *arguments) as engine:
-        code, _ = engine.finish(240)
+        code, _ = engine.finish(400)
         assert code == 0, engine.stderr
     with open_journal(out / "journal.db") as journal:
-        replayed = [(item, journal.outputs_of(seq)) for seq, item in journal.inputs()]
+        replayed = [(step.item, list(step.outputs)) for step in journal.steps()]
 
     direct_signals, direct_outputs = decisions(direct.record.rows)
     signals, outputs = decisions(replayed)
-    assert len(direct_signals) >= 3, "the tape gives too few signals to prove anything"
+    assert len(direct_signals) >= 10, "the tape gives too few signals to prove anything"
+    assert any(output[0] == "PlaceBracket" for output in direct_outputs)
     assert signals == direct_signals
     # The replay ends with a stop request that the direct run does not have.
     assert outputs[: len(direct_outputs)] == direct_outputs

@@ -6,9 +6,10 @@ prices and spreads (ES), sign correlation, load levels of six contracts, standar
 York hour (NQ, ES, MGC; the wildest 0.2 % of minutes left out, because single jumps move a sample's deviation more than
 any error would), median range, median day range, correlations per minute and at five seconds, volume a day, sister
 contracts. Not checked, or known to differ: NQ prints more equal prices in a row (about 33 %, measured 19 %), NQ-ES
-correlation at one second (0.7 in regular hours, measured 0.81), returns are slightly positively correlated from minute
-to minute (0.04, measured -0.03), the FX contracts have a simple profile, and there are no holidays, no contract rolls
-and no prints of size 0.
+correlation at one second (0.7 in regular hours, measured 0.81), moves beyond four standard deviations (0.5 % of index
+minutes, measured 0.3 %) and their clustering (autocorrelation of absolute moves 0.14, measured 0.25), correlation of
+one minute's move with the next (+0.01, measured -0.03), the FX contracts have a simple profile, and there are no
+holidays, no contract rolls and no prints of size 0.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -330,7 +331,7 @@ def test_ranges_volumes_and_tails_of_bars(seed):
         days = np.maximum.reduceat(bars["high"], first) - np.minimum.reduceat(bars["low"], first)
         assert np.median(days) == pytest.approx(day_range, rel=0.35)  # forty days; they share slow swings
         moves = np.abs(np.diff(bars["close"]) / sigma_curve(FAMILIES[symbol])[minutes[1:]])
-        assert 0.001 < (moves > 4).mean() < 0.006  # measured 0.3 %: far from a normal distribution's 0.006 %
+        assert 0.002 < (moves > 4).mean() < 0.007  # measured 0.3 % (gold 0.6 %); a normal distribution has 0.006 %
         assert 0.1 < np.corrcoef(moves[:-1], moves[1:])[0, 1] < 0.3
         log_volume, log_span = np.log(bars["volume"][regular]), np.log(span[regular] + 1)
         assert 0.65 < np.corrcoef(log_volume, log_span)[0, 1] < 0.9

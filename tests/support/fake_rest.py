@@ -9,12 +9,22 @@ from gateway_records import ACCOUNT
 from tbot.gateway.codec_rest import Answer
 
 
+class FakeToken:
+    text = "t"
+
+
 class FakeTokens:
+    """Always has a token; counts how often it was given up."""
+
     def __init__(self) -> None:
         self.invalidated = 0
 
     def current(self) -> Any:
-        return None
+        return FakeToken
+
+    def invalidate(self, token: Any) -> None:
+        assert token is FakeToken
+        self.invalidated += 1
 
 
 class FakeRest:

@@ -124,7 +124,7 @@ def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...
 
 
 def assert_same(bars: list[ref_smc.B], params: Params, prefix: str | tuple[str, ...] = "") -> list[str]:
-    """Compare compiled and reference; with `prefix`, only kinds that start so and without ids. Returns the kinds seen."""
+    """Compare compiled and reference; with `prefix` only such kinds, without ids. Returns the kinds seen."""
     got = compiled_rows(Detector(1, params).push_bars(bar_array(bars)))
     expected = reference_rows(bars, params)
     if prefix:
