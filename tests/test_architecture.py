@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import architecture
 import pytest
+
+import architecture
 from architecture import Problem
 
 ROOT = Path(__file__).resolve().parents[1]

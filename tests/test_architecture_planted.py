@@ -3,8 +3,9 @@
 import subprocess
 from pathlib import Path
 
-import architecture
 import pytest
+
+import architecture
 
 SOUND = {
     "pyproject.toml": '[tool.setuptools]\npackages = ["tbot", "tbot.domain", "tbot.execution", "tbot.risk",'

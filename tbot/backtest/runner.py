@@ -19,7 +19,6 @@ from tbot.execution.session import DeskSession, market_age
 from tbot.strategy.decider import ContractDecider
 from tbot.strategy.trader import StrategySettings
 
-
 FIRST_EPOCH = 1  # of a fresh ring (tbot_ext.ring)
 
 

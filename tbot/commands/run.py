@@ -125,6 +125,8 @@ def _against(url: str, config: "Config", extra: dict[str, Any]) -> "Plan":
     from tbot.gateway.rest import probe_simulator
 
     credentials = take_credentials()
+    if credentials is None:
+        raise ConfigError("no credentials: set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env")
     simulated = probe_simulator(url)
     gateway = launch.gateway_settings(
         url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False

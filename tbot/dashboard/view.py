@@ -110,7 +110,10 @@ def _cut(text: Text, width: int) -> Text:
 def _header(status: Mapping[str, Any], zone: ZoneInfo, width: int) -> RenderableType:
     badge = status["badge"]
     left = Text(f" {badge} ", style=BADGE_STYLE.get(badge, "reverse"))
-    left.append(f" {clock_text(status['market_ns'], zone)}  ", style="bold default on default")
+    left.append(f" {clock_text(status['market_ns'], zone)}", style="bold default on default")
+    if status["speed"] not in (0, 1):
+        left.append(f" ×{status['speed']:g}", style="bright_black on default")
+    left.append("  ", style="default on default")
     state = Text()
     state.append(status["state"], style=STATE_STYLE.get(status["state"], "bold yellow"))
     pnl = Text("  day ")

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import NO_PRICE, Kind
-from tbot_ext.ring import RingWriter
 
 from tbot.domain.contracts import Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.gateway.codec_domain import bars_array
 from tbot.gateway.rest import RestClient
+from tbot_ext.records import NO_PRICE, Kind
+from tbot_ext.ring import RingWriter
 
 SETTLE_NS = 2 * NS_PER_S
 DAY_NS = 24 * 60 * NS_PER_MIN

@@ -10,9 +10,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tbot_ext.records import BAR_DTYPE, NO_PRICE, Kind
-from tbot_ext.ring import RingWriter
-
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import TokenGrant, TokenRequest
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
@@ -35,6 +32,8 @@ from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
+from tbot_ext.records import BAR_DTYPE, NO_PRICE, Kind
+from tbot_ext.ring import RingWriter
 
 GRACE_NS = 250_000_000  # smc.md section 1: a quiet market still closes its bar
 TOKEN_LOOK_S = 0.05  # while there is none

@@ -6,14 +6,13 @@ The beat is sent by the work loop itself, never by a helper thread: a loop that 
 import time
 from typing import Any
 
-from tbot_ext.histogram import LatencyHistogram
-
 from tbot.domain.messages import EngineEvent, Heartbeat
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.settings import EngineSettings
 from tbot.transport import sockets
 from tbot.transport.wire import Wire
+from tbot_ext.histogram import LatencyHistogram
 
 BEAT_NS = 250_000_000  # C_HEARTBEAT
 STATUS_NS = 1_000_000_000  # the status part is made anew this often; beats between repeat nothing

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tbot_ext.histogram import LatencyHistogram
-
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import (
     CommandResult,
@@ -24,6 +22,7 @@ from tbot.domain.messages import (
 from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Hops
 from tbot.execution.broker import Recorder
+from tbot_ext.histogram import LatencyHistogram
 
 Tell = Callable[[int, str, str, str], None]  # now_ns, kind, contract, text
 

@@ -4,13 +4,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import TICK_DTYPE
-from tbot_ext.ring import RingReader
 
 from tbot.engine.settings import EngineSettings
 from tbot.engine.worker import READER_SLOTS
 from tbot.storage.tape import merge_order
 from tbot.transport.shm import Segment
+from tbot_ext.records import TICK_DTYPE
+from tbot_ext.ring import RingReader
 
 BATCH = 4096
 Records = npt.NDArray[np.void]

@@ -132,6 +132,7 @@ def _money(executor: Mapping[str, Any], accounts: Mapping[str, Any]) -> dict[str
     return {
         "market_ns": executor.get("market_ns", 0),
         "market_time": iso(executor.get("market_ns", 0)),
+        "speed": executor.get("speed", 1.0),
         "intents": executor.get("intents", 0),
         "denials": executor.get("denials", {}),
         "fills": executor.get("fills", 0),

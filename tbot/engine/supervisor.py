@@ -11,9 +11,6 @@ from collections.abc import Callable
 from multiprocessing.connection import wait as wait_for
 from typing import Any
 
-from tbot_ext.records import BAR_DTYPE
-from tbot_ext.ring import format_ring, ring_bytes
-
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.engine.clocks import NS_PER_S, boot_ns
@@ -24,6 +21,8 @@ from tbot.errors import ProtocolError
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
+from tbot_ext.records import BAR_DTYPE
+from tbot_ext.ring import format_ring, ring_bytes
 
 EVENTS_KEPT = 400
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.ring import RingWriter, reader_positions
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import StepDone, StepMessage
@@ -23,6 +22,7 @@ from tbot.storage.replay_stream import instants, replay_stream
 from tbot.storage.tape import TapeReader
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
+from tbot_ext.ring import RingWriter, reader_positions
 
 STEP_TIMEOUT_NS = 30 * NS_PER_S
 SPINS = 200  # looks at the workers' cursors before the first nap

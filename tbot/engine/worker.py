@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tbot_ext.records import BAR_DTYPE, EventCode, Flag
-from tbot_ext.ring import RingReader
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal, SignalAck, SignalMessage, SignalStamps
@@ -24,6 +22,8 @@ from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
+from tbot_ext.records import BAR_DTYPE, EventCode, Flag
+from tbot_ext.ring import RingReader
 
 DRAIN_LIMIT = 4096
 SLEEP_NS = 50_000_000  # longest sleep on a silent ring, so that heartbeats go on

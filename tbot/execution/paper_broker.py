@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tbot_ext.records import Kind
-
 from tbot.domain.contracts import Product
 from tbot.domain.messages import (
     AccountUpdate,
@@ -43,6 +41,7 @@ from tbot.execution.book_types import (
 )
 from tbot.execution.fill_model import FillSettings, MarketState
 from tbot.execution.matching import AccountBook
+from tbot_ext.records import Kind
 
 _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
 

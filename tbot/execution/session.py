@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import NO_PRICE, Kind
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
 from tbot.execution.broker import DeskLoop
+from tbot_ext.records import NO_PRICE, Kind
 
 # How often the Desk hears of time, in market nanoseconds: with something at risk, and when flat.
 TIMER_BUSY_NS = 500_000_000

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
-from tbot_ext.records import BAR_DTYPE, Flag
 
 from tbot.domain.contracts import BY_ROOT, MONTH_CODES, PRODUCTS, Contract, Product, parse_broker_id
 from tbot.domain.messages import (
@@ -26,6 +25,7 @@ from tbot.gateway import codec_rest as rest
 from tbot.gateway.codec_models import BrokerAccount, BrokerBar, BrokerContract, BrokerOrder, BrokerPosition, BrokerTrade
 from tbot.gateway.codec_tables import OrderState, OrderType
 from tbot.gateway.codec_values import cents, cents_floor, format_time
+from tbot_ext.records import BAR_DTYPE, Flag
 
 _STATUS: dict[int, OrderStatus] = {
     OrderState.OPEN: "open",

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
-from tbot_ext.records import NO_PRICE, Flag, Kind
 
 from tbot.domain.contracts import Product
 from tbot.gateway import signalr
@@ -24,6 +23,7 @@ from tbot.gateway.codec_values import (
     parse_time,
     whole,
 )
+from tbot_ext.records import NO_PRICE, Flag, Kind
 
 QUOTE_TARGET = "GatewayQuote"
 TRADE_TARGET = "GatewayTrade"

@@ -15,7 +15,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import Kind
 
 from tbot.domain.contracts import BY_ID, BY_ROOT, Contract, parse_broker_id
 from tbot.domain.messages import Fill
@@ -25,6 +24,7 @@ from tbot.execution.fill_model import FillSettings, MarketState
 from tbot.execution.matching import AccountBook
 from tbot.sim.accounts import AccountRules, SimAccount
 from tbot.sim.orders import ModifyFields, PlaceFields, Refused, build_changes, build_request, skeleton
+from tbot_ext.records import Kind
 
 NOT_TRADING = "Trading is currently unavailable. The instrument is not in an active trading status."
 POSITION_BRACKETS = "Brackets cannot be used with Position Brackets. You must enable Auto OCO Brackets."

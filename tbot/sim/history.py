@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import BAR_DTYPE, Kind
 
 from tbot.domain.contracts import BY_ID
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.gateway.codec_tables import BarUnit
+from tbot_ext.records import BAR_DTYPE, Kind
 
 Bars = npt.NDArray[np.void]
 Ticks = npt.NDArray[np.void]

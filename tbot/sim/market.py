@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import NO_PRICE, Kind
 
 from tbot.domain.clock import MarketClock
 from tbot.domain.contracts import Contract, Product
@@ -22,6 +21,7 @@ from tbot.gateway.codec import ClockReading
 from tbot.gateway.codec_market import quote_event, trades_event
 from tbot.sim.exchange import Exchange
 from tbot.sim.history import History
+from tbot_ext.records import NO_PRICE, Kind
 
 Ticks = npt.NDArray[np.void]
 

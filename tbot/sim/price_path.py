@@ -5,11 +5,9 @@ numbers are those of real recordings (market-microstructure.md; profiles.py), it
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
 
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN
@@ -17,34 +15,13 @@ from tbot.errors import ConfigError
 from tbot.sim.mid_path import NS_PER_HOUR, RATE_ON_LEVEL, Hour, MidPath, open_hours_before
 from tbot.sim.profiles import FAMILIES, PROFILES, Floats, rate_curve
 from tbot.sim.tick_maker import TickMaker, bars_from_ticks
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
 
 Ticks = npt.NDArray[np.void]
 Bars = npt.NDArray[np.void]
 
 HOURS_PER_DAY = 23  # of a trading day
 _LEVEL_VARIANCE = 0.7**2 + 0.25**2  # of the log volume; makes the mean rate what the table says
-
-
-class MarketSource(Protocol):
-    """Where the simulated gateway's market comes from: made (`SyntheticMarket`) or recorded."""
-
-    @property
-    def contracts(self) -> list[Product]:
-        """The contracts it has data for."""
-
-    @property
-    def start_ns(self) -> int:
-        """Market time (UTC ns) at which it begins."""
-
-    @property
-    def end_ns(self) -> int | None:
-        """Market time of its last record; None when it never ends."""
-
-    def advance(self, to_ns: int) -> Ticks:
-        """All trades and quotes up to and including `to_ns` since the last call, by (exch_ns, contract_id)."""
-
-    def history(self, symbol: str, from_ns: int, to_ns: int) -> Bars:
-        """Complete 1m bars that start in [from_ns, to_ns) and ended by the current market time."""
 
 
 class _Line:
@@ -70,7 +47,7 @@ _MEAN_OF_LEVEL = float(np.exp((RATE_ON_LEVEL**2 - RATE_ON_LEVEL) * _LEVEL_VARIAN
 
 
 class SyntheticMarket:
-    """A `MarketSource` from a seed. The same arguments give the same market, however `advance` is called.
+    """A `market.MarketSource` from a seed. The same arguments give the same market, however `advance` is called.
 
     One contract's path does not depend on which others are there. Generates whole minutes ahead; one thread at a time.
     """

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 from tbot.domain.contracts import BY_ID, Product
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.errors import DataError
 from tbot.storage.tape import TapeReader
 from tbot.storage.tick_stream import QuoteDeriver
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 Ticks = npt.NDArray[np.void]
 

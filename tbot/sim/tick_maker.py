@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.sim.mid_path import half_burst
 from tbot.sim.profiles import Floats, Profile, draw_sizes, mean_size
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 Ticks = npt.NDArray[np.void]
 Bars = npt.NDArray[np.void]

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
@@ -24,6 +23,7 @@ from tbot.errors import DataError
 from tbot.storage import foreign_columns as fc
 from tbot.storage.tape import TapeWriter, tape_meta
 from tbot.storage.tick_stream import Ticks, merge_order
+from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 BAR_RULE = "open, nearer extreme, other extreme, close; sizes add up to the volume; flag synthetic"
 _TIME_NAMES = ("ts", "ts_event", "time", "date", "datetime", "timestamp")

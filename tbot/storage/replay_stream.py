@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 
 from tbot.domain.contracts import BY_ID
 from tbot.domain.timeframes import bar_start_ns
 from tbot.errors import DataError
 from tbot.storage.tape import TapeReader
 from tbot.storage.tick_stream import Ticks, lockstep_stream
+from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 
 
 def contract_ids(tape: TapeReader) -> tuple[int, ...]:

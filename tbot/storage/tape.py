@@ -22,11 +22,11 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from tbot_ext.records import LAYOUT_VERSION, TICK_DTYPE
 
 from tbot.domain.contracts import Product
 from tbot.errors import DataError
 from tbot.storage.tick_stream import Ticks, derive_quotes, is_ordered, lockstep_stream, merge_order, with_clock
+from tbot_ext.records import LAYOUT_VERSION, TICK_DTYPE
 
 __all__ = ["TapeReader", "TapeWriter", "derive_quotes", "lockstep_stream", "merge_order", "tape_meta", "with_clock"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 from tbot.domain.timeframes import NS_PER_MIN
+from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 Ticks = npt.NDArray[np.void]
 

@@ -6,12 +6,12 @@ over one stream of tick records: no clock, no other input.
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.pipeline import ContractPipeline
-from tbot_ext.ring import RingReader
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot_ext.pipeline import ContractPipeline
+from tbot_ext.ring import RingReader
 
 Records = npt.NDArray[np.void]
 

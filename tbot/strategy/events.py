@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from tbot_ext.records import Flag
 
 WARMUP = int(Flag.WARMUP)

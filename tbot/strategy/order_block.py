@@ -8,13 +8,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tbot_ext.records import EventCode
-
 from tbot.domain.contracts import Product
 from tbot.domain.timeframes import NAMES
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.structure import Swing
 from tbot.strategy.zone_book import Zone
+from tbot_ext.records import EventCode
 
 # Share of the score by kind of trigger. Sweeps of liquidity (0.7, with a CHoCH 1.0) join when their detector exists.
 TRIGGER_SHARES: dict[int, float] = {EventCode.CHOCH: 0.5}

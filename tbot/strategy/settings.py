@@ -5,10 +5,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tbot_ext.params import Params, complete_params, default_params, params_hash
-
 from tbot.domain.timeframes import MINUTES, TIMEFRAMES_MIN
 from tbot.errors import ConfigError
+from tbot_ext.params import Params, complete_params, default_params, params_hash
 
 
 @dataclass(frozen=True, slots=True)

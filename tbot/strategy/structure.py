@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-from tbot_ext.records import Flag
-
 from tbot.strategy.events import EventRow
+from tbot_ext.records import Flag
 
 _MAX_SWINGS = 64  # unbroken ones of each kind, as many as the pipeline keeps; the oldest and furthest goes first
 _SESSION_BREAK = int(Flag.SESSION_BREAK)

@@ -8,7 +8,6 @@ import hashlib
 
 import numpy as np
 import numpy.typing as npt
-from tbot_ext.records import EventCode
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal
@@ -20,6 +19,7 @@ from tbot.strategy.order_block import TRIGGER_SHARES, Setup, TradePlan, describe
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.structure import Swing, TimeframeState
 from tbot.strategy.zone_book import Zone, ZoneBook
+from tbot_ext.records import EventCode
 
 __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 

@@ -6,9 +6,8 @@ bars close first: a one-hour zone is entered in the minute in which it happens, 
 
 from typing import Literal
 
-from tbot_ext.records import EventCode
-
 from tbot.strategy.events import EventRow
+from tbot_ext.records import EventCode
 
 ZoneKind = Literal["ob", "fvg", "ifvg"]
 

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from shared_data import shared
 
+from shared_data import shared
 from tbot.domain.trading_hours import (
     OperatingHours,
     SessionCalendar,

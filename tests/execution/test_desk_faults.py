@@ -1,8 +1,8 @@
 """Desk under faults of the order path and the account (failure-model.md 5.1, 5.2, 5.3), by identifier."""
 
 import pytest
-from desk_rig import Rig, round_trips, settings
 
+from desk_rig import Rig, round_trips, settings
 from tbot.domain.messages import (
     CancelOrder,
     CloseContract,

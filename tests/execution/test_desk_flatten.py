@@ -1,8 +1,8 @@
 """The flatten procedure R7: order of steps, repeats, restarts, faults inside it."""
 
 import pytest
-from desk_rig import Rig
 
+from desk_rig import Rig
 from tbot.domain.messages import CancelOrder, CloseContract, Query, StateChange
 
 

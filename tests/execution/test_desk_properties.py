@@ -3,13 +3,13 @@
 from random import Random
 
 import pytest
-from desk_rig import PRICE, Rig, settings
 from hypothesis import HealthCheck, given, note
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from scripted_broker import FINAL, ScriptedBroker
 
+from desk_rig import PRICE, Rig, settings
+from scripted_broker import FINAL, ScriptedBroker
 from tbot.domain.messages import BrokerEvent, PlaceBracket, Snapshot, StateChange
 from tbot.execution.desk import Desk
 from tbot.execution.tags import parse_tag

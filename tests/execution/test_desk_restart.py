@@ -1,9 +1,9 @@
 """Restart: what the journal carries over, what is asked from the broker, and that a replay is the same (I14, I15)."""
 
 import pytest
+
 from desk_rig import RUN_START_MS, Rig, round_trips, settings
 from scripted_broker import ScriptedBroker
-
 from tbot.domain.messages import CancelOrder, CloseContract, PlaceBracket, SignalIn
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import AccountSettings, Carried, Desk

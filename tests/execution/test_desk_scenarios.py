@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+
 from desk_rig import START_NS, Rig, round_trips, settings
 from scripted_broker import ScriptedBroker
-
 from tbot.domain.messages import (
     AccountUpdate,
     CancelOrder,

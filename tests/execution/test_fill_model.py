@@ -1,7 +1,6 @@
 """The rules of fill_model, one by one, with prices worked out by hand."""
 
 import pytest
-from tbot_ext.records import NO_PRICE
 
 from tbot.execution.fill_model import (
     FillSettings,
@@ -14,6 +13,7 @@ from tbot.execution.fill_model import (
     stop_triggered,
     trailed_stop,
 )
+from tbot_ext.records import NO_PRICE
 
 BUY, SELL = 1, -1
 

@@ -1,10 +1,10 @@
 """The account book: hand-computed money, bracket life, and properties over random order flow."""
 
 import pytest
-from book_rig import START_CENTS, BookRig, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from book_rig import START_CENTS, BookRig, told
 from tbot.domain.messages import Fill
 from tbot.execution.book_types import FINAL, Order, OrderRequest, bracket_refusal, stop_refusal
 from tbot.execution.fill_model import FillSettings, MarketState

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tbot_ext.records import Kind
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import (
@@ -24,6 +23,7 @@ from tbot.domain.messages import (
 )
 from tbot.execution.fill_model import FillSettings
 from tbot.execution.paper_broker import NOT_TRADING, PaperAccount, PaperBroker
+from tbot_ext.records import Kind
 
 ACCOUNT = 7
 FIRST = 3_000_000_000

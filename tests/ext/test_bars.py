@@ -4,9 +4,10 @@ import csv
 
 import numpy as np
 import pytest
-import ref_bars
 from hypothesis import given
 from hypothesis import strategies as st
+
+import ref_bars
 from ref_bars import MINUTE, Record
 from shared_data import shared
 from smc_cases import read_bars

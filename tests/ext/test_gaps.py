@@ -1,6 +1,7 @@
 """Fair value gaps: rules one by one (smc.md section 5), then the slow reference."""
 
 import pytest
+
 import ref_smc
 from shared_data import shared
 from smc_cases import (

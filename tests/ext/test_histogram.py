@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tbot_ext.histogram import HISTOGRAM_BYTES, LARGEST_NS, LatencyHistogram
 
 NS = st.one_of(st.integers(0, 300), st.integers(0, LARGEST_NS), st.integers(0, 37).map(lambda bit: (1 << bit) - 1))

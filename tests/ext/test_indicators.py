@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 import ref_smc
 from smc_cases import random_bars
 from tbot_ext.indicators import Atr, Swings, VolumeMean

@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 import pytest
+
 import ref_smc
 from shared_data import shared
 from smc_cases import (
@@ -134,7 +135,8 @@ def test_without_volume_the_volume_factor_is_one_half() -> None:
 def test_a_choch_counts_more_than_a_bos() -> None:
     # first down through a swing low, then up through a swing high
     down = (
-        (9, 9, 8, 8), (8, 8, 4, 5), (5, 9, 5, 8), (8, 8, 3, 3), (3, 7, 3, 6), (6, 6, 2, 3), (3, 6, 3, 5), (5, 12, 5, 12),
+        (9, 9, 8, 8), (8, 8, 4, 5), (5, 9, 5, 8), (8, 8, 3, 3), (3, 7, 3, 6), (6, 6, 2, 3), (3, 6, 3, 5),
+        (5, 12, 5, 12),
     )  # fmt: skip
     rows = compiled_rows(Detector(1, P).push_bars(bar_array(bars_of(*down))))
     kinds = [row[1] for row in rows if row[1] in ("BOS", "CHOCH")]

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from tbot_ext import records
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE, TICK_DTYPE, EventCode, Flag, Kind, check_layout
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from ring_ticks import CONTRACT, EPOCH, HEAD, RUN, SLOTS, Ticks, new_ring, poke, sleepers, stamped, torn, word
 from tbot_ext import ring_layout
 from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import ring_children
 import ring_client_build
 from ring_ticks import CONTRACT, RUN, new_ring, stamped
+from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import Kind
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
-
-from tbot.transport.shm import Segment, run_directory
 
 SPAWN = multiprocessing.get_context("spawn")
 SECOND = 1_000_000_000
@@ -119,7 +119,8 @@ def test_I8_F_DAT_05_the_slot_being_overwritten_is_never_taken_torn(
 
 
 @pytest.mark.parametrize(
-    ("seed", "rounds"), [(13, 60_000), (14, 60_000), pytest.param(15, 3_000_000, marks=pytest.mark.long)]
+    ("seed", "rounds"),
+    [(13, 60_000), (14, 60_000), pytest.param(15, 3_000_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])],
 )
 def test_no_wake_up_is_lost_in_a_tight_game_of_ping_pong(
     client: Any, built: Path, directory: Path, seed: int, rounds: int

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from ring_model import ModelReader, ModelRing
 from ring_ticks import HEAD, RUN, SLOTS, Ticks, new_ring, poke, stamped, torn, word
 from tbot_ext.records import TICK_DTYPE, Kind

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import ring_children
 from ring_ticks import CONTRACT, RUN, sleepers, stamped, torn
+from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter, format_ring, reader_positions, ring_bytes
-
-from tbot.transport.shm import Segment, run_directory
 
 SPAWN = multiprocessing.get_context("spawn")
 SECOND = 1_000_000_000

@@ -1,6 +1,7 @@
 """BOS and CHoCH: rules one by one (smc.md section 4), then the slow reference."""
 
 import pytest
+
 from shared_data import shared
 from smc_cases import assert_same, bars_of, found, mirrored, params_for, plain_bars, random_bars, read_bars
 from tbot_ext.bars import mark_session_breaks

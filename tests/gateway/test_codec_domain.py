@@ -5,18 +5,18 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from gateway_records import ACCOUNT, BAR, CONTRACT, ID, NOW, ORDER, POSITION, TRADE
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import shared
-from tbot_ext.records import Flag
 
+from gateway_records import ACCOUNT, BAR, CONTRACT, ID, NOW, ORDER, POSITION, TRADE
+from shared_data import shared
 from tbot.domain.contracts import PRODUCTS, contract_from_broker_id
 from tbot.domain.messages import CancelOrder, CloseContract, ModifyStop, PlaceBracket, PlaceStop
 from tbot.gateway import codec_domain as domain
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.codec_models import BrokerBar, decode_contract
 from tbot.gateway.codec_rest import encode_request
+from tbot_ext.records import Flag
 
 BOOK = ContractBook({"MNQ": ID})
 OLD = "CON.F.US.MNQ.U26"

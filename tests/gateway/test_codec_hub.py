@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from gateway_records import ACCOUNT, ID, NOW, ORDER, POSITION, TRADE
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import shared
 
+from gateway_records import ACCOUNT, ID, NOW, ORDER, POSITION, TRADE
+from shared_data import shared
 from tbot.gateway import signalr
 from tbot.gateway.codec_hub import (
     ORDER_TARGET,

@@ -4,9 +4,8 @@ import json
 
 import orjson
 import pytest
-from shared_data import shared
-from tbot_ext.records import NO_PRICE
 
+from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
 from tbot.gateway import signalr
 from tbot.gateway.codec_market import (
@@ -20,6 +19,7 @@ from tbot.gateway.codec_market import (
 )
 from tbot.gateway.codec_tables import DomType
 from tbot.gateway.codec_values import format_time, parse_time
+from tbot_ext.records import NO_PRICE
 
 MNQ = PRODUCTS["MNQ"]
 ID = "CON.F.US.MNQ.Z26"

@@ -3,12 +3,12 @@
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tbot_ext.records import NO_PRICE
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.gateway import signalr
 from tbot.gateway.codec_market import MarketDecoder, quote_event, trades_event
 from tbot.gateway.codec_values import parse_time
+from tbot_ext.records import NO_PRICE
 
 MNQ = PRODUCTS["MNQ"]
 ID = "CON.F.US.MNQ.Z26"

@@ -4,11 +4,11 @@ import json
 from decimal import Decimal
 
 import pytest
-from gateway_records import ACCOUNT, BAR, CONTRACT, ID, ORDER, POSITION, TRADE
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_data import shared
 
+from gateway_records import ACCOUNT, BAR, CONTRACT, ID, ORDER, POSITION, TRADE
+from shared_data import shared
 from tbot.gateway import codec_rest as rest
 from tbot.gateway import codec_tables as tables
 from tbot.gateway.codec_models import BrokerBar, decode_account, decode_contract, decode_order, decode_trade

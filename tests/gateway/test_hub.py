@@ -5,10 +5,10 @@ import itertools
 import logging
 
 import pytest
+
 from hub_peer import Link
 from hub_rig import FAST, Rig, opened, run, running
 from rude_http import RudeServer, answer
-
 from tbot.errors import ConfigError
 from tbot.gateway import signalr
 from tbot.gateway.hub import HubTimings

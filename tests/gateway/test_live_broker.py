@@ -7,10 +7,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+
 from fake_rest import FakeRest
 from gateway_records import ACCOUNT, ID, ORDER, POSITION, TRADE
 from hub_peer import HubPeer
-
 from tbot.domain.messages import (
     AccountUpdate,
     CancelOrder,

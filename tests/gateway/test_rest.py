@@ -7,9 +7,9 @@ import logging
 import threading
 
 import pytest
+
 from gateway_records import ACCOUNT, CONTRACT, ID, ORDER, POSITION, TRADE
 from rude_http import RudeServer, answer, drip, hang, head, ok, raw, zipped
-
 from tbot.errors import ConfigError, GatewayError
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from engine_runs import open_journal, running
 from shared_data import shared
 from tape_cuts import gold_as_two_contracts
-
 from tbot.backtest.run_tape import run_tape
 from tbot.config import load
 from tbot.domain.messages import DeskOutput, SignalIn

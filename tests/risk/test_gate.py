@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from desk_rig import quote, signal
 
+from desk_rig import quote, signal
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_S
 from tbot.risk.gate import CHECKS, AccountFacts, Approval, Exposure, Refusal, Request, decide, headroom_cents

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 
 ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--quiet")

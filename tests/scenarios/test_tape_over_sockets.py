@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from engine_runs import assert_nothing_left, open_journal, running, until
 from shared_data import shared
 from tape_cuts import cut_minutes
-from tbot_ext.records import Kind
-
 from tbot.domain.contracts import PRODUCTS
 from tbot.engine.journal_replay import replay_journal
 from tbot.storage.importers import import_files
 from tbot.storage.tape import TapeReader
+from tbot_ext.records import Kind
 
 ES_TRADES = "market/ticks/ESM8_trades_20180507_1330-1530Z.parquet"
 MINUTE_NS = 60_000_000_000

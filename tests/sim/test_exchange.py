@@ -4,8 +4,8 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from sim_rig import DAY_NS, ES, MNQ, OWNER, ExchangeRig
 
+from sim_rig import DAY_NS, ES, MNQ, OWNER, ExchangeRig
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.fill_model import FillSettings

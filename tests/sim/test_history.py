@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sim_rig import DAY_NS, ScriptedMarket, tick_rows
-from tbot_ext.records import BAR_DTYPE
 
+from sim_rig import DAY_NS, ScriptedMarket, tick_rows
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.gateway.codec import BarUnit
 from tbot.sim import history as history_module
 from tbot.sim.history import History
 from tbot.sim.listing import front_contract, tape_contract
+from tbot_ext.records import BAR_DTYPE
 
 START = DAY_NS + 17 * NS_PER_S  # in the middle of a minute
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from hub_client import HANDSHAKE, SEPARATOR, HubClient
-from sim_rig import DAY_NS, MNQ, OWNER, RunningServer, ScriptedMarket, running, tick_rows
 from websockets.exceptions import InvalidStatus
 
+from hub_client import HANDSHAKE, SEPARATOR, HubClient
+from sim_rig import DAY_NS, MNQ, OWNER, RunningServer, ScriptedMarket, running, tick_rows
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway.codec import parse_time

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sim_rig import DAY_NS, MNQ, ScriptedMarket, tick_rows
-from tbot_ext.records import BAR_DTYPE
 
+from sim_rig import DAY_NS, MNQ, ScriptedMarket, tick_rows
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.sim.exchange import Exchange
 from tbot.sim.market import HubRecord, Market, SimClock
+from tbot_ext.records import BAR_DTYPE
 
 WANTED = {("quote", MNQ), ("trade", MNQ)}
 

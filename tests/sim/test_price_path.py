@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from tbot_ext.records import BAR_DTYPE, Kind
 
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.errors import ConfigError
 from tbot.sim.price_path import SyntheticMarket
 from tbot.sim.profiles import FAMILIES, PROFILES, rate_curve, sigma_curve
+from tbot_ext.records import BAR_DTYPE, Kind
 
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN_NS = int(datetime(2026, 11, 20, 14, 30, tzinfo=UTC).timestamp()) * NS_PER_S  # Friday 09:30 New York

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from sim_rig import KEY, MNQ, OWNER, RunningServer, ScriptedMarket, running, steady_market, tick_rows, until
-from tbot_ext.records import BAR_DTYPE
 
+from sim_rig import KEY, MNQ, OWNER, RunningServer, ScriptedMarket, running, steady_market, tick_rows, until
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.gateway.codec import format_time
 from tbot.sim.auth import RateLimits, SlidingWindow, Tokens
+from tbot_ext.records import BAR_DTYPE
 
 ACCOUNT = 1001
 FIRST = 3_000_000_000

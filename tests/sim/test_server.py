@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import requests
-from sim_rig import until
 
+from sim_rig import until
 from tbot.errors import ConfigError
 from tbot.sim.server import listen, main, settings_of
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sim_rig import DAY_NS, tick_rows
-from tbot_ext.records import TICK_DTYPE, Kind
 
+from sim_rig import DAY_NS, tick_rows
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.errors import DataError
@@ -16,6 +15,7 @@ from tbot.sim.market import tape_start_ns
 from tbot.sim.server import SimServer, SimSettings
 from tbot.sim.tape_market import TapeMarket
 from tbot.storage.tape import TapeWriter, derive_quotes, merge_order, tape_meta
+from tbot_ext.records import TICK_DTYPE, Kind
 
 
 def bursts(count: int, symbol: str, seed: int) -> np.ndarray[Any, Any]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_data import shared
-from tbot_ext.records import Flag, Kind
 
+from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
 from tbot.storage.importers import bars_to_ticks, import_files, read_foreign
 from tbot.storage.tape import TapeReader
+from tbot_ext.records import Flag, Kind
 
 MINUTE = 60 * 10**9
 DAY = int(datetime(2013, 10, 8, tzinfo=UTC).timestamp()) * 10**9

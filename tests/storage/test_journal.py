@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journal_items import ACCOUNT, RUN, entry, has_entry, journal_at, protective, step
 
+from journal_items import ACCOUNT, RUN, entry, has_entry, journal_at, protective, step
 from tbot.domain import messages as m
 from tbot.errors import JournalDamaged, JournalError
 from tbot.execution.broker import Recorder

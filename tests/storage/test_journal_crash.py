@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_items import RUN, has_entry, journal_at, step, write_for_ever, write_into_a_full_disk
 
+from journal_items import RUN, has_entry, journal_at, step, write_for_ever, write_into_a_full_disk
 from tbot.errors import JournalDamaged, JournalError
 from tbot.storage.journal import Journal
 from tbot.storage.journal_files import BLOCK, HeadFile, head_path, read_head

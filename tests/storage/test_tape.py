@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tbot_ext.records import TICK_DTYPE, Kind
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
 from tbot.storage.tape import BLOCK_TICKS, RECORD_BYTES, TapeReader, TapeWriter, merge_order, tape_meta
+from tbot_ext.records import TICK_DTYPE, Kind
 
 META = tape_meta([PRODUCTS["ES"], PRODUCTS["MNQ"]], "test", note="grüße")
 BLOCK_BYTES = RECORD_BYTES * (BLOCK_TICKS + 1)

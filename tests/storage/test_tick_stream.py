@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 from tbot.storage.tick_stream import (
     CLOCK_GRACE_NS,
@@ -17,6 +16,7 @@ from tbot.storage.tick_stream import (
     merge_order,
     with_clock,
 )
+from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 SECOND = 10**9
 MINUTE = 60 * SECOND

@@ -3,8 +3,8 @@
 from dataclasses import fields, replace
 
 import pytest
-from event_builder import EventBuilder, view_at
 
+from event_builder import EventBuilder, view_at
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError
 from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS, confluence_share, mtf_share, weighted_score

@@ -1,11 +1,11 @@
 """ATR and unbroken swings against values worked out by hand."""
 
 import pytest
-from event_builder import EventBuilder
-from tbot_ext.records import Flag
 
+from event_builder import EventBuilder
 from tbot.strategy.events import EventRow, rows_of
 from tbot.strategy.structure import TimeframeState, WilderAtr
+from tbot_ext.records import Flag
 
 
 def test_wilder_atr_by_hand() -> None:

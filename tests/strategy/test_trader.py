@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from event_builder import START_NS, WARMUP, EventBuilder, mirrored, view_at
-from tbot_ext.records import NO_PRICE, EventCode, Flag
 
+from event_builder import START_NS, WARMUP, EventBuilder, mirrored, view_at
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Quote, Signal
 from tbot.strategy.trader import ContractTrader, StrategySettings
+from tbot_ext.records import NO_PRICE, EventCode, Flag
 
 MNQ = PRODUCTS["MNQ"]  # tick 0.25, 50 cents a tick; round trip 122 cents
 ONLY_15M = StrategySettings(zone_timeframes_min=(15,))

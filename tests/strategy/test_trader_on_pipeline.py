@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from shared_data import shared
-from tbot_ext.pipeline import ContractPipeline
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Flag, Kind
-from tbot_ext.zones import ZoneState
 
+from shared_data import shared
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot_ext.pipeline import ContractPipeline
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Flag, Kind
+from tbot_ext.zones import ZoneState
 
 MINUTE = 60_000_000_000
 ANY_SCORE = StrategySettings(min_score=0.0)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from event_builder import MINUTE_NS, START_NS, WARMUP, EventBuilder, mirrored
 from slow_trader import signals_of
-from tbot_ext.records import NO_PRICE, EventCode, Flag
-
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot_ext.records import NO_PRICE, EventCode, Flag
 
 MNQ = PRODUCTS["MNQ"]
 ANY_SCORE = StrategySettings(min_score=0.0, trigger_bars=8)

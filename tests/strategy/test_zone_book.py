@@ -1,11 +1,11 @@
 """Entering and leaving zones, to the tick and to the nanosecond."""
 
 import pytest
-from event_builder import MINUTE_NS, START_NS, EventBuilder
-from tbot_ext.records import EventCode
 
+from event_builder import MINUTE_NS, START_NS, EventBuilder
 from tbot.strategy.events import rows_of
 from tbot.strategy.zone_book import Zone, ZoneBook
+from tbot_ext.records import EventCode
 
 
 def book_with(side: int, kind: str = "ob", max_tests: int = 1) -> tuple[ZoneBook, EventBuilder, int]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from scripted_broker import ScriptedBroker
-
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import (
     Denial,

@@ -4,9 +4,9 @@ Times are minutes after START; a bar number is its start minute divided by its t
 """
 
 import numpy as np
-from tbot_ext.records import EVENT_DTYPE, EventCode, Flag
 
 from tbot.strategy.trader import MarketView
+from tbot_ext.records import EVENT_DTYPE, EventCode, Flag
 
 MINUTE_NS = 60_000_000_000
 START_NS = 1_795_185_000_000_000_000  # 2026-11-20 14:30 UTC, a Friday

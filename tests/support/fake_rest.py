@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway_records import ACCOUNT
-
 from tbot.gateway.codec_rest import Answer
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 
 from hub_peer import HubPeer, Link
-
 from tbot.gateway import signalr
 from tbot.gateway.hub import HubClient, HubDown, HubTimings
 

@@ -4,6 +4,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
+
 from tbot_ext.bars import BarBuilder
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE, TICK_DTYPE, Flag, Kind

@@ -6,12 +6,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+
 import ring_client_build
 from ring_ticks import CONTRACT, stamped, torn
+from tbot.transport.shm import Segment
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter
-
-from tbot.transport.shm import Segment
 
 SECOND = 1_000_000_000
 PATIENCE = 60 * SECOND

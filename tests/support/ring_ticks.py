@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import numpy.typing as npt
+
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import format_ring, ring_bytes
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import requests
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 from tbot.domain.contracts import PRODUCTS, Product, contract_from_broker_id
 from tbot.sim.exchange import Answer, Exchange, Hours
 from tbot.sim.orders import PlaceFields
 from tbot.sim.server import SimServer, SimSettings, listen
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 MNQ, ES = "CON.F.US.MNQ.Z26", "CON.F.US.EP.Z26"
 OWNER, KEY = "Trader", "key-1"

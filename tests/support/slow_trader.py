@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tbot_ext.records import NO_PRICE, EventCode, Flag
 
 from tbot.domain.contracts import Product
 from tbot.strategy.trader import MarketView, StrategySettings
+from tbot_ext.records import NO_PRICE, EventCode, Flag
 
 MINUTE_NS = 60_000_000_000
 Row = dict[str, Any]

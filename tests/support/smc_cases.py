@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 import ref_smc
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shm_children
-from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
+import shm_children
 from tbot.errors import LayoutError, TbotError
 from tbot.transport import shm
 from tbot.transport.shm import HEADER_BYTES, Owner, Segment, process_start, run_directory, sweep_stale
+from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
 SPAWN = multiprocessing.get_context("spawn")
 IS_ROOT = os.geteuid() == 0

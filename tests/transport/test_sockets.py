@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import socket_peers
 import zmq
 
+import socket_peers
 from tbot.errors import Halted
 from tbot.transport import sockets
 from tbot.transport.sockets import Channel, Waiter

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from message_strategies import every_message, every_record, instances
 
+from message_strategies import every_message, every_record, instances
 from tbot.domain import messages
 from tbot.errors import ProtocolError
 from tbot.transport.wire import COUNTERS, MAX_MESSAGE, VERSION, Wire, decode_record, encode_record

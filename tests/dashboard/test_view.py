@@ -1,0 +1,91 @@
+"""The live view: everything a trader needs stands on it, at every width, without a colour being needed."""
+
+import io
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.console import Console
+
+from tbot.dashboard.view import duration, event_line, money, render
+from tbot.domain.messages import EngineEvent
+
+HELSINKI = ZoneInfo("Europe/Helsinki")
+NOW_NS = 1_763_649_000_000_000_000  # 2025-11-20 14:30 UTC
+
+
+def contract(**changes: Any) -> dict[str, Any]:
+    base = {
+        "ticks": 100, "ticks_per_s": 12.0, "last_tick_age_s": 0.2, "gaps": 0, "last_price": 100_000, "bid": 99_999,
+        "ask": 100_001, "live": True, "bars": {"1m": 6451}, "zones": {"5m": 3, "15m": 2, "30m": 1, "1h": 0},
+        "signals": 1, "last_signal": {"side": "long", "score": 71.2, "market_ns": NOW_NS},
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    position = {
+        "contract": "MNQ", "side": 1, "size": 2, "entry": 100_001.0, "stop": 99_950, "target": 100_100,
+        "protected": True, "unrealised_cents": 2550,
+    }  # fmt: skip
+    base: dict[str, Any] = {
+        "badge": "DEMO", "market_ns": NOW_NS, "speed": 20.0, "state": "ACTIVE", "reasons": [], "reason": "trading",
+        "pnl_usd": -48.5, "open_usd": 25.5,
+        "contracts": {"MNQ": contract(), "GC": contract(live=False, last_price=None, last_signal=None)},
+        "accounts": {"1": {"positions": [position]}}, "round_trips": 3, "wins": 2, "profit_factor": 1.75,
+        "drawdown_usd": 60.0, "denials": {"RC_WINDOW": 2}, "intents": 4,
+        "latency_ns": {"frame_ring": {"p50": 85_000, "p99": 1_200_000}},
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+def drawn(document: dict[str, Any], width: int = 120, height: int = 40) -> str:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    events = [EngineEvent(NOW_NS, "worker", "SIGNAL", "MNQ", "long score 71: demand zone")]
+    console.print(render(document, events, HELSINKI, width, height))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize("height", [24, 40])
+def test_fits_and_tells(width: int, height: int) -> None:
+    text = drawn(status(), width, height)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+    for words in ("DEMO", "16:30:00 EET", "08:30:00 CST", "ACTIVE", "−$48.50", "25000.00", "long 71", "MNQ long 2"):
+        assert words in text, words
+    assert "warming up" in text
+    assert "long score 71: demand zone" in text
+
+
+def test_a_state_that_is_not_active_says_why() -> None:
+    document = status(state="PAUSED", reasons=["RC_QUOTE_STALE"], reason="no price for MNQ for 12 s")
+    text = drawn(document)
+    assert "PAUSED" in text
+    assert "no price for MNQ for 12 s (RC_QUOTE_STALE)" in text
+
+
+def test_an_unprotected_position_is_shouted() -> None:
+    document = status()
+    document["accounts"]["1"]["positions"][0]["protected"] = False
+    assert "NOT PROTECTED" in drawn(document)
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"), [(151.0, "+$151.00"), (-48.0, "−$48.00"), (0.0, "$0.00"), (1234567.891, "+$1,234,567.89")]
+)
+def test_money(usd: float, text: str) -> None:
+    assert money(usd) == text
+
+
+@pytest.mark.parametrize(("ns", "text"), [(85_000, "85 µs"), (1_250_000, "1.2 ms"), (2_500_000_000, "2.5 s")])
+def test_duration(ns: float, text: str) -> None:
+    assert duration(ns) == text
+
+
+def test_an_event_without_time_keeps_its_column() -> None:
+    with_time = event_line(EngineEvent(NOW_NS, "x", "FEED", "", "hello"), HELSINKI).plain
+    without = event_line(EngineEvent(0, "x", "FEED", "", "hello"), HELSINKI).plain
+    assert with_time.index("hello") == without.index("hello")
