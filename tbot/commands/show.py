@@ -98,6 +98,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self.told = False  # what is still open was shown
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         if hasattr(signal, "SIGHUP"):
@@ -145,8 +146,20 @@ def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrup
 
 def _while_stopping(supervisor: Supervisor, screen: Screen, interrupts: Interrupts) -> bool:
     """True when the person insists on leaving."""
+    if interrupts.count >= 2 and not interrupts.told:
+        interrupts.told = True
+        supervisor.tell(EngineEvent(0, "launcher", "PROC", "", still_open(supervisor.status())))
     screen.draw(supervisor)
     return interrupts.count >= 3
+
+
+def still_open(status: dict[str, Any]) -> str:
+    """What the second Ctrl-C shows: positions and working orders that are being closed."""
+    accounts = status["accounts"].values()
+    places = [place for account in accounts for place in account["positions"]]
+    held = [f"{place['contract']} {place['side'] * place['size']:+d}" for place in places]
+    orders = sum(len(account["orders"]) for account in accounts)
+    return f"closing: {', '.join(held) or 'no position'}, {orders} working order(s); a third Ctrl-C leaves them"
 
 
 def final_document(status: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +182,7 @@ def _conclude(supervisor: Supervisor, json_output: bool) -> int:
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
     if phase.failure:
         click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
-        return 1 if phase.flat else EXIT_NOT_FLAT
+        return phase.exit_code if phase.flat else EXIT_NOT_FLAT
     if not phase.flat and supervisor.settings.mode != "replay":  # a tape that ended leaves nothing real behind
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT

@@ -24,10 +24,10 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, FixedClock, boot_ns
 from tbot.engine.desk_setup import TradingDesk, open_desk
 from tbot.engine.gateway_link import Account, Link, open_link
-from tbot.engine.health import Beat, Hops, make_wire
+from tbot.engine.health import FAILED, Beat, Hops, make_wire
 from tbot.engine.prices import PriceRings
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError, TbotError
+from tbot.errors import AuthError, ConfigError, Halted, ProtocolError, TbotError
 from tbot.transport import sockets
 
 LOOP_NS = 20_000_000  # longest wait: prices are looked at this often
@@ -58,7 +58,8 @@ class Executor:
         self._next_try_ns = 0
         self._next_timer_ns = 0
         self._state = "STARTING"
-        self._problem = ""
+        self._problem = ""  # why the gateway's first answers are not there yet
+        self._fatal: TbotError | None = None  # why this run cannot trade at all
 
     # -------------------------------------------------------------------------------------------------- the loop
     def run(self) -> None:
@@ -77,7 +78,7 @@ class Executor:
 
     def _open(self) -> None:
         """Bring up link and Desk step by step; each step may have to be tried again."""
-        if self._desk is not None or boot_ns() < self._next_try_ns:
+        if self._desk is not None or self._fatal is not None or boot_ns() < self._next_try_ns:
             return
         self._next_try_ns = boot_ns() + RETRY_NS
         try:
@@ -89,6 +90,9 @@ class Executor:
             self._desk = open_desk(self._settings, self._link, clock, account, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)
+        except (AuthError, ConfigError, Halted) as error:
+            # Asking again would not help, and a refused login asked again and again locks the account (F-API-02).
+            self._fatal = error
         except TbotError as error:
             if str(error) != self._problem:
                 self._problem = str(error)
@@ -237,6 +241,9 @@ class Executor:
 
     def _report(self) -> None:
         if self._beat.due():
+            if self._fatal is not None:
+                self._beat.send(FAILED, {"problem": str(self._fatal), "exit_code": self._fatal.exit_code})
+                return
             state = "OK" if self._desk is not None else "STARTING"
             self._beat.send(state, self._status() if self._beat.status_due() else None)
 

@@ -14,6 +14,8 @@ from tbot.transport import sockets
 from tbot.transport.wire import Wire
 from tbot_ext.histogram import LatencyHistogram
 
+FAILED = "FAILED"  # state of a process that cannot do its work in this run; its status says why
+
 BEAT_NS = 250_000_000  # C_HEARTBEAT
 STATUS_NS = 1_000_000_000  # the status part is made anew this often; beats between repeat nothing
 

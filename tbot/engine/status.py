@@ -34,6 +34,7 @@ class Phase:
     flat: bool = False  # proven when the run ended
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
+    exit_code: int = 1  # of a run that failed
 
 
 def iso(ns: int) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.health import FAILED
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.status import Phase, StatusFile, build_status
@@ -98,6 +99,11 @@ class Supervisor:
 
     def _watch(self, child: Child) -> None:
         if child.process is None:
+            return
+        if child.state == FAILED:
+            self.phase.failure_code = "RC_CONFIG"
+            self.phase.failure = str(child.status["problem"])
+            self.phase.exit_code = int(child.status["exit_code"])
             return
         gone = bool(wait_for([child.process.sentinel], timeout=0))
         if gone and child.process.exitcode == 0 and child.spec.name == "feed" and self.settings.mode == "replay":

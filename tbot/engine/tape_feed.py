@@ -69,7 +69,7 @@ class TapeFeed:
         deadline = boot_ns() + STEP_TIMEOUT_NS
         while not self._context.stop.is_set():
             cursors = [reader_positions(segment.buf) for segment in self._segments.values()]
-            if all(position[slot] is not None for position in cursors for slot in slots):
+            if all(position[slot] >= 0 for position in cursors for slot in slots):
                 return
             if boot_ns() > deadline:
                 raise Halted("the workers did not attach to their rings within 30 s; run again on a quieter machine")
@@ -98,7 +98,7 @@ class TapeFeed:
         slot = READER_SLOTS["worker"]
         for name, segment in self._segments.items():
             target = self._writers[PRODUCTS[name].contract_id].written
-            while (reader_positions(segment.buf)[slot] or 0) < target:
+            while reader_positions(segment.buf)[slot] < target:
                 looks += 1
                 if looks > SPINS:
                     time.sleep(NAP_S)

@@ -43,6 +43,18 @@ def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:
     assert all(contract["bars"]["1m"] > 1000 for contract in document["contracts"].values())
 
 
+def test_F_API_02_refused_login_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    with running(tmp_path / "sim", "sim", "--start", "2026-11-20T14:30:00Z") as sim:
+        ready = sim.first_line()
+        login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": "wrong"}
+        arguments = ("run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet")
+        with running(tmp_path / "run", *arguments, **login) as run:
+            code, _ = run.finish(60)
+            assert code == 4, run.stderr
+            assert "refused the login" in run.stderr
+            assert "Traceback" not in run.stderr
+
+
 def test_piped_output_is_log_lines(tmp_path: Path) -> None:
     with running(tmp_path, "run", "--contracts", "MNQ", "--for", "8s") as engine:
         code, out = engine.finish(90)
