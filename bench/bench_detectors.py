@@ -1,7 +1,9 @@
-"""How long do the detectors take per bar, and does it stay flat?
+r"""How long do the detectors take per bar, and does it stay flat?
 
 Budget: all detectors of all five timeframes at most 1 us per 1m bar in compiled code, flat from 10 k to 1 M bars
-(design, section 6). Run: python -m pytest bench/bench_detectors.py -o python_files='bench_*.py'. ns per bar is printed.
+(design, section 6).
+Run: python -m pytest -s --benchmark-timer=time.process_time \
+    -o python_files='bench_*.py' -o python_functions='bench_*' bench/bench_detectors.py
 Reference machine: 2 virtual cores of a shared x86-64 server: about 230 ns for one timeframe, 310 ns for all five.
 """
 
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tbot_ext.detector import Detector
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind

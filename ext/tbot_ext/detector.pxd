@@ -34,4 +34,8 @@ cdef class Detector:
     cdef DetectorState* _state
     cdef EventSink _sink
     cdef bint _bar_events
+    cdef object _memory                 # uint8 ndarray that owns _sink.items
     cdef readonly int timeframe_min
+
+    cdef int64_t _last_start(self) noexcept nogil
+    cdef _taken(self)

@@ -37,7 +37,7 @@ __all__ = ["Detector"]
 
 cdef enum:
     OUTLIER_ATR = 20            # a wider bar is counted as an outlier print (smc.md section 12)
-    CHUNK_EVENTS = 16 * BAR_EVENTS_C
+    CHUNK_EVENTS = 8 * BAR_EVENTS_C     # given to Python at a time; pages never written cost nothing
 
 
 cdef void detector_init(DetectorState* d, ParamValues params) noexcept nogil:
@@ -206,47 +206,65 @@ cdef class Detector:
         self._sink.next_id = 1
         self._sink.contract_id = <uint16_t>contract_id
         detector_init(self._state, checked.values())
+        self._memory = np.empty(CHUNK_EVENTS * sizeof(Event), np.uint8)
+        cdef unsigned char[::1] space = self._memory
+        self._sink.items, self._sink.capacity = <Event*>&space[0], CHUNK_EVENTS
 
     def __dealloc__(self):
         PyMem_Free(self._state)
 
+    cdef int64_t _last_start(self) noexcept nogil:
+        """Start of the newest bar, INT64_MIN before the first."""
+        if self._state.series.n == 0:
+            return INT64_MIN
+        return bar_at(&self._state.series, self._state.series.n - 1).start_ns
+
+    cdef _taken(self):
+        """A copy of the events in memory, as bytes: numpy copies records field by field, ten times slower."""
+        return self._memory[:self._sink.n * sizeof(Event)].copy()
+
     def push_bar(self, long long start_ns, long long open, long long high, long long low, long long close,
                  long long volume=0, long long delta=0, int flags=0):
         """Take one closed bar (UTC ns, ticks, contracts); returns a copy of its events, EVENT_DTYPE."""
-        bar = np.zeros(1, BAR_DTYPE)
-        bar[0] = (start_ns, open, high, low, close, volume, delta, 0, flags, self.timeframe_min)
-        return self.push_bars(bar)
+        cdef Bar bar
+        cdef int refusal
+        memset(&bar, 0, sizeof(Bar))
+        bar.start_ns, bar.open, bar.high, bar.low, bar.close = start_ns, open, high, low, close
+        bar.volume, bar.delta = volume, delta
+        bar.flags, bar.timeframe_min = <uint16_t>flags, <uint16_t>self.timeframe_min
+        refusal = _refusal(&bar, self._last_start(), self.timeframe_min)
+        if refusal:
+            raise ValueError(f"the bar {_REFUSALS[refusal]}; it was not taken")
+        self._sink.n = 0
+        detector_push(self._state, &bar, &self._sink, self._bar_events)
+        return self._taken().view(EVENT_DTYPE)
 
     def push_bars(self, bars):
         """Take a BAR_DTYPE array of closed bars; returns a copy of all their events in order of emission."""
         if bars.dtype != BAR_DTYPE:
             raise ValueError(f"bars must have BAR_DTYPE, not {bars.dtype}")
-        cdef int64_t count = len(bars), i = 0
-        cdef int64_t last = INT64_MIN
-        if self._state.series.n:
-            last = bar_at(&self._state.series, self._state.series.n - 1).start_ns
+        cdef int64_t count = len(bars), i
+        cdef int64_t last = self._last_start()
+        cdef int refusal
         if count == 0:
             return np.empty(0, EVENT_DTYPE)
         cdef const unsigned char[::1] raw = np.ascontiguousarray(bars).view(np.uint8)
         cdef const Bar* bar = <const Bar*>&raw[0]
-        cdef unsigned char[::1] space
-        cdef int refusal = 0
         for i in range(count):
-            refusal = _refusal(&bar[i], bar[i - 1].start_ns if i else last, self.timeframe_min)
+            refusal = _refusal(&bar[i], last, self.timeframe_min)
             if refusal:
                 raise ValueError(f"bar {i} {_REFUSALS[refusal]}; no bar was taken")
+            last = bar[i].start_ns
         parts = []
         i = 0
         while i < count:
-            part = np.empty(CHUNK_EVENTS if count > 1 else BAR_EVENTS_C, EVENT_DTYPE)
-            space = part.view(np.uint8)
-            self._sink.items, self._sink.capacity, self._sink.n = <Event*>&space[0], len(part), 0
+            self._sink.n = 0
             with nogil:
                 while i < count and self._sink.capacity - self._sink.n >= BAR_EVENTS_C:
                     detector_push(self._state, &bar[i], &self._sink, self._bar_events)
                     i += 1
-            parts.append(part[:self._sink.n])
-        return np.concatenate(parts)
+            parts.append(self._taken())
+        return np.concatenate(parts).view(EVENT_DTYPE)
 
     def bars(self, int n=500):
         """A copy of the last n closed bars (1024 at most), BAR_DTYPE."""

@@ -4,6 +4,7 @@ Written to `status.json` every 30 s and on change of anything a person would cal
 sync, rename), so that a reader never sees half of it (I33).
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ WRITE_EVERY_NS = 30 * NS_PER_S
 CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
-STRICTNESS = ("BOOT", "RECONCILING", "ACTIVE", "PAUSED", "REDUCING", "LOCKED", "HALTED")
+# Mildest first; the order in which an account itself decides (execution/engine_state.py).
+STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
 
 @dataclass
@@ -209,4 +211,6 @@ class StatusFile:
             temporary.replace(self.path)
         except OSError:
             # A full disk must not stop the engine: the old document stays, its age tells (F-SYS-01).
-            temporary.unlink(missing_ok=True)
+            self._essence = b""  # what could not be written is still news at the next update
+            with contextlib.suppress(OSError):
+                temporary.unlink()

@@ -47,6 +47,7 @@ class Supervisor:
         self._segments: list[Segment] = []
         self._status_file = StatusFile(settings.state_dir / "status.json")
         self._bad_messages = 0
+        self._laps: dict[str, int] = {}  # times each contract's worker was lapped
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
@@ -88,8 +89,25 @@ class Supervisor:
                 child = self.children.get(message.process)
                 if child is not None:
                     child.beat(message.state, message.status)
+                    self._refill_lapped(message)
             elif isinstance(message, EngineEvent):
                 self.tell(message)
+
+    def _refill_lapped(self, message: Heartbeat) -> None:
+        """A worker that was lapped holds its bars until history covers the hole: ask the feed for it (F-DAT-04)."""
+        contracts = message.status.get("contracts", {})
+        if not message.process.startswith("worker") or not isinstance(contracts, dict):
+            return
+        for symbol, contract in contracts.items():
+            laps = int(contract["counters"]["laps"])
+            if laps > self._laps.get(symbol, 0):
+                self._line(f"{symbol}: the worker was lapped; history is fetched again")
+                self._refill(symbol)
+            self._laps[symbol] = laps
+
+    def _refill(self, symbol: str) -> None:
+        if "feed" in self.children:
+            self.children["feed"].say({"verb": "refill", "contract": symbol})
 
     def tell(self, event: EngineEvent) -> None:
         """Keep a line for the screen and hand it on."""
@@ -128,10 +146,9 @@ class Supervisor:
         self._line(f"{name} restarted ({child.restarts}): {why}")
         self._spawn(child)
         if name.startswith("worker"):
-            feed = self.children.get("feed")
             for symbol in child.spec.secrets["symbols"]:
-                if feed is not None:
-                    feed.say({"verb": "refill", "contract": symbol})
+                self._laps.pop(symbol, None)
+                self._refill(symbol)
 
     def _line(self, text: str) -> None:
         self.tell(EngineEvent(0, "launcher", "PROC", "", text))

@@ -262,5 +262,13 @@ class Picture:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        known = [self.account, self.orders, self.entries, self.entry_of_order, self.parents, self.fill_step, self.activity_step]
+        known = [
+            self.account,
+            self.orders,
+            self.entries,
+            self.entry_of_order,
+            self.parents,
+            self.fill_step,
+            self.activity_step,
+        ]
         return [*known, self.ledger.state()]

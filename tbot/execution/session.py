@@ -72,12 +72,12 @@ class DeskSession:
                 self._on_row(row, now_ns)
             return
         kinds = ticks["kind"]
-        interesting = (kinds == Kind.GAP) | (kinds == Kind.HISTORY)
-        rows = np.flatnonzero(interesting)
-        quotes = np.flatnonzero(kinds == Kind.QUOTE)
+        wanted = (kinds == Kind.GAP) | (kinds == Kind.HISTORY)
+        whole = (kinds == Kind.QUOTE) & (ticks["price"] != NO_PRICE) & (ticks["price2"] != NO_PRICE)
+        quotes = np.flatnonzero(whole)[::-1]  # newest first: of each contract the newest two-sided quote will do
         if len(quotes):
-            rows = np.append(rows, quotes[-1])
-        for row in ticks[np.sort(rows)].tolist():
+            wanted[quotes[np.unique(ticks["contract_id"][quotes], return_index=True)[1]]] = True
+        for row in ticks[wanted].tolist():
             self._on_row(row, now_ns)
 
     def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:

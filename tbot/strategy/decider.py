@@ -37,6 +37,11 @@ class ContractDecider:
         end = self.pipeline.feed(ticks, start)
         return end, self._decide()
 
+    def history_agrees(self) -> bool:
+        """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
+        counters = self.pipeline.counters
+        return counters["history_mismatch"] * 100 <= counters["history_overlap"]
+
     @property
     def pending(self) -> bool:
         """There is more to consume without a further record."""
@@ -59,6 +64,6 @@ class ContractDecider:
             quote_seq=pipeline.quote_seq,
             epoch=pipeline.epoch,
             ring_seq=pipeline.ring_seq,
-            live=pipeline.live,
+            live=pipeline.live and self.history_agrees(),
         )
         return self.trader.on_events(events, view)

@@ -231,6 +231,15 @@ def test_F_ORD_04_partial_fill_is_protected_and_the_rest_is_cancelled() -> None:
     assert not rig.broker.sent(CloseContract)
 
 
+def test_F_ORD_05_I3_a_suspended_stop_protects_nothing() -> None:
+    rig = started()
+    rig.broker.activate = False
+    rig.signal(1)
+    rig.run(8)
+    assert len(rig.broker.sent(CloseContract)) == 1
+    assert (rig.broker.size("MNQ"), rig.broker.working()) == (0, [])
+
+
 # -------------------------------------------------------------------------------------------------- account truth
 def test_F_ORD_06_both_legs_fill_and_the_reversal_is_closed() -> None:
     rig = started()
@@ -250,13 +259,15 @@ def test_F_ORD_07_an_orphaned_leg_is_cancelled_after_a_second_look() -> None:
     rig = started()
     rig.broker.keep_sibling = True
     rig.signal(1)
+    rig.run(2)
     stop = rig.broker.leg("SL")
     rig.broker.fill(stop.order_id, price=stop.stop)
     rig.pump()
     rig.signal(2)
     assert rig.denials == ["RC_ORPHAN"]
-    rig.run(4)
+    rig.run(2.5)
     assert [command.order_id for command in rig.broker.sent(CancelOrder)] == [rig.broker.leg("TP").order_id]
+    rig.run(2)
     assert rig.desk.is_flat(1001)
 
 

@@ -87,17 +87,25 @@ class DeskMachine(RuleBasedStateMachine):
         what=st.sampled_from(["ambiguous", "rejected", "not_sent", "done", "lose"]),
     )
     def next_command_fails(self, kind: str, what: str) -> None:
+        same = {"ambiguous": "ambiguous", "rejected": "rejected", "not_sent": "not_sent"}
+        lost = {"ambiguous": "ambiguous_lost", "rejected": "reject", "done": "ambiguous_done"}
         words = {
-            "place": {"ambiguous": "ambiguous_lost", "rejected": "reject", "not_sent": "not_sent", "done": "ambiguous_done"},
-            "cancel": {"ambiguous": "ambiguous", "rejected": "rejected", "not_sent": "not_sent"},
-            "close": {"ambiguous": "ambiguous", "rejected": "rejected", "not_sent": "not_sent", "done": "ambiguous_done"},
+            "place": {**same, **lost},
+            "cancel": same,
+            "close": {**same, "done": "ambiguous_done"},
             "query": {"lose": "lose"},
-        }  # fmt: skip
+        }
         word = words[kind].get(what)
         if word is not None:
             self.broker.script[kind].append(word)
 
-    @rule(deaf=st.booleans(), fill=st.booleans(), oco=st.booleans(), complete=st.booleans(), legs=st.sampled_from([(), ("SL",), ("SL", "TP")]))
+    @rule(
+        deaf=st.booleans(),
+        fill=st.booleans(),
+        oco=st.booleans(),
+        complete=st.booleans(),
+        legs=st.sampled_from([(), ("SL",), ("SL", "TP")]),
+    )
     def weather(self, deaf: bool, fill: bool, oco: bool, complete: bool, legs: tuple[str, ...]) -> None:
         self.broker.deaf, self.broker.fill_entries, self.broker.keep_sibling = deaf, fill, not oco
         self.broker.query_complete, self.broker.legs = complete, legs
@@ -144,7 +152,9 @@ class DeskMachine(RuleBasedStateMachine):
         if not hasattr(self, "rig") or self.human or self.broker.keep_sibling:
             return
         for contract in CONTRACTS:
-            entries = [o for o in self.broker.working() if o.order_id in self.broker.brackets and o.contract == contract]
+            entries = [
+                o for o in self.broker.working() if o.order_id in self.broker.brackets and o.contract == contract
+            ]
             worst = abs(self.broker.size(contract)) + sum(order.size - order.filled for order in entries)
             assert worst <= (5 if contract in ("MNQ", "MGC") else 1) or self.reversed(contract)
 
@@ -225,7 +235,16 @@ def test_I11_F_NET_08_any_order_and_repetition_of_broker_events_gives_the_same_r
     for item in [*others[:8], *shuffled]:  # the start, then everything that the broker ever said, in any order
         desk.handle(item)
     view, truth = desk.view()["accounts"]["1001"], rig.view()  # type: ignore[index]
-    for key in ("day_pnl_cents", "trades", "wins", "losses", "fees_cents", "drawdown_cents", "positions", "loss_streak"):
+    for key in (
+        "day_pnl_cents",
+        "trades",
+        "wins",
+        "losses",
+        "fees_cents",
+        "drawdown_cents",
+        "positions",
+        "loss_streak",
+    ):
         assert view[key] == truth[key], key
 
 

@@ -55,6 +55,32 @@ def test_I13_I14_two_losses_lock_after_a_restart_even_without_the_journal(lost: 
     assert fresh.denials == ["RC_CONSEC_LOSSES"]
 
 
+def test_I13_I14_a_win_after_two_losses_does_not_unlock_across_a_restart() -> None:
+    rig = Rig().start()
+    rig.signal(1, "MES", stop_ticks=20)
+    for number in (1, 2):
+        rig.signal(number)
+        leg = rig.broker.leg("SL")
+        rig.broker.fill(leg.order_id, price=leg.stop)
+        rig.pump()
+        rig.run(6)
+    leg = rig.broker.leg("TP", "MES")
+    rig.broker.fill(leg.order_id, price=leg.limit)
+    rig.pump()
+    assert restarted(rig, Carried()).state == "LOCKED"
+
+
+def test_an_answered_entry_is_not_unknown_after_a_restart() -> None:
+    rig = Rig().start()
+    rig.broker.script["place"] = ["reject", "not_sent"]
+    rig.signal(1)
+    rig.run(6)
+    rig.signal(1, "ES", stop_ticks=8)
+    fresh = restarted(rig)
+    assert [entry.outcome for entry in fresh.settings.accounts[0].carried.entries] == ["rejected", "not_sent"]
+    assert fresh.view()["unknown"] == []
+
+
 def test_K_EX_07_an_adopted_position_keeps_its_signal_and_its_round_trip() -> None:
     rig = Rig().start()
     rig.signal(1)
@@ -167,7 +193,9 @@ def test_K_EX_10_to_15_flatten_continues_after_a_restart(at: str) -> None:
     assert fresh.desk.is_flat(1001)
 
 
-@pytest.mark.parametrize(("verbs", "state"), [(("pause",), "PAUSED"), (("pause", "resume"), "ACTIVE"), (("stop",), "ACTIVE")])
+@pytest.mark.parametrize(
+    ("verbs", "state"), [(("pause",), "PAUSED"), (("pause", "resume"), "ACTIVE"), (("stop",), "ACTIVE")]
+)
 def test_a_persons_pause_survives_a_restart_but_an_orderly_stop_does_not(verbs: tuple[str, ...], state: str) -> None:
     rig = Rig().start()
     for verb in verbs:

@@ -74,6 +74,13 @@ def test_an_open_minute_that_history_covers_is_dropped_when_it_closes() -> None:
     assert ones(events) == [(10, 77, WARM), (11, 100, 0)]
 
 
+def test_a_minute_that_history_covers_but_does_not_have_is_dropped() -> None:
+    p = ContractPipeline(0, FAST, history=minute_bars((8, 8)))
+    script = [trades(9.5, 10.5), history_record(HOUR + 11 * MINUTE, 0, 1), trades(11, 12)]
+    assert ones(feed_all(p, np.concatenate(script))) == [(8, 8, WARM), (11, 100, 0)]
+    assert p.counters["covered"] == 2
+
+
 def test_history_beyond_what_it_claims_to_cover_is_not_used() -> None:
     p = ContractPipeline(0, FAST, history=minute_bars((9, 1), (10, 2), (11, 3)))
     events = feed_all(p, np.concatenate([trades(10, 11), history_record(HOUR + 10 * MINUTE, 0, 3), trades(12)]))

@@ -59,9 +59,10 @@ def test_a_new_swing_replaces_the_unbroken_one() -> None:
 
 def test_an_outside_bar_breaks_both_in_wick_mode_against_its_close_first() -> None:
     wick = P.replace(break_mode="wick")
-    up, down = (5, 12, 1, 6), (6, 12, 1, 5)
+    up, down, doji = (5, 12, 1, 6), (6, 12, 1, 5), (6, 12, 1, 6)
     assert [row[1:3] for row in found(bars_of(*SWINGS, up), wick, KINDS)] == [("BOS", -1), ("CHOCH", 1)]
     assert [row[1:3] for row in found(bars_of(*SWINGS, down), wick, KINDS)] == [("BOS", 1), ("CHOCH", -1)]
+    assert [row[1:3] for row in found(bars_of(*SWINGS, doji), wick, KINDS)] == [("BOS", -1), ("CHOCH", 1)]
 
 
 def test_nothing_before_the_first_swing() -> None:

@@ -52,7 +52,12 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
     ("feed gap", {}, {"feed": "gap"}, "RC_GAP_REBUILD"),
     ("feed closed", {}, {"feed": "closed"}, "RC_MARKET_CLOSED"),
     ("no quote", {}, {"quote": None}, "RC_QUOTE_STALE"),
-    ("I7 quote age", {"quote": quote(age_ns=3 * NS_PER_S)}, {"quote": quote(age_ns=3 * NS_PER_S + 1)}, "RC_QUOTE_STALE"),
+    (
+        "I7 quote age",
+        {"quote": quote(age_ns=3 * NS_PER_S)},
+        {"quote": quote(age_ns=3 * NS_PER_S + 1)},
+        "RC_QUOTE_STALE",
+    ),
     ("I7 negative quote age", {}, {"quote": quote(age_ns=-1)}, "RC_QUOTE_STALE"),
     ("I7 older than the decision", {"quote": quote(seq=10)}, {"quote": quote(seq=9)}, "RC_QUOTE_STALE"),
     ("I7 epoch", {}, {"quote": quote(epoch=2)}, "RC_GAP_REBUILD"),
@@ -71,7 +76,12 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
     ("collar target", {"signal": signal(target_ticks=400)}, {"signal": signal(target_ticks=401)}, "PRICE_COLLAR"),
     ("target pays", {"signal": signal(target_ticks=10)}, {"signal": signal(target_ticks=9)}, "TARGET_COST"),
     ("R3 blocked", {}, {"facts": facts(blocked=BLOCK)}, "RC_ORDER_UNKNOWN"),
-    ("one position", {"facts": facts(exposures=(held("ES"),))}, {"facts": facts(exposures=(held("MNQ"),))}, "POSITION_OPEN"),
+    (
+        "one position",
+        {"facts": facts(exposures=(held("ES"),))},
+        {"facts": facts(exposures=(held("MNQ"),))},
+        "POSITION_OPEN",
+    ),
     (
         "opposite",
         {"facts": facts(exposures=(held("NQ", 1),))},

@@ -37,7 +37,10 @@ def ledger(*fills: Fill) -> Ledger:
 
 def trip(number: int, gross_ticks: int, contract: str = "MNQ", **changes: object) -> list[Fill]:
     """A one-contract round trip with fills `number` and `number` + 1."""
-    return [make(number, 1, 1, 1_000, contract, **changes), make(number + 1, -1, 1, 1_000 + gross_ticks, contract, **changes)]
+    return [
+        make(number, 1, 1, 1_000, contract, **changes),
+        make(number + 1, -1, 1, 1_000 + gross_ticks, contract, **changes),
+    ]
 
 
 def test_day_net_by_hand() -> None:
@@ -147,9 +150,7 @@ fills_strategy = st.lists(
 
 
 @given(fills_strategy, st.integers(0, 2**32))
-def test_I11_any_order_and_repetition_gives_the_same_ledger(
-    drawn: list[tuple[str, int, int, int]], seed: int
-) -> None:
+def test_I11_any_order_and_repetition_gives_the_same_ledger(drawn: list[tuple[str, int, int, int]], seed: int) -> None:
     fills = [make(number, side, size, price, contract) for number, (contract, side, size, price) in enumerate(drawn, 1)]
     shuffled = fills + fills[::2]
     Random(seed).shuffle(shuffled)

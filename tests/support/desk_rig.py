@@ -47,7 +47,15 @@ def settings(
     return DeskSettings(accounts, limits or RiskLimits(), products, calendar, run_start_ms, on_exit, speed)  # type: ignore[arg-type]
 
 
-def quote(contract: str = "MNQ", *, at_ns: int = START_NS, price: int | None = None, seq: int = 10, age_ns: int = 0, epoch: int = 1) -> Quote:
+def quote(
+    contract: str = "MNQ",
+    *,
+    at_ns: int = START_NS,
+    price: int | None = None,
+    seq: int = 10,
+    age_ns: int = 0,
+    epoch: int = 1,
+) -> Quote:
     middle = PRICE[contract] if price is None else price
     return Quote(middle - 1, middle + 1, at_ns, seq, age_ns, epoch)
 
@@ -133,7 +141,9 @@ class Rig:
     def quote(self, contract: str) -> Quote:
         return quote(contract, at_ns=self.now_ns, price=self.prices[contract], age_ns=self.quote_age_ns)
 
-    def signal(self, number: int | str = 1, contract: str = "MNQ", side: int = 1, *, age_ns: int = 0, **kwargs: int) -> list[Note]:
+    def signal(
+        self, number: int | str = 1, contract: str = "MNQ", side: int = 1, *, age_ns: int = 0, **kwargs: int
+    ) -> list[Note]:
         now = self.quote(contract)
         made = signal(number, contract, side, decision=now, **kwargs)
         return self.feed(SignalIn(self.now_ns, made, now, age_ns))

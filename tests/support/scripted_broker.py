@@ -44,6 +44,11 @@ class ScriptedBroker:
     legs: tuple[str, ...] = ("SL", "TP")
     stop_error: int = 0  # ticks by which the stop is farther than asked
     keep_sibling: bool = False  # no OCO
+    activate: bool = True  # legs become working when their entry fills
+    hidden: set[int] = field(default_factory=set)  # orders that answers leave out (stale replica)
+    hide_positions: bool = False  # answers list no positions
+    ghosts: list[OrderUpdate] = field(default_factory=list)  # orders that answers list although they are over
+    kept: list[Snapshot] = field(default_factory=list)  # answers that were made but not delivered yet
     script: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     now_ns: int = 0
 
@@ -74,6 +79,8 @@ class ScriptedBroker:
             self._cancel(command, todo)
         elif isinstance(command, CloseContract):
             self._close(command, todo)
+        elif isinstance(command, Query) and todo == "keep":
+            self.kept.append(self.snapshot(command))
         elif isinstance(command, Query) and todo != "lose":
             self.events.append(self.snapshot(command))
 
@@ -183,7 +190,11 @@ class ScriptedBroker:
         filled = order.filled + size
         self._change(order_id, filled=filled, status="filled" if filled == order.size else "open")
         self._tell(fill)
-        self._tell(PositionUpdate(self.now_ns, self.account, order.contract, self.size(order.contract), self._basis(order.contract)))
+        self._tell(
+            PositionUpdate(
+                self.now_ns, self.account, order.contract, self.size(order.contract), self._basis(order.contract)
+            )
+        )
         if order_id in self.brackets:
             self._activate(order_id, price, filled)
         elif order.parent_id is not None and not self.keep_sibling:
@@ -197,11 +208,12 @@ class ScriptedBroker:
         for leg in list(self.orders.values()):
             if leg.parent_id != entry_id:
                 continue
+            status = "open" if self.activate else "suspended"
             if leg.order_type == "stop":
                 level = price + command.stop_offset - command.side * self.stop_error
-                self._change(leg.order_id, status="open", stop=level, size=size)
+                self._change(leg.order_id, status=status, stop=level, size=size)
             else:
-                self._change(leg.order_id, status="open", limit=price + command.target_offset, size=size)
+                self._change(leg.order_id, status=status, limit=price + command.target_offset, size=size)
 
     def _book(self, contract: str, side: int, size: int, price: int) -> int | None:
         """FIFO by single contracts; gross cents of MNQ-like 50-cent ticks are the test's business, so ticks x 50."""
@@ -235,18 +247,17 @@ class ScriptedBroker:
 
     # ------------------------------------------------------------------------------------------------- truth
     def status(self) -> AccountUpdate:
-        return AccountUpdate(
-            self.now_ns, self.account, self.name, self.balance_cents, self.can_trade, self.simulated
-        )
+        return AccountUpdate(self.now_ns, self.account, self.name, self.balance_cents, self.can_trade, self.simulated)
 
     def snapshot(self, query: Query) -> Snapshot:
         if not self.query_complete:
             return Snapshot(self.now_ns, self.account, query.command_id, False, None, (), (), (), "no answer")
-        orders = tuple(order for order in self.orders.values() if order.status not in FINAL)
+        orders = tuple(order for order in self.working() if order.order_id not in self.hidden)
+        orders += tuple(self.ghosts)
         positions = tuple(
             PositionUpdate(self.now_ns, self.account, contract, self.size(contract), self._basis(contract))
             for contract in sorted(self.held)
-            if self.size(contract)
+            if self.size(contract) and not self.hide_positions
         )
         fills = tuple(fill for fill in self.fills if fill.now_ns >= query.since_ns)
         return Snapshot(self.now_ns, self.account, query.command_id, True, self.status(), orders, positions, fills)

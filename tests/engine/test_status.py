@@ -1,0 +1,306 @@
+"""The status document: one word for the run, sums over the processes; the file is whole or old, never half."""
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from status_rig import HOP, account, child, family, settings
+from tbot.engine import status as module
+from tbot.engine.status import CHANGE_EVERY_NS, STRICTNESS, WRITE_EVERY_NS, Phase, StatusFile, build_status, iso
+from tbot.execution import engine_state
+
+SECOND = 1_000_000_000
+
+
+def build(folder: Path, children: dict[str, Any], phase: Phase | None = None, **more: Any) -> dict[str, Any]:
+    return build_status(settings(folder, **more), children, 0, phase or Phase())
+
+
+# ------------------------------------------------------------------------------------------------------------ state
+@pytest.mark.parametrize(("milder", "stricter"), list(pairwise(STRICTNESS)))
+def test_the_strictest_account_speaks_for_the_run(tmp_path: Path, milder: str, stricter: str) -> None:
+    for order in ((milder, stricter), (stricter, milder)):
+        accounts = {str(number): account(state, f"RC_{state}") for number, state in enumerate(order)}
+        document = build(tmp_path, family(accounts))
+        assert (document["state"], document["reasons"]) == (stricter, [f"RC_{stricter}"])
+        assert document["reason"] == f"because of {stricter}"
+
+
+def test_a_run_is_active_only_when_every_account_is() -> None:
+    """Who trades is the least strict of all: an account that waits or is stopped must show."""
+    assert STRICTNESS[0] == "ACTIVE"
+
+
+def test_every_state_an_account_can_have_is_ranked() -> None:
+    named = {"BOOT", "RECONCILING", "ACTIVE", "PAUSED", "REDUCING", *engine_state._STATE_OF.values()}
+    assert named == set(STRICTNESS)
+
+
+@pytest.mark.parametrize(
+    ("phase", "state", "reasons", "words"),
+    [
+        (Phase(), "LOCKED", ["RC_X"], "because of LOCKED"),
+        (Phase(stopping=True), "STOPPING", [], "entries are off"),
+        (Phase(stopping=True, ended=True, flat=True), "STOPPED", [], ""),
+        (Phase(stopping=True, ended=True), "NOT_FLAT", [], "not proven flat"),
+        (Phase(failure="feed ended", failure_code="RC_PEER_DEAD"), "HALTED", ["RC_PEER_DEAD"], "feed ended"),
+        (Phase(True, True, True, failure="x", failure_code="RC_Y"), "HALTED", ["RC_Y"], "x"),
+    ],
+)
+def test_what_the_launcher_knows_overrules_the_accounts(
+    tmp_path: Path, phase: Phase, state: str, reasons: list[str], words: str
+) -> None:
+    document = build(tmp_path, family({"1": account("LOCKED", "RC_X")}), phase)
+    assert (document["state"], document["reasons"]) == (state, reasons)
+    assert words in document["reason"]
+
+
+def test_starting_until_everybody_who_beats_has_reported(tmp_path: Path) -> None:
+    children = family() | {"sim": child("sim", beats=False), "worker-GC": child("worker-GC", ready=False)}
+    document = build(tmp_path, children | {"feed": child("feed", ready=False)})
+    assert (document["state"], document["reasons"]) == ("STARTING", ["RC_START"])
+    assert document["reason"] == "waiting for feed, worker-GC"
+    children["worker-GC"].beat("OK", {})
+    assert build(tmp_path, children)["state"] == "ACTIVE"
+
+
+def test_starting_until_there_is_an_account(tmp_path: Path) -> None:
+    document = build(tmp_path, family({}))
+    assert (document["state"], document["reason"]) == ("STARTING", "no account yet")
+
+
+# ------------------------------------------------------------------------------------------------------------- sums
+def test_what_the_processes_said_is_joined(tmp_path: Path) -> None:
+    children = family()
+    children["feed"].restarts = 2
+    children["worker-ES"].restarts = 1
+    document = build(tmp_path, children)
+    assert document["contracts"]["MNQ"]["ticks"] == 10
+    assert document["contracts"]["MNQ"]["bars"] == {"1m": 5, "5m": 1}
+    assert document["contracts"]["MNQ"]["live"] is True
+    assert document["contracts"]["ES"]["live"] is False
+    assert document["contracts"]["ES"]["bars"] == {"1m": 6}
+    assert (document["gaps"], document["restarts"], document["reconnections"]) == (3, 3, 3)
+    assert document["market_time"] == "2027-01-15T08:00:00.500Z"
+    assert document["latency_ns"] == {
+        "frame_ring": HOP,
+        "signal_request": HOP,
+        "frame_worker": {"count": 4, "p50": 10, "p99": 20, "p999": 30, "max": 99},
+    }
+    orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+
+
+def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> None:
+    document = build(tmp_path, {"executor": child("executor", ready=False)}, symbols=("MNQ", "GC"))
+    assert list(document["contracts"]) == ["MNQ", "GC"]
+    assert document["contracts"]["GC"] | {"counters": {}} == {
+        "ticks": 0, "ticks_per_s": 0.0, "last_tick_age_s": None, "gaps": 0, "last_price": None, "bid": None,
+        "ask": None, "live": False, "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
+        "counters": {}, "setups": {},
+    }  # fmt: skip
+    assert (document["pnl_usd"], document["win_rate"], document["profit_factor"]) == (0, None, None)
+
+
+def test_money_of_all_accounts_is_added_up(tmp_path: Path) -> None:
+    first = account(trades=3, wins=2, gained_cents=30_000, lost_cents=10_000, day_pnl_cents=20_000, drawdown_cents=7)
+    second = account(trades=1, lost_cents=2_050, day_pnl_cents=-2_050, unrealised_cents=-125, drawdown_cents=5_000)
+    document = build(tmp_path, family({"1": first, "2": second}))
+    assert (document["round_trips"], document["wins"], document["win_rate"]) == (4, 2, 0.5)
+    assert (document["pnl_usd"], document["open_usd"], document["drawdown_usd"]) == (179.5, -1.25, 50)
+    assert document["profit_factor"] == 2.49
+
+
+@pytest.mark.parametrize(
+    ("mode", "badge"), [("sim", "DEMO"), ("paper", "PAPER"), ("live", "LIVE"), ("replay", "REPLAY")]
+)
+def test_every_mode_has_its_badge(tmp_path: Path, mode: str, badge: str) -> None:
+    assert build(tmp_path, family(), mode=mode)["badge"] == badge
+
+
+# ------------------------------------------------------------------------------------------------------------- time
+def test_iso_of_nothing_is_nothing() -> None:
+    assert iso(0) is None
+
+
+@given(st.integers(1, 4_000_000_000_000))
+def test_iso_reads_back_to_the_millisecond(milliseconds: int) -> None:
+    text = iso(milliseconds * 1_000_000)
+    assert text is not None
+    assert text.endswith("Z")
+    assert len(text) == 24
+    seconds, rest = divmod(milliseconds, 1000)
+    moment = datetime.fromisoformat(text)
+    assert (moment.replace(microsecond=0), moment.microsecond) == (datetime.fromtimestamp(seconds, UTC), rest * 1000)
+
+
+# ------------------------------------------------------------------------------------------------------------- file
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The boot clock of the module, to be moved by hand."""
+    now = [1000 * SECOND]
+    monkeypatch.setattr(module, "boot_ns", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> StatusFile:
+    return StatusFile(tmp_path / "status.json")
+
+
+def shown(file: StatusFile) -> dict[str, Any]:
+    document = orjson.loads(file.path.read_bytes())
+    assert isinstance(document, dict)
+    return document
+
+
+def document(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    return build(tmp_path, family()) | changes
+
+
+def test_a_change_is_written_and_sameness_is_not(tmp_path: Path, file: StatusFile, clock: list[int]) -> None:
+    file.update(document(tmp_path, uptime_s=1))
+    assert shown(file)["uptime_s"] == 1
+    clock[0] += CHANGE_EVERY_NS
+    file.update(document(tmp_path, uptime_s=2))  # nothing that a person would call a change
+    assert shown(file)["uptime_s"] == 1
+    file.update(document(tmp_path, uptime_s=3, fills=1))
+    assert shown(file)["uptime_s"] == 3
+    clock[0] += CHANGE_EVERY_NS - 1
+    file.update(document(tmp_path, uptime_s=4, fills=2))  # too soon after the last one
+    assert shown(file)["uptime_s"] == 3
+    clock[0] += 1
+    file.update(document(tmp_path, uptime_s=5, fills=2))
+    assert shown(file)["uptime_s"] == 5
+
+
+def test_without_a_change_it_is_written_now_and_then(tmp_path: Path, file: StatusFile, clock: list[int]) -> None:
+    file.update(document(tmp_path, uptime_s=1))
+    clock[0] += WRITE_EVERY_NS - 1
+    file.update(document(tmp_path, uptime_s=2))
+    assert shown(file)["uptime_s"] == 1
+    clock[0] += 1
+    file.update(document(tmp_path, uptime_s=3))
+    assert shown(file)["uptime_s"] == 3
+
+
+def changed(document: dict[str, Any], what: str) -> dict[str, Any]:
+    """The document after something a person would call a change."""
+    copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
+    if what == "live":
+        copy["contracts"]["ES"]["live"] = True
+    elif what == "pid":
+        copy["processes"]["feed"]["pid"] = 4711
+    elif what in ("denials", "reasons"):
+        copy[what] = {"RC_X": 1} if what == "denials" else ["RC_X"]
+    else:
+        copy[what] = "HALTED" if what == "state" else copy[what] + 1
+    return copy
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps", "live", "pid"],
+)
+def test_these_are_changes(tmp_path: Path, file: StatusFile, clock: list[int], what: str) -> None:
+    before = document(tmp_path)
+    file.update(before)
+    clock[0] += CHANGE_EVERY_NS
+    file.update(changed(before, what) | {"uptime_s": -1})
+    assert shown(file)["uptime_s"] == -1
+
+
+# ------------------------------------------------------------------------------------------------- a full disk
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 100 bytes: the kernel itself refuses, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def assert_old_file_stands(file: StatusFile, old: bytes) -> None:
+    assert file.path.read_bytes() == old
+    assert [path.name for path in file.path.parent.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_F_SYS_01_a_full_disk_keeps_the_old_file(
+    tmp_path: Path, file: StatusFile, request: pytest.FixtureRequest
+) -> None:
+    file.write(document(tmp_path))
+    old = file.path.read_bytes()
+    assert len(old) > 100
+    request.getfixturevalue("small_files")
+    file.write(document(tmp_path, state="HALTED"))
+    assert_old_file_stands(file, old)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_F_SYS_01_whatever_call_fails(
+    tmp_path: Path, file: StatusFile, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    file.write(document(tmp_path))
+    old = file.path.read_bytes()
+    failed = []
+
+    def failing(*_: object) -> None:
+        failed.append(call)
+        no_space()
+
+    monkeypatch.setattr(os, call, failing)
+    file.write(document(tmp_path, state="HALTED"))
+    assert failed == [call]
+    assert_old_file_stands(file, old)
+
+
+def test_F_SYS_01_a_change_that_could_not_be_written_follows_when_there_is_space(
+    tmp_path: Path, file: StatusFile, clock: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.update(document(tmp_path))
+    clock[0] += CHANGE_EVERY_NS
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_space)
+        file.update(document(tmp_path, state="HALTED"))
+    assert shown(file)["state"] == "ACTIVE"
+    clock[0] += CHANGE_EVERY_NS
+    file.update(document(tmp_path, state="HALTED"))
+    assert shown(file)["state"] == "HALTED"
+
+
+def test_F_SYS_01_a_state_folder_that_vanished_stops_nothing(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("not a folder")
+    StatusFile(in_the_way / "status.json").write(document(tmp_path))
+    StatusFile(tmp_path / "gone" / "status.json").write(document(tmp_path))
+    assert in_the_way.read_text() == "not a folder"
+
+
+def test_I33_until_the_new_file_is_whole_the_old_one_is_seen(
+    tmp_path: Path, file: StatusFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write(document(tmp_path, uptime_s=1))
+    seen = []
+    sync = os.fsync
+
+    def looking(number: int) -> None:
+        seen.append(shown(file)["uptime_s"])
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", looking)
+    file.write(document(tmp_path, uptime_s=2))
+    assert seen == [1]
+    assert shown(file)["uptime_s"] == 2
