@@ -18,7 +18,8 @@ from tbot.transport.shm import run_directory, sweep_stale
 # A run of the embedded gateway starts here: the New York open of an ordinary Friday that the session table covers.
 DEMO_START = "2026-11-20T14:30:00+00:00"
 DEMO_SPEED = 20.0
-DEMO_SEED = 7
+# Chosen because its first minutes show a whole trade (a losing one) and several denials; it says nothing about odds.
+DEMO_SEED = 400
 
 
 def fresh_state(mode: Mode) -> Path:
@@ -100,6 +101,7 @@ def embedded_gateway(
         "symbols": symbols,
         "accounts": 1,
         "hours": "session",
+        "hold": True,  # no market time passes while the processes start
         "history_days": history_days,
         "user_name": user,
     }

@@ -66,7 +66,7 @@ class HistorySegment:
 
 
 def download(rest: RestClient, broker_id: str, product: Product, request: Request) -> tuple[Bars | None, str]:
-    """(bars oldest first, "") or (None, why not). Several requests when the stretch is longer than one answer."""
+    """(bars oldest first, "") or (None, why not). Of a stretch longer than one answer: the newest bars."""
     answer = rest.retrieve_bars(broker_id, request.since_ns, request.through_ns)
     if not answer.ok or answer.value is None:
         return None, answer.text or answer.outcome

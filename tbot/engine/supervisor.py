@@ -26,6 +26,7 @@ from tbot_ext.records import BAR_DTYPE
 from tbot_ext.ring import format_ring, ring_bytes
 
 EVENTS_KEPT = 400
+LAST_BREATH_S = 1.0  # a process lets go of its sentinel a moment before it has an exit code
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
 
 
@@ -45,6 +46,8 @@ class Supervisor:
         self.finished = False  # a replay came to the end of its tape
         self.started_boot_ns = boot_ns()
         self._segments: list[Segment] = []
+        self._channels: list[sockets.Channel] = []  # that are open
+        self._unsent = b""  # a stop request that found no executor to go to
         self._status_file = StatusFile(settings.state_dir / "status.json")
         self._bad_messages = 0
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
@@ -55,11 +58,14 @@ class Supervisor:
         settings = self.settings
         for symbol in settings.symbols:
             ring = Segment.create(settings.run_dir, settings.ring_name(symbol), ring_bytes(RING_CAPACITY))
+            self._segments.append(ring)
             format_ring(ring.buf, RING_CAPACITY, PRODUCTS[symbol].contract_id, settings.run_id)
             history_bytes = HISTORY_CAPACITY * BAR_DTYPE.itemsize
-            self._segments += [ring, Segment.create(settings.run_dir, settings.history_name(symbol), history_bytes)]
+            self._segments.append(Segment.create(settings.run_dir, settings.history_name(symbol), history_bytes))
         self._bus = sockets.pull(settings.socket("bus"))
+        self._channels.append(self._bus)
         self._executor = sockets.dealer(settings.socket("executor"), b"launcher")
+        self._channels.append(self._executor)
         self._waiter = sockets.Waiter(self._bus, self._executor)
         for child in self.children.values():
             self._spawn(child)
@@ -124,6 +130,8 @@ class Supervisor:
             self.phase.exit_code = int(child.status["exit_code"])
             return
         gone = bool(wait_for([child.process.sentinel], timeout=0))
+        if gone:
+            child.process.join(LAST_BREATH_S)
         if gone and child.process.exitcode == 0 and child.spec.name == "feed" and self.settings.mode == "replay":
             self.finished = True
             return
@@ -166,8 +174,14 @@ class Supervisor:
         """Entries off, `on_exit` policy; returns the id to wait for. Safe to call again."""
         self.phase.stopping = True
         request = f"stop-{secrets.token_hex(4)}"
-        self._executor.send(self._wire.encode(OperatorMessage(request, "stop")))
+        self._unsent = self._wire.encode(OperatorMessage(request, "stop"))
+        self._send_stop()
         return request
+
+    def _send_stop(self) -> None:
+        """An executor that is just starting, or starting again, is not connected yet: then later."""
+        if self._unsent and self._executor.send(self._unsent):
+            self._unsent = b""
 
     def await_flat(self, request: str, on_wait: Callable[[], bool] | None = None) -> None:
         """Wait until the executor proved its accounts flat (or protected under `hold`), bounded; keeps the bus moving.
@@ -177,6 +191,7 @@ class Supervisor:
         deadline = boot_ns() + int(STOP_ACK_S * NS_PER_S)
         executor = self.children["executor"]
         while boot_ns() < deadline and executor.alive:
+            self._send_stop()
             self._waiter.wait(NS_PER_S // 10)
             self._take_messages()
             for _, data in self._executor.drain():
@@ -192,7 +207,10 @@ class Supervisor:
                 return
 
     def shutdown(self) -> None:
-        """Stop every process, workers first and the simulator last; collect their last words; remove everything."""
+        """Stop every process, workers first and the simulator last; collect their last words; remove everything.
+
+        Also after a start that failed half-way. Safe to repeat.
+        """
         self.phase.stopping = True
         for group in _STOP_GROUPS:
             members = [child for name, child in self.children.items() if name.split("-")[0] in group]
@@ -200,11 +218,13 @@ class Supervisor:
                 child.signal_stop()
             for child in members:
                 child.stop()
-            self._take_messages()
+            if self._channels:
+                self._take_messages()
         self.phase.ended = True
         self._status_file.write(self.status())
-        self._executor.close()
-        self._bus.close()
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
         for segment in self._segments:
             segment.close()
             segment.unlink()

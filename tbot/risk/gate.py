@@ -201,7 +201,7 @@ def target_pays_its_costs(request: Request) -> Refusal | None:
     gain = request.target_ticks * product.tick_value_cents
     if gain >= request.limits.min_target_cost_ratio * product.round_turn_cents:
         return None
-    return Refusal("TARGET_COST", f"target of {gain} cents does not pay for costs of {product.round_turn_cents} cents")
+    return Refusal("TARGET_COST", f"target of {_usd(gain)} does not pay for costs of {_usd(product.round_turn_cents)}")
 
 
 def contract_is_not_blocked(request: Request) -> Refusal | None:
@@ -302,12 +302,12 @@ def _size(request: Request) -> Approval | Refusal:
     one = worst_per_contract_cents(product, request.stop_ticks, limits.slip_ticks)
     headroom = headroom_cents(facts, limits)
     if one > headroom:
-        text = f"one contract may lose {one} cents; {headroom} cents are left of today's limit"
+        text = f"one contract may lose {_usd(one)}; {_usd(headroom)} are left of today's limit"
         return Refusal("RC_DAILY_LOSS", text)
     budget = min(limits.risk_per_trade_cents, headroom)
     size, risk = size_for(product, request.stop_ticks, budget, most, limits)
     if size < 1:
-        text = f"one contract may lose {one} cents; the budget of a trade is {limits.risk_per_trade_cents}"
+        text = f"one contract may lose {_usd(one)}; the budget of a trade is {_usd(limits.risk_per_trade_cents)}"
         return Refusal("RISK_BUDGET", text)
     return Approval(size, request.stop_ticks, request.target_ticks, risk)
 
@@ -324,3 +324,8 @@ def _product(request: Request) -> Product:
 
 def _seconds(duration_ns: int) -> str:
     return f"{duration_ns / NS_PER_S:.1f} s"
+
+
+def _usd(cents: int) -> str:
+    """Money for a person's eyes."""
+    return f"{'-' if cents < 0 else ''}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"

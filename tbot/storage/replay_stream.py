@@ -41,8 +41,9 @@ def unquoted(tape: TapeReader) -> dict[int, int]:
 
 def opening(numbers: Iterable[int], at_ns: int) -> Ticks:
     """One empty HISTORY record per contract: there is no past to wait for, bars count from the first tick on."""
-    records = np.zeros(len(tuple(numbers)), TICK_DTYPE)
-    records["contract_id"] = tuple(numbers)
+    numbers = tuple(numbers)
+    records = np.zeros(len(numbers), TICK_DTYPE)
+    records["contract_id"] = numbers
     records["kind"] = Kind.HISTORY
     records["exch_ns"] = at_ns
     records["price"] = NO_PRICE
@@ -51,11 +52,14 @@ def opening(numbers: Iterable[int], at_ns: int) -> Ticks:
 
 
 def replay_stream(tape: TapeReader) -> Iterator[Ticks]:
-    """The whole stream of a tape in merge order, chunk by chunk."""
+    """The whole stream of a tape in merge order, chunk by chunk; contracts unknown to this build are left out."""
     numbers = contract_ids(tape)
     # Covered "up to the start of the first minute", so that every bar of the tape is built from its ticks.
     yield opening(numbers, bar_start_ns(first_ns(tape), 1))
-    yield from lockstep_stream(tape.chunks(), unquoted(tape))
+    chunks = tape.chunks()
+    if len(numbers) < len(tape.contracts):
+        chunks = (chunk[np.isin(chunk["contract_id"], numbers)] for chunk in chunks)
+    yield from lockstep_stream(chunks, unquoted(tape))
 
 
 def instants(chunks: Iterable[Ticks]) -> Iterator[Ticks]:

@@ -8,7 +8,7 @@ import pytest
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 
-ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--quiet")
+ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--speed", "60", "--quiet")
 
 
 def assert_journal_intact(path: Path) -> None:

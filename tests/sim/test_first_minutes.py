@@ -8,13 +8,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from shared_data import shared
-from tbot_ext.pipeline import ContractPipeline
-from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, EventCode, Flag, Kind
 
+from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
 from tbot.sim.price_path import SyntheticMarket
 from tbot.storage.tape import with_clock
+from tbot_ext.pipeline import ContractPipeline
+from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, EventCode, Flag, Kind
 
 START_NS = 1_795_185_000 * 10**9  # 2026-11-20 09:30 New York
 MINUTE = 60 * 10**9

@@ -1,0 +1,325 @@
+"""The launcher's side of a run, with tiny children in place of the real ones."""
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+import status_rig
+from engine_children import HERE
+from engine_runs import until
+from tbot.domain.messages import EngineEvent, Heartbeat, SignalAck
+from tbot.engine import processes as processes_module
+from tbot.engine import supervisor as module
+from tbot.engine.processes import DEAD_NS, ProcessSpec
+from tbot.engine.settings import EngineSettings
+from tbot.engine.supervisor import Supervisor
+from tbot.transport import sockets
+from tbot.transport.shm import process_start
+from tbot.transport.wire import Wire
+
+PATIENCE_S = 60.0
+
+
+def spec(name: str, settings: EngineSettings, target: str = "member", **more: Any) -> ProcessSpec:
+    return ProcessSpec(name, f"{HERE}:{target}", settings, **more)
+
+
+def executor(settings: EngineSettings, flat: bool | None = True, **more: Any) -> ProcessSpec:
+    return spec("executor", settings, "executor", secrets={"flat": flat}, **more)
+
+
+def worker(settings: EngineSettings, *symbols: str, **more: Any) -> ProcessSpec:
+    extra = more.pop("secrets", {})
+    return spec("worker-1", settings, secrets={"symbols": list(symbols)} | extra, **more)
+
+
+@contextmanager
+def supervised(folder: Path, *make: Callable[[EngineSettings], ProcessSpec], **more: Any) -> Iterator[Supervisor]:
+    """A started run of an obedient executor and these children; certainly gone afterwards."""
+    settings = status_rig.settings(folder, **more)
+    made = [build(settings) for build in make]
+    if not any(one.name == "executor" for one in made):
+        made = [executor(settings), *made]
+    supervisor = Supervisor(settings, made)
+    try:
+        supervisor.start()
+        yield supervisor
+    finally:
+        for child in supervisor.children.values():
+            child.stop(grace_s=0.0)
+        supervisor.shutdown()
+        sockets.close_context()
+
+
+def poll_until(supervisor: Supervisor, condition: Callable[[], Any], what: str) -> Any:
+    """The launcher's loop until something is true."""
+
+    def look() -> Any:
+        supervisor.poll(0.02)
+        return condition()
+
+    return until(look, what, PATIENCE_S, supervisor.status)
+
+
+def texts(supervisor: Supervisor, process: str) -> list[str]:
+    return [f"{event.contract} {event.text}".strip() for event in supervisor.events if event.process == process]
+
+
+def is_up(supervisor: Supervisor, process: str, starts: int = 1) -> Callable[[], bool]:
+    return lambda: supervisor.ready() and sum(text.startswith("up ") for text in texts(supervisor, process)) == starts
+
+
+def status_file(supervisor: Supervisor) -> dict[str, Any]:
+    document = orjson.loads((supervisor.settings.state_dir / "status.json").read_bytes())
+    assert isinstance(document, dict)
+    return document
+
+
+# ------------------------------------------------------------------------------------------------------ life and end
+def test_a_run_from_start_to_proven_end(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", "ES")) as supervisor:
+        assert supervisor.status()["state"] == "STARTING"
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "every child is up")
+        run_dir = supervisor.settings.run_dir
+        names = {path.name for path in run_dir.iterdir()}
+        assert {"ring.MNQ", "ring.ES", "history.MNQ", "history.ES", "bus.sock", "executor.sock"} <= names
+        pids = [child.pid for child in supervisor.children.values()]
+        supervisor.await_flat(supervisor.request_stop())
+        assert supervisor.phase.flat
+        supervisor.shutdown()
+        assert not run_dir.exists()
+        assert [process_start(pid) for pid in pids] == [None] * 3
+        assert status_file(supervisor)["state"] == "STOPPED"
+        assert supervisor.children["worker-1"].status == {"last": "words"}
+
+
+@pytest.mark.parametrize(("flat", "expected"), [(True, True), (False, False)])
+def test_only_the_answer_to_our_own_request_counts(tmp_path: Path, flat: bool, expected: bool) -> None:
+    """The fake executor first answers some other request with "flat"."""
+    with supervised(tmp_path, lambda s: executor(s, flat)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        supervisor.await_flat(supervisor.request_stop())
+        assert supervisor.phase.flat is expected
+        supervisor.shutdown()
+        assert status_file(supervisor)["state"] == ("STOPPED" if expected else "NOT_FLAT")
+
+
+def test_waiting_for_flat_ends_when_the_person_insists(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: executor(s, None)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        asked: list[int] = []
+
+        def insist() -> bool:
+            asked.append(1)
+            return len(asked) == 3
+
+        supervisor.await_flat(supervisor.request_stop(), insist)
+        assert len(asked) == 3
+        assert not supervisor.phase.flat
+
+
+def test_waiting_for_flat_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with supervised(tmp_path, lambda s: executor(s, None)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        now = [0]
+        monkeypatch.setattr(module, "boot_ns", lambda: now[0])
+
+        def pass_time() -> bool:
+            now[0] += 1_000_000_000
+            assert now[0] < 100_000_000_000
+            return False
+
+        supervisor.await_flat(supervisor.request_stop(), pass_time)
+        assert not supervisor.phase.flat
+
+
+def test_waiting_for_flat_ends_with_a_dead_executor(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: executor(s, None)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        child = supervisor.children["executor"]
+        assert child.process is not None
+        child.signal(signal.SIGKILL)
+        child.process.join(PATIENCE_S)
+        supervisor.await_flat(supervisor.request_stop(), lambda: pytest.fail("waited for the dead"))  # type: ignore[arg-type,return-value]
+        assert not supervisor.phase.flat
+
+
+def test_I27_shutdown_leaves_nothing_of_a_child_that_does_not_listen(tmp_path: Path) -> None:
+    deaf = {"deaf": True}
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets=deaf, grace_s=0.2)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        pid, run_dir = supervisor.children["worker-1"].pid, supervisor.settings.run_dir
+        supervisor.shutdown()
+        assert process_start(pid) is None
+        assert not run_dir.exists()
+
+
+def test_F_SYS_07_a_start_that_failed_half_way_is_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shared memory is full at the second segment: the error comes out and nothing stays."""
+    settings = status_rig.settings(tmp_path)
+    create, made = module.Segment.create, []
+
+    def full(*arguments: Any, **named: Any) -> Any:
+        if made:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(create(*arguments, **named))
+        return made[-1]
+
+    monkeypatch.setattr(module.Segment, "create", full)
+    supervisor = Supervisor(settings, [executor(settings)])
+    with pytest.raises(OSError, match="No space left"):
+        supervisor.start()
+    supervisor.shutdown()
+    assert len(made) == 1
+    assert not settings.run_dir.exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- deaths
+def test_death_of_what_cannot_restart_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: spec("sim", s, restartable=False)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "sim"), "up")
+        supervisor.children["sim"].say({"verb": "exit", "code": 3})
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert supervisor.phase.failure == "sim ended (exit code 3) and is not restarted"
+        assert supervisor.phase.failure_code == "RC_PEER_DEAD"
+        document = supervisor.status()
+        assert (document["state"], document["reasons"]) == ("HALTED", ["RC_PEER_DEAD"])
+        supervisor.poll(0)
+        assert supervisor.status()["restarts"] == 0
+
+
+@pytest.mark.parametrize("how", ["exit", "kill"])
+def test_F_PRC_01_a_dead_worker_comes_back_and_its_contracts_are_filled_again(tmp_path: Path, how: str) -> None:
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", "ES")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        child = supervisor.children["worker-1"]
+        old = child.pid
+        if how == "exit":
+            child.say({"verb": "exit", "code": 0})  # leaving without being asked is a death too
+        else:
+            os.kill(old, signal.SIGKILL)
+        poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
+        assert child.pid != old
+        assert process_start(old) is None
+        assert texts(supervisor, "worker-1") == ["up restarted=False epoch=0", "up restarted=True epoch=0"]
+        poll_until(supervisor, lambda: len(texts(supervisor, "feed")) == 3, "the feed has heard")
+        assert texts(supervisor, "feed")[1:] == ["MNQ heard refill", "ES heard refill"]
+        assert supervisor.status()["restarts"] == 1
+        assert supervisor.phase.failure == ""
+        code = 0 if how == "exit" else -9
+        assert texts(supervisor, "launcher") == [f"worker-1 restarted (1): exit code {code}"]
+
+
+def test_F_PRC_01_a_dead_feed_comes_back_without_a_refill(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        os.kill(supervisor.children["feed"].pid, signal.SIGKILL)
+        poll_until(supervisor, is_up(supervisor, "feed", 2), "up again")
+        assert texts(supervisor, "feed") == ["up restarted=False epoch=0", "up restarted=True epoch=0"]
+
+
+def test_F_PRC_04_a_child_that_dies_at_every_start_halts_the_run(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"exit_at_once": True})) as supervisor:
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert supervisor.phase.failure_code == "RC_CRASH_LOOP"
+        assert supervisor.status()["restarts"] == 3
+        assert supervisor.children["worker-1"].pid == 0
+
+
+def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, ahead = processes_module.boot_ns, [0]
+    monkeypatch.setattr(processes_module, "boot_ns", lambda: real() + ahead[0])
+    with supervised(tmp_path, lambda s: executor(s, beats=False), lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        child = supervisor.children["worker-1"]
+        os.kill(child.pid, signal.SIGSTOP)
+        while supervisor._bus.drain():  # beats that were under way
+            pass
+        old, child.last_beat_ns = child.pid, real()
+        ahead[0] = processes_module.SUSPECT_NS + 1
+        supervisor._watch(child)
+        assert (child.state, child.pid) == ("SUSPECT", old)
+        ahead[0] = DEAD_NS + 1
+        supervisor._watch(child)
+        assert process_start(old) is None
+        assert texts(supervisor, "launcher") == ["worker-1 restarted (1): no heartbeat for 5 s"]
+        poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
+
+
+def test_a_child_that_cannot_work_ends_the_run_in_its_own_words(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.children["worker-1"].say({"verb": "fail", "problem": "login refused", "exit_code": 4})
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert (supervisor.phase.failure, supervisor.phase.exit_code) == ("login refused", 4)
+        assert supervisor.status()["restarts"] == 0
+
+
+def test_the_end_of_a_tape_is_no_failure(tmp_path: Path) -> None:
+    feed = {"restartable": False}
+    with supervised(tmp_path, lambda s: spec("feed", s, **feed), mode="replay") as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        supervisor.children["feed"].say({"verb": "exit", "code": 0})
+        poll_until(supervisor, lambda: supervisor.finished, "finished")
+        assert supervisor.phase.failure == ""
+
+
+@pytest.mark.parametrize(("mode", "code"), [("replay", 1), ("sim", 0)])
+def test_another_end_of_the_feed_is_one(tmp_path: Path, mode: str, code: int) -> None:
+    feed = {"restartable": False}
+    with supervised(tmp_path, lambda s: spec("feed", s, **feed), mode=mode) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        supervisor.children["feed"].say({"verb": "exit", "code": code})
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert not supervisor.finished
+
+
+def test_nobody_is_restarted_while_the_run_ends(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.request_stop()
+        child = supervisor.children["worker-1"]
+        assert child.process is not None
+        child.signal(signal.SIGKILL)
+        child.process.join(PATIENCE_S)
+        supervisor.poll(0)
+        assert supervisor.status()["restarts"] == 0
+
+
+# ---------------------------------------------------------------------------------------------------------- the bus
+def test_I25_bad_messages_are_counted_and_change_nothing(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        settings, ours = supervisor.settings, supervisor._wire
+        beat = Heartbeat("worker-1", 1, 1, 1, "FORGED", {"forged": True})
+        event = EngineEvent(0, "sentinel", "PROC", "", "the last of them")
+        stray = Heartbeat("nobody", 1, 1, 1, "OK", {})
+        other_key, other_run = Wire(bytes(32), settings.run_id, 0), Wire(supervisor._run_key, settings.run_id + 1, 0)
+        whole = ours.encode(beat)
+        bad = [b"", b"\xff" * 99, whole[:-1], whole + b"x", other_key.encode(beat), other_run.encode(beat)]
+        with sockets.push(settings.socket("bus")) as channel:
+            assert channel.writable(10_000_000_000)
+            for data in (*bad, ours.encode(stray), ours.encode(SignalAck("x", True)), ours.encode(event)):
+                assert channel.send(data)
+            poll_until(supervisor, lambda: texts(supervisor, "sentinel"), "all of them have come")
+        assert supervisor._bad_messages == len(bad)
+        assert set(supervisor.children) == {"executor", "worker-1"}
+        assert "forged" not in supervisor.children["worker-1"].status
+        assert supervisor.children["worker-1"].state == "OK"
+
+
+def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:
+    seen: list[EngineEvent] = []
+    supervisor = Supervisor(status_rig.settings(tmp_path), [], seen.append)
+    many = [EngineEvent(number, "p", "PROC", "", str(number)) for number in range(module.EVENTS_KEPT + 5)]
+    for event in many:
+        supervisor.tell(event)
+    assert seen == many
+    assert list(supervisor.events) == many[5:]
