@@ -125,6 +125,7 @@ def drive(
             supervisor.await_flat(supervisor.request_stop(), lambda: interrupts.count >= 3)
     finally:
         supervisor.shutdown()
+        screen.draw(supervisor)
         screen.close()
     return _conclude(supervisor, json_output)
 

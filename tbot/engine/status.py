@@ -192,7 +192,7 @@ class StatusFile:
         if since < CHANGE_EVERY_NS and self._written_ns:
             return
         keys = ("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps")
-        live = [contract["live"] for contract in document["contracts"].values()]
+        live = [(contract["live"], contract["bars"].get("1m")) for contract in document["contracts"].values()]
         pids = [process["pid"] for process in document["processes"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids])
         if essence != self._essence or since >= WRITE_EVERY_NS:

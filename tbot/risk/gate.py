@@ -191,7 +191,8 @@ def bracket_is_within_collar(request: Request) -> Refusal | None:
     for name, level in (("stop", signal.stop), ("target", signal.target), ("decision price", request.adverse)):
         away = abs(level - price)
         if away > limits.collar_ticks or away * 10_000 > limits.collar_bp * abs(price):
-            return Refusal("PRICE_COLLAR", f"{name} {level} is {away} ticks from the market at {price}")
+            show = _product(request).format
+            return Refusal("PRICE_COLLAR", f"{name} {show(level)} is {away} ticks from the market at {show(price)}")
     return None
 
 

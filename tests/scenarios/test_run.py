@@ -7,7 +7,7 @@ from engine_runs import assert_nothing_left, open_journal, running, until
 
 
 def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) -> None:
-    with running(tmp_path, "run", "--for", "60s", "--json") as engine:
+    with running(tmp_path, "run", "--for", "40s", "--json") as engine:
         until(engine.status, "a status file")
         run_dir, journal_path = engine.run_dir(), engine.journal()
         code, out = engine.finish(120)

@@ -19,21 +19,20 @@ LIVELY = StrategySettings(
 
 
 def _of_one(symbol: str, seed: int, minutes: int) -> np.ndarray:
-    """Five records a minute: a quote, then four trades; every record at a whole second, so that instants are shared."""
+    """Four trades a minute, each behind a quote of its own instant; instants are whole seconds, shared by contracts."""
     product = PRODUCTS[symbol]
     chance = np.random.default_rng([seed, product.contract_id])
     steps = chance.integers(-6, 7, (minutes, 4)) * chance.choice([1, 1, 1, 4], (minutes, 1))
     path = 50_000 + np.cumsum(steps, axis=None).reshape(minutes, 4)
-    ticks = np.zeros((minutes, 5), TICK_DTYPE)
+    ticks = np.zeros((minutes, 4, 2), TICK_DTYPE)
     ticks["contract_id"] = product.contract_id
-    ticks["exch_ns"] = START + np.arange(minutes)[:, None] * MINUTE + np.arange(5) * 10 * SECOND
+    ticks["exch_ns"] = START + np.arange(minutes)[:, None, None] * MINUTE + np.arange(4)[:, None] * 15 * SECOND
     ticks["recv_ns"] = ticks["exch_ns"] + 1
-    ticks["kind"] = [Kind.QUOTE, *[Kind.TRADE] * 4]
-    ticks["price"][:, 1:] = path
-    ticks["price"][:, 0] = path[:, 0]
-    ticks["price2"][:, 0] = path[:, 0] + product.spread_ticks
-    ticks["size"][:, 1:] = chance.integers(1, 9, (minutes, 4))
-    ticks["side"][:, 1:] = chance.choice([-1, 1], (minutes, 4))
+    ticks["kind"] = [Kind.QUOTE, Kind.TRADE]
+    ticks["price"] = path[:, :, None]
+    ticks["price2"][:, :, 0] = path + product.spread_ticks
+    ticks["size"][:, :, 1] = chance.integers(1, 9, (minutes, 4))
+    ticks["side"][:, :, 1] = chance.choice([-1, 1], (minutes, 4))
     ticks["volume"] = -1
     return ticks.reshape(-1)
 

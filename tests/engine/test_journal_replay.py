@@ -1,0 +1,178 @@
+"""A journal's inputs folded again: the same outputs and the same state, or the step that differs is named."""
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import status_rig
+from lively_tape import LIVELY, lively
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import Fill, PlaceBracket
+from tbot.engine.clocks import FixedClock
+from tbot.engine.desk_record import DeskRecord
+from tbot.engine.desk_setup import open_desk
+from tbot.engine.gateway_link import Account
+from tbot.engine.health import Hops
+from tbot.engine.journal_replay import replay_journal
+from tbot.engine.settings import EngineSettings
+from tbot.errors import DataError, JournalError
+from tbot.risk.limits import RiskLimits
+from tbot.storage.journal import Journal
+from tbot.storage.replay_stream import instants
+from tbot.strategy.decider import ContractDecider
+from tbot.transport import wire
+
+SYMBOLS = ("MNQ", "MES")
+
+
+def settings_in(folder: Path, run_id: int = 77) -> EngineSettings:
+    limits = RiskLimits(risk_per_trade_cents=80_000)
+    return status_rig.settings(
+        folder, mode="replay", symbols=SYMBOLS, limits=limits, template_hours=True, run_id=run_id
+    )
+
+
+def run(settings: EngineSettings, seed: int, minutes: int = 330) -> str:
+    """A run in lock-step inside this process, with journal; returns the digest of its Desk at the end."""
+    clock = FixedClock()
+    hops = Hops("signal_executor", "signal_request", "journal", "rest")
+    desk = open_desk(settings, None, clock, Account.paper(), lambda *_: None, hops)
+    deciders = {PRODUCTS[symbol].contract_id: ContractDecider(PRODUCTS[symbol], LIVELY) for symbol in SYMBOLS}
+    tape = lively(SYMBOLS, seed, minutes)
+    for contract_id in deciders:
+        mine = tape["contract_id"] == contract_id
+        tape["seq"][mine] = 2 * np.arange(mine.sum()) + 2
+    tape["epoch"] = 1
+    for instant in instants([tape]):
+        signals = []
+        for contract_id, decider in deciders.items():
+            mine, at = instant[instant["contract_id"] == contract_id], 0
+            while at < len(mine) or decider.pending:
+                at, found = decider.feed(mine, at)
+                signals += found
+        clock.set_ns(int(instant["exch_ns"][0]))
+        desk.session.step(instant, signals, clock.now_ns())
+    digest = desk.desk.digest()
+    assert desk.status()["journal"]["digest"] == digest
+    desk.close()
+    return digest
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes, str]:
+    """(journal file, head file, digest) of one run."""
+    settings = settings_in(tmp_path_factory.mktemp("run"))
+    digest = run(settings, seed=5)
+    head = next(path for path in settings.state_dir.iterdir() if "head" in path.name)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        assert reader.verify().state == "ok"
+    return settings.journal_path.read_bytes(), head.read_bytes(), digest
+
+
+@pytest.fixture
+def journal(finished: tuple[bytes, bytes, str], tmp_path: Path) -> Path:
+    """A copy of that run's journal."""
+    path = tmp_path / "journal.db"
+    path.write_bytes(finished[0])
+    return path
+
+
+def change(path: Path, direction: str, kind: str, alter: Any) -> int:
+    """Change one field of the first such row behind the start row, past the triggers; returns its seq."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("DROP TRIGGER record_is_never_changed")
+    query = "SELECT seq, body FROM record WHERE direction = ? AND kind = ? ORDER BY seq LIMIT 1"
+    seq, body = database.execute(query, (direction, kind)).fetchone()
+    document = msgspec.json.decode(body)
+    alter(document)
+    database.execute("UPDATE record SET body = ? WHERE seq = ?", (msgspec.json.encode(document), seq))
+    database.close()
+    return int(seq)
+
+
+def test_I15_the_same_inputs_give_the_same_outputs_and_state(journal: Path, finished: tuple[bytes, bytes, str]) -> None:
+    result = replay_journal(journal)
+    assert result.differences == []
+    assert result.digest == finished[2]
+    with Journal.open_readonly(journal, wire) as reader:
+        steps = list(reader.steps())
+    assert result.inputs == len(steps)
+    kinds = Counter(type(step.item) for step in steps)
+    assert kinds[Fill] >= 2
+    assert any(isinstance(output, PlaceBracket) for step in steps for output in step.outputs)
+
+
+def test_replaying_changes_nothing(journal: Path, finished: tuple[bytes, bytes, str]) -> None:
+    assert replay_journal(journal) == replay_journal(journal)
+    assert journal.read_bytes() == finished[0]
+
+
+def test_a_changed_output_is_found_at_its_step(journal: Path, finished: tuple[bytes, bytes, str]) -> None:
+    def bigger(document: dict[str, Any]) -> None:
+        document["size"] += 1
+
+    changed = change(journal, "out", "PlaceBracket", bigger)
+    result = replay_journal(journal)
+    (difference,) = result.differences
+    assert difference.seq < changed
+    sizes = [
+        [output.size for output in outputs if isinstance(output, PlaceBracket)]
+        for outputs in (difference.recorded, difference.replayed)
+    ]
+    assert sizes[0] == [sizes[1][0] + 1]
+    assert result.digest == finished[2]  # the inputs are untouched
+    with Journal.open_readonly(journal, wire) as reader:
+        verdict = reader.verify()
+        assert (verdict.state, verdict.seq) == ("mismatch", changed - 1)
+
+
+def test_a_changed_input_changes_what_follows(journal: Path, finished: tuple[bytes, bytes, str]) -> None:
+    def dearer(document: dict[str, Any]) -> None:
+        document["price"] += 400
+
+    changed = change(journal, "in", "Fill", dearer)
+    result = replay_journal(journal)
+    assert result.digest != finished[2]
+    assert all(difference.seq >= changed for difference in result.differences)
+
+
+def test_other_limits_than_the_runs_are_found(journal: Path, finished: tuple[bytes, bytes, str]) -> None:
+    """What the Desk was told at construction is part of what is replayed."""
+
+    def poorer(document: dict[str, Any]) -> None:
+        assert DeskRecord.decode(document["desk"]).limits.risk_per_trade_cents == 80_000
+        document["desk"] = document["desk"].replace('"risk_per_trade_cents":80000', '"risk_per_trade_cents":100')
+
+    change(journal, "start", "RunInfo", poorer)
+    result = replay_journal(journal)
+    assert result.differences
+    assert result.digest != finished[2]
+
+
+def test_only_the_last_run_of_a_journal_is_replayed(tmp_path: Path) -> None:
+    first = run(settings_in(tmp_path, 1), seed=5, minutes=120)
+    alone = replay_journal(settings_in(tmp_path).journal_path)
+    second = run(settings_in(tmp_path, 2), seed=9, minutes=90)
+    result = replay_journal(settings_in(tmp_path).journal_path)
+    assert alone.digest == first
+    assert (result.digest, result.differences) == (second, [])
+    assert 0 < result.inputs < alone.inputs
+
+
+def test_no_journal_and_a_foreign_file_are_errors_in_words(tmp_path: Path) -> None:
+    with pytest.raises(JournalError):
+        replay_journal(tmp_path / "missing.db")
+    (tmp_path / "text.db").write_text("this is no database at all" * 100)
+    with pytest.raises(JournalError):
+        replay_journal(tmp_path / "text.db")
+
+
+def test_a_start_row_that_is_not_ours_is_an_error_in_words(journal: Path) -> None:
+    change(journal, "start", "RunInfo", lambda document: document.update(desk="{}"))
+    with pytest.raises(DataError, match="how its Desk was set up"):
+        replay_journal(journal)
