@@ -30,19 +30,45 @@ def status(json_output: bool) -> int:
     if json_output:
         click.echo(orjson.dumps(document).decode())
         return 0
-    click.echo(f"{document['badge']}  {document['state']}  {document['reason']}".rstrip())
-    click.echo(
-        f"day {document['pnl_usd']:+.2f} USD  round trips {document['round_trips']}  "
-        f"taken {document['intents']}  denied {sum(document['denials'].values())}  restarts {document['restarts']}"
-    )
-    for symbol, contract in document["contracts"].items():
-        click.echo(
-            f"{symbol:<5}{contract['ticks']:>10} ticks {contract['ticks_per_s']:>7.1f}/s  "
-            f"bars {contract['bars'].get('1m', 0):>6}  zones {sum(contract['zones'].values()):>4}  "
-            f"signals {contract['signals']}"
-        )
+    for line in lines(document):
+        click.echo(line)
     click.echo(f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}")
     return 0
+
+
+def lines(document: dict[str, Any]) -> list[str]:
+    """The document in words, for a person."""
+    factor, rate = document["profit_factor"], document["win_rate"]
+    taken, denied = document["intents"], sum(document["denials"].values())
+    text = [
+        f"{document['badge']}  {document['state']}  {document['reason']}".rstrip(),
+        f"day {document['pnl_usd']:+.2f} USD  open {document['open_usd']:+.2f} USD  "
+        f"drawdown {document['drawdown_usd']:.2f} USD",
+        f"round trips {document['round_trips']}  win rate {'n/a' if rate is None else f'{rate:.0%}'}  "
+        f"profit factor {'n/a' if factor is None else factor}  signals taken {taken}, denied {denied}",
+        _execution(document),
+    ]
+    for symbol, contract in document["contracts"].items():
+        age = contract["last_tick_age_s"]
+        text.append(
+            f"{symbol:<5}{contract['ticks']:>10} ticks {contract['ticks_per_s']:>7.1f}/s  "
+            f"last {'n/a' if age is None else f'{age:.1f} s'} ago  1m bars {contract['bars'].get('1m', 0):>6}  "
+            f"zones {sum(contract['zones'].values()):>4}  signals {contract['signals']}"
+        )
+    return text
+
+
+def _execution(document: dict[str, Any]) -> str:
+    execution, api = document["execution_ns"], document["api"]
+    slip = document["slippage_ticks"]
+    parts = []
+    if execution:
+        parts.append(f"approved to filled mean {execution['mean'] / 1e6:.1f} ms, p99 {execution['p99'] / 1e6:.1f} ms")
+    parts.append(f"slippage {'n/a' if slip is None else f'{slip:+.2f} ticks'}")
+    if api.get("requests"):
+        parts.append(f"API {api['answered'] / api['requests']:.1%} answered, {api['too_many']} too many")
+    parts.append(f"reconnections {document['reconnections']}  restarts {document['restarts']}  gaps {document['gaps']}")
+    return "  ".join(parts)
 
 
 def read_newest() -> dict[str, Any]:

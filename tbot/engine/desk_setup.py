@@ -78,11 +78,11 @@ class TradingDesk:
         self._account = account
         self.desk = Desk(desk_settings)
         self._live = live
-        self.broker_clock = TimedBroker(broker, hops)
+        self.timed = TimedBroker(broker, hops)
         self.observer = Observer(journal, tell, hops)
         sink = broker if isinstance(broker, PaperBroker) else None
         age_of = market_age if settings.lockstep else real_age(clock)
-        loop = DeskLoop(self.desk, self.broker_clock, self.observer)
+        loop = DeskLoop(self.desk, self.timed, self.observer)
         self.session = DeskSession(
             loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
         )

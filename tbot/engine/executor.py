@@ -168,9 +168,9 @@ class Executor:
         stamps = SignalStamps(
             message.stamps.frame_recv_boot_ns, 0, message.stamps.worker_woke_boot_ns, sent, received
         )
-        desk.broker_clock.sent_boot_ns = sent
+        desk.timed.sent_boot_ns = sent
         desk.session.on_signal(signal, boot_ns() - sent, desk.clock.now_ns(), stamps)
-        desk.broker_clock.sent_boot_ns = 0
+        desk.timed.sent_boot_ns = 0
 
     def _on_token_request(self, sender: bytes, message: TokenRequest) -> None:
         if self._link is None:
