@@ -1,13 +1,10 @@
 """From settings to processes: who is started for which mode, shared by `run` and `replay`."""
 
-import os
 import secrets
 import socket
 import tempfile
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from tbot import __version__
 from tbot.config import Config, home
@@ -37,7 +34,7 @@ def base_settings(
         state_dir = fresh_state(mode)
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     state_dir = state_dir.resolve()
-    _point_to(state_dir, run_dir)
+    home().mkdir(parents=True, exist_ok=True, mode=0o700)
     return EngineSettings(
         mode=mode,
         symbols=symbols,
@@ -53,19 +50,9 @@ def base_settings(
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
         accounts=config.account.ids,
         history_days=config.engine.history_days,
+        pointer=home() / "current.json",
         **more,
     )
-
-
-def _point_to(state_dir: Path, run_dir: Path) -> None:
-    """Leave word where the newest run keeps its state: demo and replay use temporary folders."""
-    folder = home()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    places = {"status": "status.json", "journal": "journal.db"}
-    document = {name: str(state_dir / file) for name, file in places.items()}
-    temporary = folder / "current.tmp"
-    temporary.write_bytes(orjson.dumps({**document, "run_dir": str(run_dir), "pid": os.getpid()}))
-    temporary.replace(folder / "current.json")
 
 
 def gateway_settings(rest: str, user_hub: str, market_hub: str, *, simulated: bool, embedded: bool) -> GatewaySettings:

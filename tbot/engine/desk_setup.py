@@ -116,6 +116,7 @@ class TradingDesk:
         return {
             **self.observer.status(),
             "accounts": self._accounts(),
+            "feeds": self.session.feeds,
             "market_ns": now_ns,
             "speed": self.clock.speed,
             "journal": {

@@ -49,6 +49,7 @@ class EngineSettings:
     template_hours: bool = False  # years outside the session table use the weekly template
     history_days: int = 5
     clock: MarketClock | None = None  # of a paced replay
+    pointer: Path | None = None  # file that tells where the newest run keeps its state
     keep_bars: Path | None = None  # folder for the closed 1m bars of every contract
 
     @property

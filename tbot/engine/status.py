@@ -69,7 +69,7 @@ def build_status(
         "state": state,
         "reasons": reasons,
         "reason": text,
-        "contracts": _contracts(settings, feed, workers),
+        "contracts": _contracts(settings, feed, workers, executor.get("feeds", {})),
         "accounts": accounts,
     }
     document.update(_money(executor, accounts))
@@ -98,7 +98,9 @@ def _state(
     return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
 
 
-def _contracts(settings: EngineSettings, feed: Mapping[str, Any], workers: list[dict[str, Any]]) -> dict[str, Any]:
+def _contracts(
+    settings: EngineSettings, feed: Mapping[str, Any], workers: list[dict[str, Any]], feeds: Mapping[str, str]
+) -> dict[str, Any]:
     fed = feed.get("contracts", {})
     worked: dict[str, Any] = {}
     for status in workers:
@@ -115,6 +117,7 @@ def _contracts(settings: EngineSettings, feed: Mapping[str, Any], workers: list[
             "bid": worker.get("bid"),
             "ask": worker.get("ask"),
             "live": worker.get("live", False),
+            "feed": feeds.get(symbol, "gap"),
             "bars": worker.get("bars", {}),
             "zones": worker.get("zones", {}),
             "signals": worker.get("signals", 0),
@@ -192,7 +195,8 @@ class StatusFile:
         if since < CHANGE_EVERY_NS and self._written_ns:
             return
         keys = ("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps")
-        live = [(contract["live"], contract["bars"].get("1m")) for contract in document["contracts"].values()]
+        shown = document["contracts"].values()
+        live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids])
         if essence != self._essence or since >= WRITE_EVERY_NS:

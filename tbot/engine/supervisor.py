@@ -9,7 +9,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import wait as wait_for
-from typing import Any
+from typing import Any, BinaryIO
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
@@ -17,6 +17,7 @@ from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.health import FAILED
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
+from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
 from tbot.errors import ProtocolError
 from tbot.transport import sockets
@@ -46,6 +47,7 @@ class Supervisor:
         self.finished = False  # a replay came to the end of its tape
         self.started_boot_ns = boot_ns()
         self._segments: list[Segment] = []
+        self._lock: BinaryIO | None = None
         self._channels: list[sockets.Channel] = []  # that are open
         self._unsent = b""  # a stop request that found no executor to go to
         self._status_file = StatusFile(settings.state_dir / "status.json")
@@ -54,8 +56,10 @@ class Supervisor:
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
-        """Create segments and sockets, spawn everything."""
+        """Create segments and sockets, spawn everything. Halted when another engine runs on the same state."""
         settings = self.settings
+        self._lock = lock_state(settings.state_dir)
+        leave_word(settings)
         for symbol in settings.symbols:
             ring = Segment.create(settings.run_dir, settings.ring_name(symbol), ring_bytes(RING_CAPACITY))
             self._segments.append(ring)
@@ -153,9 +157,14 @@ class Supervisor:
             return
         self._line(f"{name} restarted ({child.restarts}): {why}")
         self._spawn(child)
+        # A new worker has no bars, and a new executor does not know that the stream is whole: both learn it from the
+        # next history record.
         if name.startswith("worker"):
             for symbol in child.spec.secrets["symbols"]:
                 self._laps.pop(symbol, None)
+                self._refill(symbol)
+        elif name == "executor":
+            for symbol in self.settings.symbols:
                 self._refill(symbol)
 
     def _line(self, text: str) -> None:
@@ -221,7 +230,8 @@ class Supervisor:
             if self._channels:
                 self._take_messages()
         self.phase.ended = True
-        self._status_file.write(self.status())
+        if self._lock is not None:  # else the status there is another engine's
+            self._status_file.write(self.status())
         for channel in self._channels:
             channel.close()
         self._channels.clear()
@@ -230,6 +240,8 @@ class Supervisor:
             segment.unlink()
         self._segments.clear()
         shutil.rmtree(self.settings.run_dir, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
 
 
 _STOP_GROUPS = (("worker", "feed"), ("executor",), ("sim",))

@@ -60,6 +60,11 @@ class DeskSession:
         self._last_timer_ns = 0
         self.notes: list[Note] = []
 
+    @property
+    def feeds(self) -> dict[str, str]:
+        """State of each contract's market data as the Desk was told: ok or gap."""
+        return dict(self._states)
+
     def take_notes(self) -> list[Note]:
         """Notes since the last call, in order."""
         notes, self.notes = self.notes, []

@@ -277,7 +277,7 @@ def test_a_pipe_gets_each_state_once(play: Play, capsys: pytest.CaptureFixture[s
     assert type(screen) is LineScreen
     assert run(play, 5, screen=screen) == 0
     lines = [line.split("STATE")[1].strip() for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["ACTIVE: because of ACTIVE", "STOPPING: stopping: entries are off"]
+    assert lines == ["ACTIVE: because of ACTIVE", "STOPPING: stopping: entries are off", "STOPPED"]
 
 
 @pytest.mark.parametrize("quiet", [{"json_output": True, "quiet": False}, {"json_output": False, "quiet": True}])

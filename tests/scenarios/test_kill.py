@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,13 @@ ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--speed", "60", "--quiet")
 def assert_journal_intact(path: Path) -> None:
     with open_journal(path) as journal:
         assert journal.verify().state in ("ok", "torn")
+
+
+def whole_again(status: dict[str, Any]) -> bool:
+    """One restart, trading, and every contract's stream trusted by worker and Desk alike."""
+    contracts = status["contracts"].values()
+    trusted = all(contract["live"] and contract["feed"] == "ok" for contract in contracts)
+    return status["restarts"] == 1 and status["state"] == "ACTIVE" and trusted
 
 
 def stop_orderly(engine: Command) -> None:
@@ -33,12 +41,7 @@ def test_F_PRC_01_killed_process_is_replaced(tmp_path: Path, victim: str) -> Non
         old = engine.pid(victim)
         os.kill(old, signal.SIGKILL)
         until(lambda: engine.status()["processes"][victim]["pid"] not in (0, old), f"a new {victim}")
-        until(
-            lambda: engine.status()["restarts"] == 1
-            and engine.status()["state"] == "ACTIVE"
-            and all(contract["live"] for contract in engine.status()["contracts"].values()),
-            f"ACTIVE and live again after {victim} was killed",
-        )
+        until(lambda: whole_again(engine.status()), f"ACTIVE and live after {victim} was killed", seen=engine.status)
         stop_orderly(engine)
 
 

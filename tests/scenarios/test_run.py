@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from engine_runs import assert_nothing_left, open_journal, running, until
+from engine_runs import Command, assert_nothing_left, open_journal, running, until
 
 
 def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) -> None:
@@ -53,6 +53,23 @@ def test_F_API_02_refused_login_ends_the_run_with_its_reason(tmp_path: Path) -> 
             assert code == 4, run.stderr
             assert "refused the login" in run.stderr
             assert "Traceback" not in run.stderr
+
+
+def test_F_CFG_01_one_engine_per_state_directory(tmp_path: Path) -> None:
+    with running(tmp_path / "sim", "sim", "--start", "2026-11-20T14:30:00Z", "--contracts", "MNQ") as sim:
+        ready = sim.first_line()
+        login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
+        arguments = ("run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet")
+        with running(tmp_path / "home", *arguments, **login) as first:
+            until(first.status, "a status file")
+            pid = first.status()["pid"]
+            second = Command(tmp_path / "home", *arguments, **login)
+            code, _ = second.finish(60)
+            assert code == 6, second.stderr
+            assert "RC_SECOND_ENGINE" in second.stderr
+            assert "Traceback" not in second.stderr
+            assert first.status()["pid"] == pid
+            assert first.process.poll() is None
 
 
 def test_piped_output_is_log_lines(tmp_path: Path) -> None:

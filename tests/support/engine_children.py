@@ -27,6 +27,16 @@ HERE = "engine_children"
 
 
 # ---------------------------------------------------------------------------------------------------- a child alone
+def await_stop(context: ChildContext) -> None:
+    """Like every loop of the engine it looks up now and then.
+
+    A wait without end can miss the signal: the kernel may hand it to a thread of a library (numpy has some), and then
+    nothing wakes the main thread, in which alone Python runs its handlers.
+    """
+    while not context.stop.is_set():
+        context.control.poll(0.05)
+
+
 def report(settings: Any, context: ChildContext) -> None:
     """Tell what the first lines of a child left behind; end when told by SIGTERM, and say so."""
     mask = os.umask(0)
@@ -44,7 +54,7 @@ def report(settings: Any, context: ChildContext) -> None:
             "orphaned": context.orphaned(),
         }
     )
-    context.stop.wait()
+    await_stop(context)
     context.control.send("stopped")
 
 
@@ -62,7 +72,7 @@ def leave(settings: int, _: ChildContext) -> None:
 def note_the_end(settings: dict[str, Any], context: ChildContext) -> None:
     """Up; when told to stop, write into a file whether the launcher was gone."""
     context.control.send("up")
-    context.stop.wait()
+    await_stop(context)
     Path(settings["file"]).write_text(f"orphaned {context.orphaned()}")
 
 
