@@ -109,7 +109,7 @@ def worker_specs(settings: EngineSettings) -> list[ProcessSpec]:
     count = settings.workers or len(settings.symbols)
     groups = [settings.symbols[index::count] for index in range(min(count, len(settings.symbols)))]
     names = [group[0] if len(group) == 1 else str(number) for number, group in enumerate(groups)]
-    restartable = not settings.lockstep
+    restartable = settings.mode != "replay"  # a tape has no history to give a new process
     return [
         ProcessSpec(
             f"worker-{name}",

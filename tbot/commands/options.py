@@ -1,5 +1,6 @@
 """Options that several commands read the same way."""
 
+import math
 from datetime import UTC, datetime
 
 from tbot.domain.contracts import PRODUCTS
@@ -35,6 +36,6 @@ def parse_duration_s(text: str) -> float:
         seconds = float(number) * unit
     except ValueError:
         raise ConfigError(f"duration {text!r} is not understood; write it like 60s, 5m or 2h") from None
-    if seconds <= 0:
-        raise ConfigError(f"duration {text!r} must be positive")
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ConfigError(f"duration {text!r} must be positive and finite")
     return seconds

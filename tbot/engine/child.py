@@ -77,6 +77,7 @@ def run_child(
     """Body of every child. `target` is "module:function"; `guarded` marks processes that will hold a secret."""
     _die_with_parent(on_orphan, parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the launcher blocked it until here
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     os.umask(0o077)

@@ -3,6 +3,7 @@
 The beat is sent by the work loop itself, never by a helper thread: a loop that hangs stops beating (F-PRC-02).
 """
 
+import os
 import time
 from typing import Any
 
@@ -60,7 +61,7 @@ class Beat:
 
     def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire) -> None:
         self._name = context.name
-        self._pid = context.parent_pid
+        self._pid = os.getpid()
         self._build = f"{settings.build}:{settings.config_hash}"
         self._wire = wire
         self._socket = sockets.push(settings.socket("bus"))

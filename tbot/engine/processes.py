@@ -9,9 +9,12 @@ import multiprocessing
 import os
 import signal
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from tbot.engine.child import OnOrphan, run_child
@@ -39,6 +42,17 @@ class ProcessSpec:
     beats: bool = True
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C goes to every process of the terminal: a child is born with it blocked, until `run_child` ignores it."""
+    ensure_running()  # the first start would unblock it again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Child:
     """A running (or dead) process of a spec."""
 
@@ -53,6 +67,7 @@ class Child:
         self._started_ns = 0
         self.last_beat_ns = 0
         self.ready = False
+        self.newest_pid = 0  # of the process started last, alive or not
 
     def start(self, epoch: int) -> None:
         """Spawn the process and hand it its secrets by pipe."""
@@ -61,10 +76,12 @@ class Child:
         spec = self.spec
         arguments = (spec.name, spec.target, spec.settings, theirs, os.getpid(), spec.on_orphan, spec.guarded)
         self.process = context.Process(target=run_child, args=arguments, name=spec.name)
-        self.process.start()
+        with _deaf_to_ctrl_c():
+            self.process.start()
+        self.newest_pid = self.pid
         theirs.close()
         self.control = ours
-        ours.send({**spec.secrets, "epoch": epoch, "restarted": self.restarts > 0})
+        self.say({**spec.secrets, "epoch": epoch, "restarted": self.restarts > 0})
         self._started_ns = boot_ns()
         self.last_beat_ns = 0
         self.state = "STARTING"

@@ -97,11 +97,28 @@ class Supervisor:
                 continue
             if isinstance(message, Heartbeat):
                 child = self.children.get(message.process)
-                if child is not None:
-                    child.beat(message.state, message.status)
-                    self._refill_lapped(message)
+                # The last words of a process that has been replaced say nothing about its successor.
+                if child is not None and message.pid == child.newest_pid:
+                    self._on_beat(child, message)
             elif isinstance(message, EngineEvent):
                 self.tell(message)
+
+    def _on_beat(self, child: Child, message: Heartbeat) -> None:
+        first = not child.ready
+        child.beat(message.state, message.status)
+        if first and child.restarts:
+            self._refill_restarted(child.spec)
+        self._refill_lapped(message)
+
+    def _refill_restarted(self, spec: ProcessSpec) -> None:
+        """Ask for history now that the new process reads its rings: what came before its first look is lost to it.
+
+        A worker needs the bars; the executor needs the word that market data is whole, without which it denies all.
+        """
+        symbols = self.settings.symbols if spec.name == "executor" else spec.secrets.get("symbols", ())
+        for symbol in symbols:
+            self._laps.pop(symbol, None)
+            self._refill(symbol)
 
     def _refill_lapped(self, message: Heartbeat) -> None:
         """A worker that was lapped holds its bars until history covers the hole: ask the feed for it (F-DAT-04)."""
@@ -156,16 +173,9 @@ class Supervisor:
             self._line(self.phase.failure)
             return
         self._line(f"{name} restarted ({child.restarts}): {why}")
-        self._spawn(child)
-        # A new worker has no bars, and a new executor does not know that the stream is whole: both learn it from the
-        # next history record.
         if name.startswith("worker"):
-            for symbol in child.spec.secrets["symbols"]:
-                self._laps.pop(symbol, None)
-                self._refill(symbol)
-        elif name == "executor":
-            for symbol in self.settings.symbols:
-                self._refill(symbol)
+            child.status = {}  # its bars and zones are gone
+        self._spawn(child)
 
     def _line(self, text: str) -> None:
         self.tell(EngineEvent(0, "launcher", "PROC", "", text))

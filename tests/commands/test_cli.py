@@ -46,6 +46,8 @@ BAD = [
     (("run", "--contracts", "XYZ"), 3, "unknown contract"),
     (("run", "--for", "soon"), 3, "not understood"),
     (("run", "--for", "-5s"), 3, "must be positive"),
+    (("run", "--for", "nan"), 3, "must be positive"),
+    (("run", "--for", "infs"), 3, "must be positive"),
     (("run", "--tz", "Mars/Base"), 3, "not known"),
     (("run", "--config", "missing.toml"), 3, "could not be read"),
     (("run", "--gateway", "http://127.0.0.1:9", "--speed", "5"), 3, "belong to the embedded market"),

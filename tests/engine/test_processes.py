@@ -209,7 +209,7 @@ def test_F_PRC_03_term_policy_the_orphan_ends_in_its_own_order(tmp_path: Path) -
     with launcher_of("note_the_end", {"file": str(file)}, "term") as (middle, pid):
         middle.kill()
         until(lambda: gone(pid), "the orphan is gone")
-    assert file.read_text() == "orphaned True"
+    assert file.read_text() == "ended in order"
 
 
 @linux

@@ -225,6 +225,18 @@ def test_F_PRC_01_a_dead_feed_comes_back_without_a_refill(tmp_path: Path) -> Non
         assert texts(supervisor, "feed") == ["up restarted=False epoch=0", "up restarted=True epoch=0"]
 
 
+def test_F_PRC_01_a_new_executor_hears_of_every_contract_again(tmp_path: Path) -> None:
+    """Without a history record in its ring it would take the market data for broken and deny every signal."""
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        old = supervisor.children["executor"].pid
+        os.kill(old, signal.SIGKILL)
+        poll_until(supervisor, lambda: len(texts(supervisor, "feed")) == 3, "the feed has heard")
+        assert texts(supervisor, "feed")[1:] == ["MNQ heard refill", "ES heard refill"]
+        assert supervisor.children["executor"].pid not in (0, old)
+        assert supervisor.children["executor"].ready
+
+
 def test_F_PRC_04_a_child_that_dies_at_every_start_halts_the_run(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"exit_at_once": True})) as supervisor:
         poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
@@ -313,6 +325,42 @@ def test_I25_bad_messages_are_counted_and_change_nothing(tmp_path: Path) -> None
         assert set(supervisor.children) == {"executor", "worker-1"}
         assert "forged" not in supervisor.children["worker-1"].status
         assert supervisor.children["worker-1"].state == "OK"
+
+
+def say_as(supervisor: Supervisor, *beats: Heartbeat) -> None:
+    """Put beats on the bus and take them in, with one event behind them that tells when."""
+    with sockets.push(supervisor.settings.socket("bus")) as channel:
+        assert channel.writable(10_000_000_000)
+        said = len(texts(supervisor, "sentinel"))
+        for message in (*beats, EngineEvent(0, "sentinel", "PROC", "", "so far")):
+            assert channel.send(supervisor._wire.encode(message))
+        poll_until(supervisor, lambda: len(texts(supervisor, "sentinel")) > said, "all of them have come")
+
+
+def test_the_last_words_of_a_replaced_process_are_not_its_successors(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        child = supervisor.children["worker-1"]
+        old = child.pid
+        os.kill(old, signal.SIGKILL)
+        poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
+        say_as(supervisor, Heartbeat("worker-1", old, 9, 1, "FAILED", {"problem": "late", "exit_code": 4}))
+        assert child.status == {"pid": child.pid}
+        assert supervisor.phase.failure == ""
+
+
+def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", beats=False)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        pid = supervisor.children["worker-1"].pid
+
+        def beat(laps: int) -> Heartbeat:
+            status: dict[str, object] = {"contracts": {"MNQ": {"counters": {"laps": laps}}}}
+            return Heartbeat("worker-1", pid, 1, 1, "OK", status)
+
+        say_as(supervisor, *map(beat, (0, 0, 1, 1, 1, 3)))
+        poll_until(supervisor, lambda: len(texts(supervisor, "feed")) >= 3, "the feed has heard")
+        assert texts(supervisor, "feed")[1:] == ["MNQ heard refill"] * 2
 
 
 def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:

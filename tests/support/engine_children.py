@@ -70,10 +70,10 @@ def leave(settings: int, _: ChildContext) -> None:
 
 
 def note_the_end(settings: dict[str, Any], context: ChildContext) -> None:
-    """Up; when told to stop, write into a file whether the launcher was gone."""
+    """Up; when told to stop, write a last word into a file."""
     context.control.send("up")
     await_stop(context)
-    Path(settings["file"]).write_text(f"orphaned {context.orphaned()}")
+    Path(settings["file"]).write_text("ended in order")
 
 
 def outlive(settings: dict[str, Any], context: ChildContext) -> None:
