@@ -105,7 +105,8 @@ def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> Non
     assert list(document["contracts"]) == ["MNQ", "GC"]
     assert document["contracts"]["GC"] | {"counters": {}} == {
         "ticks": 0, "ticks_per_s": 0.0, "last_tick_age_s": None, "gaps": 0, "last_price": None, "bid": None,
-        "ask": None, "live": False, "feed": "gap", "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
+        "ask": None, "live": False, "feed": "gap",
+        "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
         "counters": {}, "setups": {},
     }  # fmt: skip
     assert (document["pnl_usd"], document["win_rate"], document["profit_factor"]) == (0, None, None)
