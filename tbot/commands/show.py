@@ -179,12 +179,13 @@ def final_document(status: dict[str, Any]) -> dict[str, Any]:
 
 def _conclude(supervisor: Supervisor, json_output: bool) -> int:
     phase, status = supervisor.phase, supervisor.status()
+    replay = supervisor.settings.mode == "replay"  # a tape that ends leaves nothing real behind
     if json_output:
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
     if phase.failure:
         click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
-        return phase.exit_code if phase.flat else EXIT_NOT_FLAT
-    if not phase.flat and supervisor.settings.mode != "replay":  # a tape that ended leaves nothing real behind
+        return phase.exit_code if phase.flat or replay else EXIT_NOT_FLAT
+    if not phase.flat and not replay:
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT
     return 0

@@ -19,7 +19,6 @@ from tbot_ext.ring import RingWriter
 
 SETTLE_NS = 2 * NS_PER_S
 DAY_NS = 24 * 60 * NS_PER_MIN
-RETRY_S = 3.0
 
 Bars = npt.NDArray[np.void]
 

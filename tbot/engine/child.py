@@ -1,7 +1,8 @@
 """The first lines that run in every child process of the engine.
 
-Order matters (failure-model F-PRC-03, F-PRC-05, F-SEC-01): die with the launcher, ignore the terminal's Ctrl-C, no core
-dumps, files for the owner only; then the secrets arrive by pipe; only then the process's own module is imported.
+Order matters (failure-model F-PRC-03, F-PRC-05, F-SEC-01): die with the launcher, ignore the terminal's Ctrl-C and its
+end, no core dumps, files for the owner only; then the secrets arrive by pipe; only then the process's own module is
+imported.
 """
 
 import ctypes
@@ -76,8 +77,9 @@ def run_child(
 ) -> None:
     """Body of every child. `target` is "module:function"; `guarded` marks processes that will hold a secret."""
     _die_with_parent(on_orphan, parent_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the launcher blocked it until here
+    for number in (signal.SIGINT, signal.SIGHUP):  # only the launcher acts on the terminal
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})  # blocked by the launcher until here
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     os.umask(0o077)

@@ -92,8 +92,10 @@ class TradingDesk:
         return [self._live.fileno()] if self._live is not None else []
 
     def flat(self) -> bool:
-        """Proven: no position and no working order in any account."""
-        return self.desk.is_flat(self._account.account)
+        """Proven: no position and no working order; under `on_exit = hold` a protected position will do."""
+        account = self._account.account
+        held = self._settings.on_exit == "hold" and self.desk.is_protected(account)
+        return held or self.desk.is_flat(account)
 
     def settled(self) -> bool:
         """What a stop waits for: flat; in a replay, whose market has ended, whatever there is."""

@@ -4,6 +4,7 @@ The shell around `DeskSession`: it moves bytes, reads clocks and waits; what to 
 and recovery are one path: journal verified, login, account found, then the Desk reconciles before anything else.
 """
 
+import shutil
 import time
 from typing import Any
 
@@ -54,6 +55,8 @@ class Executor:
         self._counters = {"signals": 0, "bad_messages": 0, "early_signals": 0}
         self._stop_requests: list[tuple[bytes, str]] = []
         self._stop_deadline_ns = 0
+        self._asked_to_stop = False
+        self._stop_told = False  # the Desk knows that the run ends
         self._next_flush_ns = 0
         self._next_try_ns = 0
         self._next_timer_ns = 0
@@ -73,6 +76,8 @@ class Executor:
             self._take_messages()
             if self._desk is not None:
                 self._work(self._desk)
+            elif self._stop_requests and (self._untouched() or boot_ns() > self._stop_deadline_ns):
+                self._answer_stops(None)
             self._report()
         self.close()
 
@@ -127,8 +132,8 @@ class Executor:
         if boot_ns() >= self._next_flush_ns:
             self._next_flush_ns = boot_ns() + FLUSH_NS
             desk.journal.flush()
-        if self._context.stop.is_set() and not self._stop_deadline_ns:
-            self._begin_stop(desk)
+        if (self._context.stop.is_set() or self._stop_requests) and not self._stop_told:
+            self._begin_stop()
         if self._stop_requests and (desk.settled() or boot_ns() > self._stop_deadline_ns):
             self._answer_stops(desk)
 
@@ -198,11 +203,9 @@ class Executor:
     def _on_operator(self, sender: bytes, message: OperatorMessage) -> None:
         desk = self._desk
         if message.verb == "stop":
+            self._asked_to_stop = True
             self._stop_requests.append((sender, message.request_id))
-            if desk is None:  # nothing was ever sent: there is nothing to close
-                self._answer_stops(None)
-            else:
-                self._begin_stop(desk)
+            self._begin_stop()
             return
         if desk is not None:
             desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account))
@@ -210,13 +213,20 @@ class Executor:
         self._router.send(self._wire.encode(ack), sender)
 
     # -------------------------------------------------------------------------------------------------------- stop
-    def _begin_stop(self, desk: TradingDesk) -> None:
+    def _begin_stop(self) -> None:
         if not self._stop_deadline_ns:
             self._stop_deadline_ns = boot_ns() + STOP_PATIENCE_NS
+        desk = self._desk
+        if desk is not None and not self._stop_told:
+            self._stop_told = True
             desk.session.on_operator(OperatorIn(desk.clock.now_ns(), "stop"))
 
+    def _untouched(self) -> bool:
+        """No order was ever sent from this state: flat without a look at the gateway."""
+        return not self._context.secrets["restarted"] and not self._settings.journal_path.exists()
+
     def _answer_stops(self, desk: TradingDesk | None) -> None:
-        flat = desk is None or desk.flat()
+        flat = self._untouched() if desk is None else desk.flat()
         text = "" if flat or desk is None else desk.describe_open()
         for sender, request in self._stop_requests:
             self._router.send(self._wire.encode(OperatorAck(request, True, flat, text)), sender)
@@ -259,16 +269,17 @@ class Executor:
         self._router.close()
         self._beat.close()
         self._prices.close()
-        if self._context.orphaned():
-            _remove_run(self._settings)
+        if not self._asked_to_stop and _launcher_died(self._context):
+            # The last to leave removes shared memory and sockets (F-PRC-03).
+            shutil.rmtree(self._settings.run_dir, ignore_errors=True)
 
 
-def _remove_run(settings: EngineSettings) -> None:
-    """Shared memory and sockets of a run whose launcher is dead: the last to leave removes them (F-PRC-03)."""
-    import shutil
-
-    time.sleep(0.2)  # the others were killed with the launcher; give the kernel a moment to close their files
-    shutil.rmtree(settings.run_dir, ignore_errors=True)
+def _launcher_died(context: ChildContext) -> bool:
+    """Whether SIGTERM came because the launcher is gone: the signal can be faster than the change of parents."""
+    deadline = boot_ns() + NS_PER_S
+    while not context.orphaned() and boot_ns() < deadline:
+        time.sleep(0.02)
+    return context.orphaned()
 
 
 def main(settings: EngineSettings, context: ChildContext) -> None:

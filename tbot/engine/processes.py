@@ -42,12 +42,19 @@ class ProcessSpec:
     beats: bool = True
 
 
+TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
+
+
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ctrl-C goes to every process of the terminal: a child is born with it blocked, until `run_child` ignores it."""
-    ensure_running()  # the first start would unblock it again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _deaf_to_terminal() -> Iterator[None]:
+    """Ctrl-C and a closed terminal reach every process: a child is born deaf to both until `run_child` ignores them.
+
+    Also the helper process of multiprocessing, which itself thinks of Ctrl-C only and unblocks it when it starts.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
     try:
+        ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -76,7 +83,7 @@ class Child:
         spec = self.spec
         arguments = (spec.name, spec.target, spec.settings, theirs, os.getpid(), spec.on_orphan, spec.guarded)
         self.process = context.Process(target=run_child, args=arguments, name=spec.name)
-        with _deaf_to_ctrl_c():
+        with _deaf_to_terminal():
             self.process.start()
         self.newest_pid = self.pid
         theirs.close()

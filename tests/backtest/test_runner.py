@@ -109,7 +109,7 @@ def test_the_account_is_guarded_over_all_contracts() -> None:
     assert [(note.tag, note.size) for note in intents] == [(command.tag, command.size) for command in placed]
 
 
-@pytest.mark.parametrize("held_minutes", [1, 700])
+@pytest.mark.parametrize("held_minutes", [1, 2_000])
 def test_minutes_held_until_history_is_there_all_come_before_the_next_record(held_minutes: int) -> None:
     """A late opening releases more events than one call can hold: the rest is pending and must not wait."""
     body = lively(("MES",), seed=5, minutes=held_minutes, opened=False)
@@ -119,9 +119,10 @@ def test_minutes_held_until_history_is_there_all_come_before_the_next_record(hel
     decider = run.deciders[PRODUCTS["MES"].contract_id]
     assert not decider.pending
     assert decider.pipeline.live
+    assert decider.pipeline.counters["held_dropped"] == 0
     expected = played([lively(("MES",), seed=5, minutes=held_minutes)], ("MES",))
     other = expected.deciders[PRODUCTS["MES"].contract_id].pipeline
-    assert np.array_equal(decider.pipeline.bars(1, 1000)["close"], other.bars(1, 1000)["close"])
+    assert np.array_equal(decider.pipeline.bars(1, 2_000)["close"], other.bars(1, 2_000)["close"])
 
 
 def test_the_tape_given_is_not_written_to() -> None:
