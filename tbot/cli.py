@@ -57,6 +57,11 @@ def run(arguments: list[str] | None = None) -> None:
             raise
         click.echo(f"tbot: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"tbot: {error}; look at that place, or run again with --debug to see where it happened", err=True)
+        sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:

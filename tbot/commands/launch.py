@@ -28,13 +28,13 @@ def base_settings(
     config: Config, mode: Mode, *, state_dir: Path | None, symbols: tuple[str, ...], **more: Any
 ) -> EngineSettings:
     """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first."""
-    sweep_stale(None)
-    run_dir = run_directory(None)
+    home().mkdir(parents=True, exist_ok=True, mode=0o700)
     if state_dir is None:
         state_dir = fresh_state(mode)
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     state_dir = state_dir.resolve()
-    home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    sweep_stale(None)
+    run_dir = run_directory(None)
     return EngineSettings(
         mode=mode,
         symbols=symbols,

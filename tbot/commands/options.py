@@ -1,7 +1,9 @@
 """Options that several commands read the same way."""
 
+import contextlib
 import math
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError
@@ -39,3 +41,10 @@ def parse_duration_s(text: str) -> float:
     if not math.isfinite(seconds) or seconds <= 0:
         raise ConfigError(f"duration {text!r} must be positive and finite")
     return seconds
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """A time zone by its name."""
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        return ZoneInfo(name)
+    raise ConfigError(f"time zone {name!r} is not known; write it like Europe/Helsinki")

@@ -1,7 +1,6 @@
 """`tbot replay`: a tape through the real processes, with paper orders."""
 
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -33,7 +32,8 @@ def replay(
     from dataclasses import replace
 
     from tbot.commands import launch
-    from tbot.commands.show import choose_screen, drive
+    from tbot.commands.options import parse_zone
+    from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import load
     from tbot.domain.clock import MarketClock
     from tbot.domain.contracts import BY_ID
@@ -42,6 +42,7 @@ def replay(
     from tbot.storage.replay_stream import contract_ids, first_ns
     from tbot.storage.tape import TapeReader
 
+    zone = parse_zone(tz)
     config = load(config_path)
     with TapeReader(tape) as reader:
         symbols = tuple(BY_ID[contract_id].symbol for contract_id in contract_ids(reader))
@@ -54,6 +55,6 @@ def replay(
         # Market time stands still at the first tick until the processes are up: three seconds on a small machine.
         clock = MarketClock(start_ns - int(3 * NS_PER_S * speed), boot_ns(), speed)
         settings = replace(settings, clock=clock)
-    screen = choose_screen(json_output, quiet, ZoneInfo(tz))
+    screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, launch.engine_specs(settings, None), screen.event)
     return drive(supervisor, screen, None, json_output, lambda: None)

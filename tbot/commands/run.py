@@ -1,10 +1,8 @@
 """`tbot run`: the engine."""
 
-import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -60,8 +58,8 @@ def run(
     Without settings it trades a paper account on the embedded gateway: a synthetic market at twenty times real speed,
     no network, no account, nothing at risk.
     """
-    from tbot.commands.options import parse_duration_s, parse_symbols
-    from tbot.commands.show import choose_screen, drive
+    from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
+    from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import load
     from tbot.engine.supervisor import Supervisor
 
@@ -69,7 +67,7 @@ def run(
         raise LiveNotConfirmed(
             "live trading is not part of this version, which trades its simulator and paper accounts; leave --live out"
         )
-    zone = _zone(tz)
+    zone = parse_zone(tz)
     config = load(config_path)
     engine = config.engine
     if contracts:
@@ -84,7 +82,7 @@ def run(
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
     plan = _against(url, config, extra) if url else _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
-    screen = choose_screen(json_output, quiet, zone)
+    screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, specs, screen.event)
 
     def started() -> None:
@@ -92,12 +90,6 @@ def run(
             listener.close()
 
     return drive(supervisor, screen, for_s, json_output, started)
-
-
-def _zone(name: str) -> ZoneInfo:
-    with contextlib.suppress(KeyError, ValueError, OSError):
-        return ZoneInfo(name)
-    raise ConfigError(f"time zone {name!r} is not known; write it like Europe/Helsinki")
 
 
 def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":

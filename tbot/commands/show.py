@@ -1,5 +1,6 @@
 """Drives a supervised run from the terminal: live view, log lines or one JSON document, Ctrl-C, exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -84,6 +85,30 @@ class LiveScreen(Screen):
             size = self._console.size
             status, events = self._last
             self._console.print(render(status, events, self._zone, size.width, min(size.height, 40)))
+
+
+class LastingScreen(Screen):
+    """Another screen for as long as somebody is there: a closed pipe or terminal must not end the run."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def event(self, event: EngineEvent) -> None:
+        self._show(lambda: self._screen.event(event))
+
+    def draw(self, supervisor: Supervisor) -> None:
+        self._show(lambda: self._screen.draw(supervisor))
+
+    def close(self) -> None:
+        self._show(self._screen.close)
+
+    def _show(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError:
+            self._screen = Screen()
+            # What is still in the buffers has to go somewhere when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def choose_screen(json_output: bool, quiet: bool, zone: ZoneInfo) -> Screen:

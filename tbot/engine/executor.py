@@ -28,7 +28,7 @@ from tbot.engine.gateway_link import Account, Link, open_link
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
 from tbot.engine.prices import PriceRings
 from tbot.engine.settings import EngineSettings
-from tbot.errors import AuthError, ConfigError, Halted, ProtocolError, TbotError
+from tbot.errors import AuthError, ConfigError, Halted, JournalError, ProtocolError, TbotError
 from tbot.transport import sockets
 
 LOOP_NS = 20_000_000  # longest wait: prices are looked at this often
@@ -99,9 +99,7 @@ class Executor:
             # Asking again would not help, and a refused login asked again and again locks the account (F-API-02).
             self._fatal = error
         except TbotError as error:
-            if str(error) != self._problem:
-                self._problem = str(error)
-                self._beat.event(0, "STATE", "", self._problem)
+            self._complain(error)
 
     def _start_values(self) -> tuple[Any, Account | None]:
         """(clock, account), or None for what the gateway has not told yet."""
@@ -131,11 +129,26 @@ class Executor:
             desk.session.advance(desk.clock.now_ns())
         if boot_ns() >= self._next_flush_ns:
             self._next_flush_ns = boot_ns() + FLUSH_NS
-            desk.journal.flush()
+            self._flush(desk)
         if (self._context.stop.is_set() or self._stop_requests) and not self._stop_told:
             self._begin_stop()
         if self._stop_requests and (desk.settled() or boot_ns() > self._stop_deadline_ns):
             self._answer_stops(desk)
+
+    def _flush(self, desk: TradingDesk) -> None:
+        """Write what waits. A full disk refuses entries and nothing else: protection goes on (R1, F-SYS-01)."""
+        try:
+            desk.journal.flush()
+        except JournalError as error:
+            if desk.journal.broken:
+                raise
+            self._complain(error)
+
+    def _complain(self, error: TbotError) -> None:
+        """One line for each new problem."""
+        if str(error) != self._problem:
+            self._problem = str(error)
+            self._beat.event(0, "STATE", "", self._problem)
 
     # ---------------------------------------------------------------------------------------------- conversations
     def _take_messages(self) -> None:
@@ -262,7 +275,10 @@ class Executor:
         desk = self._desk
         if desk is not None:
             self._answer_stops(desk)
-            desk.close()
+            try:
+                desk.close()
+            except JournalError as error:
+                self._complain(error)
         if self._link is not None:
             self._link.close()
         self._beat.send("STOPPED", self._status())

@@ -94,6 +94,9 @@ def _state(
     if not states:
         return "STARTING", ["RC_START"], "no account yet"
     strictest = max(states, key=STRICTNESS.index)
+    trouble = children["executor"].status.get("journal", {}).get("trouble", "")
+    if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
+        return "PAUSED", ["RC_JOURNAL"], f"no entries, the journal is not written: {trouble}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
     return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
 

@@ -138,6 +138,11 @@ class Journal(JournalReader):
         return self._committed
 
     @property
+    def broken(self) -> bool:
+        """Nothing more will be written to this file; with room on the disk again a new start begins another."""
+        return self._broken
+
+    @property
     def last_seq(self) -> int:
         """Seq of the last recorded row, committed or waiting."""
         return self._waiting[-1].seq if self._waiting else self._committed[0]
