@@ -21,5 +21,9 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
     summary = import_files(files, target, contract=contract, tz=zone)
-    click.echo(f"{target}: {summary}")
+    symbols = ", ".join(contract["symbol"] for contract in summary["contracts"].values())
+    click.echo(f"{target}: {summary['ticks']} ticks of {symbols} from {len(summary['files'])} file(s)")
+    for file in summary["files"]:
+        for note in file["notes"]:
+            click.echo(f"  {file['name']}: {note}")
     return 0

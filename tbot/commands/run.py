@@ -70,14 +70,14 @@ def run(
     zone = parse_zone(tz)
     config = load(config_path)
     engine = config.engine
-    if contracts:
+    if contracts is not None:
         engine = replace(engine, contracts=parse_symbols(contracts))
     if workers:
         engine = replace(engine, workers=workers)
     config = replace(config, engine=engine)
     for_s = parse_duration_s(duration) if duration else None
     url = gateway or config.gateway.rest
-    if url and (speed or seed):
+    if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
     plan = _against(url, config, extra) if url else _embedded(config, speed, seed, extra)

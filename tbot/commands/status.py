@@ -24,7 +24,7 @@ def status(json_output: bool) -> int:
     """Show the state of the engine that ran last."""
     document = read_newest()
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
-    if age_s > DEAD_AFTER_S and document["state"] not in ("STOPPED", "NOT_FLAT"):
+    if age_s > DEAD_AFTER_S and not document["ended"]:
         document["state"] = "DEAD"
         document["reason"] = f"the status is {age_s:.0f} s old: the engine is gone or hangs"
     if json_output:

@@ -11,7 +11,7 @@ from tbot.engine.gateway_link import Account, Link
 from tbot.engine.health import Hops
 from tbot.engine.observer import Observer, Tell
 from tbot.engine.settings import EngineSettings
-from tbot.errors import JournalError
+from tbot.errors import JournalDamaged
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
@@ -192,8 +192,8 @@ def set_aside_if_damaged(settings: EngineSettings) -> None:
     try:
         with Journal.open_readonly(settings.journal_path, wire) as reader:
             damaged = reader.verify().state == "mismatch"
-    except JournalError:
-        damaged = True
+    except JournalDamaged:
+        damaged = True  # any other trouble may pass, and the file may hold the lock of the day: keep it, try again
     if damaged:
         Journal.set_aside(settings.journal_path)
 

@@ -107,6 +107,8 @@ class Link:
             raise GatewayError(f"the gateway does not list its accounts yet ({answer.text or answer.outcome})")
         usable = [account for account in answer.value if account.can_trade and account.simulated]
         pinned = self._settings.accounts
+        if len(pinned) > 1:
+            raise ConfigError(f"{len(pinned)} accounts are pinned; this version trades one: leave one in [account] ids")
         if pinned:
             usable = [account for account in usable if account.account_id in pinned]
         if not usable:

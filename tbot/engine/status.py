@@ -67,6 +67,7 @@ def build_status(
         "written": iso(time.time_ns()),
         "uptime_s": round((boot_ns() - started_boot_ns) / NS_PER_S, 1),
         "state": state,
+        "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
         "contracts": _contracts(settings, feed, workers, executor.get("feeds", {})),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from tbot.domain.messages import DeskInput, DeskOutput, Note
-from tbot.errors import JournalError
+from tbot.errors import JournalDamaged, JournalError
 from tbot.storage.journal_files import head_path, read_head
 
 SCHEMA_VERSION: Final = 1
@@ -115,7 +115,7 @@ class JournalReader:
             self._db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=0.25)
             self._db.execute("PRAGMA query_only = ON")
         except sqlite3.Error as error:
-            raise JournalError(f"the journal {path} cannot be opened: {error}") from error
+            raise _kind_of(error)(f"the journal {path} cannot be opened: {error}") from error
 
     @property
     def head(self) -> tuple[int, bytes]:
@@ -207,7 +207,12 @@ class JournalReader:
         try:
             return self._db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise JournalError(f"the journal {self.path.name} cannot be read: {error}") from error
+            raise _kind_of(error)(f"the journal {self.path.name} cannot be read: {error}") from error
+
+
+def _kind_of(error: sqlite3.Error) -> type[JournalError]:
+    """SQLite says plain DatabaseError of a file that is no database or corrupt; its subclasses may pass."""
+    return JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
 
 
 def _hash_of(row: Row) -> bytes:

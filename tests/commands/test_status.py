@@ -15,8 +15,8 @@ def document(**changes: Any) -> dict[str, Any]:
     rates = {"ticks": 1000, "ticks_per_s": 12.5, "last_tick_age_s": 0.4}
     contract = {**rates, "bars": {"1m": 7}, "zones": {"5m": 2}, "signals": 1}
     base = {
-        "badge": "PAPER", "state": "ACTIVE", "reason": "trading", "pnl_usd": -12.5, "open_usd": 3.0,
-        "drawdown_usd": 20.0, "round_trips": 4, "win_rate": 0.5, "profit_factor": 1.2, "intents": 4,
+        "badge": "PAPER", "state": "ACTIVE", "ended": False, "reason": "trading", "pnl_usd": -12.5,
+        "open_usd": 3.0, "drawdown_usd": 20.0, "round_trips": 4, "win_rate": 0.5, "profit_factor": 1.2, "intents": 4,
         "denials": {"RC_WINDOW": 3}, "execution_ns": {"mean": 4_200_000, "p99": 9_000_000}, "slippage_ticks": 0.25,
         "api": {"requests": 200, "answered": 199, "too_many": 1}, "reconnections": 2, "restarts": 1, "gaps": 3,
         "contracts": {"MNQ": contract}, "written": "2026-11-20T14:30:00.000Z", "written_ns": time.time_ns(), "pid": 7,
@@ -53,9 +53,10 @@ def test_I33_an_old_status_is_shown_as_dead(
     assert json.loads(shown.output)["state"] == state
 
 
-def test_an_ended_run_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left_behind(tmp_path, monkeypatch, document(state="STOPPED", written_ns=1))
-    assert "STOPPED" in CliRunner().invoke(status, [], standalone_mode=False).output
+@pytest.mark.parametrize("state", ["STOPPED", "NOT_FLAT", "HALTED"])
+def test_an_ended_run_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    left_behind(tmp_path, monkeypatch, document(state=state, ended=True, written_ns=1))
+    assert state in CliRunner().invoke(status, [], standalone_mode=False).output
 
 
 def test_no_engine_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
