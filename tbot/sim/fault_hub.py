@@ -204,20 +204,19 @@ class HubFaults:
     # ------------------------------------------------------------------------------------------------------- bytes
     def postpone(self, connection: "HubConnection", data: bytes) -> bool:
         """Whether these bytes leave later, in their order (latency and jitter); if so it is arranged."""
-        now_s = self._moment().real_s
+        now_s, loop = self._moment().real_s, asyncio.get_running_loop()
         link = self._links.setdefault(connection, _Link())
-        delay_s = 0.0
         latency = self.board.active("ws.latency", now_s, hub=self._hub.kind)
         jitter = self.board.active("ws.jitter", now_s, hub=self._hub.kind)
-        if latency is not None:
-            delay_s += latency["seconds"]
+        delay_s = 0.0 if latency is None else latency["seconds"]
         if jitter is not None:
             delay_s += jitter["seconds"] * jitter.random.random()
         if not delay_s and not connection.late:
             return False
-        link.due_s = max(now_s + delay_s, link.due_s + 1e-5) if connection.late else now_s + delay_s
+        due_s = loop.time() + delay_s
+        link.due_s = max(due_s, link.due_s + 1e-6) if connection.late else due_s
         connection.late += 1
-        asyncio.get_running_loop().call_later(link.due_s - now_s, connection.send_late, data)
+        loop.call_at(link.due_s, connection.send_late, data)
         return True
 
     def is_held(self, *, incoming: bool = False) -> bool:
