@@ -81,7 +81,7 @@ def mangle_answer(body: bytes, call: Call, kind: str, field: str) -> tuple[bytes
         return body.rstrip()[:-1] + b"," + member + b"}", {}
     if kind == "success_with_code":
         return _encode(document | {"success": True, "errorCode": 5}), {}
-    return _wrong_member(document, name, kind), {}
+    return _wrong_member(document, field, name, kind), {}
 
 
 @cache
@@ -91,7 +91,7 @@ def _bomb() -> bytes:
     return b"".join(packer.compress(piece) for _ in range(BOMB_BYTES >> 20)) + packer.flush()
 
 
-def _wrong_member(document: dict[str, Any], name: str, kind: str) -> bytes:
+def _wrong_member(document: dict[str, Any], field: str, name: str, kind: str) -> bytes:
     """One member, at the top or in the first item of the payload, taken away or given a value it must not have."""
     if kind == "null_list":
         return _encode(document | {name: None})
@@ -102,7 +102,7 @@ def _wrong_member(document: dict[str, Any], name: str, kind: str) -> bytes:
     prices = kind in ("bool_price", "text_price", "nan")
     for holder in _objects(document):
         for member, value in holder.items():
-            wanted = member == name if name in holder else not prices or _is_price(member, value)
+            wanted = member == field if field else not prices or _is_price(member, value)
             if not wanted or isinstance(value, bool) or not isinstance(value, int | Decimal):
                 continue
             if kind == "text_price":

@@ -204,7 +204,7 @@ _REST = (
         "request",
         (
             _ENDPOINT,
-            Arg("status", "integer", least=100),
+            Arg("status", "integer", least=200, most=599),
             Arg("n", "integer", 1, least=1),
             Arg("retry_after", "number", None, least=0),
             Arg("retry_as", "text", "seconds", ("seconds", "date")),
@@ -215,7 +215,7 @@ _REST = (
         "rest.html",
         "A maintenance page instead of JSON.",
         "request",
-        (_ENDPOINT, Arg("status", "integer", 200, least=200), _HANDLED),
+        (_ENDPOINT, Arg("status", "integer", 200, least=200, most=599), _HANDLED),
     ),
     FaultKind(
         "rest.drip",

@@ -25,6 +25,7 @@ class Arg:
     default: Any = REQUIRED
     choices: tuple[str, ...] = ()
     least: float | None = None
+    most: float | None = None
     filters: bool = False
 
 

@@ -212,6 +212,8 @@ def _value(kind: FaultKind, arg: Arg, value: Any) -> Any:
         fits = value in arg.choices
     if fits and arg.least is not None:
         fits = all(item >= arg.least for item in (value if isinstance(value, list) else [value]))
+    if fits and arg.most is not None:
+        fits = all(item <= arg.most for item in (value if isinstance(value, list) else [value]))
     if not fits:
         raise _Wrong(f"{arg.name} of {kind.name} must be {allowed_values(arg)}")
     return value
@@ -236,5 +238,7 @@ def allowed_values(arg: Arg) -> str:
     """What an argument may be, in words."""
     if arg.choices:
         return "one of " + ", ".join(choice or '""' for choice in arg.choices)
+    if arg.least is not None and arg.most is not None:
+        return f"{_NOUNS[arg.kind]} from {arg.least:g} to {arg.most:g}"
     least = "" if arg.least is None else f" of at least {arg.least:g}"
     return _NOUNS[arg.kind] + least

@@ -199,9 +199,10 @@ def _instead(hit: Hit) -> Response:
             headers["Retry-After"] = (
                 formatdate(at_s, usegmt=True) if hit["retry_as"] == "date" else f"{hit['retry_after']:g}"
             )
-        return Response(b"", min(hit["status"], 599), headers)
+        return Response(b"", hit["status"], headers)
     if hit.name == "rest.html":
-        return Response(_PAGE, min(hit["status"], 599), media_type="text/html")
+        page = b"" if hit["status"] in (204, 304) else _PAGE
+        return Response(page, hit["status"], media_type="text/html")
     manners: dict[str, Manner] = {
         "rest.drip": "drip",
         "rest.hang": "hang",

@@ -131,7 +131,10 @@ class HubConnection:
 
     async def run(self) -> None:
         """From accept to close."""
-        await self._socket.accept()
+        try:
+            await self._socket.accept()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # gone while it waited
         self._last_seen_s = asyncio.get_running_loop().time()
         parts = (self._write, self._read, self._watch, self._ended.wait)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part()) for part in parts]

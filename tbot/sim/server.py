@@ -184,9 +184,10 @@ class SimServer:
         user = self.api.user_of(token)
         connection_id = ws.query_params.get("id")
         status, text, headers, greeting = 101, "", {}, ""
-        if hub is not None and hub.faulty is not None:
-            await hub.faulty.wait_free(incoming=True)
-            hit = hub.faulty.greeting()
+        faults = None if hub is None else hub.faulty
+        if faults is not None:
+            await faults.wait_free(incoming=True)
+            hit = faults.greeting()
             greeting = "" if hit is None else str(hit["mode"])
             if hit is not None and hit["retry_after"]:
                 headers["Retry-After"] = f"{hit['retry_after']:g}"

@@ -23,7 +23,10 @@ class RawHub:
         )
         self._buffer = b""
         while b"\r\n\r\n" not in self._buffer:
-            self._buffer += self.read()
+            more = self.read()
+            if not more:
+                raise EOFError
+            self._buffer += more
         self.head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         if handshake:
             self.send(HANDSHAKE)

@@ -21,6 +21,7 @@ from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 MNQ, ES = "CON.F.US.MNQ.Z26", "CON.F.US.EP.Z26"
 OWNER, KEY = "Trader", "key-1"
+ACCOUNT_BODY: dict[str, Any] = {"accountId": 1001, "contractId": MNQ, "type": 2, "side": 0, "size": 1}
 DAY_NS = 1_795_186_800_000_000_000  # 2026-11-20 15:00 UTC, a Friday, 09:00 in Chicago
 
 
