@@ -29,6 +29,9 @@ class SimAccount:
     rules: AccountRules
     book: AccountBook
     can_trade: bool = True
+    simulated: bool = True
+    follower: bool = False  # of a copy trader: it cannot cancel orders
+    hidden: bool = False  # no endpoint knows it any more
     failed: bool = False  # the maximum loss was reached: locked for good
     high_cents: int = 0
     day_start_cents: int = 0
@@ -81,7 +84,7 @@ class SimAccount:
     def _waiting(self, symbol: str, side: int) -> int:
         """Contracts of working orders on `side` that are no bracket legs."""
         return sum(
-            order.size
+            order.remaining
             for order in self.book.living_orders()
             if order.contract == symbol and order.side == side and order.parent_id is None and not order.closing
         )
