@@ -39,14 +39,15 @@ from tbot.execution.fill_model import (
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
     position: Position
     position_id: int = 0
     opened_ns: int = 0
 
 
+# Bounds between which trades do nothing: all trades, no trade.
 _NEVER = (-math.inf, math.inf)
-_ALWAYS = (math.inf, -math.inf)
+ALWAYS = (math.inf, -math.inf)
 
 
 class AccountBook:
@@ -69,7 +70,7 @@ class AccountBook:
         self._emit = emit
         self._ids = ids or Ids()
         self._settings = settings or FillSettings()
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._tags: set[str] = set()
         self._living: dict[int, Order] = {}  # those that are not in a final state
         self._legs: dict[int, tuple[Order, ...]] = {}  # entry -> its legs
@@ -200,7 +201,7 @@ class AccountBook:
         if not working:
             return
         low, high = self._quiet.get(contract) or self._find_quiet(contract)
-        if (low, high) != _ALWAYS and (trade is None or low < trade < high):
+        if (low, high) != ALWAYS and (trade is None or low < trade < high):
             return
         # A copy, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
         for order in sorted(working.values(), key=_turn):
@@ -240,7 +241,7 @@ class AccountBook:
         low, high = _NEVER
         for order in self._working[contract].values():
             if order.arriving or order.trail is not None:
-                low, high = _ALWAYS
+                low, high = ALWAYS
                 break
             if order.order_type == "limit":
                 assert order.limit is not None
@@ -257,7 +258,7 @@ class AccountBook:
 
     def _execute(self, order: Order, size: int, price: int, now_ns: int) -> None:
         """Fill `size` contracts of an order; less than all that is left leaves it working."""
-        held = self._held.setdefault(order.contract, _Held(Position()))
+        held = self._held.setdefault(order.contract, Held(Position()))
         order.filled += size
         order.fill_sum += price * size
         if order.remaining == 0:
@@ -289,7 +290,7 @@ class AccountBook:
         if leg.remaining == 0 and entry is not None and entry.status not in FINAL:
             self._finish(entry, "cancelled", now_ns)
 
-    def _book(self, order: Order, held: _Held, size: int, price: int, closes: bool, now_ns: int) -> None:
+    def _book(self, order: Order, held: Held, size: int, price: int, closes: bool, now_ns: int) -> None:
         product = self._products[order.contract]
         position = held.position
         if position.size == 0:
@@ -399,7 +400,7 @@ def _turn(order: Order) -> tuple[int, int]:
     return rank, order.order_id
 
 
-def _holding(contract: str, held: _Held, average_sum: int, average_size: int) -> Holding:
+def _holding(contract: str, held: Held, average_sum: int, average_size: int) -> Holding:
     position = held.position
     return Holding(
         held.position_id,

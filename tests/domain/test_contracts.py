@@ -36,8 +36,19 @@ def test_the_table_says_what_the_gateway_listed() -> None:
     ("symbol", "side_cents"),
     list(
         {
-            **{"MNQ": 61, "ES": 189, "MGC": 96, "GC": 216, "MCL": 86, "CL": 201, "6E": 211, "M6A": 50},
-            **{"SI": 216, "SIL": 136, "RTY": 189, "M2K": 61, "6N": 211},
+            "MNQ": 61,
+            "ES": 189,
+            "MGC": 96,
+            "GC": 216,
+            "MCL": 86,
+            "CL": 201,
+            "6E": 211,
+            "M6A": 50,
+            "SI": 216,
+            "SIL": 136,
+            "RTY": 189,
+            "M2K": 61,
+            "6N": 211,
         }.items()
     ),
 )
@@ -52,8 +63,21 @@ def test_costs_of_one_side(symbol: str, side_cents: int) -> None:
     ("symbol", "per_point"),
     list(
         {
-            **{"MNQ": 2, "NQ": 20, "MES": 5, "ES": 50, "MGC": 10, "GC": 100, "CL": 1000, "6E": 125_000, "ZB": 1000},
-            **{"6J": 12_500_000, "M6B": 6250, "SI": 5000, "SIL": 1000, "HG": 25_000, "NG": 10_000},
+            "MNQ": 2,
+            "NQ": 20,
+            "MES": 5,
+            "ES": 50,
+            "MGC": 10,
+            "GC": 100,
+            "CL": 1000,
+            "6E": 125_000,
+            "ZB": 1000,
+            "6J": 12_500_000,
+            "M6B": 6250,
+            "SI": 5000,
+            "SIL": 1000,
+            "HG": 25_000,
+            "NG": 10_000,
         }.items()
     ),
 )
