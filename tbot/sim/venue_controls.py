@@ -28,12 +28,14 @@ from tbot.sim.venue_faults import (
     Slip,
     TagRule,
     Which,
+    one_of,
 )
 
 NEXT = Scope()
 DAY_MS = 86_400_000
 
 OrphanKind = Literal["entry", "leg", "suspended"]
+LateOrNever = Literal["never", "late"]
 CancelWhich = Literal["stops", "targets", "entries", "all"]
 
 
@@ -56,14 +58,11 @@ class VenueControls:
         self, code: int, text: str | None = None, *, with_id: bool = False, call: Call = "place", scope: Scope = NEXT
     ) -> None:
         """order.reject: the next call gets this code of its endpoint; `with_id` records a rejected order."""
-        if code < 1:
-            raise ValueError(f"a refusal has an error code of at least 1, not {code}")
         self._add(Reject(call, code, text, with_id), scope)
 
-    def place_outcome(self, outcome: Literal["never", "late"], after_ns: int = 0, scope: Scope = NEXT) -> None:
+    def place_outcome(self, outcome: LateOrNever, after_ns: int = 0, scope: Scope = NEXT) -> None:
         """order.place: the next placement never reaches the venue, or `after_ns` later; its answer is UnknownError."""
-        if outcome not in ("never", "late"):
-            raise ValueError(f"a placement arrives never or late, not {outcome!r}")
+        one_of(outcome, LateOrNever, "when a placement arrives")
         self._add(Delivery(None if outcome == "never" else after_ns), scope)
 
     def place_later(self, owner: str, fields: PlaceFields, at_ns: int) -> None:
@@ -79,8 +78,6 @@ class VenueControls:
 
     def cancel_race(self, fill_after_ns: int = 0, size: int | None = None, scope: Scope = NEXT) -> None:
         """order.cancel_race: the next cancel is answered OK, then it fills (`size` of it, the rest is cancelled)."""
-        if size is not None and size < 1:
-            raise ValueError(f"a fill has a size of at least 1, not {size}")
         self._add(CancelRace(fill_after_ns, size), scope)
 
     def cancel_slow(self, after_ns: int, scope: Scope = NEXT) -> None:
@@ -136,9 +133,10 @@ class VenueControls:
         entry: a working limit order. leg: a working stop with the tag of a bracket leg. suspended: a leg whose entry is
         over. The default tag is of our family, from a run that began a day earlier.
         """
+        one_of(kind, OrphanKind, "an orphan")
         book = self._account(account).book
         last = self._last(contract)
-        base = tag or _unused_tag(book, now_ns // 1_000_000 - DAY_MS)
+        base = tag or _unused_tag(book, max(0, now_ns // 1_000_000 - DAY_MS))
         if kind == "entry":
             request = OrderRequest(contract, "limit", side, size, limit=last - side * distance, tag=base)
             return book.plant(request, "open", now_ns).order_id
@@ -148,10 +146,8 @@ class VenueControls:
         if kind == "leg":
             request = OrderRequest(contract, "stop", side, size, stop=last + side * distance, tag=leg_tag)
             return book.plant(request, "open", now_ns, parent).order_id
-        if kind == "suspended":
-            request = OrderRequest(contract, "stop", side, size, tag=leg_tag)
-            return book.plant(request, "suspended", now_ns, parent, side * distance).order_id
-        raise ValueError(f"an orphan is an entry, a leg or suspended, not {kind!r}")
+        request = OrderRequest(contract, "stop", side, size, tag=leg_tag)
+        return book.plant(request, "suspended", now_ns, parent, side * distance).order_id
 
     # ---------------------------------------------------------------------------------------- account truth, people
     def mutate_position(
@@ -185,6 +181,7 @@ class VenueControls:
 
     def human_cancel(self, account: int, now_ns: int, which: CancelWhich = "all", contract: str | None = None) -> int:
         """human.cancel: somebody cancels working orders of the account, whoever placed them; how many."""
+        one_of(which, CancelWhich, "what a person cancels")
         book = self._account(account).book
         kinds = {"stops": ("stop", "trailing_stop"), "targets": ("limit",)}
         count = 0
@@ -260,8 +257,7 @@ class VenueControls:
 
     def tag_rule(self, rule: TagRule) -> None:
         """Which tags are in use: of all orders ever (strict), of working ones, or none."""
-        if rule not in ("strict", "none", "working-only"):
-            raise ValueError(f"a tag rule is strict, none or working-only, not {rule!r}")
+        one_of(rule, TagRule, "a tag rule")
         self._exchange.tag_rule = rule
 
     def clear(self) -> None:

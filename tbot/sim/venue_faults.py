@@ -6,12 +6,18 @@ names in the failure model are in `venue_controls.py`. Delays are nanoseconds of
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 Which = Literal["sl", "tp", "both"]
 BracketKind = Literal["drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"]
 Call = Literal["place", "modify", "cancel", "close"]
 TagRule = Literal["strict", "none", "working-only"]
+
+
+def one_of(value: str, choices: Any, what: str) -> None:
+    """ValueError unless `value` is one of a Literal's."""
+    if value not in get_args(choices):
+        raise ValueError(f"{what} is one of {', '.join(get_args(choices))}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,11 @@ class Reject:
     text: str | None = None
     with_id: bool = False  # a placement is recorded as a rejected order and its id returned
 
+    def __post_init__(self) -> None:
+        one_of(self.call, Call, "a call that can be refused")
+        if self.code < 1:
+            raise ValueError(f"a refusal has an error code of at least 1, not {self.code}")
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -65,6 +76,10 @@ class CancelRace:
 
     fill_after_ns: int = 0
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"a fill has a size of at least 1, not {self.size}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,8 @@ class BracketFault:
     after_ns: int = 0
 
     def __post_init__(self) -> None:
+        one_of(self.kind, BracketKind, "a fault of a bracket")
+        one_of(self.which, Which, "a leg")
         if self.kind == "wrong_size" and self.size < 1:
             raise ValueError(f"a leg has a size of at least 1, not {self.size}")
 
