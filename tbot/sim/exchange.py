@@ -9,7 +9,7 @@ is OrderRejected (2) with a sentence; an order refused with code 2 is recorded a
 A market order that no tick reached by the next `advance` fills at the quote that stands: a venue always has a market.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -88,6 +88,8 @@ class Exchange:
         self._ids = Ids()
         self._events: list[UserEvent] = []
         self._was_open: dict[str, bool] = {}
+        # Called when a product's active month changes: old month, new month, ticks the new one is higher, market time.
+        self.on_roll: list[Callable[[Contract, Contract, int, int], None]] = []
 
     # ----------------------------------------------------------------------------------------------------- people
     def add_account(self, owner: str, name: str) -> SimAccount:
