@@ -106,7 +106,8 @@ class History:
         self._played: dict[str, _Played] = {}
         self._changes: dict[str, list[_Change]] = {}
         self._offset: dict[str, int] = {}  # ticks from the source's level to that of the month now
-        self._expired: dict[str, tuple[int, int]] = {}  # broker id -> (end, its offset)
+        # By broker id: the minute it ended in, what it traded in this minute, its offset.
+        self._expired: dict[str, tuple[int, Bars, int]] = {}
         # The first minute of which every trade was played here.
         self._own_ns = -(-source.start_ns // NS_PER_MIN) * NS_PER_MIN
 
@@ -133,7 +134,9 @@ class History:
     def roll(self, symbol: str, old_broker_id: str, ticks: int, now_ns: int) -> None:
         """The month ends at `now_ns`; the next one has always been `ticks` higher."""
         offset = self._offset.get(symbol, 0)
-        self._expired[old_broker_id] = (now_ns, offset)
+        end_ns = now_ns - now_ns % NS_PER_MIN
+        last = self._fine(symbol, BarUnit.MINUTE, end_ns, now_ns + 1).copy()
+        self._expired[old_broker_id] = (end_ns, last, offset)
         self._offset[symbol] = offset + ticks
         if symbol in self._played:
             self._played[symbol].shift(ticks)
@@ -179,11 +182,13 @@ class History:
         """Bars of a month that is not the active one; none of a month that was never played, none below an hour."""
         if broker_id not in self._expired or unit not in EXPIRED_UNITS:
             return _NONE
-        end_ns, offset = self._expired[broker_id]
+        end_ns, last, offset = self._expired[broker_id]
         number = _capped(unit, number)
         start = int(bucket_starts(np.array([from_ns], np.int64), unit, number)[0])
-        fine = self._fine(symbol, BarUnit.MINUTE, start, min(end_ns, to_ns + _span_ns(unit, number)))
-        bars = aggregate(_moved(self._changed(symbol, fine), offset - self._offset[symbol]), unit, number)
+        wide_ns = to_ns + _span_ns(unit, number)
+        fine = _moved(self._fine(symbol, BarUnit.MINUTE, start, min(end_ns, wide_ns)), offset - self._offset[symbol])
+        fine = np.concatenate((fine, _between(last, start, wide_ns)))
+        bars = aggregate(self._changed(symbol, fine), unit, number)
         starts = bars["start_ns"]
         kept: Bars = bars[(starts >= from_ns) & (starts <= to_ns)][-limit:][::-1]
         return kept

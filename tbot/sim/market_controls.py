@@ -5,6 +5,7 @@ Prices and moves are ticks, times market seconds. Exchange, history and hub see 
 `holes` make history differ from what was played, which is what they are for.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
@@ -148,10 +149,11 @@ class MarketControls:
 
     def _shift(self, symbol: str, steps: list[tuple[int, int]]) -> None:
         quote = self._quote(symbol)
-        lowest = min(0, self._source.moved(symbol) - self._source.level(symbol) + sum(ticks for _, ticks in steps))
+        to_come = self._source.moved(symbol) - self._source.level(symbol)
+        lowest = to_come + min(itertools.accumulate(ticks for _, ticks in steps), default=0)
         known = quote[0] if quote[0] != NO_PRICE else self._exchange.states[symbol].last
-        if known is not None and known + min(lowest, *(ticks for _, ticks in steps)) < LEAST_PRICE * known:
-            raise ConfigError(f"moving {symbol} by {lowest} ticks would leave less than a fifth of its price; move it less")
+        if known is not None and known + lowest < LEAST_PRICE * known:
+            raise ConfigError(f"a move of {symbol} by {lowest} ticks leaves less than a fifth of the price; move less")
         self._source.shift(symbol, steps, quote)
 
     def _minutes(self, minutes_ago: int, minutes: int) -> tuple[int, int]:
