@@ -8,6 +8,7 @@ import numpy as np
 
 from tbot.domain.contracts import Contract
 from tbot.gateway.codec_market import quote_event, trades_event
+from tbot.sim.depth import DepthMaker
 from tbot.sim.market_source import Ticks
 from tbot_ext.records import NO_PRICE
 
@@ -32,6 +33,7 @@ class HubTape:
         self.volume = 0
         self.exch_ns = 0
         self.session: dict[str, int] = {}  # open, high, low in ticks, previous close
+        self.depth: DepthMaker | None = None  # while somebody looks at the book
         self._sent: dict[str, int] = {}
 
     def begin_session(self) -> None:

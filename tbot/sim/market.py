@@ -16,7 +16,9 @@ from tbot.domain.contracts import Contract
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import trading_day, trading_day_start_ns
 from tbot.gateway.codec import ClockReading
+from tbot.gateway.codec_market import depth_event
 from tbot.gateway.codec_tables import BarUnit
+from tbot.sim.depth import DepthMaker
 from tbot.sim.exchange import Exchange
 from tbot.sim.history import History
 from tbot.sim.hub_tape import HubRecord, HubTape
@@ -101,6 +103,7 @@ class Market:
         self._tapes = {c.product.contract_id: HubTape(c) for c in exchange.contracts.values()}
         self._by_broker_id = {tape.contract.broker_id: tape for tape in self._tapes.values()}
         self._now_ns = clock.now_ns(boot_ns())
+        self._deep: dict[str, HubTape] = {}  # by broker id: those with a book
         self._day = trading_day(self._now_ns)
         self._seed_sessions()
         exchange.on_roll.append(self.on_roll)
@@ -132,12 +135,30 @@ class Market:
         records: list[HubRecord] = []
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             records += self._tell(self._tapes[contract_id], ticks[ticks["contract_id"] == contract_id], wanted)
+        for broker_id in tuple(self._deep):
+            if ("depth", broker_id) in wanted:
+                records += self._tell_depth(self._deep[broker_id], None)  # what changes without a trade or quote
+            else:
+                self._deep.pop(broker_id).depth = None
         return records
 
     def snapshot(self, broker_id: str) -> bytes | None:
         """A full quote for a new subscriber: later quotes are sparse and would never tell what does not change."""
         tape = self._by_broker_id.get(broker_id)
         return None if tape is None else tape.quote(self._now_ns, full=True)
+
+    def depth_snapshot(self, broker_id: str) -> bytes | None:
+        """The whole book for a new subscriber. From here on the book is kept, until a step without subscribers."""
+        tape = self._by_broker_id.get(broker_id)
+        if tape is None:
+            return None
+        if tape.depth is None:
+            product = tape.contract.product
+            tape.depth = DepthMaker(product, self._seed, self._now_ns)
+            high, low = tape.session.get("high"), tape.session.get("low")
+            tape.depth.update(self._now_ns, tape.bid, tape.ask, high=high, low=low)
+            self._deep[broker_id] = tape
+        return depth_event(broker_id, tape.contract.product, tape.depth.snapshot(self._now_ns))
 
     def bars(
         self, contract: Contract, unit: BarUnit, number: int, from_ns: int, to_ns: int, *, limit: int, partial: bool
@@ -160,6 +181,7 @@ class Market:
         self.history.roll(product.symbol, old.broker_id, offset_ticks, now_ns + 1)
         tape = before.next_month(new, offset_ticks)
         self._tapes[product.contract_id] = tape
+        self._deep.pop(old.broker_id, None)
         del self._by_broker_id[before.contract.broker_id]
         self._by_broker_id[new.broker_id] = tape
 
@@ -201,6 +223,25 @@ class Market:
                 data_or_none = tape.quote(self._now_ns)
                 if data_or_none is not None:
                     yield HubRecord("quote", broker_id, data_or_none)
+            if tape.depth is not None and ("depth", broker_id) in wanted:
+                yield from self._tell_depth(tape, prints)
+
+    def _tell_depth(self, tape: HubTape, prints: Ticks | None) -> Iterator[HubRecord]:
+        """What changed in the book with these prints and the quote of now."""
+        if tape.depth is None:
+            return
+        rows = tape.depth.update(
+            self._now_ns,
+            tape.bid,
+            tape.ask,
+            () if prints is None else zip(*(prints[name].tolist() for name in ("price", "size", "side")), strict=True),
+            quoted_ns=tape.exch_ns or None,
+            high=tape.session.get("high"),
+            low=tape.session.get("low"),
+        )
+        if rows:
+            data = depth_event(tape.contract.broker_id, tape.contract.product, rows)
+            yield HubRecord("depth", tape.contract.broker_id, data)
 
     def _seed_sessions(self) -> None:
         """What the session looked like before the source's first tick, from its history."""
