@@ -57,8 +57,8 @@ class SimSettings:
     `speed`: market seconds per real second, or None for as fast as the subscribers read. `start_ns` None: the wall
     clock (the tape's own time with `tape`). `hours` None: `session` with a tape, a start or a speed other than 1, else
     `always`. `hold` None: a tape waits for its first market subscription, a synthetic market does not.
-    `every_quote` sends each quote of the source to the market hub instead of the newest one per contract and step, which
-    is how the gateway paces them; None: of a tape every one, of a synthetic market the newest.
+    `every_quote` sends each quote of the source to the market hub instead of the newest one per contract and step (the
+    gateway paces them like that); None: of a tape every one, of a synthetic market the newest.
     `activity` and `volatility` scale the synthetic market's messages and moves.
     """
 
