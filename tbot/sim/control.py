@@ -63,6 +63,7 @@ class ControlApi:
             "market_ns": moment.market_ns,
             "planned": board.state(moment.real_s),
             "fired": dict(board.counts),
+            "failures": list(self._shell.actions.failures),
             "log": [asdict(firing) for firing in board.log],
             "catalogue": [describe_kind(kind) for kind in KINDS],
         }
@@ -139,6 +140,7 @@ def _account(account: SimAccount) -> dict[str, Any]:
         "owner": account.owner,
         "can_trade": account.can_trade,
         "failed": account.failed,
+        "hidden": account.hidden,
         "balance_cents": book.balance_cents,
         "day_start_cents": account.day_start_cents,
         "floor_cents": account.floor_cents(),

@@ -6,11 +6,11 @@ event, `tbot sim --list-faults` and `docs/simulator.md` print it. The names are 
 
 from tbot.gateway.codec_tables import CALLS
 from tbot.sim.fault_kinds import Arg, FaultKind
-from tbot.sim.fault_venue_kinds import VENUE_KINDS
+from tbot.sim.fault_venue_kinds import MARKET_KINDS, VENUE_KINDS
 
 ENDPOINTS: tuple[str, ...] = tuple(call.path.removeprefix("/api/") for call in CALLS)
-USER_KINDS = ("order", "trade", "position", "account")
-MARKET_KINDS = ("quote", "trade", "depth")
+USER_RECORDS = ("order", "trade", "position", "account")
+MARKET_RECORDS = ("quote", "trade", "depth")
 CLOSINGS = (
     "rst", "fin", "final", "allowReconnect", "error", "close1000", "close1001", "close1008", "close1009", "close1011",
 )  # fmt: skip
@@ -27,8 +27,8 @@ BODIES = (
 _HUB = Arg("hub", "text", "", ("", "market", "user"), filters=True)
 _CONTRACT = Arg("contract", "text", "", filters=True)
 _ACCOUNT = Arg("account", "integer", 0, least=0, filters=True)
-_KIND = Arg("kind", "text", "", ("", *MARKET_KINDS, "order", "position", "account"), filters=True)
-_USER_KIND = Arg("kind", "text", "", ("", *USER_KINDS), filters=True)
+_KIND = Arg("kind", "text", "", ("", *MARKET_RECORDS, "order", "position", "account"), filters=True)
+_USER_KIND = Arg("kind", "text", "", ("", *USER_RECORDS), filters=True)
 _ENDPOINT = Arg("endpoint", "text", "", ("", *ENDPOINTS), filters=True)
 _HANDLED = Arg("handled", "flag", False)
 _HEALS = Arg("heals", "text", "never", ("never", "reconnect", "subscribe"))
@@ -274,5 +274,5 @@ _ORDERS = (
     _delivery("position.partial_close", "Position/partialCloseContract", "a partial close"),
 )
 
-KINDS: tuple[FaultKind, ...] = (*_WEBSOCKETS, *_USERHUB, *_AUTH, *_REST, *_ORDERS, *VENUE_KINDS)
+KINDS: tuple[FaultKind, ...] = (*_WEBSOCKETS, *_USERHUB, *_AUTH, *_REST, *_ORDERS, *VENUE_KINDS, *MARKET_KINDS)
 CATALOGUE: dict[str, FaultKind] = {kind.name: kind for kind in KINDS}

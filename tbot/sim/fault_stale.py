@@ -5,12 +5,14 @@ Copies are taken only while a plan may need them, and only when something has ch
 
 from collections import deque
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from tbot.domain.messages import Fill
 from tbot.execution.book_types import FINAL, Holding, Order
 from tbot.sim.accounts import SimAccount
 from tbot.sim.exchange import Exchange
+from tbot.sim.venue_book import VenueBook
 
 KEPT = 5_000
 
@@ -32,28 +34,17 @@ class OldBook:
 
 
 @dataclass(frozen=True, slots=True)
-class OldAccount:
-    """One account as it was."""
-
-    account_id: int
-    name: str
-    owner: str
-    can_trade: bool
-    book: OldBook
-
-
-@dataclass(frozen=True, slots=True)
 class OldView:
     """All accounts as they were; the part of the exchange that queries ask."""
 
-    accounts: dict[int, OldAccount]
+    accounts: dict[int, SimAccount]
 
-    def accounts_of(self, owner: str) -> list[OldAccount]:
-        return [account for account in self.accounts.values() if account.owner == owner]
+    def accounts_of(self, owner: str) -> list[SimAccount]:
+        return [account for account in self.accounts.values() if account.owner == owner and not account.hidden]
 
-    def account(self, owner: str, account_id: int) -> OldAccount | None:
+    def account(self, owner: str, account_id: int) -> SimAccount | None:
         account = self.accounts.get(account_id)
-        return account if account is not None and account.owner == owner else None
+        return account if account is not None and account.owner == owner and not account.hidden else None
 
 
 class Views:
@@ -82,7 +73,7 @@ class Views:
         return found
 
 
-def _copy(account: SimAccount) -> OldAccount:
+def _copy(account: SimAccount) -> SimAccount:
     book = account.book
     old = OldBook(
         {number: copy(order) for number, order in book.orders.items()},
@@ -90,4 +81,4 @@ def _copy(account: SimAccount) -> OldAccount:
         book.balance_cents,
         tuple(book.holdings()),
     )
-    return OldAccount(account.account_id, account.name, account.owner, account.can_trade, old)
+    return replace(account, book=cast(VenueBook, old))

@@ -148,31 +148,74 @@ VENUE_KINDS: tuple[FaultKind, ...] = (
         Arg("to", "text", ""),
     ),
     _act("contract.deactivate", "The contract is listed no more, with `for` until its end.", _ON_CONTRACT),
+)
+
+_TICKS = Arg("ticks", "integer", least=-100_000, most=100_000)
+_SPAN = Arg("seconds", "number", 0.5, least=0, most=1e6)
+_AGO = (Arg("minutes_ago", "integer", 1, least=0), Arg("minutes", "integer", 1, least=1, most=10_000))
+
+# Without `contract` these meet every contract of the market.
+MARKET_KINDS: tuple[FaultKind, ...] = (
+    _act("market.gap", "The price jumps by so many ticks and stays.", _EVERY_CONTRACT, _TICKS),
+    _act("market.spike", "The price jumps and comes back after `seconds`.", _EVERY_CONTRACT, _TICKS, _SPAN),
     _act(
-        "market.gap",
-        "The price jumps by so many ticks.",
-        _ON_CONTRACT,
-        Arg("ticks", "integer"),
+        "market.drift",
+        "The price moves by so many ticks, evenly over `seconds`, on top of its own moves.",
+        _EVERY_CONTRACT,
+        _TICKS,
+        Arg("seconds", "number", 30.0, least=0, most=1e6),
     ),
     _act(
         "market.drift_to_loss",
-        "The price runs against what an account holds, so many ticks in so many seconds.",
+        "The price runs against what an account holds (flat: down) by so many ticks in `seconds`.",
         _ON_ACCOUNT,
         _EVERY_CONTRACT,
-        Arg("ticks", "integer", 200, least=1),
-        Arg("seconds", "number", 30.0, least=0),
+        Arg("ticks", "integer", 200, least=1, most=100_000),
+        Arg("seconds", "number", 30.0, least=0, most=1e6),
+    ),
+    _act(
+        "market.chase",
+        "The price jumps to the nearest working order, trades `through` ticks beyond it, and comes back.",
+        _ON_CONTRACT,
+        Arg("kind", "text", "any", ("any", "stop", "limit")),
+        Arg("through", "integer", 1, least=0, most=1000),
+        Arg("seconds", "number", 0.2, least=0, most=1e6),
+    ),
+    _act(
+        "market.one_sided",
+        "Quotes without ask (`up`: limit up) or without bid (`down`).",
+        _EVERY_CONTRACT,
+        Arg("limit", "text", "up", ("up", "down")),
+        Arg("seconds", "number", 5.0, least=0, most=1e6),
+    ),
+    _act(
+        "market.prints",
+        "So many trades with one time stamp, `offset` ticks from ask (buy) or bid (sell).",
+        _EVERY_CONTRACT,
+        Arg("count", "integer", 1, least=1, most=100_000),
+        Arg("size", "integer", 1, least=0, most=100_000),
+        _SIDE,
+        Arg("offset", "integer", 0, least=-10_000, most=10_000),
+    ),
+    _act(
+        "market.quote",
+        "One odd quote (locked, crossed, wide): bid and ask so many ticks from where they are.",
+        _EVERY_CONTRACT,
+        Arg("bid", "integer", 0, least=-10_000, most=10_000),
+        Arg("ask", "integer", 0, least=-10_000, most=10_000),
+        _SPAN,
     ),
     _act(
         "history.alter",
-        "The last closed bars of the history differ from what was traded.",
-        _ON_CONTRACT,
-        Arg("bars", "integer", 1, least=1),
-        Arg("ticks", "integer", 1),
+        "History shows other prices than were traded, in so many minutes; with `for` it heals afterwards.",
+        _EVERY_CONTRACT,
+        _TICKS,
+        *_AGO,
     ),
     _act(
         "history.holes",
-        "The last closed bars are missing in the history.",
-        _ON_CONTRACT,
-        Arg("bars", "integer", 1, least=1),
+        "History has no bars for so many minutes; with `for` it heals afterwards.",
+        _EVERY_CONTRACT,
+        *_AGO,
     ),
 )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from tbot.domain.contracts import Contract
 from tbot.execution.book_types import Order
@@ -21,7 +21,7 @@ from tbot.gateway.codec_values import parse_time_lenient
 from tbot.sim.accounts import SimAccount
 from tbot.sim.auth import Budgets, RateLimits, Tokens, User
 from tbot.sim.exchange import Answer, Exchange
-from tbot.sim.fault_stale import OldAccount, OldView
+from tbot.sim.fault_stale import OldView
 from tbot.sim.history import UNITS
 from tbot.sim.market import Market
 from tbot.sim.orders import ModifyFields, PlaceFields
@@ -152,7 +152,7 @@ class RestApi:
         request = decode_request(rest.AccountSearchRequest, body)
         accounts = self._view.accounts_of(user)
         chosen = [account for account in accounts if account.can_trade or not request.only_active_accounts]
-        return encode_answer(calls.ACCOUNT_SEARCH, [broker_account(cast(SimAccount, account)) for account in chosen])
+        return encode_answer(calls.ACCOUNT_SEARCH, [broker_account(account) for account in chosen])
 
     def _contract_search(self, _user: str, body: bytes) -> bytes:
         request = decode_request(rest.ContractSearchRequest, body)
@@ -183,7 +183,7 @@ class RestApi:
         request = decode_request(rest.RetrieveBarsRequest, body)
         from_ns, to_ns = _time(request.start_time), _time(request.end_time)
         found = self._exchange.find_contract(request.contract_id)
-        if found is None or not found[1]:
+        if found is None:
             return encode_answer(call, code=CONTRACT_NOT_FOUND)
         if request.unit not in UNITS:
             return encode_answer(call, code=UNIT_INVALID)
@@ -192,15 +192,14 @@ class RestApi:
         if not 1 <= request.limit <= calls.MAX_BARS:
             return encode_answer(call, code=LIMIT_INVALID)
         product = found[0].product
-        bars = self._market.history.bars(
-            product.symbol,
+        bars = self._market.bars(
+            found[0],
             BarUnit(request.unit),
             request.unit_number,
             from_ns,
             to_ns,
             limit=request.limit,
             partial=request.include_partial_bar,
-            now_ns=self._market.now_ns,
         )
         bars = bars.copy()
         return lambda: encode_answer(call, broker_bars(bars, product))
@@ -337,7 +336,7 @@ class RestApi:
         return encode_answer(calls.TRADE_SEARCH, records)
 
     # ---------------------------------------------------------------------------------------------------- plumbing
-    def _orders(self, account: SimAccount | OldAccount, orders: list[Order]) -> list[object]:
+    def _orders(self, account: SimAccount, orders: list[Order]) -> list[object]:
         return [broker_order(order, account.account_id, self._contract(order.contract)) for order in orders]
 
     def _contract(self, symbol: str) -> Contract:

@@ -62,7 +62,8 @@ class SimServer:
         self.exchange = Exchange(contracts, calendar, settings.rules, settings.fills)
         hold = settings.tape is not None if settings.hold is None else settings.hold
         self.clock = SimClock(clock_start_ns, settings.speed, held=hold)
-        self.market = Market(market_source, self.exchange, self.clock)
+        every_quote = settings.tape is not None if settings.every_quote is None else settings.every_quote
+        self.market = Market(market_source, self.exchange, self.clock, every_quote=every_quote, seed=settings.seed)
         self.user = User(
             settings.user_name or f"sim-{secrets.token_hex(4)}", settings.api_key or secrets.token_urlsafe(24)
         )
@@ -243,9 +244,11 @@ class SimServer:
 
     def _on_market_subscribe(self, connection: HubConnection, topic: Topic) -> None:
         self.clock.start(boot_ns())
-        snapshot = self.market.snapshot(str(topic[1])) if topic[0] == "quote" else None
-        if snapshot is not None:
-            self.market_hub.tell(connection, HubRecord("quote", str(topic[1]), snapshot))
+        broker_id = str(topic[1])
+        if topic[0] == "quote" and (quote := self.market.snapshot(broker_id)) is not None:
+            self.market_hub.tell(connection, HubRecord("quote", broker_id, quote))
+        elif topic[0] == "depth" and (rows := self.market.depth_snapshot(broker_id)) is not None:
+            self.market_hub.tell(connection, HubRecord("depth", broker_id, rows))
 
     def _on_user_subscribe(self, connection: HubConnection, topic: Topic) -> None:
         """By default a subscription is told nothing of what there is (projectx-gateway 11.2)."""

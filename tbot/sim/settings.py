@@ -25,6 +25,8 @@ class SimSettings:
     `speed`: market seconds per real second, or None for as fast as the subscribers read. `start_ns` None: the wall
     clock (the tape's own time with `tape`). `hours` None: `session` with a tape, a start or a speed other than 1, else
     `always`. `hold` None: a tape waits for its first market subscription, a synthetic market does not.
+    `every_quote` sends each quote of the source to the market hub instead of the newest one per contract and step (the
+    gateway paces them like that); None: of a tape every one, of a synthetic market the newest.
     `activity` and `volatility` scale the synthetic market's messages and moves. `users` beside `other_users` get names
     and keys of their own. `faults` is a plan: a file, or its text. `batch` False: one record a message; `max_record`:
     bytes of one record from a client.
@@ -39,6 +41,7 @@ class SimSettings:
     history_days: int = 5
     activity: float = 1.0
     volatility: float = 1.0
+    every_quote: bool | None = None
     hours: Literal["always", "session"] | None = None
     hold: bool | None = None
     accounts: int = 1
