@@ -53,6 +53,7 @@ class FaultActions:
 
     def calm(self) -> None:
         """Nothing more is pending at the venue."""
+        self.failures.clear()
         self._venue.clear()
 
     def _run(self, table: dict[str, Callable[[Hit], object]], hit: Hit) -> None:
