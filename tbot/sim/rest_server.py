@@ -143,7 +143,7 @@ class RestApi:
     def _contract_search(self, _user: str, body: bytes) -> bytes:
         request = decode_request(rest.ContractSearchRequest, body)
         text = (request.search_text or "").lower()
-        found = [] if request.live else [broker_contract(contract) for contract in self._exchange.contracts.values()]
+        found = [] if request.live else [broker_contract(contract) for contract in self._exchange.listed()]
         found = [
             record
             for record in found
@@ -161,7 +161,7 @@ class RestApi:
     def _contract_available(self, _user: str, body: bytes) -> bytes:
         request = decode_request(rest.ContractAvailableRequest, body)
         # The simulator sells the simulation data only: nothing is available on the live subscription.
-        contracts = [] if request.live else list(self._exchange.contracts.values())
+        contracts = [] if request.live else self._exchange.listed()
         return encode_answer(calls.CONTRACT_AVAILABLE, [broker_contract(contract) for contract in contracts])
 
     def _retrieve_bars(self, _user: str, body: bytes) -> bytes | Callable[[], bytes]:
