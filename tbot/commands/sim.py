@@ -27,6 +27,11 @@ def parse_speed(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--accounts", type=click.IntRange(1, 20), default=1, show_default=True, help="Accounts of the user.")
 @click.option("--hours", type=click.Choice(["always", "session"]), help="When orders are accepted.")
 @click.option("--contracts", default="MNQ,NQ,MES,ES,MGC,GC", show_default=True, help="Symbols of the synthetic market.")
+@click.option(
+    "--every-quote/--paced-quotes",
+    default=None,
+    help="Send every quote, or the newest of each contract 50 times a second.  [default: every one of a tape]",
+)
 def sim(
     port: int,
     seed: int,
@@ -36,6 +41,7 @@ def sim(
     accounts: int,
     hours: str | None,
     contracts: str,
+    every_quote: bool | None,
 ) -> None:
     """Run the gateway simulator on 127.0.0.1: REST and both hubs on one port, until Ctrl-C.
 
@@ -54,5 +60,6 @@ def sim(
             "accounts": accounts,
             "hours": hours,
             "symbols": parse_symbols(contracts),
+            "every_quote": every_quote,
         }
     )

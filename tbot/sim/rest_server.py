@@ -169,7 +169,7 @@ class RestApi:
         request = decode_request(rest.RetrieveBarsRequest, body)
         from_ns, to_ns = _time(request.start_time), _time(request.end_time)
         found = self._exchange.find_contract(request.contract_id)
-        if found is None or not found[1]:
+        if found is None:
             return encode_answer(call, code=CONTRACT_NOT_FOUND)
         if request.unit not in UNITS:
             return encode_answer(call, code=UNIT_INVALID)
@@ -178,15 +178,14 @@ class RestApi:
         if not 1 <= request.limit <= calls.MAX_BARS:
             return encode_answer(call, code=LIMIT_INVALID)
         product = found[0].product
-        bars = self._market.history.bars(
-            product.symbol,
+        bars = self._market.bars(
+            found[0],
             BarUnit(request.unit),
             request.unit_number,
             from_ns,
             to_ns,
             limit=request.limit,
             partial=request.include_partial_bar,
-            now_ns=self._market.now_ns,
         )
         bars = bars.copy()
         return lambda: encode_answer(call, broker_bars(bars, product))

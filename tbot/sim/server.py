@@ -57,6 +57,8 @@ class SimSettings:
     `speed`: market seconds per real second, or None for as fast as the subscribers read. `start_ns` None: the wall
     clock (the tape's own time with `tape`). `hours` None: `session` with a tape, a start or a speed other than 1, else
     `always`. `hold` None: a tape waits for its first market subscription, a synthetic market does not.
+    `every_quote` sends each quote of the source to the market hub instead of the newest one per contract and step (the
+    gateway paces them like that); None: of a tape every one, of a synthetic market the newest.
     `activity` and `volatility` scale the synthetic market's messages and moves.
     """
 
@@ -69,6 +71,7 @@ class SimSettings:
     history_days: int = 5
     activity: float = 1.0
     volatility: float = 1.0
+    every_quote: bool | None = None
     hours: Literal["always", "session"] | None = None
     hold: bool | None = None
     accounts: int = 1
@@ -148,7 +151,8 @@ class SimServer:
         self.exchange = Exchange(contracts, calendar, settings.rules, settings.fills)
         hold = settings.tape is not None if settings.hold is None else settings.hold
         self.clock = SimClock(clock_start_ns, settings.speed, held=hold)
-        self.market = Market(market_source, self.exchange, self.clock)
+        every_quote = settings.tape is not None if settings.every_quote is None else settings.every_quote
+        self.market = Market(market_source, self.exchange, self.clock, every_quote=every_quote, seed=settings.seed)
         self.user = User(
             settings.user_name or f"sim-{secrets.token_hex(4)}", settings.api_key or secrets.token_urlsafe(24)
         )
@@ -266,6 +270,8 @@ class SimServer:
         self.clock.start(boot_ns())
         if topic[0] == "quote":
             connection.send(self.market.snapshot(str(topic[1])) or b"")
+        elif topic[0] == "depth":
+            connection.send(self.market.depth_snapshot(str(topic[1])) or b"")
 
     # --------------------------------------------------------------------------------------------------------- run
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
