@@ -1,4 +1,4 @@
-"""What a REST answer proves and what follows, as data: one rule per kind of call and situation (failure model section 4).
+"""What a REST answer proves and what follows, as data: one rule per kind of call and situation (failure model, 4).
 
 The client obeys `requests`, `token_lost` and `pause`; `outcome` is told to its owner; `then` is what the owner does.
 `classify` and `classify_status` find the situation of an answer. Whoever wants to know how the client behaves reads

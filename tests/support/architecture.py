@@ -30,6 +30,7 @@ LAYERS: dict[str, int] = {
     "dashboard": 4,
     "compat": 4,
     "config": 5,
+    "credentials": 5,
     "cli": 5,
     "commands": 5,
     "__main__": 5,
