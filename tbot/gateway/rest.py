@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from tbot.domain.messages import Outcome
 from tbot.errors import GatewayError
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
@@ -59,6 +60,7 @@ class RestClient:
         self.base_url = check_url(base_url, "http", "https")
         self.throttle = throttle or Throttle()
         self.skew_ns = 0  # our wall clock minus the gateway's Date header, as of the last answer (1 s resolution)
+        self.dated = False  # there was a Date header to compare with
         self._credentials = credentials
         self._exchange = exchange or HttpExchange(self.base_url)
         self._total_s = total_s
@@ -230,31 +232,37 @@ class RestClient:
 
     def ping(self) -> Answer[str]:
         """Whether the gateway answers at all; needs no token."""
-        result = self._exchange.run("GET", tables.PING_PATH, b"", {}, self._total_s)
-        if result.status == 200 and result.body.strip(b'" \r\n') == b"pong":
+        answer = self._get(tables.PING_PATH)
+        if answer.value is not None and answer.value.strip(b'" \r\n') == b"pong":
             return Answer("accepted", "pong", status=200)
-        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error or "no pong")
+        outcome: Outcome = "not_sent" if answer.outcome == "not_sent" else "ambiguous"
+        return Answer(outcome, status=answer.status, text=answer.text or "no pong")
 
     def openapi(self) -> Answer[bytes]:
         """The description of itself that the gateway publishes, as it came; needs no token."""
-        result = self._exchange.run("GET", tables.OPENAPI_PATH, b"", {}, self._total_s)
-        if result.status == 200:
-            return Answer("accepted", result.body, status=200)
-        if result.status is not None and 400 <= result.status < 500:
-            return Answer("rejected", text=f"HTTP {result.status}", status=result.status)
-        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error)
+        return self._get(tables.OPENAPI_PATH)
 
     def sim_clock(self) -> Answer[ClockReading]:
         """Market time of our simulator; rejected when the gateway is none."""
-        result = self._exchange.run("GET", tables.CLOCK_PATH, b"", {}, self._total_s)
+        answer = self._get(tables.CLOCK_PATH)
+        if answer.value is None:
+            text = "the gateway has no /sim/clock" if answer.outcome == "rejected" else answer.text
+            return Answer(answer.outcome, status=answer.status, text=text)
+        try:
+            return Answer("accepted", bodies.decode_clock(answer.value), status=200)
+        except ValueError as error:
+            return Answer("rejected", text=str(error), status=200)
+
+    def _get(self, path: str) -> Answer[bytes]:
+        """One request without token or budget (none of these paths counts); the body as it came."""
+        result = self._exchange.run("GET", path, b"", {}, self._total_s)
+        if result.status is None:
+            return Answer("ambiguous" if result.sent else "not_sent", text=result.error)
+        self._note_date(result.headers.get("date"))
         if result.status == 200:
-            try:
-                return Answer("accepted", bodies.decode_clock(result.body), status=200)
-            except ValueError as error:
-                return Answer("rejected", text=str(error), status=200)
-        if result.status is not None and 400 <= result.status < 500:
-            return Answer("rejected", text="the gateway has no /sim/clock", status=result.status)
-        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error)
+            return Answer("accepted", result.body, status=200)
+        outcome: Outcome = "rejected" if 400 <= result.status < 500 else "ambiguous"
+        return Answer(outcome, text=f"HTTP {result.status}", status=result.status)
 
     # ---------------------------------------------------------------------------------------------------- machinery
     def _query(self, call: Call, request: bodies.Request, protective: bool = False) -> Answer[Any]:
@@ -329,6 +337,7 @@ class RestClient:
         except (ValueError, TypeError, OverflowError):
             return
         self.skew_ns = self._wall_ns() - int(stamp * NS_PER_S)
+        self.dated = True
 
 
 class OrderClient(RestClient):

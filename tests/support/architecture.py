@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "backtest": 4,
     "analytics": 4,
     "dashboard": 4,
+    "doctor": 4,
     "compat": 4,
     "config": 5,
     "credentials": 5,
