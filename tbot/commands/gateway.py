@@ -22,11 +22,13 @@ credentials_option = click.option(
 
 
 def gateway_url(option: str | None, config: "Config") -> str:
-    """The gateway to talk to; ConfigError when none is named."""
+    """The gateway to talk to; ConfigError when none is named or its address is not allowed."""
+    from tbot.gateway.net import check_url
+
     url = option or config.gateway.rest
     if not url:
         raise ConfigError("no gateway is named: give --gateway URL, or set rest in section [gateway]")
-    return url
+    return check_url(url, "http", "https")
 
 
 def raise_refusal(client: "RestClient", answer: "Answer[Any]", what: str) -> None:

@@ -75,7 +75,7 @@ def compare(published: object, known: object) -> list[Difference]:
     theirs, ours = _Reader(published), _Reader(known)
     their_calls, our_calls = theirs.calls(), ours.calls()
     found: dict[tuple[Kind, str, str, bool], list[str]] = {}
-    for place, difference in _differences(their_calls, our_calls):
+    for place, difference in _differences(their_calls, our_calls, theirs.shown | ours.shown):
         key = (difference.kind, difference.subject, difference.detail, difference.breaking)
         if key in found or len(found) < MAX_DIFFERENCES:
             found.setdefault(key, []).append(place)
@@ -87,14 +87,14 @@ def compare(published: object, known: object) -> list[Difference]:
     return result
 
 
-def _differences(theirs: _Calls, ours: _Calls) -> Iterator[tuple[str, Difference]]:
+def _differences(theirs: _Calls, ours: _Calls, shown: dict[str, str]) -> Iterator[tuple[str, Difference]]:
     for place in sorted(ours.keys() - theirs.keys()):
-        yield place, Difference("path removed", place, "", True)
+        yield shown[place], Difference("path removed", shown[place], "", True)
     for place in sorted(theirs.keys() - ours.keys()):
-        yield place, Difference("path added", place, "", False)
+        yield shown[place], Difference("path added", shown[place], "", False)
     for place in sorted(ours.keys() & theirs.keys()):
         for difference in _members(theirs[place], ours[place]):
-            yield place, difference
+            yield shown[place], difference
 
 
 def _members(theirs: dict[str, _Member], ours: dict[str, _Member]) -> Iterator[Difference]:
@@ -148,6 +148,7 @@ class _Reader:
         self._document = document if isinstance(document, dict) else {}
         self._left = MAX_NODES
         self.cut = False
+        self.shown: dict[str, str] = {}  # calls as they are written; the framework compares paths without case
 
     def calls(self) -> _Calls:
         found: _Calls = {}
@@ -158,7 +159,9 @@ class _Reader:
                         self.cut = True
                         return found
                     self._left -= 1
-                    found[f"{verb.lower()} {_clean(path).lower()}"] = self._call(operation)
+                    shown = f"{verb.upper()} {_clean(path)}"
+                    self.shown[shown.lower()] = shown
+                    found[shown.lower()] = self._call(operation)
         return found
 
     def _call(self, operation: dict[str, Any]) -> dict[str, _Member]:

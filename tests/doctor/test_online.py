@@ -261,7 +261,7 @@ def test_differences_of_the_interface_are_listed():
     theirs["definitions"]["OrderModel"]["properties"]["fresh"] = {"type": "string"}
     del theirs["paths"]["/api/Order/place"]
     found = online.judge_interface(compare(theirs, document()))
-    assert (found[0].level, "order/place" in found[0].text) == ("warn", True)
+    assert (found[0].level, "Order/place" in found[0].text) == ("warn", True)
     assert (found[1].level, "OrderModel.fresh" in found[1].text) == ("ok", True)
     many = [Difference("member added", f"X.m{n}", "", False) for n in range(100)]
     listed = online.judge_interface(many)

@@ -21,8 +21,8 @@ from tbot.gateway.openapi_compare import MAX_DIFFERENCES, MAX_NODES, Difference,
 
 # What is known to have come after September 2025, and the one member that we never send.
 SINCE = {
-    "path removed: post /api/order/searchbyid",
-    "path removed: post /api/order/v2/query",
+    "path removed: POST /api/Order/searchById",
+    "path removed: POST /api/Order/v2/query",
     "enum removed: OrderStatus: 7 = PendingCancellation",
     "enum removed: OrderStatus: 8 = Suspended",
     "enum removed: AggregateBarUnit: 7 = Tick",
@@ -75,10 +75,10 @@ def drop(holder: dict[str, Any], name: str) -> None:
 
 
 CHANGES = [
-    (lambda d, p: drop(p, "/api/Order/place"), "path removed: post /api/order/place", True),
-    (lambda d, p: p.update({"/api/New": {"post": {}}}), "path added: post /api/new", False),
+    (lambda d, p: drop(p, "/api/Order/place"), "path removed: POST /api/Order/place", True),
+    (lambda d, p: p.update({"/api/New": {"post": {}}}), "path added: POST /api/New", False),
     (lambda d, p: p.update({"/api/Status/ping": {"post": p["/api/Status/ping"]["get"]}}),
-     "path removed: get /api/status/ping", True),
+     "path removed: GET /api/Status/ping", True),
     (lambda d, p: d["OrderModel"]["properties"].update(newThing={"type": "string"}),
      "member added: OrderModel.newThing: response, string", False),
     (lambda d, p: drop(d["OrderModel"]["properties"], "stopPrice"),
