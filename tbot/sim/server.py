@@ -31,7 +31,8 @@ from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import FillSettings
 from tbot.gateway.codec_rest import encode_clock
-from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, USER_HUB_PATH
+from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, OPENAPI_PATH, USER_HUB_PATH
+from tbot.gateway.openapi import encoded as openapi_document
 from tbot.gateway.signalr import SERVER_PINGS, PingRules
 from tbot.sim.accounts import AccountRules
 from tbot.sim.auth import TOKEN_LIFE_S, RateLimits, Tokens, User
@@ -188,6 +189,8 @@ class SimServer:
         token = _token(request.headers.get("authorization"), request.url.query)
         if path == CLOCK_PATH:
             return self._clock_answer(request.method)
+        if path == OPENAPI_PATH and request.method == "GET":
+            return Response(openapi_document(), media_type="application/json")
         hub_path, _, verb = path.rpartition("/")
         if hub_path in self._hubs and verb == "negotiate":
             return self._negotiate(self._hubs[hub_path], request, token, now_s)
