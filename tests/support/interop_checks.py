@@ -4,7 +4,7 @@ from typing import Any
 
 from interop_rig import Gateway, Witness, eventually, position_of
 
-OPEN, FILLED, CANCELLED = 1, 2, 3
+FILLED, CANCELLED, REJECTED = 2, 3, 5
 TERMINAL = {2, 3, 4, 5}
 
 
@@ -30,13 +30,33 @@ def check_market(events: dict[str, list[Any]], witness: Witness, least: int) -> 
         assert events["GatewayDepth"]
 
 
-def check_round(gateway: Gateway, account: int, ids: dict[str, int], contract_id: str) -> None:
+def check_bars(
+    bars: list[Any], gateway: Gateway, contract_id: str, window: list[str], unit: int, number: int, limit: int
+) -> None:
+    """Bars as `[time, open, high, low, close, volume]` are those of the same request by hand, newest first."""
+    answer = gateway.post(
+        "History/retrieveBars",
+        contractId=contract_id,
+        live=False,
+        startTime=window[0],
+        endTime=window[1],
+        unit=unit,
+        unitNumber=number,
+        limit=limit,
+        includePartialBar=False,
+    )
+    assert bars == [[bar["t"], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"]] for bar in answer["bars"]]
+    assert len(bars) == limit
+
+
+def check_round(gateway: Gateway, account: int, ids: dict[str, int], contract_id: str, refused: int = 0) -> None:
     """The simulator's books after the common round: a cancelled limit, two bought, one sold, one closed, flat."""
     orders = {order["id"]: order for order in gateway.orders(account)}
     limit, market = orders[ids["limit"]], orders[ids["market"]]
     assert (limit["status"], limit["type"], limit["size"], limit["fillVolume"]) == (CANCELLED, 1, 2, 0)
     assert (market["status"], market["type"], market["side"], market["fillVolume"]) == (FILLED, 2, 0, 2)
-    assert len(orders) == 4
+    assert len(orders) == 4 + refused
+    assert sum(order["status"] == REJECTED for order in orders.values()) == refused
     assert all(order["contractId"] == contract_id for order in orders.values())
     trades = gateway.trades(account)
     assert sum(trade["size"] for trade in trades if trade["side"] == 0) == 2

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,6 +75,11 @@ class Gateway:
 
     def positions(self, account: int) -> list[dict[str, Any]]:
         return list(self.post("Position/searchOpen", accountId=account)["positions"])
+
+    def now(self) -> str:
+        """The simulator's time, whole seconds."""
+        clock = requests.get(self.ready["rest"] + "/sim/clock", timeout=10).json()
+        return datetime.fromtimestamp(int(clock["market_ns"]) // 10**9, UTC).isoformat()
 
     def contract(self, text: str) -> dict[str, Any]:
         found = self.post("Contract/search", searchText=text, live=False)["contracts"]
