@@ -96,7 +96,7 @@ async def main() -> None:
     price = streams.market["GatewayTrade"][-1][1][-1]["price"]
     ids, read = await asyncio.to_thread(trade, client, account, contract, price)
     events = streams.user
-    await asyncio.to_thread(common.until, lambda: len(events["GatewayUserTrade"]) >= 3, "fills")
+    await asyncio.to_thread(common.until, lambda: len(events["GatewayUserAccount"]) >= 3, "balances")
     await asyncio.to_thread(
         common.until, lambda: events["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat"
     )
