@@ -121,7 +121,7 @@ def _runs(python: Path, code: str) -> bool:
 def _output(*command: str) -> str:
     """Stripped stdout of a short command; "" when it cannot run or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT_S)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PROBE_LIMIT_S)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -166,7 +166,9 @@ def _sweep(root: Path) -> None:
 
 def _run(*command: str, cwd: Path | None = None) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TBOT_"))}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_LIMIT_S, cwd=cwd, env=clean)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=BUILD_LIMIT_S, cwd=cwd, env=clean
+    )
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
 

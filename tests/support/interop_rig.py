@@ -48,8 +48,8 @@ class Gateway:
         answer = requests.post(f"{self.ready['rest']}/api/{path}", json=body, headers=headers, timeout=10)
         assert answer.status_code == 200, (path, answer.status_code, answer.text)
         document = answer.json()
-        assert document["success"] and document["errorCode"] == 0, document
         assert isinstance(document, dict)
+        assert (document["success"], document["errorCode"]) == (True, 0), document
         return document
 
     @property

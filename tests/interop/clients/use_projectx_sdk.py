@@ -27,7 +27,7 @@ class Streams:
         return lambda contract_id, data: self.market[kind].append([contract_id, data])
 
     def _user(self, kind: str) -> Any:
-        return lambda arguments: self.user[kind].append(arguments)
+        return self.user[kind].append
 
     async def start(self, account: int, contract_id: str) -> None:
         await self.client.start()
@@ -97,9 +97,7 @@ async def main() -> None:
     ids, read = await asyncio.to_thread(trade, client, account, contract, price)
     events = streams.user
     await asyncio.to_thread(common.until, lambda: len(events["GatewayUserAccount"]) >= 3, "balances")
-    await asyncio.to_thread(
-        common.until, lambda: events["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat"
-    )
+    await asyncio.to_thread(common.until, lambda: events["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat")
     long_ago = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
     trades = client.trades.search(account, long_ago)
     orders = client.orders.search(account, long_ago)

@@ -29,7 +29,10 @@ class Hub:
             self.hub.on(target, self._keeper(target))
 
     def _keeper(self, target: str) -> Any:
-        return lambda arguments: self.connections[-1][target].append(arguments)
+        def keep(arguments: list[Any]) -> None:
+            self.connections[-1][target].append(arguments)
+
+        return keep
 
     def _on_open(self) -> None:
         self.connections.append({target: [] for target in self._targets})

@@ -1,4 +1,4 @@
-"""topstep-client-py 0.1: REST by its client, both hubs by its hub classes (which take the address, as the client's do not)."""
+"""topstep-client-py 0.1: REST by its client, both hubs by its hub classes (only they take an address)."""
 
 import asyncio
 from datetime import datetime, timedelta
