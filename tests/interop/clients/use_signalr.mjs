@@ -17,7 +17,7 @@ const USER = {
 };
 
 console.info = console.log = console.error; // stdout is for our JSON lines alone
-const say = (document) => process.stdout.write(JSON.stringify(document) + "\n");
+const say = (document) => new Promise((done) => process.stdout.write(JSON.stringify(document) + "\n", done));
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function until(condition, what) {
@@ -168,7 +168,7 @@ async function main() {
   await Promise.all([market.start(), user.start()]);
   await until(() => market.count(0, "GatewayTrade") >= ready.trades, "trades");
   if (ready.drop) {
-    say({ do: "drop" });
+    await say({ do: "drop" });
     await until(() => market.results.length === 6 && user.results.length === 8, "subscribed again");
     await until(() => market.count(1, "GatewayTrade") >= ready.trades, "trades again");
   }
@@ -189,12 +189,12 @@ async function main() {
     reconnecting: [market.reconnecting, user.reconnecting],
   };
   if (ready.stop) {
-    say({ do: "stop" });
+    await say({ do: "stop" });
     await until(() => market.closed !== null && user.closed !== null, "closed");
     result.closed = [market.closed, user.closed];
     result.reconnecting = [market.reconnecting, user.reconnecting];
   }
-  say({ result });
+  await say({ result }); // all of it, before the end
   process.exit(0);
 }
 
