@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
+    "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and the one a run would trade."),
+    "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 
 

@@ -113,12 +113,10 @@ def _embedded(config: "Config", speed: float | None, seed: int | None, extra: di
 
 def _against(url: str, config: "Config", extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
-    from tbot.config import home, take_credentials
+    from tbot.config import home, require_login
     from tbot.gateway.rest import probe_simulator
 
-    credentials = take_credentials()
-    if credentials is None:
-        raise ConfigError("no credentials: set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env")
+    credentials = require_login(config).pair
     simulated = probe_simulator(url)
     gateway = launch.gateway_settings(
         url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False

@@ -185,6 +185,13 @@ def _operations(
     }
 
 
+def _exposure(account: Mapping[str, Any]) -> list[Any]:
+    """What an account holds and has working, and the broker's word on it: a change of any of it is news."""
+    positions = [(place["contract"], place["side"], place["size"], place["stop"]) for place in account["positions"]]
+    orders = [[order[key] for key in ("order_id", "status", "filled", "limit", "stop")] for order in account["orders"]]
+    return [positions, orders, account["balance_cents"], account["can_trade"], account["unknown"]]
+
+
 class StatusFile:
     """Writes the document when it changed in a way that matters, or every 30 s."""
 
@@ -202,7 +209,8 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
-        essence = orjson.dumps([[document[key] for key in keys], live, pids])
+        exposure = [_exposure(account) for account in document["accounts"].values()]
+        essence = orjson.dumps([[document[key] for key in keys], live, pids, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:
             self._essence = essence
             self.write(document)

@@ -35,8 +35,9 @@ from tbot.gateway.codec_models import (
     position_members,
     trade_members,
 )
-from tbot.gateway.codec_tables import Call, classify
+from tbot.gateway.codec_tables import Call
 from tbot.gateway.codec_values import has_duplicate_keys, identity
+from tbot.gateway.outcomes import Situation, classify, outcome_of, situation_of
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 T = TypeVar("T")
@@ -229,6 +230,11 @@ class Answer(Generic[T]):
     def ok(self) -> bool:
         return self.outcome == "accepted"
 
+    @property
+    def situation(self) -> Situation:
+        """The column of the outcome table that this answer stands in."""
+        return situation_of(self.outcome, self.status, self.text)
+
 
 class _Envelope(msgspec.Struct, gc=False, rename="camel"):
     success: bool
@@ -267,7 +273,7 @@ def decode_answer(call: Call, body: bytes) -> Answer[Any]:
         raw = bytes(getattr(envelope, _FIELDS[call.payload])) if call.payload else b""
         has_payload = not call.payload or raw not in (b"", b"null")
         code, text = envelope.error_code, envelope.error_message or ""
-        outcome = classify(call, envelope.success, code, text, has_payload)
+        outcome = outcome_of(call, classify(call, envelope.success, code, text, has_payload))
         order_id = identity(_decode_id(raw)) if call.payload == "orderId" and has_payload else None
         value, dropped = _payload(call.payload, raw) if outcome == "accepted" else (None, 0)
     except (*BAD_JSON, ValueError) as error:

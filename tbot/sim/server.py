@@ -31,7 +31,8 @@ from tbot.errors import ConfigError
 from tbot.gateway.codec import user_event
 from tbot.gateway.codec_faults import Peek, peek_request
 from tbot.gateway.codec_rest import encode_clock
-from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, USER_HUB_PATH
+from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, OPENAPI_PATH, USER_HUB_PATH
+from tbot.gateway.openapi import encoded as openapi_document
 from tbot.sim.auth import Tokens, User
 from tbot.sim.control import TOKEN_HEADER, ControlApi
 from tbot.sim.exchange import Exchange
@@ -121,6 +122,8 @@ class SimServer:
         token = _token(request.headers.get("authorization"), request.url.query)
         if path == CLOCK_PATH:
             return self._clock_answer(request.method)
+        if path == OPENAPI_PATH and request.method == "GET":
+            return Response(openapi_document(), media_type="application/json")
         hub_path, _, verb = path.rpartition("/")
         if hub_path in self._hubs and verb == "negotiate":
             return self._logged(self._negotiate(self._hubs[hub_path], request, token, now_s), request)
