@@ -73,8 +73,7 @@ class SimServer:
         self.users = [self.user, *others]
         for user in self.users:
             for _ in range(settings.accounts):
-                number = len(self.exchange.accounts) + 1
-                self.exchange.add_account(user.name, f"50KTC-V2-000001-{number:08d}")
+                self.exchange.add_account(user.name)
         self.api = RestApi(self.exchange, self.market, self.users, Tokens(settings.token_life_s), settings.limits)
         stream: dict[str, Any] = {"batch": settings.batch, "max_record": settings.max_record}
         self.user_hub = Hub("user", settings.pings, self._may_see, self._on_user_subscribe, **stream)
