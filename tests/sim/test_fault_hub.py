@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from hub_client import HANDSHAKE, SEPARATOR, HubClient
@@ -184,6 +185,23 @@ def test_F_NET_04_handshake_answers(server: RunningServer, token: str) -> None:
                 assert (answer, json.loads(ping)) == ("{}", {"type": 6})
                 assert json.loads(quote)["target"] == "GatewayQuote"
                 assert client.invoke("SubscribeContractTrades", MNQ)["result"] is None
+
+
+def test_F_NET_04_negotiation_fails_in_every_way(server: RunningServer, token: str) -> None:
+    address = f"{server.rest}/hubs/market/negotiate?negotiateVersion=1&access_token={token}"
+    for mode in ("401", "503", "error", "garbage", "none"):
+        args = {"hub": "market", "mode": mode, "where": "negotiate", "retry_after": 3}
+        server.plan({"name": "ws.handshake", "after": 1, "args": args})
+        HubClient(url(server, token)).close()  # the upgrade is another event
+        if mode == "none":
+            with pytest.raises(requests.exceptions.ReadTimeout):
+                requests.post(address, timeout=0.3)
+        else:
+            answer = requests.post(address, timeout=10)
+            assert answer.status_code == (int(mode) if mode.isdigit() else 200)
+            assert answer.headers.get("Retry-After") == ("3" if mode.isdigit() else None)
+            assert (answer.text[:8] == '{"error"') is (mode == "error")
+        assert requests.post(address, timeout=10).json()["connectionToken"]
 
 
 def test_F_NET_02_a_black_hole_swallows_both_ways_and_new_connections(server: RunningServer, token: str) -> None:
