@@ -5,7 +5,8 @@ member is called what stands in `gateway/codec*`; this file knows paths, order o
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from tbot.gateway.codec_values import parse_time_lenient
 from tbot.sim.accounts import SimAccount
 from tbot.sim.auth import Budgets, RateLimits, Tokens, User
 from tbot.sim.exchange import Answer, Exchange
+from tbot.sim.fault_stale import OldView
 from tbot.sim.history import UNITS
 from tbot.sim.market import Market
 from tbot.sim.orders import ModifyFields, PlaceFields
@@ -63,6 +65,7 @@ class RestApi:
         self._market = market
         self._users = {user.name.lower(): user for user in users}
         self._budgets = Budgets(limits or RateLimits())
+        self._view: Exchange | OldView = exchange  # what account queries read
         self._handlers: dict[str, Callable[[str, bytes], bytes | Callable[[], bytes]]] = {
             calls.ACCOUNT_SEARCH.path: self._account_search,
             calls.CONTRACT_SEARCH.path: self._contract_search,
@@ -97,6 +100,17 @@ class RestApi:
         except BadRequest as error:
             problem = encode_problem(400, "One or more validation errors occurred.", {"$": [str(error)]})
             return Reply(400, problem, {"Content-Type": "application/problem+json"})
+
+    @contextmanager
+    def altered(self, view: OldView | None, token_life_s: float | None) -> Iterator[None]:
+        """For one call: queries read `view`, and tokens given out live so long."""
+        before = self._view, self.tokens.life_s
+        self._view = self._view if view is None else view
+        self.tokens.life_s = self.tokens.life_s if token_life_s is None else token_life_s
+        try:
+            yield
+        finally:
+            self._view, self.tokens.life_s = before
 
     def user_of(self, token: str) -> str | None:
         """The user behind a token, None when it is not valid (any more)."""
@@ -136,7 +150,7 @@ class RestApi:
     # ---------------------------------------------------------------------------------------- accounts, contracts
     def _account_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountSearchRequest, body)
-        accounts = self._exchange.accounts_of(user)
+        accounts = self._view.accounts_of(user)
         chosen = [account for account in accounts if account.can_trade or not request.only_active_accounts]
         return encode_answer(calls.ACCOUNT_SEARCH, [broker_account(account) for account in chosen])
 
@@ -232,7 +246,7 @@ class RestApi:
     def _order_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.OrderSearchRequest, body)
         call = calls.ORDER_SEARCH
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         from_ns, to_ns = _time(request.start_timestamp), _time_or_end(request.end_timestamp)
         if account is None:
             return encode_answer(call, code=1)
@@ -246,7 +260,7 @@ class RestApi:
 
     def _order_search_open(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         if account is None:
             return encode_answer(calls.ORDER_SEARCH_OPEN, code=1)
         orders = [order for order in account.book.living_orders() if order.status == "open"]
@@ -254,7 +268,7 @@ class RestApi:
 
     def _order_by_id(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.OrderIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         order = None if account is None else account.book.orders.get(request.order_id)
         if account is None or order is None:
             return encode_answer(calls.ORDER_BY_ID, code=1)
@@ -269,7 +283,7 @@ class RestApi:
             raise BadRequest(f"pageSize must be 1 to {MAX_PAGE}, pageOffset at least 0")
         if request.sort_by not in (None, 0, 1) or request.sort_direction not in (None, 0, 1):
             raise BadRequest("sortBy and sortDirection must be 0 or 1")
-        account = self._exchange.account(user, wanted.account_id)
+        account = self._view.account(user, wanted.account_id)
         if account is None:
             return encode_answer(call, code=1)
         after_ns = 0 if wanted.created_after is None else _time(wanted.created_after)
@@ -289,7 +303,7 @@ class RestApi:
     # ------------------------------------------------------------------------------------------- positions, trades
     def _position_search_open(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         if account is None:
             return encode_answer(calls.POSITION_SEARCH_OPEN, code=1)
         records = [
@@ -312,7 +326,7 @@ class RestApi:
 
     def _trade_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.TradeSearchRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         from_ns = 0 if request.start_timestamp is None else _time(request.start_timestamp)
         to_ns = _time_or_end(request.end_timestamp)
         if account is None:

@@ -1,5 +1,6 @@
 """What is in the simulated venue, as the gateway's records: the last step before the codec writes JSON."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from tbot.domain.contracts import Contract, Product
@@ -8,7 +9,7 @@ from tbot.execution.book_types import Holding, Order
 from tbot.gateway.codec import BrokerAccount, BrokerOrder, BrokerPosition, BrokerTrade, OrderState, OrderType
 from tbot.gateway.codec_values import dollars
 from tbot.sim.accounts import SimAccount
-from tbot.sim.exchange import UserEvent
+from tbot.sim.exchange import Exchange, UserEvent
 
 STATUS = {
     "open": OrderState.OPEN,
@@ -131,3 +132,23 @@ def event_record(
     if isinstance(data, Holding):
         return broker_position(data, account_id, contracts[data.contract])
     return broker_account(data)
+
+
+def snapshot(
+    exchange: Exchange, user: str, topic: tuple[str, str | int]
+) -> Iterator[BrokerAccount | BrokerOrder | BrokerPosition]:
+    """What there is of a topic at this moment: accounts, working orders, positions; nothing of trades."""
+    kind, key = topic
+    if kind == "account":
+        yield from (broker_account(account) for account in exchange.accounts_of(user))
+        return
+    account = exchange.account(user, int(key))
+    if account is None:
+        return
+    number = account.account_id
+    if kind == "order":
+        for order in account.book.living_orders():
+            yield broker_order(order, number, exchange.contracts[order.contract])
+    elif kind == "position":
+        for holding in account.book.holdings():
+            yield broker_position(holding, number, exchange.contracts[holding.contract])
