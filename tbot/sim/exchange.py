@@ -175,10 +175,10 @@ class Exchange:
             return Answer(PLACE_UNKNOWN)
         reject = self._planned_reject("place", account, symbol)
         if reject is not None:
-            recorded = reject.with_id and symbol is not None
-            text = reject.text or ""
-            order = account.book.reject(skeleton(fields, symbol or ""), now_ns, text) if recorded else None
-            return Answer(reject.code, reject.text, None if order is None else order.order_id)
+            order_id = None
+            if reject.with_id and symbol is not None and not self._tag_taken(account, fields):
+                order_id = account.book.reject(skeleton(fields, symbol), now_ns, reject.text or "").order_id
+            return Answer(reject.code, reject.text, order_id)
         return self.receive(account, fields, now_ns)
 
     def receive(self, account: SimAccount, fields: PlaceFields, now_ns: int) -> Answer:
