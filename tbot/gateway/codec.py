@@ -8,9 +8,11 @@
 * `codec_models`  account, contract, order, position, trade and bar records, both directions
 * `codec_hub`     user-hub events, both directions
 * `codec_rest`    request bodies and answers, both directions
+* `codec_bars`    the history answer straight from an array
 * `codec_domain`  records to the engine's messages, commands to requests, ContractBook
 """
 
+from tbot.gateway.codec_bars import encode_bars
 from tbot.gateway.codec_depth import DepthBook, DepthDecoder, depth_subscriptions
 from tbot.gateway.codec_domain import (
     ContractBook,
@@ -84,6 +86,7 @@ __all__ = [
     "depth_event",
     "depth_subscriptions",
     "encode_answer",
+    "encode_bars",
     "fill",
     "format_time",
     "is_user_target",
