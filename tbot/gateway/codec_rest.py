@@ -362,11 +362,15 @@ def _to_members(payload: object) -> object:
     return payload if convert is None else convert(payload)
 
 
-def encode_problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> bytes:
+def encode_problem(
+    status: int, title: str, errors: dict[str, list[str]] | None = None, trace_id: str | None = None
+) -> bytes:
     """An RFC 7807 body as the framework writes it for HTTP 400."""
     body: Members = {"type": "https://tools.ietf.org/html/rfc9110#section-15.5.1", "title": title, "status": status}
     if errors:
         body["errors"] = errors
+    if trace_id is not None:
+        body["traceId"] = trace_id
     return _encode(body)
 
 

@@ -18,13 +18,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway import signalr
 from tbot.gateway.codec import user_event
-from tbot.gateway.signalr import HandshakeDone, Invocation, Ping, PingRules, Role, SignalRConnection, State
+from tbot.gateway.signalr import HandshakeDone, Invocation, Other, Ping, PingRules, Role, SignalRConnection, State
 from tbot.sim.fault_hub import HubFaults
 from tbot.sim.market import HubRecord, boot_ns
 
 MAX_QUEUED_BYTES = 64 << 20
 MESSAGE_BYTES = 256 << 10  # records are joined up to here; clients limit a message to 1 MB or more
 ID_LIFE_S = 30.0  # a negotiated id that nobody used
+STREAM_INVOCATION = 4
 FAREWELL_S = 5.0  # for the last record to leave; a client that does not read never takes it
 
 Kind = Literal["user", "market"]
@@ -225,6 +226,8 @@ class HubConnection:
                 self.send(signalr.encode_completion(message.invocation_id, error))
         elif isinstance(message, Ping):
             self._armed = True
+        elif isinstance(message, Other) and message.type == STREAM_INVOCATION and message.invocation_id is not None:
+            self.send(signalr.encode_completion(message.invocation_id, self._no_stream(message.target or "")))
         elif isinstance(message, HandshakeDone):
             self._greet(self._protocol.data_to_send())  # the answer goes before anything else
 
@@ -244,12 +247,22 @@ class HubConnection:
         if faults is not None:
             faults.opened(self)
 
+    def _no_stream(self, target: str) -> str:
+        """The error of a streaming call; no method of these hubs streams."""
+        if self._method(target) is None:
+            return f"Unknown hub method '{target}'"
+        return f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation."
+
+    def _method(self, target: str) -> tuple[str, type | None] | None:
+        """(topic, argument) of a method to subscribe or unsubscribe; None when there is no such method."""
+        name = target.lower().removeprefix("un")
+        return _METHODS[self._hub.kind].get(name.removeprefix("subscribe")) if name.startswith("subscribe") else None
+
     def _invoke(self, call: Invocation) -> str | None:
         """Run a hub method; returns the error text of its completion, None on success."""
-        name = call.target.lower()
-        subscribe = name.startswith("subscribe")
-        method = _METHODS[self._hub.kind].get(name.removeprefix("un").removeprefix("subscribe"))
-        if method is None or not name.removeprefix("un").startswith("subscribe"):
+        subscribe = call.target.lower().startswith("subscribe")
+        method = self._method(call.target)
+        if method is None:
             return f"Unknown hub method '{call.target}'"
         topic, shape = method
         try:

@@ -4,6 +4,7 @@
 member is called what stands in `gateway/codec*`; this file knows paths, order of checks, and result rules.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,8 @@ class RestApi:
         try:
             return self._post(call, token, body, now_s)
         except BadRequest as error:
-            problem = encode_problem(400, "One or more validation errors occurred.", {"$": [str(error)]})
+            trace_id = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"  # W3C trace context, as the framework's
+            problem = encode_problem(400, "One or more validation errors occurred.", {"$": [str(error)]}, trace_id)
             return Reply(400, problem, {"Content-Type": "application/problem+json"})
 
     @contextmanager
