@@ -21,6 +21,7 @@ from tbot.gateway.codec_values import (
     format_time,
     has_duplicate_keys,
     parse_time,
+    too_dense,
     whole,
 )
 from tbot_ext.records import NO_PRICE, Flag, Kind
@@ -298,7 +299,7 @@ class MarketDecoder:
             pieces = _decode_pieces(arguments)
             broker_id = _decode_text(pieces[0])
             body = bytes(pieces[1])
-            if len(pieces) != 2:
+            if len(pieces) != 2 or too_dense(body):
                 raise _Refused
             items = _decode_pieces(body) if body[:1] == b"[" else [msgspec.Raw(body)]
         except (*_BAD, _Refused, IndexError):

@@ -36,7 +36,7 @@ from tbot.gateway.codec_models import (
     trade_members,
 )
 from tbot.gateway.codec_tables import Call
-from tbot.gateway.codec_values import has_duplicate_keys, identity
+from tbot.gateway.codec_values import has_duplicate_keys, identity, too_dense
 from tbot.gateway.outcomes import Situation, classify, outcome_of, situation_of
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -299,7 +299,7 @@ _LISTS: dict[str, Callable[[bytes], Any]] = {
 
 def _payload(name: str, raw: bytes) -> tuple[Any, int]:
     if name in _LISTS:
-        return [_LISTS[name](bytes(piece)) for piece in _decode_pieces(raw)], 0
+        return [_LISTS[name](bytes(piece)) for piece in _pieces(raw)], 0
     if name == "bars":
         return _bars(raw)
     if name == "contract":
@@ -313,11 +313,18 @@ def _payload(name: str, raw: bytes) -> tuple[Any, int]:
     return None, 0
 
 
+def _pieces(raw: bytes) -> list[msgspec.Raw]:
+    """The items of a list, undecoded."""
+    if too_dense(raw):
+        raise ValueError("a list whose items are too short for records")
+    return _decode_pieces(raw)
+
+
 def _bars(raw: bytes) -> tuple[list[BrokerBar], int]:
     """Bars oldest first, one per start; a bar that is none is left out and counted (a hole is better than a lie)."""
     bars: dict[int, BrokerBar] = {}
     dropped = 0
-    for piece in _decode_pieces(raw):
+    for piece in _pieces(raw):
         try:
             bar = decode_bar(bytes(piece))
         except ValueError:

@@ -16,6 +16,7 @@ NS_PER_S = 1_000_000_000
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 MAX_EXACT_FLOAT = 2**53  # above it a binary float no longer holds every integer
+LEAST_MEMBER_BYTES = 6  # `"v":1,` is the shortest member of any record
 MAX_MONEY = 10**12  # dollars; a double still holds its cents exactly
 MAX_EXPONENT = 28  # of a .NET decimal, both ways; 1e999999999 is a few bytes on the wire and a gigabyte as an integer
 
@@ -180,6 +181,11 @@ def has_duplicate_keys(document: bytes) -> bool:
     except (ValueError, RecursionError):
         return False  # not JSON at all: somebody else's finding
     return False
+
+
+def too_dense(document: bytes) -> bool:
+    """Whether a list has more items than records could be: megabytes of `1,1,1` would become millions of objects."""
+    return document.count(b",") * LEAST_MEMBER_BYTES > len(document)
 
 
 class Counts(Counter[str]):

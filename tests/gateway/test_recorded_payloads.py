@@ -1,7 +1,7 @@
 """What the live gateway sent: everything decodes, and what is encoded again says the same in every documented member.
 
-Same means: numbers equal as decimals, times equal as instants, a missing member equals null. What may differ beyond that
-stands in ADDED and nowhere else.
+Same means: numbers equal as decimals, times equal as instants, a missing member equals null. What may differ beyond
+that stands in ADDED and nowhere else.
 """
 
 import json
