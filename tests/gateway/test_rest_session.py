@@ -120,3 +120,25 @@ def test_unknown_codes_and_values_are_told_as_they_are():
     assert tables.enum_name(tables.OrderState, 99) == "Code99"
     body = bodies.encode_answer(tables.ORDER_PLACE, code=77, message="new")
     assert bodies.decode_answer(tables.ORDER_PLACE, body).text == "Code77 (77): new"
+
+
+def test_F_SEC_05_the_gateways_words_are_short_and_without_control_signs(server):
+    evil = "\x1b[2J\r\n\u202e" + "x" * 100_000
+    server.script[ACCOUNTS] = [ok(bodies.encode_answer(tables.ORDER_SEARCH, code=1, message=evil))]
+    server.script[tables.ORDER_SEARCH.path] = server.script[ACCOUNTS]
+    text = HurriedClient(server.url).order_search(1, 0).text
+    assert text.startswith("AccountNotFound (1):")
+    assert len(text) <= 300
+    assert not set(text) & set("\x1b\r\n\u202e")
+
+
+def test_I30_no_repr_shows_a_login_or_a_token():
+    shown = [
+        repr(bodies.LoginKeyRequest(user_name="canary", api_key="canary")),
+        repr(bodies.LoginAppRequest(user_name="canary", password="canary", device_id="canary",
+                                    app_id="canary", verify_key="canary")),
+        repr(bodies.decode_answer(tables.LOGIN_KEY, bodies.encode_answer(tables.LOGIN_KEY, "canary-token"))),
+        repr(bodies.decode_answer(tables.VALIDATE, bodies.encode_answer(tables.VALIDATE, "canary-token"))),
+    ]  # fmt: skip
+    assert not [text for text in shown if "canary" in text]
+    assert bodies.encode_request(bodies.LoginKeyRequest(user_name="u", api_key="k")) == b'{"userName":"u","apiKey":"k"}'
