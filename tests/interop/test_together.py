@@ -8,7 +8,7 @@ import pytest
 
 from interop_checks import check_market, check_round, check_user_events, unwrap
 from interop_env import node_env, python_env
-from interop_rig import SCRIPTS, Gateway, Witness, gateway, run_script
+from interop_rig import SCRIPTS, Witness, gateway, run_script
 
 pytestmark = pytest.mark.interop
 TRADES = 40
@@ -74,9 +74,7 @@ def test_an_ending_simulator_says_goodbye_and_the_official_client_stays_away(
     assert result["reconnecting"] == [0, 0]
 
 
-def test_at_full_speed_the_market_waits_for_a_slow_reader(
-    javascript: tuple[list[str], Path], tmp_path: Path
-) -> None:
+def test_at_full_speed_the_market_waits_for_a_slow_reader(javascript: tuple[list[str], Path], tmp_path: Path) -> None:
     """Nothing is lost and nobody is dropped: the cumulative volume in the quotes is the sum of the prints received."""
     program, modules = javascript
     slow = [program[0], str(SCRIPTS / "read_slowly.mjs")]
