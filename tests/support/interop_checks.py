@@ -137,7 +137,8 @@ def check_user_events(
     positions = events["GatewayUserPosition"]
     assert [position["size"] for position in positions] == list(sizes)
     assert [position["type"] for position in positions] == [1 if size else 0 for size in sizes]
-    assert events["GatewayUserAccount"][-1] == gateway.accounts()[0]
+    balances = [record for record in events["GatewayUserAccount"] if record["id"] == account]
+    assert balances[-1] == next(record for record in gateway.accounts() if record["id"] == account)
 
 
 def unwrap(events: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:

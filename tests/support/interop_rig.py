@@ -35,6 +35,7 @@ class Gateway:
     """A simulator in a process of its own: its ready document, and its own word about accounts over REST."""
 
     ready: dict[str, str] = field(repr=False)
+    stop: Callable[[], None] = field(default=lambda: None, repr=False)
     _token: str = field(default="", repr=False)
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
@@ -89,13 +90,16 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(home: Path, *arguments: str) -> Iterator[Gateway]:
-    """`tbot sim` with these arguments, gone afterwards."""
+def gateway(home: Path, *arguments: str, ends: bool = False) -> Iterator[Gateway]:
+    """`tbot sim` with these arguments, gone afterwards. `ends`: the test stops it by `stop`, else it must still run."""
     with running(home, "sim", *arguments) as command:
         ready = command.first_line()
         assert ready["event"] == "ready"
-        yield Gateway(ready)
-        assert command.process.poll() is None, f"the simulator ended: {command.stderr}"
+        yield Gateway(ready, stop=command.interrupt)
+        if ends:
+            assert command.finish()[0] == 0, command.stderr
+        else:
+            assert command.process.poll() is None, f"the simulator ended: {command.stderr}"
         assert "Traceback" not in command.stderr, command.stderr
 
 

@@ -63,7 +63,7 @@ async def bad_token(url: str) -> str:
 async def main() -> None:
     ready = common.ready()
     rest = common.Rest(ready["rest"])
-    account, contract = rest.account(), ready["contract"]
+    account, contract = rest.account(ready.get("account", 0)), ready["contract"]
     methods = [(method, [contract["id"]]) for method in common.MARKET.values()]
     market = Hub(ready["market_hub"], rest.token, methods, list(common.MARKET))
     methods = [(method, [account] if takes else []) for method, takes in common.USER.values()]
@@ -80,7 +80,8 @@ async def main() -> None:
     last = len(user.connections) - 1
     await until(lambda: user.count(last, "GatewayUserTrade") >= 3, "fills")
     await until(lambda: user.connections[last]["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat")
-    await until(lambda: user.count(last, "GatewayUserAccount") >= 3, "balances")
+    balances = user.connections[last]["GatewayUserAccount"]
+    await until(lambda: sum(event["data"]["id"] == account for (event,) in balances) >= 3, "balances")
     assert not any(task.done() for task in tasks)
     common.finish(
         {

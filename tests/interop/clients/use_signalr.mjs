@@ -152,7 +152,7 @@ async function main() {
   const signalR = createRequire(join(ready.modules, "anchor.js"))("@microsoft/signalr");
   const rest = new Rest(ready.rest);
   await rest.login();
-  const account = (await rest.post("Account/search", { onlyActiveAccounts: true })).accounts[0].id;
+  const account = (await rest.post("Account/search", { onlyActiveAccounts: true })).accounts[ready.account ?? 0].id;
   const { contract, skip } = ready;
   const options = { token: rest.token, skip };
   const market = new Hub(signalR, ready.market_hub, {
@@ -175,7 +175,8 @@ async function main() {
   const price = market.connections.at(-1).GatewayTrade.at(-1)[1].at(-1).price;
   const ids = await rest.trade(account, contract, price);
   const events = user.connections.at(-1);
-  await until(() => events.GatewayUserTrade.length >= 3 && events.GatewayUserAccount.length >= 3, "fills");
+  const balances = () => events.GatewayUserAccount.filter(([event]) => event.data.id === account);
+  await until(() => events.GatewayUserTrade.length >= 3 && balances().length >= 3, "fills");
   await until(() => events.GatewayUserPosition.at(-1)?.[0].data.size === 0, "flat");
   const result = {
     account,

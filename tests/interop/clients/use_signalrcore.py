@@ -57,7 +57,7 @@ def bad_token(url: str, skip: bool) -> str:
 def main() -> None:
     ready = common.ready()
     rest = common.Rest(ready["rest"])
-    account, contract, skip = rest.account(), ready["contract"], ready["skip"]
+    account, contract, skip = rest.account(ready.get("account", 0)), ready["contract"], ready["skip"]
     methods = [(method, [contract["id"]]) for method in common.MARKET.values()]
     market = Hub(ready["market_hub"], rest.token, skip, methods, list(common.MARKET))
     methods = [(method, [account] if takes else []) for method, takes in common.USER.values()]
@@ -73,7 +73,9 @@ def main() -> None:
     price = market.connections[-1]["GatewayTrade"][-1][1][-1]["price"]
     ids = rest.trade(account, contract, price)
     events = user.connections[-1]
-    common.until(lambda: len(events["GatewayUserTrade"]) >= 3 and len(events["GatewayUserAccount"]) >= 3, "fills")
+    balances = events["GatewayUserAccount"]
+    common.until(lambda: len(events["GatewayUserTrade"]) >= 3, "fills")
+    common.until(lambda: sum(event["data"]["id"] == account for (event,) in balances) >= 3, "balances")
     common.until(lambda: events["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat")
     market.hub.send("NoSuchMethod", [])
     common.until(lambda: market.errors, "an error")

@@ -1,0 +1,88 @@
+"""Three different clients at once on one simulator, each on an account of its own; an orderly end; a slow reader."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interop_checks import check_market, check_round, check_user_events, unwrap
+from interop_env import node_env, python_env
+from interop_rig import SCRIPTS, Witness, gateway, run_script
+
+pytestmark = pytest.mark.interop
+TRADES = 40
+MORNING = "2026-11-20T15:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def javascript() -> tuple[list[str], Path]:
+    node, modules = node_env("@microsoft/signalr@~10.0")
+    return [str(node), str(SCRIPTS / "use_signalr.mjs")], modules
+
+
+@pytest.fixture(scope="module")
+def programs(javascript: tuple[list[str], Path]) -> list[list[str]]:
+    pysignalr, signalrcore = python_env("pysignalr>=1.3,<1.4"), python_env("signalrcore>=1.0,<1.1")
+    return [
+        javascript[0],
+        [str(pysignalr), str(SCRIPTS / "use_pysignalr.py")],
+        [str(signalrcore), str(SCRIPTS / "use_signalrcore.py")],
+    ]
+
+
+def test_three_clients_trade_side_by_side(
+    programs: list[list[str]], javascript: tuple[list[str], Path], tmp_path: Path
+) -> None:
+    options = ("--seed", "7", "--contracts", "MNQ,ES", "--start", MORNING, "--accounts", "3")
+    with gateway(tmp_path / "sim", *options) as sim:
+        contract = sim.contract("MNQ")
+        more = {"contract": contract, "modules": str(javascript[1]), "trades": TRADES, "skip": True}
+
+        def run(number: int) -> dict[str, Any]:
+            return run_script(programs[number], sim, tmp_path / f"client{number}", account=number, **more)
+
+        with Witness(sim, contract["id"]) as witness, ThreadPoolExecutor(3) as pool:
+            results = list(pool.map(run, range(3)))
+            accounts = [result["account"] for result in results]
+            assert sorted(accounts) == [record["id"] for record in sim.accounts()]
+            for result, account in zip(results, accounts, strict=True):
+                check_market(result["market"][0], witness, TRADES)
+                check_round(sim, account, result["ids"], contract["id"])
+                check_user_events(unwrap(result["user"][0]), sim, account)
+
+
+@pytest.mark.parametrize("skip", [False, True], ids=["negotiated", "skipped"])
+def test_an_ending_simulator_says_goodbye_and_the_official_client_stays_away(
+    javascript: tuple[list[str], Path], tmp_path: Path, skip: bool
+) -> None:
+    """A Close without allowReconnect: no error, and no attempt to come back although automatic reconnect is on."""
+    program, modules = javascript
+    with gateway(tmp_path / "sim", "--contracts", "MNQ", "--start", MORNING, ends=True) as sim:
+        result = run_script(
+            program,
+            sim,
+            tmp_path / "client",
+            do={"stop": sim.stop},
+            contract=sim.contract("MNQ"),
+            modules=str(modules),
+            trades=5,
+            skip=skip,
+            stop=True,
+        )
+    assert result["closed"] == ["without error", "without error"]
+    assert result["reconnecting"] == [0, 0]
+
+
+def test_at_full_speed_the_market_waits_for_a_slow_reader(javascript: tuple[list[str], Path], tmp_path: Path) -> None:
+    """Nothing is lost and nobody is dropped: the cumulative volume in the quotes is the sum of the prints received."""
+    program, modules = javascript
+    slow = [program[0], str(SCRIPTS / "read_slowly.mjs")]
+    options = ("--seed", "3", "--contracts", "MNQ", "--start", MORNING, "--speed", "max")
+    with gateway(tmp_path / "sim", *options) as sim:
+        contract = sim.contract("MNQ")
+        result = run_script(slow, sim, tmp_path / "client", contract=contract, modules=str(modules), prints=50_000)
+    assert result["prints"] >= 50_000
+    assert result["outOfOrder"] == 0
+    assert result["disagreements"] == []
+    assert result["compared"] > 100
