@@ -1,5 +1,6 @@
 """The watchdog in virtual time: what it asks for, second by second, in every kind of silence."""
 
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_quiet_night_costs_no_connection_and_fewer_and_fewer_questions() -> No
     assert not [action for _, action in done if isinstance(action, Reconnect)]
     at = [second for second, _ in done]
     assert at[:5] == [14, 24, 44, 84, 164]
-    assert {later - earlier for earlier, later in zip(at[5:], at[6:], strict=False)} == {300}
+    assert {later - earlier for earlier, later in itertools.pairwise(at)} == {300}
 
 
 def test_a_quiet_contract_beside_busy_ones_costs_no_connection_either() -> None:
@@ -130,7 +131,7 @@ def test_history_that_does_not_answer_lets_the_connection_go_but_never_in_a_loop
     reconnects = [second for second, action in done if isinstance(action, Reconnect)]
     assert reconnects[0] == 25
     assert len(reconnects) <= 8
-    gaps = [later - earlier for earlier, later in zip(reconnects, reconnects[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(reconnects)]
     assert gaps == sorted(gaps)
 
 
