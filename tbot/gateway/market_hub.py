@@ -66,6 +66,7 @@ class MarketHub:
         self._failed = 0
         self._past: Counter[str] = Counter()  # of connections that are closed
         self.handovers = 0  # that succeeded
+        self.changes = 0  # times that another connection began to deliver, with or without a gap
         self.handover_trouble = ""  # why the last one did not
 
     # ------------------------------------------------------------------------------------------------------ control
@@ -239,6 +240,7 @@ class MarketHub:
                 self._on_record(event, recv_ns)
 
     def _promote(self, successor: HubClient) -> None:
+        self.changes += 1
         old, self._active = self._active, successor
         self._next = self._handover = None
         old.stop()  # politely: what it still brings is ignored
