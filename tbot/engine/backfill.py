@@ -12,7 +12,7 @@ not used across it: only what follows the hole is.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.gateway.codec_domain import bars_array
 from tbot.gateway.rest import RestClient
 from tbot_ext.records import NO_PRICE, Kind
-from tbot_ext.ring import RingWriter
 
 SETTLE_NS = 2 * NS_PER_S
 DAY_NS = 24 * 60 * NS_PER_MIN
@@ -52,6 +51,14 @@ def start_request(now_ns: int, days: int) -> Request:
 def gap_request(now_ns: int, last_good_ns: int) -> Request:
     """What to download after a reconnect at `now_ns`; `last_good_ns` is the start of the last bar known to be whole."""
     return Request(last_good_ns, bar_start_ns(now_ns, 1) + NS_PER_MIN)
+
+
+class HistoryWriter(Protocol):
+    """What `announce` needs of a ring's writer."""
+
+    def push(
+        self, kind: int, exch_ns: int, recv_ns: int, price: int, price2: int = 0, size: int = 0, /
+    ) -> int: ...
 
 
 class HistorySegment:
@@ -156,7 +163,7 @@ def missing_minutes(bars: Bars, request: Request, is_open: Callable[[int], bool]
     return [start for start in absent.tolist() if is_open(start)]
 
 
-def announce(writer: RingWriter, position: tuple[int, int], through_ns: int, recv_ns: int) -> None:
+def announce(writer: HistoryWriter, position: tuple[int, int], through_ns: int, recv_ns: int) -> None:
     """Tell the ring's readers that history up to `through_ns` lies in the segment."""
     start, count = position
     writer.push(int(Kind.HISTORY), through_ns, recv_ns, NO_PRICE, start, count)

@@ -1,6 +1,7 @@
 """One contract of the feed: its ring, its history segment, and what is known and still to be fetched."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tbot.domain.contracts import Product
 from tbot.domain.timeframes import bar_start_ns
@@ -9,10 +10,34 @@ from tbot.gateway.codec_market import TickTuple
 from tbot.transport.shm import Segment
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, Kind
-from tbot_ext.ring import RingWriter
 
 TRADE, GAP = int(Kind.TRADE), int(Kind.GAP)
 MINUTES_KEPT = 3_000  # of which it is known that ticks came: two trading days
+
+
+class TickWriter(Protocol):
+    """Where ticks go: a ring, or the pen of a recording."""
+
+    @property
+    def written(self) -> int: ...
+
+    def push(
+        self,
+        kind: int,
+        exch_ns: int,
+        recv_ns: int,
+        price: int,
+        price2: int = 0,
+        size: int = 0,
+        aux: int = 0,
+        volume: int = -1,
+        side: int = 0,
+        flags: int = 0,
+    ) -> int: ...
+
+    def gap(self, exch_ns: int, recv_ns: int) -> int: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -22,8 +47,8 @@ class ContractFeed:
     symbol: str
     product: Product
     broker_id: str
-    writer: RingWriter
-    history: HistorySegment
+    writer: TickWriter
+    history: HistorySegment | None
     segments: list[Segment] = field(default_factory=list)
     request: Request | None = None  # history that is to be fetched
     check: HoleCheck | None = None  # answers to it so far
@@ -97,6 +122,6 @@ class ContractFeed:
     def close(self) -> None:
         """Let go of the shared memory."""
         self.writer.close()
-        del self.history
+        self.history = None  # a view of its segment
         for segment in self.segments:
             segment.close()

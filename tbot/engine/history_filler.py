@@ -81,6 +81,7 @@ class HistoryFiller:
     def _announce(self, contract: ContractFeed, bars: Bars) -> None:
         request = contract.request
         assert request is not None
+        assert contract.history is not None
         contract.drop_request()
         announce(contract.writer, contract.history.put(bars), request.through_ns, time.time_ns())
         if len(bars):
