@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import Any
 
-from tbot.domain.contracts import PRODUCTS
+from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_request
@@ -112,7 +112,7 @@ class Feed:
             self._subscribed(), max_future_ns=int(MAX_FUTURE_NS * stretch), max_past_ns=MAX_PAST_NS
         )
 
-    def _subscribed(self) -> dict[str, Any]:
+    def _subscribed(self) -> dict[str, Product]:
         return {contract.broker_id: contract.product for contract in self._contracts.values()}
 
     async def _run_hub(self) -> None:

@@ -5,13 +5,12 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.clocks import NS_PER_S, RunClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
-from tbot.engine.feed_voice import FeedVoice
 from tbot.engine.watchdog import AskHistory, Bar, QuoteWatchdog, Reconnect, Resubscribe
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.renewal import change_due
@@ -22,6 +21,15 @@ LOOK_BACK_NS = 10 * NS_PER_MIN  # how far a look at history goes back
 RENEW_RETRY_NS = 60 * NS_PER_S  # after a change of connections that did not come about
 
 
+class TokenSource(Protocol):
+    """The token that the connection uses, and the newest one."""
+
+    used: Token | None
+
+    @property
+    def newest(self) -> Token | None: ...
+
+
 class FeedWatch:
     """The shell around QuoteWatchdog; `look` is to be called about once a second."""
 
@@ -30,7 +38,7 @@ class FeedWatch:
         hub: MarketHub,
         rest: RestClient,
         calendar: SessionCalendar,
-        voice: FeedVoice,
+        voice: TokenSource,
         tell: Callable[[str, str], None],
     ) -> None:
         self._hub = hub
