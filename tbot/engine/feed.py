@@ -41,6 +41,8 @@ MAX_LOGOUT_PAUSE_S = 300.0
 LOGOUT_MEMORY_NS = 1800 * NS_PER_S  # a fight for the session comes with data between the logouts: only peace ends it
 GOODBYES = 3  # Close records without allowReconnect in a row: a person must know
 
+WATCH_S = 1.0  # between looks at silence and token
+
 CLOCK = int(Kind.CLOCK)
 
 
@@ -321,7 +323,7 @@ class Feed:
         """Silence of contracts, and the token that the connection uses."""
         assert self._watch is not None
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(WATCH_S)
             if self._clock is not None:
                 self._watch.look(self._contracts, self._clock)
 

@@ -52,7 +52,7 @@ class _Silence:
     resubscribed: bool = False
     asked: bool = False  # an answer is awaited
     next_ns: int = 0  # boot time of the next look at history
-    pause_ns: int = SILENT_NS
+    pause_ns: int = field(default_factory=lambda: SILENT_NS)
     seen: Bar | None = None  # newest bar at the last look
     unanswered: int = 0  # looks in a row that history did not answer
     charge: str = ""  # why the connection is to blame, and since when we think so
