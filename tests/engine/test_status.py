@@ -109,6 +109,7 @@ def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> Non
         "ask": None, "live": False, "feed": "gap",
         "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
         "counters": {}, "setups": {},
+            "source": "", "broker_id": "", "hole": "", "rolls": 0, "barred": "",
     }  # fmt: skip
     assert (document["pnl_usd"], document["win_rate"], document["profit_factor"]) == (0, None, None)
 
