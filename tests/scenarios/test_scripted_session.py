@@ -23,7 +23,7 @@ BASE = 100_000
 PRICES = [
     (0, 0), (4, 0), (7, 75),  # trade 1 reaches its target at +60
     (10, 75), (13, 125), (17, 60),  # trade 2 gains 45 ticks, then comes back to its entry
-    (21.5, 60), (24, -20),  # trade 3, short and partly filled, reaches its target
+    (22.5, 60), (24.5, -20),  # trade 3, short and partly filled, reaches its target
     (27, -20), (30, 40),  # trade 4, short, is stopped out
     (45, 40),  # trade 5 stays open
 ]  # fmt: skip
@@ -83,7 +83,7 @@ def play(engine: Command, referee: Referee) -> Agreement:
 def test_engine_and_venue_agree_through_a_whole_session(tmp_path: Path) -> None:
     prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in PRICES]}
     config = "[risk]\nbreak_even_percent = 100\n"
-    with session(tmp_path, prices, CUES, speed=30, config=config, faults=PARTIAL) as (engine, referee):
+    with session(tmp_path, prices, CUES, speed=45, config=config, faults=PARTIAL) as (engine, referee):
         run_dir, journal_path = engine.run_dir(), engine.journal()
         agreement = play(engine, referee)
         engine.interrupt()

@@ -44,9 +44,9 @@ class Referee:
         answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=10)
         assert answer.status_code == 200, answer.text
 
-    def fired(self) -> dict[str, int]:
-        """How often each fault has met its event, by id."""
-        return {str(name): int(count) for name, count in self.get("/sim/faults")["fired"].items()}
+    def fired(self) -> set[str]:
+        """Ids of the faults that have met their event."""
+        return {str(firing["fault"]) for firing in self.get("/sim/faults")["log"]}
 
     def posts(self, path: str) -> list[dict[str, Any]]:
         """Requests to one endpoint that reached the simulator."""
