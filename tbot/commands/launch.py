@@ -87,8 +87,8 @@ def embedded_gateway(
     missing = [symbol for symbol in symbols if symbol not in PROFILES]
     if missing:
         raise ConfigError(
-            f"the embedded gateway has no market for {missing[0]}; choose among {', '.join(PROFILES)}, or name a gateway "
-            "that has it with --gateway"
+            f"the embedded gateway has no market for {missing[0]}; choose among {', '.join(PROFILES)}, "
+            "or name a gateway that has it with --gateway"
         )
     listener, url = loopback_listener()
     user, key = "demo", secrets.token_urlsafe(24)
