@@ -233,6 +233,9 @@ class Exchange:
             return Answer(CHANGE_REJECTED, NOT_TRADING)
         try:
             changes = build_changes(fields, order, self.products[order.contract], self.states[order.contract])
+            more = 0 if changes.size is None or order.parent_id is not None else changes.size - order.size
+            if more > 0 and account.exceeds_size(order.contract, order.side, more, self.products):
+                raise Refused(MAX_POSITION)
         except Refused as refused:
             return Answer(CHANGE_REJECTED, str(refused))
         account.book.modify(
