@@ -134,6 +134,19 @@ def test_F_ORD_04_a_flatten_in_the_middle_of_a_partial_fill_leaves_nothing() -> 
     settled(rig)
 
 
+@pytest.mark.parametrize("sizes", [[], [2], [1, 1]])
+def test_F_ORD_04_a_close_that_hangs_is_given_up_and_asked_for_again(sizes: list[int]) -> None:
+    rig = started()
+    rig.signal(1)
+    rig.run(1)
+    rig.controls.partial(sizes, call="close")
+    rig.operator("flatten")
+    rig.run(20)
+    assert (rig.venue.size("MNQ"), rig.venue.living()) == (0, [])
+    assert rig.naked_ns == 0  # the stop stays until it is flat
+    settled(rig)
+
+
 # -------------------------------------------------------------------------------------------------- brackets that fail
 @pytest.mark.parametrize(
     ("kind", "which", "kept"),

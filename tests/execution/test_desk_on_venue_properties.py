@@ -27,6 +27,8 @@ STEPS = st.one_of(
     st.tuples(st.just("slow"), DELAYS, st.just(0)),
     st.tuples(st.just("bracket"), KINDS, WHICH),
     st.tuples(st.just("slip"), st.integers(0, 20), st.just(0)),
+    st.tuples(st.just("close in parts"), st.lists(st.integers(1, 3), max_size=3), st.lists(DELAYS, max_size=3)),
+    st.tuples(st.just("close far away"), st.integers(0, 20), st.just(0)),
     st.tuples(st.just("outcome"), st.sampled_from(["never", "late"]), DELAYS),
     st.tuples(st.just("reject"), st.sampled_from(["place", "cancel", "close"]), st.integers(1, 2)),
     st.tuples(st.just("orphan"), st.sampled_from(["entry", "leg", "suspended"]), st.sampled_from([1, -1])),
@@ -55,6 +57,10 @@ def act(rig: VenueDeskRig, index: int, name: str, first: Any, second: Any) -> No
         controls.bracket(first, second, size=1, ticks=25, after_ns=NS_PER_S)
     elif name == "slip":
         controls.slip(first)
+    elif name == "close in parts":
+        controls.partial(first, second, call="close")
+    elif name == "close far away":
+        controls.slip(first, call="close")
     elif name == "outcome":
         controls.place_outcome(first, second)
     elif name == "reject":

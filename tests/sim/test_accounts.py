@@ -10,6 +10,7 @@ from sim_rig import ES, MNQ, OWNER
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.sim.accounts import AccountRules, account_name, plan
 from tbot.sim.exchange import NOT_TRADING, Answer
+from tbot.sim.orders import ModifyFields
 from tbot.sim.views import broker_account
 from tbot.storage.sessions import load_sessions
 from venue_rig import FIRST, S, VenueRig
@@ -70,6 +71,24 @@ def test_the_floor_only_rises_and_never_above_the_start(results: list[int]) -> N
         assert account.floor_cents() == min(5_000_000, highest - 200_000)
         assert account.floor_cents() >= floor
         floor = account.floor_cents()
+
+
+def test_limits_of_single_products_while_markets_are_wild() -> None:
+    rig = VenueRig(rules=AccountRules(product_limits=(("ES", 0), ("MNQ", 3))))
+    assert rig.place(ES).text == "Maximum position exceeded."
+    assert rig.place(MNQ, size=3).code == 0
+    assert rig.place(MNQ).text == "Maximum position exceeded."
+    rig.quote(1000, 1002)
+    assert rig.place(MNQ, side=1, size=3).code == 0
+
+
+def test_making_an_order_larger_counts_as_placing_it() -> None:
+    rig = VenueRig(rules=AccountRules(max_micros=5))
+    rig.place(order_type=1, limit_price="200", size=3)
+    for size, code in ((6, 3), (5, 0), (2, 0)):
+        answer = rig.exchange.modify(OWNER, ModifyFields(rig.account_id, FIRST, size=size), rig.now_ns)
+        assert answer.code == code
+    assert rig.orders[0].size == 2
 
 
 def test_margin_when_an_account_has_one() -> None:

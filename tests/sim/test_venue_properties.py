@@ -45,6 +45,7 @@ STEPS = st.one_of(
     st.tuples(st.just("partial"), parts, st.lists(delay, max_size=3)),
     st.tuples(st.just("bracket in parts"), side, parts),
     st.tuples(st.just("bracket in parts"), side, parts),
+    st.tuples(st.just("close in parts"), parts, st.lists(delay, max_size=3)),
     st.tuples(st.just("race"), delay, st.sampled_from([None, 1, 2])),
     st.tuples(st.just("slow"), delay, st.just(0)),
     st.tuples(st.just("broken"), st.sampled_from(KINDS), st.sampled_from(["sl", "tp", "both"])),
@@ -121,6 +122,8 @@ class Story:
             rig.exchange.partial_close(OWNER, account, contract, first, rig.now_ns)
         elif name == "partial":
             controls.partial(first, second)
+        elif name == "close in parts":
+            controls.partial(first, second, call="close")
         elif name == "race":
             controls.cancel_race(first, second)
         elif name == "slow":
