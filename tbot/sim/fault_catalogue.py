@@ -64,10 +64,15 @@ _WEBSOCKETS = (
     ),
     FaultKind(
         "ws.handshake",
-        "A connection attempt fails: an HTTP status on the upgrade, an error, garbage or no handshake answer; `glued`"
-        " puts records behind the answer in one message.",
+        "A connection attempt fails: an HTTP status, an error, garbage or no answer, where the socket opens (`upgrade`)"
+        " or before that (`negotiate`); `glued` puts records behind the handshake answer in one message.",
         "connect",
-        (_HUB, Arg("mode", "text", choices=GREETINGS), Arg("retry_after", "number", 0, least=0)),
+        (
+            _HUB,
+            Arg("mode", "text", choices=GREETINGS),
+            Arg("where", "text", "upgrade", ("upgrade", "negotiate"), filters=True),
+            Arg("retry_after", "number", 0, least=0),
+        ),
     ),
     FaultKind("ws.latency", "Everything the server sends comes later.", "record", (_HUB, _SECONDS), "on"),
     FaultKind("ws.jitter", "Everything comes later by 0 to `seconds`, order kept.", "record", (_HUB, _SECONDS), "on"),

@@ -265,9 +265,10 @@ class HubFaults:
                 wire.send_text(message)
 
     # ------------------------------------------------------------------------------------------------- connections
-    def greeting(self) -> Hit | None:
-        """Count a connection attempt; the fault of its handshake, if any."""
-        hits = self.board.hits(Event("connect", {"hub": (self._hub.kind,)}), self._moment())
+    def greeting(self, where: str) -> Hit | None:
+        """Count a connection attempt (`upgrade` or `negotiate`); the fault of its handshake, if any."""
+        event = Event("connect", {"hub": (self._hub.kind,), "where": (where,)})
+        hits = self.board.hits(event, self._moment())
         return next((hit for hit in hits if hit.name == "ws.handshake"), None)
 
     def greet(self, mode: str, answer: bytes, extra: bytes) -> tuple[bytes, bool]:

@@ -210,3 +210,20 @@ def _instead(hit: Hit) -> Response:
         "rest.reset": "reset",
     }
     return RudeResponse(manners[hit.name], seconds=hit["seconds"] if hit.name == "rest.drip" else 0.2)
+
+
+def retry_header(hit: Hit) -> dict[str, str]:
+    """Retry-After of a refused connection attempt, if the fault has one."""
+    return {"Retry-After": f"{hit['retry_after']:g}"} if hit["retry_after"] else {}
+
+
+def bad_negotiation(hit: Hit) -> Response:
+    """The answer to a negotiate request that a handshake fault spoils."""
+    mode = str(hit["mode"])
+    if mode.isdigit():
+        return Response(b"", int(mode), retry_header(hit))
+    if mode == "none":
+        return RudeResponse("hang")
+    if mode == "error":
+        return Response(b'{"error":"The connection was refused."}', media_type="application/json")
+    return Response(_PAGE, media_type="text/html")

@@ -9,15 +9,15 @@ FAMILIES: dict[str, str] = {
     "userhub": "The user hub",
     "auth": "Tokens and logins",
     "rest": "REST answers",
-    "order": "Orders",
+    "order": "Orders (`account`, `contract`: which ones; times are market time)",
     "position": "Closes",
-    "bracket": "Brackets",
+    "bracket": "Brackets (of the next bracketed entry)",
     "fill": "Fills",
     "account": "Accounts",
     "human": "The owner, trading by hand",
-    "market": "The market",
+    "market": "The market (without `contract`: all of them)",
     "contract": "Contracts",
-    "history": "History bars",
+    "history": "History bars (without `contract`: of all of them)",
 }
 
 

@@ -37,6 +37,7 @@ from tbot.sim.auth import Tokens, User
 from tbot.sim.control import TOKEN_HEADER, ControlApi
 from tbot.sim.exchange import Exchange
 from tbot.sim.fault_plan import load_plan, parse_plan
+from tbot.sim.fault_rest import bad_negotiation, retry_header
 from tbot.sim.fault_shell import FaultShell
 from tbot.sim.fault_wire import RudeResponse, WireHttp, WireSocket
 from tbot.sim.hub_server import Hub, HubConnection, Topic
@@ -169,6 +170,9 @@ class SimServer:
         return Response(body, media_type="application/json")
 
     def _negotiate(self, hub: Hub, request: Request, token: str, now_s: float) -> Response:
+        hit = None if hub.faulty is None else hub.faulty.greeting("negotiate")
+        if hit is not None:
+            return bad_negotiation(hit)
         if request.method != "POST":
             return Response(status_code=405, headers={"Allow": "POST"})
         user = self.api.user_of(token)
@@ -186,14 +190,14 @@ class SimServer:
         token = _token(ws.headers.get("authorization"), ws.url.query)
         user = self.api.user_of(token)
         connection_id = ws.query_params.get("id")
-        status, text, headers, greeting = 101, "", {}, ""
+        status, text, greeting = 101, "", ""
+        headers: dict[str, str] = {}
         faults = None if hub is None else hub.faulty
         if faults is not None:
             await faults.wait_free(incoming=True)
-            hit = faults.greeting()
+            hit = faults.greeting("upgrade")
             greeting = "" if hit is None else str(hit["mode"])
-            if hit is not None and hit["retry_after"]:
-                headers["Retry-After"] = f"{hit['retry_after']:g}"
+            headers = {} if hit is None else retry_header(hit)
         if hub is None:
             status = 404
         elif greeting.isdigit():

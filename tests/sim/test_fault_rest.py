@@ -104,6 +104,16 @@ def test_F_API_05_hang_gives_nothing_and_the_next_one_is_answered(server: Runnin
     assert search(server, token).ok
 
 
+def test_F_API_05_requests_that_hang_do_not_hold_up_the_end() -> None:
+    with running() as server:
+        token = server.login()
+        server.plan({"name": "rest.hang", "at": 0, "for": 60}, {"name": "rest.drip", "at": 0, "for": 60})
+        open_requests = [raw(server, SEARCH, token, b'{"onlyActiveAccounts":true}') for _ in range(3)]
+        until(lambda: server.fired("rest.hang") == 3, "the requests to hang")
+    for connection in open_requests:
+        connection.close()
+
+
 def test_F_API_05_drip_is_a_byte_at_a_time_for_ever(server: RunningServer, token: str) -> None:
     server.plan(fault("rest.drip", endpoint="Account/search", seconds=0.01))
     with raw(server, SEARCH, token, b'{"onlyActiveAccounts":true}') as connection:

@@ -100,7 +100,7 @@ def test_text_frames_only_and_whole_records(server: RunningServer, token: str) -
     with RawHub(f"{server.ws}/hubs/market?access_token={token}") as raw:
         for target in ("SubscribeContractQuotes", "SubscribeContractTrades", "SubscribeContractMarketDepth"):
             raw.send(f'{{"type":1,"target":"{target}","arguments":["{MNQ}"]}}\x1e'.encode())
-        for _ in range(60):
+        for _ in range(25):
             first, payload = raw.frame()
             assert first == 0x81
             assert payload.endswith(b"\x1e")
@@ -115,7 +115,7 @@ def test_several_records_share_a_message_unless_told_not_to() -> None:
         ):
             client.invoke("SubscribeContractQuotes", MNQ)
             client.invoke("SubscribeContractTrades", MNQ)
-            for _ in range(30):
+            for _ in range(12):
                 client.next()
             return max(str(text).count(SEPARATOR) for text in client.messages)
 
