@@ -1,7 +1,7 @@
 """Everything about the broker's JSON in one place to import from. Only files named codec*.py know its field names.
 
 * `codec_values`  scalars: ISO times to ns, decimals, cents, ids
-* `codec_tables`  enums, calls with their error codes, what an answer proves
+* `codec_tables`  enums, calls with their error codes (what an answer proves: `outcomes`)
 * `codec_market`  market hub: MarketDecoder, QuoteBook; encoders for the simulator
 * `codec_depth`   market hub: DepthDecoder, DepthBook
 * `codec_checks`  what both of them check alike

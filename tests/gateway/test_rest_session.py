@@ -142,3 +142,18 @@ def test_I30_no_repr_shows_a_login_or_a_token():
     ]  # fmt: skip
     assert not [text for text in shown if "canary" in text]
     assert bodies.encode_request(bodies.LoginKeyRequest(user_name="u", api_key="k")) == b'{"userName":"u","apiKey":"k"}'
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 500, 503])
+def test_F_API_02_a_login_page_that_is_not_there_is_no_refusal_of_the_login(server, status):
+    """A proxy or a maintenance page in between: the engine goes on trying, five seconds apart, without a person."""
+    clock = [0]
+    server.script[LOGIN] = [answer(status), login_ok()]
+    subject = HurriedClient(server.url, boot_clock=lambda: clock[0])
+    first = subject.account_search()
+    assert (first.outcome, first.text) == ("not_sent", f"no token (HTTP {status})")
+    assert subject.login_key().text == f"HTTP {status}"
+    assert server.paths() == [LOGIN]
+    clock[0] += 5_000_000_000
+    assert subject.account_search().ok
+    assert subject.tokens.trouble == ""

@@ -185,7 +185,7 @@ def test_an_error_in_the_login_leaves_no_lock_behind():
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_F_API_01_many_threads_never_hang_and_see_no_older_token(seed):
+def test_F_API_01_I26_many_threads_never_hang_and_see_no_older_token(seed):
     """Everything at once, with logins and validations that fail at random: one flight at a time, no way back."""
     lock, flights, most, minted = threading.Lock(), [0], [0], [0]
     rng = random.Random(seed)
