@@ -221,7 +221,7 @@ def run_script(
     home.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TBOT_", "PYTHON"))}
     secrets = {"TBOT_USERNAME": gateway.ready["user_name"], "TBOT_API_KEY": gateway.ready["api_key"]}
-    document = {name: value for name, value in gateway.ready.items() if name not in ("user_name", "api_key")} | more
+    document = {name: gateway.ready[name] for name in ("rest", "user_hub", "market_hub")} | more
     log = home / "script.txt"
     with open(log, "wb") as stderr:
         process = subprocess.Popen(

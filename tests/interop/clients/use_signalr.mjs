@@ -167,6 +167,7 @@ async function main() {
   });
   await Promise.all([market.start(), user.start()]);
   await until(() => market.count(0, "GatewayTrade") >= ready.trades, "trades");
+  await pause(1000 * (ready.idle ?? 0));
   if (ready.drop) {
     await say({ do: "drop" });
     await until(() => market.results.length === 6 && user.results.length === 8, "subscribed again");
