@@ -1,8 +1,7 @@
 """TOML and environment -> settings; every value is checked here, once, and all problems are reported together.
 
-Precedence: command-line flag > environment > `.env` > the file > built-in value. Secrets never stand in the file:
-TBOT_USERNAME and TBOT_API_KEY come from the environment or `.env` and are removed from the environment when read, so
-that no child process inherits them.
+Precedence: command-line flag > environment > `.env` > the file > built-in value. Secrets never stand in the file: where
+they come from is told in `credentials.py`.
 """
 
 import dataclasses
@@ -15,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import orjson
 
+from tbot.credentials import Login, find, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
 from tbot.risk.limits import RiskLimits
@@ -41,6 +41,7 @@ class GatewayConfig:
     rest: str = ""
     user_hub: str = ""
     market_hub: str = ""
+    credentials_file: str = ""  # a file of mode 0600 that holds the login
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[
     for key, value in values.items():
         where = f"{name}.{key}"
         if any(word in key.lower() for word in SECRET_WORDS):
-            problems.append(f"{where}: secrets do not belong in a file; set TBOT_USERNAME and TBOT_API_KEY instead")
+            problems.append(
+                f"{where}: secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY, or credentials_file"
+            )
         elif key not in hints:
             problems.append(f"{where} is not an option; options are {', '.join(hints)}")
         else:
@@ -136,14 +139,19 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     return "", value
 
 
-def take_credentials() -> tuple[str, str] | None:
-    """(user name, key) from environment or `.env`; removes both from the environment. None when not set."""
-    from dotenv import dotenv_values
+def require_login(config: Config, option: Path | None = None) -> Login:
+    """The login for the gateway; AuthError when it is nowhere. `option`: file named on the command line."""
+    return require(option=option, configured=_credentials_file(config), home=home())
 
-    stored = dotenv_values(".env") if Path(".env").exists() else {}
-    user = os.environ.pop("TBOT_USERNAME", None) or stored.get("TBOT_USERNAME")
-    key = os.environ.pop("TBOT_API_KEY", None) or stored.get("TBOT_API_KEY")
-    return (user, key) if user and key else None
+
+def take_credentials(config: Config | None = None) -> tuple[str, str] | None:
+    """(user name, key) or None when they are nowhere; both are gone from the environment afterwards."""
+    login = find(configured=None if config is None else _credentials_file(config), home=home())
+    return None if login is None else login.pair
+
+
+def _credentials_file(config: Config) -> Path | None:
+    return Path(config.gateway.credentials_file).expanduser() if config.gateway.credentials_file else None
 
 
 def home() -> Path:

@@ -26,6 +26,7 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
+from tbot.execution.break_even import break_even_moves
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
 from tbot.execution.entries import carried_entry
 from tbot.execution.flatten import Flattener
@@ -293,6 +294,7 @@ class AccountEngine:
             self._ask(self.now_ns + self._confirm_ns())
         self._guard()
         self._window()
+        self._move_stops()
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
@@ -339,6 +341,12 @@ class AccountEngine:
         for contract in self.picture.contracts():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
+
+    def _move_stops(self) -> None:
+        """To break-even; not while something is getting out anyway, and not where the market is not seen."""
+        for move in break_even_moves(self.picture, self.settings.limits, self.market.quotes):
+            if self.market.feed(move.contract)[0] == "ok" and not self.flattener.covers(move.contract):
+                self.manager.move_stop(move.contract, move.order_id, move.stop, self.now_ns)
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""

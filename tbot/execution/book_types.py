@@ -48,6 +48,7 @@ class OrderRequest:
     stop_offset: int | None = None
     target_offset: int | None = None
     stop_trails: bool = False  # the stop leg is a trailing stop
+    asked_as: str = ""  # what the client called it where the book has another word: join_bid, join_ask, stop_limit
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Order:
     created_ns: int
     updated_ns: int
     filled: int = 0
-    fill_price: int | None = None  # ticks; orders fill whole, so it is also the average
+    fill_sum: int = 0  # sum of fill price (ticks) times contracts: average price = fill_sum / filled
     limit: int | None = None
     stop: int | None = None
     trail: int | None = None  # distance of a trailing stop, > 0
@@ -74,6 +75,12 @@ class Order:
     reason: str = ""
     arriving: bool = False  # not yet compared with the market: a market order, or a limit order's first tick
     closing: bool = False  # made by close()
+    asked_as: str = ""
+
+    @property
+    def remaining(self) -> int:
+        """Contracts that are not filled yet, also of an order that ended unfilled."""
+        return self.size - self.filled
 
 
 @dataclass(frozen=True, slots=True)

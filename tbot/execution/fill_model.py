@@ -18,8 +18,12 @@ The rules, in the order in which one tick of a contract applies them:
 7. A trailing stop keeps its distance in ticks to the best trade since it became working; a trade is first tested
    against the old stop and only then moves it.
 
-Size at a price is not modelled: no partial fills, no impact. Sources: projectx-gateway 7.4, 7.5 (what the venue's own
-simulation does), validation V2 (nothing may look better than the market was). All prices are integer ticks.
+Size at a price is not modelled: no impact, and whatever fills fills whole (a trade through a limit means that the queue
+at its price is gone). The account book can execute an order in parts; only the simulated venue's controls make use of
+it, because how large the parts would be is nothing that prices tell.
+
+Sources: projectx-gateway 7.4, 7.5 (what the venue's own simulation does), validation V2 (nothing may look better than
+the market was). All prices are integer ticks.
 """
 
 from dataclasses import dataclass

@@ -5,8 +5,12 @@ Paper broker and simulated exchange share it, so both follow the venue's documen
 
 * A bracket entry and its legs get consecutive ids (entry n, stop n+1, target n+2) and tags (`<tag>-SL`, `<tag>-TP`).
   The legs are suspended until the entry fills; then their prices are the entry's fill price plus their signed offsets.
-* When one leg fills the venue cancels the other. Cancelling an entry cancels its suspended legs. Cancelling one working
-  leg leaves its sibling working, and closing a position leaves its legs working: both are the client's business.
+* An entry that fills in parts wakes its legs with the first part, at prices from that part's price, for the quantity of
+  that part; every further part only makes them larger. So a stop never moves by itself, and never exceeds what is held.
+* When one leg fills the venue cancels the other; when it fills in part, the other becomes smaller by as much. A filled
+  leg also ends what is left of its entry, which would have no protection.
+* Cancelling an entry cancels its suspended legs; legs of what it filled before work on. Cancelling one working leg
+  leaves its sibling working, and closing a position leaves its legs working: both are the client's business.
 * Positions are netted. Every execution is one fill; one that turns a position round is two, a closing part that carries
   the P&L and an opening part that carries none. Fees and commissions are booked to the balance with each fill.
 * A tag is used up for ever, by rejected orders too.
@@ -35,14 +39,15 @@ from tbot.execution.fill_model import (
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
     position: Position
     position_id: int = 0
     opened_ns: int = 0
 
 
+# Bounds between which trades do nothing: all trades, no trade.
 _NEVER = (-math.inf, math.inf)
-_ALWAYS = (math.inf, -math.inf)
+ALWAYS = (math.inf, -math.inf)
 
 
 class AccountBook:
@@ -65,7 +70,7 @@ class AccountBook:
         self._emit = emit
         self._ids = ids or Ids()
         self._settings = settings or FillSettings()
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         self._tags: set[str] = set()
         self._living: dict[int, Order] = {}  # those that are not in a final state
         self._legs: dict[int, tuple[Order, ...]] = {}  # entry -> its legs
@@ -131,15 +136,15 @@ class AccountBook:
         self._emit(copy(order))
         return copy(order)
 
-    def cancel(self, order_id: int, now_ns: int) -> bool:
-        """Cancel a living order, and the suspended legs of an entry; False when there is no such living order."""
+    def cancel(self, order_id: int, now_ns: int, status: OrderStatus = "cancelled") -> bool:
+        """End a living order, and the suspended legs of an entry; False when there is no such living order."""
         order = self.orders.get(order_id)
         if order is None or order.status in FINAL:
             return False
-        self._finish(order, "cancelled", now_ns)
+        self._finish(order, status, now_ns)
         for leg in self._legs.get(order_id, ()):
             if leg.status == "suspended":
-                self._finish(leg, "cancelled", now_ns)
+                self._finish(leg, status, now_ns)
         return True
 
     def modify(
@@ -154,10 +159,11 @@ class AccountBook:
     ) -> bool:
         """Change a working order, None leaves a value as it is; False when there is no such working order.
 
-        Prices must have been checked. A suspended leg has no price yet and cannot be modified.
+        Prices must have been checked. A suspended leg has no price yet and cannot be modified; no order can become as
+        small as what it has filled.
         """
         order = self.orders.get(order_id)
-        if order is None or order.status != "open":
+        if order is None or order.status != "open" or (size is not None and size <= order.filled):
             return False
         order.size = order.size if size is None else size
         order.limit = order.limit if limit is None else limit
@@ -177,7 +183,7 @@ class AccountBook:
         """
         held = self.size(contract)
         pending = [order for order in self._working.get(contract, {}).values() if order.closing]
-        rest = abs(held) - sum(order.size for order in pending)
+        rest = abs(held) - sum(order.remaining for order in pending)
         if held == 0:
             return None
         if rest <= 0:
@@ -195,16 +201,20 @@ class AccountBook:
         if not working:
             return
         low, high = self._quiet.get(contract) or self._find_quiet(contract)
-        if (low, high) != _ALWAYS and (trade is None or low < trade < high):
+        if (low, high) != ALWAYS and (trade is None or low < trade < high):
             return
         # A copy, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
         for order in sorted(working.values(), key=_turn):
-            if order.status in ("open", "pending"):
-                price = self._fill_price(order, state, trade)
-                if price is not None:
-                    self._execute(order, price, now_ns)
+            if order.status not in FINAL:
+                self._match(order, state, trade, now_ns)
 
     # --------------------------------------------------------------------------------------------------- matching
+    def _match(self, order: Order, state: MarketState, trade: int | None, now_ns: int) -> None:
+        """One working order meets one tick. By the fill model whatever fills fills whole."""
+        price = self._fill_price(order, state, trade)
+        if price is not None:
+            self._execute(order, order.remaining, price, now_ns)
+
     def _fill_price(self, order: Order, state: MarketState, trade: int | None) -> int | None:
         """The price at which this tick fills the order, None when it does not (the rules of fill_model)."""
         if order.order_type == "market":
@@ -231,7 +241,7 @@ class AccountBook:
         low, high = _NEVER
         for order in self._working[contract].values():
             if order.arriving or order.trail is not None:
-                low, high = _ALWAYS
+                low, high = ALWAYS
                 break
             if order.order_type == "limit":
                 assert order.limit is not None
@@ -246,22 +256,41 @@ class AccountBook:
         self._quiet[contract] = (low, high)
         return low, high
 
-    def _execute(self, order: Order, price: int, now_ns: int) -> None:
-        held = self._held.setdefault(order.contract, _Held(Position()))
-        order.filled, order.fill_price = order.size, price
-        self._finish(order, "filled", now_ns)
-        closing = held.position.closing_size(order.side, order.size)
-        for part, closes in ((closing, True), (order.size - closing, False)):
+    def _execute(self, order: Order, size: int, price: int, now_ns: int) -> None:
+        """Fill `size` contracts of an order; less than all that is left leaves it working."""
+        held = self._held.setdefault(order.contract, Held(Position()))
+        order.filled += size
+        order.fill_sum += price * size
+        if order.remaining == 0:
+            self._finish(order, "filled", now_ns)
+        else:
+            self._change(order, now_ns, status="open" if order.status == "pending" else order.status)
+        closing = held.position.closing_size(order.side, size)
+        for part, closes in ((closing, True), (size - closing, False)):
             if part:
                 self._book(order, held, part, price, closes, now_ns)
         for leg in reversed(self._legs.get(order.order_id, ())):  # target first, as the venue was recorded to do
-            self._activate(leg, price, now_ns)
-        sibling = self.orders.get(order.sibling_id or 0)
-        if sibling is not None and sibling.status not in FINAL:
-            self._finish(sibling, "cancelled", now_ns)
+            if leg.status == "suspended":
+                self._activate(leg, size, price, now_ns)
+            elif leg.status not in FINAL:
+                self._change(leg, now_ns, size=leg.size + size)
+        if order.parent_id is not None:
+            self._leg_filled(order, size, now_ns)
         self._emit(Balance(self.balance_cents))
 
-    def _book(self, order: Order, held: _Held, size: int, price: int, closes: bool, now_ns: int) -> None:
+    def _leg_filled(self, leg: Order, size: int, now_ns: int) -> None:
+        """The sibling of a leg shrinks by what the leg filled; a leg that is done ends it and the rest of the entry."""
+        sibling = self.orders.get(leg.sibling_id or 0)
+        if sibling is not None and sibling.status not in FINAL:
+            if leg.remaining == 0 or sibling.remaining <= size:
+                self._finish(sibling, "cancelled", now_ns)
+            else:
+                self._change(sibling, now_ns, size=sibling.size - size)
+        entry = self.orders.get(leg.parent_id or 0)
+        if leg.remaining == 0 and entry is not None and entry.status not in FINAL:
+            self._finish(entry, "cancelled", now_ns)
+
+    def _book(self, order: Order, held: Held, size: int, price: int, closes: bool, now_ns: int) -> None:
         product = self._products[order.contract]
         position = held.position
         if position.size == 0:
@@ -288,17 +317,15 @@ class AccountBook:
         average = (position.price_size_sum, abs(position.size)) if position.size else before
         self._emit(_holding(order.contract, held, *average))
 
-    def _activate(self, leg: Order, entry_price: int, now_ns: int) -> None:
-        if leg.status != "suspended":
-            return
+    def _activate(self, leg: Order, size: int, entry_price: int, now_ns: int) -> None:
+        """The first fill of an entry (`size` contracts) wakes a leg."""
         assert leg.offset is not None
         level = entry_price + leg.offset
         if leg.order_type == "limit":
             leg.limit = level
         else:
             leg.stop = level
-        leg.status, leg.updated_ns = "open", now_ns
-        self._emit(copy(leg))
+        self._change(leg, now_ns, size=size, status="open")
         self._start(leg)
 
     # ---------------------------------------------------------------------------------------------------- plumbing
@@ -316,6 +343,7 @@ class AccountBook:
             stop=request.stop,
             trail=request.trail,
             tag=request.tag,
+            asked_as=request.asked_as,
         )
         self.orders[order.order_id] = order
         if status not in FINAL:
@@ -346,6 +374,13 @@ class AccountBook:
             self._legs[entry.order_id] = tuple(legs)
         return tuple(legs)
 
+    def _change(self, order: Order, now_ns: int, *, size: int | None = None, status: OrderStatus | None = None) -> None:
+        """Another size or (not final) status of an order, and tell it."""
+        order.size = order.size if size is None else size
+        order.status = order.status if status is None else status
+        order.updated_ns = now_ns
+        self._emit(copy(order))
+
     def _start(self, order: Order) -> None:
         self._working.setdefault(order.contract, {})[order.order_id] = order
         self._quiet.pop(order.contract, None)
@@ -365,7 +400,7 @@ def _turn(order: Order) -> tuple[int, int]:
     return rank, order.order_id
 
 
-def _holding(contract: str, held: _Held, average_sum: int, average_size: int) -> Holding:
+def _holding(contract: str, held: Held, average_sum: int, average_size: int) -> Holding:
     position = held.position
     return Holding(
         held.position_id,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tbot.domain.messages import CancelOrder, CloseContract, CommandResult, Intent, PlaceBracket, Quote
+from tbot.domain.messages import CancelOrder, CloseContract, CommandResult, Intent, ModifyStop, PlaceBracket, Quote
 from tbot.execution.entries import Entry
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture, Seen
@@ -17,16 +17,18 @@ from tbot.execution.settings import DeskSettings
 from tbot.risk.gate import Approval, Exposure, Refusal, Request
 from tbot.risk.valuation import open_worst_cents
 
+MAX_MOVES = 3  # modifications of one order: a broker that refuses three of them will refuse the fourth
+
 
 @dataclass(slots=True)
 class Pending:
     """A command whose answer is still out."""
 
-    kind: Literal["place", "cancel", "close"]
+    kind: Literal["place", "cancel", "close", "modify"]
     contract: str
     sent_ns: int
     tag: str = ""  # of the entry that is placed
-    order_id: int = 0  # of the order that is cancelled
+    order_id: int = 0  # of the order that is cancelled or modified
 
 
 class OrderManager:
@@ -41,6 +43,7 @@ class OrderManager:
         self.pending: dict[str, Pending] = {}
         self.abandoned: dict[str, str] = {}  # command id -> tag of placements that were presumed dead unanswered
         self.tried_ns: dict[int, int] = {}  # order id -> last cancel
+        self.moved_ns: dict[int, list[int]] = {}  # order id -> modifications asked for
         self.closed_ns: dict[str, int] = {}  # contract -> last close-contract
         self.quarantine: dict[str, Refusal] = {}  # contract -> why it takes no entries for the rest of the day
         self.rejects: dict[str, list[int]] = {}  # contract -> times of refused entries
@@ -87,6 +90,19 @@ class OrderManager:
         self.tried_ns[order_id] = now_ns
         self.pending[command_id] = Pending("cancel", contract, now_ns, order_id=order_id)
         self._outbox.command(CancelOrder(command_id, self._outbox.account, contract, order_id))
+        return True
+
+    def move_stop(self, contract: str, order_id: int, stop: int, now_ns: int) -> bool:
+        """Ask for another stop price, at most MAX_MOVES times; the old price is the truth until the broker shows it."""
+        waiting = any(command.order_id == order_id for command in self.pending.values())
+        times = self.moved_ns.get(order_id, [])
+        pause = self._settings.patience(self._limits.recon_confirm_ns)
+        if waiting or len(times) >= MAX_MOVES or (times and now_ns - times[-1] < pause):
+            return False
+        command_id = self._outbox.new_id()
+        self.moved_ns[order_id] = [*times, now_ns]
+        self.pending[command_id] = Pending("modify", contract, now_ns, order_id=order_id)
+        self._outbox.command(ModifyStop(command_id, self._outbox.account, contract, order_id, stop))
         return True
 
     def close(self, contract: str, reason: str, now_ns: int, step: int) -> bool:
@@ -194,6 +210,7 @@ class OrderManager:
         self.placed = {signal: at for signal, at in self.placed.items() if at >= start_ns - 24 * 3_600 * 10**9}
         live = {seen.order.order_id for seen in self._picture.working()}
         self.tried_ns = {number: at for number, at in self.tried_ns.items() if number in live}
+        self.moved_ns = {number: times for number, times in self.moved_ns.items() if number in live}
 
     # ----------------------------------------------------------------------------------------------- questions
     def blocked(self, contract: str) -> Refusal | None:
@@ -258,7 +275,7 @@ class OrderManager:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        commands = [self.pending, self.abandoned, self.tried_ns, self.closed_ns]
+        commands = [self.pending, self.abandoned, self.tried_ns, self.moved_ns, self.closed_ns]
         return [*commands, self.quarantine, self.rejects, self.sent, self.placed]
 
 

@@ -3,12 +3,17 @@
 * `codec_values`  scalars: ISO times to ns, decimals, cents, ids
 * `codec_tables`  enums, calls with their error codes, what an answer proves
 * `codec_market`  market hub: MarketDecoder, QuoteBook; encoders for the simulator
+* `codec_depth`   market hub: DepthDecoder, DepthBook
+* `codec_checks`  what both of them check alike
 * `codec_models`  account, contract, order, position, trade and bar records, both directions
 * `codec_hub`     user-hub events, both directions
 * `codec_rest`    request bodies and answers, both directions
+* `codec_bars`    the history answer straight from an array
 * `codec_domain`  records to the engine's messages, commands to requests, ContractBook
 """
 
+from tbot.gateway.codec_bars import encode_bars
+from tbot.gateway.codec_depth import DepthBook, DepthDecoder, depth_subscriptions
 from tbot.gateway.codec_domain import (
     ContractBook,
     account_update,
@@ -60,6 +65,8 @@ __all__ = [
     "Call",
     "ClockReading",
     "ContractBook",
+    "DepthBook",
+    "DepthDecoder",
     "DomType",
     "MarketDecoder",
     "OrderState",
@@ -77,7 +84,9 @@ __all__ = [
     "decode_request",
     "decode_user",
     "depth_event",
+    "depth_subscriptions",
     "encode_answer",
+    "encode_bars",
     "fill",
     "format_time",
     "is_user_target",

@@ -93,7 +93,7 @@ def resolve(contracts: Iterable[BrokerContract], symbols: Iterable[str]) -> tupl
         active = [item for item in listed if item.active and _root(item) == product.root]
         if len(active) != 1:
             missing[symbol] = f"{len(active)} active months listed instead of one"
-        elif active[0].tick_size != product.tick_size or active[0].tick_value * 100 != product.tick_value_cents:
+        elif active[0].tick_size != product.tick_size or active[0].tick_value != product.tick_value:
             missing[symbol] = f"the gateway says tick {active[0].tick_size} = {active[0].tick_value} USD"
         else:
             found[symbol] = active[0].broker_id
@@ -112,9 +112,9 @@ def broker_contract(contract: Contract, active: bool = True) -> BrokerContract:
     product = contract.product
     _, month, year = parse_broker_id(contract.broker_id)
     name = datetime(year, MONTH_CODES.index(month) + 1, 1, tzinfo=UTC).strftime("%B %Y")
-    value = Decimal(product.tick_value_cents).scaleb(-2).normalize()
     text = f"{product.description}: {name}"
-    return BrokerContract(contract.broker_id, contract.name, text, product.tick_size, value, active, contract.symbol_id)
+    values = (product.tick_size, product.tick_value, active, contract.symbol_id)
+    return BrokerContract(contract.broker_id, contract.name, text, *values)
 
 
 # --------------------------------------------------------------------------------------------- records to messages

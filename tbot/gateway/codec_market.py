@@ -12,6 +12,9 @@ import msgspec
 
 from tbot.domain.contracts import Product
 from tbot.gateway import signalr
+from tbot.gateway.codec_checks import MAX_FUTURE_NS as MAX_FUTURE_NS
+from tbot.gateway.codec_checks import MAX_PAST_NS as MAX_PAST_NS
+from tbot.gateway.codec_checks import PricedBook, Refused, repeats, stamp_ns, whole_number
 from tbot.gateway.codec_tables import DomType
 from tbot.gateway.codec_values import (
     INT32_MAX,
@@ -20,8 +23,7 @@ from tbot.gateway.codec_values import (
     Counts,
     format_time,
     has_duplicate_keys,
-    parse_time,
-    whole,
+    too_dense,
 )
 from tbot_ext.records import NO_PRICE, Flag, Kind
 
@@ -43,9 +45,6 @@ SUSPECT = int(Flag.SUSPECT)
 COLLAR_TICKS = 400  # C_PRICE_COLLAR: within 2 % and 400 ticks of the last good price
 COLLAR_PERCENT = 2
 CONFIRM_NS = NS_PER_S  # a jump is confirmed by a second print or quote within 1 s
-MAX_KNOWN_PRICES = 4096
-MAX_FUTURE_NS = 10 * NS_PER_S  # C_SKEW_MAX
-MAX_PAST_NS = 5 * 24 * 3600 * NS_PER_S  # the longest closure of the market is a holiday weekend
 
 # The arguments of RingWriter.push in order: kind, exch_ns, recv_ns, price, price2, size, aux, volume, side, flags
 TickTuple = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -84,11 +83,7 @@ _TRADE_NAMES = (b'"price"', b'"volume"', b'"timestamp"', b'"type"')
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class _Refused(Exception):
-    """An item that is not valid; the argument is the reason it is counted under."""
-
-
-class QuoteBook:
+class QuoteBook(PricedBook):
     """What is known of one contract: the merged sparse quote, the last good price and a jump that waits for proof.
 
     Prices are ticks or NO_PRICE, `volume` is the session's cumulative volume or -1. A missing field of a message means
@@ -96,15 +91,12 @@ class QuoteBook:
     """
 
     __slots__ = (
-        "ask", "bid", "broker_id", "candidate", "candidate_message", "candidate_ns", "fence_ns", "good",
-        "known_prices", "last", "last_trade_ns", "product", "symbol_id", "updated_ns", "volume",
+        "ask", "bid", "candidate", "candidate_message", "candidate_ns", "fence_ns", "good", "last", "last_trade_ns",
+        "updated_ns", "volume",
     )  # fmt: skip
 
     def __init__(self, broker_id: str, product: Product) -> None:
-        self.known_prices: dict[float, int] = {}  # a market trades the same few hundred prices all day
-        self.broker_id = broker_id
-        self.product = product
-        self.symbol_id = f"F.US.{product.root}"
+        super().__init__(broker_id, product)
         self.good = NO_PRICE  # last price that was not suspect
         self.last_trade_ns = 0  # newest accepted print
         self.fence_ns = 0  # prints up to here were seen before the last reconnect
@@ -118,26 +110,6 @@ class QuoteBook:
         self.candidate = NO_PRICE
         self.candidate_ns = 0
         self.candidate_message = -1
-
-    def ticks_of(self, value: float | None) -> int:
-        """Ticks of a price, NO_PRICE for a missing one; refuses zero, negative, off-tick and absurd prices."""
-        if value is None:
-            return NO_PRICE
-        ticks = self.known_prices.get(value)
-        if ticks is not None:
-            return ticks
-        if not 0 < value < MAX_EXACT_FLOAT:
-            raise _Refused("bad_price")
-        try:
-            ticks = self.product.float_to_ticks(value)
-        except (ValueError, OverflowError):
-            raise _Refused("off_tick") from None
-        if not 0 < ticks < MAX_EXACT_FLOAT:
-            raise _Refused("bad_price")
-        if len(self.known_prices) >= MAX_KNOWN_PRICES:
-            self.known_prices.clear()
-        self.known_prices[value] = ticks
-        return ticks
 
     def judge(self, low: int, high: int, exch_ns: int, message: int) -> int:
         """Flags of a print (low = high) or quote (bid, ask): 0, or SUSPECT for an unconfirmed jump (design ruling 19).
@@ -222,7 +194,7 @@ class MarketDecoder:
             self.counts["items"] += 1
             try:
                 return self._quote(event.arguments, recv_ns, now_ns)
-            except _Refused as refused:
+            except Refused as refused:
                 self.counts.drop(refused.args[0])
                 return None
         if target == TRADE_TARGET:
@@ -235,19 +207,19 @@ class MarketDecoder:
         try:
             broker_id, data = _decode_quote(arguments)
         except _BAD:
-            raise _Refused("malformed") from None
-        if _repeats(arguments, _QUOTE_NAMES, 1) and has_duplicate_keys(arguments):
-            raise _Refused("duplicate_key")
+            raise Refused("malformed") from None
+        if repeats(arguments, _QUOTE_NAMES, 1) and has_duplicate_keys(arguments):
+            raise Refused("duplicate_key")
         book = self._book(broker_id, data.contract, data.symbol)
         updated_text = data.last_updated or data.timestamp
         if updated_text is None:
-            raise _Refused("no_time")
+            raise Refused("no_time")
         updated_ns = self._time(updated_text, now_ns)
         exch_ns = updated_ns if data.timestamp is None else self._time(data.timestamp, now_ns)
         if updated_ns < book.updated_ns:
-            raise _Refused("quote_out_of_order")
+            raise Refused("quote_out_of_order")
         bid, ask, last = book.ticks_of(data.best_bid), book.ticks_of(data.best_ask), book.ticks_of(data.last_price)
-        volume = book.volume if data.volume is None else _whole(data.volume, 0, MAX_EXACT_FLOAT, "bad_volume")
+        volume = book.volume if data.volume is None else whole_number(data.volume, 0, MAX_EXACT_FLOAT, "bad_volume")
         book.updated_ns = updated_ns
         book.volume = volume
         if bid != NO_PRICE:
@@ -277,16 +249,16 @@ class MarketDecoder:
         counts = self.counts
         try:
             broker_id, prints = _decode_trades(arguments)
-            if _repeats(arguments, _TRADE_NAMES, len(prints)) and has_duplicate_keys(arguments):
-                raise _Refused("duplicate_key")
-        except (*_BAD, _Refused):
+            if repeats(arguments, _TRADE_NAMES, len(prints)) and has_duplicate_keys(arguments):
+                raise Refused("duplicate_key")
+        except (*_BAD, Refused):
             return self._trades_one_by_one(arguments, recv_ns, now_ns)
         counts["items"] += len(prints)
         ticks: list[TickTuple] = []
         for item in prints:
             try:
                 ticks.append(self._trade(broker_id, item, recv_ns, now_ns))
-            except _Refused as refused:
+            except Refused as refused:
                 counts.drop(refused.args[0])
         counts["accepted"] += len(ticks)
         return (self._books[broker_id].product.contract_id, ticks) if ticks else None
@@ -298,10 +270,10 @@ class MarketDecoder:
             pieces = _decode_pieces(arguments)
             broker_id = _decode_text(pieces[0])
             body = bytes(pieces[1])
-            if len(pieces) != 2:
-                raise _Refused
+            if len(pieces) != 2 or too_dense(body):
+                raise Refused
             items = _decode_pieces(body) if body[:1] == b"[" else [msgspec.Raw(body)]
-        except (*_BAD, _Refused, IndexError):
+        except (*_BAD, Refused, IndexError):
             counts["items"] += 1
             counts.drop("malformed")
             return None
@@ -310,12 +282,12 @@ class MarketDecoder:
         for raw in items:
             text = bytes(raw)
             try:
-                if _repeats(text, _TRADE_NAMES, 1) and has_duplicate_keys(text):
-                    raise _Refused("duplicate_key")
+                if repeats(text, _TRADE_NAMES, 1) and has_duplicate_keys(text):
+                    raise Refused("duplicate_key")
                 ticks.append(self._trade(broker_id, _decode_trade(text), recv_ns, now_ns))
             except _BAD:
                 counts.drop("malformed")
-            except _Refused as refused:
+            except Refused as refused:
                 counts.drop(refused.args[0])
         counts["accepted"] += len(ticks)
         return (self._books[broker_id].product.contract_id, ticks) if ticks else None
@@ -324,9 +296,9 @@ class MarketDecoder:
         book = self._book(broker_id, item.contract_id, item.symbol_id)
         exch_ns = self._time(item.timestamp, now_ns)
         if exch_ns <= book.fence_ns:
-            raise _Refused("replayed")
+            raise Refused("replayed")
         price = book.ticks_of(item.price)
-        size = _whole(item.volume, 1, INT32_MAX, "bad_size")
+        size = whole_number(item.volume, 1, INT32_MAX, "bad_size")
         side = 1 if item.type == 0 else -1 if item.type == 1 else 0
         flags = book.judge(price, price, exch_ns, self._message)
         if flags:
@@ -341,38 +313,15 @@ class MarketDecoder:
     def _book(self, broker_id: str, named: str | None, symbol_id: str | None) -> QuoteBook:
         book = self._books.get(broker_id)
         if book is None:
-            raise _Refused("unsubscribed")
+            raise Refused("unsubscribed")
         if named is not None and named != broker_id:
-            raise _Refused("contract_mismatch")
+            raise Refused("contract_mismatch")
         if symbol_id is not None and symbol_id != book.symbol_id:
-            raise _Refused("contract_mismatch")
+            raise Refused("contract_mismatch")
         return book
 
     def _time(self, text: str, now_ns: int) -> int:
-        try:
-            stamp = parse_time(text)
-        except ValueError:
-            raise _Refused("bad_time") from None
-        if stamp > now_ns + self._max_future_ns:
-            raise _Refused("time_in_future")
-        if stamp < now_ns - self._max_past_ns:
-            raise _Refused("time_in_past")
-        return stamp
-
-
-def _repeats(text: bytes, names: tuple[bytes, ...], most: int) -> bool:
-    """Whether a member name stands there more than `most` times: a cheap hint that only an exact check may confirm."""
-    for name in names:  # noqa: SIM110 any() over a generator takes twice as long, and this runs for every quote
-        if text.count(name) > most:
-            return True
-    return False
-
-
-def _whole(value: int | float, low: int, high: int, reason: str) -> int:
-    try:
-        return whole(value, low, high)
-    except ValueError:
-        raise _Refused(reason) from None
+        return stamp_ns(text, now_ns, self._max_past_ns, self._max_future_ns)
 
 
 # ---------------------------------------------------------------------------------------------- the simulator's side

@@ -127,10 +127,15 @@ class BrokerBar:
 
 
 # ----------------------------------------------------------------------------------------------------- wire shapes
+# A price or an amount. The gateway's are decimals of up to 28 digits, more than a binary float holds, so they are taken
+# from the text as decimals (`float_hook`); `number` refuses what is none.
+Number = Any
+
+
 class _Account(msgspec.Struct, gc=False, rename="camel"):
     id: int | str
     name: str
-    balance: int | float
+    balance: Number
     can_trade: bool
     is_visible: bool | None = None
     simulated: bool | None = None
@@ -139,8 +144,8 @@ class _Account(msgspec.Struct, gc=False, rename="camel"):
 class _Contract(msgspec.Struct, gc=False, rename="camel"):
     id: str
     name: str
-    tick_size: int | float
-    tick_value: int | float
+    tick_size: Number
+    tick_value: Number
     active_contract: bool
     description: str | None = None
     symbol_id: str | None = None
@@ -158,12 +163,12 @@ class _Order(msgspec.Struct, gc=False, rename="camel"):
     creation_timestamp: str | None = None
     update_timestamp: str | None = None
     fill_volume: int | None = None
-    limit_price: int | float | None = None
-    stop_price: int | float | None = None
-    filled_price: int | float | None = None
+    limit_price: Number = None
+    stop_price: Number = None
+    filled_price: Number = None
     custom_tag: str | None = None
     trail_distance: int | None = None
-    trail_price: int | float | None = None
+    trail_price: Number = None
     parent_order_id: int | str | None = None
     linked_order_id: int | str | None = None
 
@@ -174,7 +179,7 @@ class _Position(msgspec.Struct, gc=False, rename="camel"):
     contract_id: str
     type: int
     size: int
-    average_price: int | float | None = None
+    average_price: Number = None
     creation_timestamp: str | None = None
     contract_display_name: str | None = None
 
@@ -184,13 +189,13 @@ class _Trade(msgspec.Struct, gc=False, rename="camel"):
     account_id: int | str
     contract_id: str
     creation_timestamp: str
-    price: int | float
+    price: Number
     side: int
     size: int
     order_id: int | str
-    fees: int | float | None = None
-    commissions: int | float | None = None
-    profit_and_loss: int | float | None = None
+    fees: Number = None
+    commissions: Number = None
+    profit_and_loss: Number = None
     voided: bool | None = None
 
 
@@ -198,15 +203,15 @@ class _Bar(
     msgspec.Struct, gc=False, rename={"start": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
 ):
     start: str
-    open: int | float
-    high: int | float
-    low: int | float
-    close: int | float
+    open: Number
+    high: Number
+    low: Number
+    close: Number
     volume: int | float
 
 
 def _decoder(shape: type[W], build: Callable[[W], T]) -> Callable[[bytes], T]:
-    decode = msgspec.json.Decoder(shape).decode
+    decode = msgspec.json.Decoder(shape, float_hook=Decimal).decode
 
     def run(document: bytes) -> T:
         try:
@@ -296,8 +301,8 @@ def _trade(wire: _Trade) -> BrokerTrade:
         created_ns=parse_time(wire.creation_timestamp),
         price=number(wire.price),
         pnl=_maybe(wire.profit_and_loss, number),
-        fees=number(wire.fees or 0),
-        commissions=number(wire.commissions or 0),
+        fees=number(0 if wire.fees is None else wire.fees),
+        commissions=number(0 if wire.commissions is None else wire.commissions),
         side=_side(wire.side),
         size=whole(wire.size, 1, INT32_MAX),
         voided=bool(wire.voided),

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from tbot.domain.messages import Outcome
-
 
 class OrderType(IntEnum):
     """`type` of an order. JoinBid and JoinAsk rest at the best price; StopLimit can't be placed."""
@@ -39,6 +37,13 @@ class OrderState(IntEnum):
     SUSPENDED = 8
 
 
+class OrderSide(IntEnum):
+    """`side` of an order or fill."""
+
+    BID = 0  # buy
+    ASK = 1  # sell
+
+
 class PositionType(IntEnum):
     """`type` of a position."""
 
@@ -58,6 +63,27 @@ class BarUnit(IntEnum):
     WEEK = 5
     MONTH = 6
     TICK = 7
+
+
+class TradeLogType(IntEnum):
+    """`type` of a print on the market tape: who was the aggressor."""
+
+    BUY = 0
+    SELL = 1
+
+
+class OrderSortField(IntEnum):
+    """`sortBy` of the paged order query."""
+
+    CREATED_AT = 0
+    ID = 1
+
+
+class SortDirection(IntEnum):
+    """`sortDirection` of the paged order query."""
+
+    ASC = 0
+    DESC = 1
 
 
 class DomType(IntEnum):
@@ -83,6 +109,14 @@ class UserAction(IntEnum):
     ADDED = 0
     UPDATED = 1
     REMOVED = 2
+
+
+def enum_name(kind: type[IntEnum], value: int) -> str:
+    """The documented name of a value, or `Code<n>`: an unknown value is told as it is, never guessed."""
+    try:
+        return kind(value).name
+    except ValueError:
+        return f"Code{value}"
 
 
 FINAL_STATES = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED})
@@ -170,6 +204,7 @@ _PARTIAL_CLOSE_CODES = (*_CLOSE_CODES[:5], "InvalidCloseSize", *_CLOSE_CODES[5:]
 _BAR_CODES = ("Success", "ContractNotFound", "UnitInvalid", "UnitNumberInvalid", "LimitInvalid")
 
 LOGIN_KEY = Call("/api/Auth/loginKey", "login", "token", _LOGIN_CODES, frozenset({8}))
+# Documented only: it asks for the user's password, is withdrawn from the documentation, and no client of ours calls it.
 LOGIN_APP = Call("/api/Auth/loginApp", "login", "token", _LOGIN_CODES, frozenset({8}))
 VALIDATE = Call(
     "/api/Auth/validate",
@@ -222,6 +257,7 @@ CALLS: tuple[Call, ...] = (
 )
 BY_PATH: dict[str, Call] = {call.path.lower(): call for call in CALLS}  # ASP.NET matches paths case-insensitively
 PING_PATH = "/api/Status/ping"
+OPENAPI_PATH = "/swagger/v1/swagger.json"
 CLOCK_PATH = "/sim/clock"  # our simulator's own
 
 USER_HUB_PATH = "/hubs/user"
@@ -231,27 +267,3 @@ MAX_CONTRACT_RESULTS = 20
 
 # A refusal with this text proves that an order with our tag exists or existed: the outcome stays open (F-ORD-03).
 TAG_IN_USE = "custom tag is already in use"
-
-
-def classify(call: Call, success: bool, code: int, message: str, has_payload: bool) -> Outcome:
-    """What a decoded HTTP 200 answer proves (failure model section 4).
-
-    `has_payload` tells whether the payload member was there and not null; a call without payload passes True. A refused
-    order may carry an id: an id is not success, so only `success` and `code` together decide.
-    """
-    if success != (code == 0):
-        return "ambiguous"  # contradicts itself
-    if success:
-        return "accepted" if has_payload else "ambiguous"
-    if not call.is_known(code) or code in call.open_codes:
-        return "ambiguous"
-    if call is ORDER_PLACE and TAG_IN_USE in message.lower():
-        return "ambiguous"
-    return "rejected"
-
-
-def classify_status(call: Call, status: int) -> Outcome:
-    """What an HTTP status other than 200 proves. A mutation: nothing. A query: refused by 4xx but 408, 429."""
-    if call.kind == "mutation" or status in (408, 429) or not 400 <= status < 500:
-        return "ambiguous"
-    return "rejected"

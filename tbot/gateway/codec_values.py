@@ -16,7 +16,10 @@ NS_PER_S = 1_000_000_000
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 MAX_EXACT_FLOAT = 2**53  # above it a binary float no longer holds every integer
-MAX_MONEY = 10**12  # dollars; a double still holds its cents exactly
+LEAST_MEMBER_BYTES = 6  # `"v":1,` is the shortest member of any record
+MAX_NUMBER = 10**12  # of any price or amount: in the smallest tick (0.0000005) it still fits into 64 bits
+MAX_DIGITS = 12  # before the point, so that MAX_NUMBER can be asked at all
+MAX_PLACES = 28  # of a .NET decimal; more digits than it has are not the gateway's
 
 _PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:", re.ASCII)
 _OFFSET = re.compile(r"([+-])([0-9]{2}):([0-9]{2})", re.ASCII)
@@ -28,7 +31,7 @@ _FRACTION_NS: tuple[int, ...] = tuple(10 ** (9 - digits) for digits in range(10)
 def _minute_ns(prefix: str) -> int:
     """UTC ns of `YYYY-MM-DDTHH:MM:`. Cached: thousands of ticks share a minute."""
     if not _PREFIX.fullmatch(prefix):
-        raise ValueError(f"{prefix!r} does not begin an ISO-8601 time")
+        raise ValueError(f"{shown(prefix)} does not begin an ISO-8601 time")
     year, month, day, hour, minute = (int(prefix[a:b]) for a, b in ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16)))
     if not 1970 <= year <= 2200:  # int64 nanoseconds end in 2262
         raise ValueError(f"year {year} is out of range")
@@ -50,17 +53,17 @@ def parse_time(text: str) -> int:
     elif places == -1:
         digits, places = tail, 0
     else:
-        raise ValueError(f"{text!r} is not an ISO-8601 time with a zone")
+        raise ValueError(f"{shown(text)} is not an ISO-8601 time with a zone")
     # isdigit before int: int() also takes signs, spaces and underscores
     if not (digits.isdigit() and digits.isascii()) or digits[0] > "5":
-        raise ValueError(f"{text!r} has no valid seconds")
+        raise ValueError(f"{shown(text)} has no valid seconds")
     return _minute_ns(text[:17]) + int(digits) * _FRACTION_NS[places] - offset_s * NS_PER_S
 
 
 def _offset_s(zone: str) -> int:
     match = _OFFSET.fullmatch(zone)
     if match is None or int(match[2]) > 14 or int(match[3]) > 59:
-        raise ValueError(f"{zone!r} is not a zone offset")
+        raise ValueError(f"{shown(zone)} is not a zone offset")
     seconds = int(match[2]) * 3600 + int(match[3]) * 60
     return -seconds if match[1] == "-" else seconds
 
@@ -93,25 +96,35 @@ def format_time(ns: int, digits: int = 7) -> str:
 
 
 def number(value: object) -> Decimal:
-    """The decimal a JSON number was written as; refuses bool, text, NaN and infinity."""
+    """The decimal a JSON number was written as; refuses bool, text, NaN, infinity and what no decimal type holds."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise ValueError(f"{value!r} is not a number")
+        raise ValueError(f"{shown(value)} is not a number")
     # repr of a float is the shortest text that reads back: for up to 15 digits the text the sender wrote
     result = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not result.is_finite():
-        raise ValueError(f"{value!r} is not finite")
+        raise ValueError(f"{shown(value)} is not finite")
+    # exponents first: 1e999999999 is a few bytes on the wire, a gigabyte as an integer, and no operand for arithmetic
+    places = -int(result.as_tuple().exponent)
+    if result.adjusted() > MAX_DIGITS or places > MAX_PLACES or abs(result) > MAX_NUMBER:
+        raise ValueError(f"{shown(value)} is out of range")
     return result
+
+
+def shown(value: object) -> str:
+    """A stranger's value in an error text: short whatever it is."""
+    text = repr(value) if isinstance(value, int | float | Decimal) else repr(str(value)[:60])
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def whole(value: object, low: int, high: int) -> int:
     """An integer of JSON within [low, high]; 5.0 counts as 5, a bool or text does not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not an integer")
+        raise ValueError(f"{shown(value)} is not an integer")
     if isinstance(value, float) and not (value.is_integer() and abs(value) < MAX_EXACT_FLOAT):
-        raise ValueError(f"{value!r} is not an exact integer")
+        raise ValueError(f"{shown(value)} is not an exact integer")
     result = int(value)
     if not low <= result <= high:
-        raise ValueError(f"{value!r} is outside {low}..{high}")
+        raise ValueError(f"{shown(value)} is outside {low}..{high}")
     return result
 
 
@@ -119,30 +132,23 @@ def identity(value: object) -> int:
     """A positive id. Numeric text is taken: the gateway has been seen to send one (July 2026)."""
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit() and len(value) <= 19):
-            raise ValueError(f"{value!r} is not an id")
+            raise ValueError(f"{shown(value)} is not an id")
         value = int(value)
     return whole(value, 1, INT64_MAX)
 
 
 def cents(value: object) -> int:
     """Dollars to integer cents, exactly; ValueError when there is a fraction of a cent or no sane amount."""
-    scaled = _money(value) * 100
+    scaled = number(value) * 100
     if scaled != scaled.to_integral_value():
-        raise ValueError(f"{value!r} dollars is no whole number of cents")
+        raise ValueError(f"{shown(value)} dollars is no whole number of cents")
     return int(scaled)
 
 
 def cents_floor(value: object) -> int:
     """Dollars to cents, rounded down: for amounts of products with a broken tick value, where less is the safe side."""
-    scaled = _money(value) * 100
+    scaled = number(value) * 100
     return int(scaled.to_integral_value(rounding="ROUND_FLOOR"))
-
-
-def _money(value: object) -> Decimal:
-    amount = number(value)
-    if abs(amount) > MAX_MONEY:
-        raise ValueError(f"{value!r} dollars is no sane amount")
-    return amount
 
 
 def dollars(amount_cents: int) -> Decimal:
@@ -171,6 +177,11 @@ def has_duplicate_keys(document: bytes) -> bool:
     except (ValueError, RecursionError):
         return False  # not JSON at all: somebody else's finding
     return False
+
+
+def too_dense(document: bytes) -> bool:
+    """Whether a list has more items than records could be: megabytes of `1,1,1` would become millions of objects."""
+    return document.count(b",") * LEAST_MEMBER_BYTES > len(document)
 
 
 class Counts(Counter[str]):

@@ -1,5 +1,7 @@
 """REST client of the gateway. Outcomes are values (accepted, rejected, not_sent, ambiguous), never exceptions.
 
+How often a call is sent and what its outcome is stands in the table of `outcomes.py`; this file carries it out.
+
 Two classes on purpose: RestClient can only ask, OrderClient can also move money. Outside live and simulated trading no
 OrderClient is ever built (invariant I17). Nothing that moves money is sent twice (rule R2).
 """
@@ -14,21 +16,22 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from tbot.domain.messages import Outcome
 from tbot.errors import GatewayError
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
+from tbot.gateway import outcomes
 from tbot.gateway.codec_models import BrokerAccount, BrokerBar, BrokerContract, BrokerOrder, BrokerPosition, BrokerTrade
 from tbot.gateway.codec_rest import Answer, ClockReading
 from tbot.gateway.codec_tables import Call
 from tbot.gateway.codec_values import format_time
 from tbot.gateway.http_exchange import TOTAL_S, HttpExchange, HttpResult
 from tbot.gateway.net import NS_PER_S, boot_ns, check_url, is_loopback, retry_after_s
+from tbot.gateway.outcomes import LOCAL_LIMIT
 from tbot.gateway.redact import Credentials, redact
 from tbot.gateway.throttle import Throttle
 from tbot.gateway.tokens import Token, TokenManager
 
-LOCAL_LIMIT = "local request budget used up"
-READ_ATTEMPTS = 3
 PAUSE_S = 0.25  # before the second attempt of a query; doubles, with full jitter
 MIN_429_PAUSE_S = 1.0
 
@@ -57,6 +60,7 @@ class RestClient:
         self.base_url = check_url(base_url, "http", "https")
         self.throttle = throttle or Throttle()
         self.skew_ns = 0  # our wall clock minus the gateway's Date header, as of the last answer (1 s resolution)
+        self.dated = False  # there was a Date header to compare with
         self._credentials = credentials
         self._exchange = exchange or HttpExchange(self.base_url)
         self._total_s = total_s
@@ -100,6 +104,15 @@ class RestClient:
             return Answer("accepted")
         return Answer("rejected" if self.tokens.refused else "not_sent", text=self.tokens.refused or "no login now")
 
+    def logout(self) -> Answer[None]:
+        """Give the token back. Whatever comes of it, it is not used again; the next query logs in anew."""
+        token = self.tokens.current()
+        if token is None:
+            return Answer("not_sent", text="no token")
+        answer = self._once(tables.LOGOUT, None, token, self._total_s, protective=True)
+        self.tokens.invalidate(token)
+        return answer
+
     def _login(self) -> Answer[str]:
         if self._credentials is None:
             return Answer("not_sent", text="this process holds no credentials")
@@ -119,8 +132,8 @@ class RestClient:
         """All products, one active month each. `live` selects the data subscription, not the kind of account."""
         return self._query(tables.CONTRACT_AVAILABLE, bodies.ContractAvailableRequest(live=live))
 
-    def contract_search(self, text: str, live: bool = False) -> Answer[list[BrokerContract]]:
-        """At most 20 active contracts whose name or description contains `text`."""
+    def contract_search(self, text: str | None = None, live: bool = False) -> Answer[list[BrokerContract]]:
+        """At most 20 active contracts whose name or description contains `text` (None: the first 20 of all)."""
         return self._query(tables.CONTRACT_SEARCH, bodies.ContractSearchRequest(live=live, search_text=text))
 
     def contract_search_by_id(self, broker_id: str) -> Answer[BrokerContract]:
@@ -166,24 +179,39 @@ class RestClient:
         """Orders in state Open only: suspended bracket legs are not in it."""
         return self._query(tables.ORDER_SEARCH_OPEN, bodies.AccountIdRequest(account_id=account), protective)
 
+    def order_search_by_id(self, account: int, order_id: int, *, protective: bool = False) -> Answer[BrokerOrder]:
+        """One order in whatever state."""
+        request = bodies.OrderIdRequest(account_id=account, order_id=order_id)
+        return self._query(tables.ORDER_BY_ID, request, protective)
+
     def order_v2_query(
         self,
         account: int,
         statuses: tuple[int, ...] = tables.WORKING_STATES,
         *,
         broker_id: str | None = None,
+        created_after_ns: int | None = None,
+        created_before_ns: int | None = None,
         page_size: int = 100,
         offset: int = 0,
+        sort_by: tables.OrderSortField = tables.OrderSortField.ID,
+        sort_direction: tables.SortDirection = tables.SortDirection.ASC,
         protective: bool = False,
     ) -> Answer[list[BrokerOrder]]:
-        """One page of orders in these states, by id ascending, with `total`: the reconciliation surface."""
-        wanted = bodies.OrderFilter(account_id=account, statuses=[int(s) for s in statuses], contract_id=broker_id)
+        """One page of orders in these states (none given: all), with `total`: the reconciliation surface."""
+        wanted = bodies.OrderFilter(
+            account_id=account,
+            statuses=[int(status) for status in statuses] or None,
+            contract_id=broker_id,
+            created_after=None if created_after_ns is None else format_time(created_after_ns, 6),
+            created_before=None if created_before_ns is None else format_time(created_before_ns, 6),
+        )
         request = bodies.OrderQueryRequest(
             filter=wanted,
             page_size=page_size,
             page_offset=offset,
-            sort_by=1,
-            sort_direction=0,
+            sort_by=int(sort_by),
+            sort_direction=int(sort_direction),
             include_total_count=True,
         )
         return self._query(tables.ORDER_QUERY, request, protective)
@@ -204,30 +232,45 @@ class RestClient:
 
     def ping(self) -> Answer[str]:
         """Whether the gateway answers at all; needs no token."""
-        result = self._exchange.run("GET", tables.PING_PATH, b"", {}, self._total_s)
-        if result.status == 200 and result.body.strip(b'" \r\n') == b"pong":
+        answer = self._get(tables.PING_PATH)
+        if answer.value is not None and answer.value.strip(b'" \r\n') == b"pong":
             return Answer("accepted", "pong", status=200)
-        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error or "no pong")
+        outcome: Outcome = "not_sent" if answer.outcome == "not_sent" else "ambiguous"
+        return Answer(outcome, status=answer.status, text=answer.text or "no pong")
+
+    def openapi(self) -> Answer[bytes]:
+        """The description of itself that the gateway publishes, as it came; needs no token."""
+        return self._get(tables.OPENAPI_PATH)
 
     def sim_clock(self) -> Answer[ClockReading]:
         """Market time of our simulator; rejected when the gateway is none."""
-        result = self._exchange.run("GET", tables.CLOCK_PATH, b"", {}, self._total_s)
+        answer = self._get(tables.CLOCK_PATH)
+        if answer.value is None:
+            text = "the gateway has no /sim/clock" if answer.outcome == "rejected" else answer.text
+            return Answer(answer.outcome, status=answer.status, text=text)
+        try:
+            return Answer("accepted", bodies.decode_clock(answer.value), status=200)
+        except ValueError as error:
+            return Answer("rejected", text=str(error), status=200)
+
+    def _get(self, path: str) -> Answer[bytes]:
+        """One request without token or budget (none of these paths counts); the body as it came."""
+        result = self._exchange.run("GET", path, b"", {}, self._total_s)
+        if result.status is None:
+            return Answer("ambiguous" if result.sent else "not_sent", text=result.error)
+        self._note_date(result.headers.get("date"))
         if result.status == 200:
-            try:
-                return Answer("accepted", bodies.decode_clock(result.body), status=200)
-            except ValueError as error:
-                return Answer("rejected", text=str(error), status=200)
-        if result.status is not None and 400 <= result.status < 500:
-            return Answer("rejected", text="the gateway has no /sim/clock", status=result.status)
-        return Answer("ambiguous" if result.sent else "not_sent", status=result.status, text=result.error)
+            return Answer("accepted", result.body, status=200)
+        outcome: Outcome = "rejected" if 400 <= result.status < 500 else "ambiguous"
+        return Answer(outcome, text=f"HTTP {result.status}", status=result.status)
 
     # ---------------------------------------------------------------------------------------------------- machinery
     def _query(self, call: Call, request: bodies.Request, protective: bool = False) -> Answer[Any]:
-        """Up to three attempts and one new login, all inside the deadline."""
+        """As many requests as the table allows, and at most one new login, all inside the deadline."""
         deadline_ns = self._boot_ns() + int(self._total_s * NS_PER_S)
         answer: Answer[Any] = Answer("not_sent", text="no time")
-        attempt, logged_in = 0, False
-        while attempt < READ_ATTEMPTS:
+        attempt = refused = 0
+        while True:
             token = self.tokens.get()
             if token is None:
                 return Answer("not_sent", text=self.tokens.refused or "no token")
@@ -235,20 +278,22 @@ class RestClient:
             if left_s <= 0:
                 return answer
             answer = self._once(call, request, token, left_s, protective)
-            if answer.status == 401 and not logged_in:
-                logged_in = True
+            if answer.ok:
+                return answer
+            rule = outcomes.rule(call, answer.situation)
+            if rule.token_lost:
+                refused += 1
+                if refused >= rule.requests:
+                    return answer  # a new token did not help: no loop
                 self.tokens.invalidate(token)
                 continue
-            if answer.outcome in ("accepted", "rejected") or answer.text == LOCAL_LIMIT:
-                return answer
             pause_s = self._random() * PAUSE_S * 2**attempt
-            if answer.status == 429:
+            if rule.pause == "retry after":
                 pause_s = MIN_429_PAUSE_S if answer.retry_after_s is None else answer.retry_after_s
             attempt += 1
-            if attempt == READ_ATTEMPTS or self._boot_ns() + pause_s * NS_PER_S >= deadline_ns:
+            if attempt >= rule.requests or self._boot_ns() + pause_s * NS_PER_S >= deadline_ns:
                 return answer
             self._pause(pause_s)
-        return answer
 
     def _once(
         self, call: Call, request: bodies.Request | None, token: Token | None, total_s: float, protective: bool
@@ -278,7 +323,7 @@ class RestClient:
             if result.status == 429:
                 with self._throttle_lock:
                     self.throttle.window(call.history).penalise(self._boot_ns())
-            outcome = tables.classify_status(call, result.status)
+            outcome = outcomes.outcome_of(call, outcomes.classify_status(call, result.status))
             return Answer(outcome, text=f"HTTP {result.status}", status=result.status, retry_after_s=wait_s)
         answer = bodies.decode_answer(call, result.body)
         if not answer.text:
@@ -292,10 +337,11 @@ class RestClient:
         except (ValueError, TypeError, OverflowError):
             return
         self.skew_ns = self._wall_ns() - int(stamp * NS_PER_S)
+        self.dated = True
 
 
 class OrderClient(RestClient):
-    """Queries and the four calls that move money. Each method sends at most one request, ever."""
+    """Queries and the five calls that move money. Each method sends at most one request, ever."""
 
     def order_place(self, request: bodies.OrderPlaceRequest, *, protective: bool = False) -> Answer[int]:
         """Place an order. `order_id` may be there for a refused order too: it is on the gateway's record."""
@@ -313,13 +359,17 @@ class OrderClient(RestClient):
         """Close the whole position of a contract at market. Resting stops stay: cancel them afterwards."""
         return self._mutate(tables.POSITION_CLOSE, request, True)
 
+    def position_partial_close(self, request: bodies.PartialCloseRequest) -> Answer[None]:
+        """Close part of a position at market. Not repeatable: after an open outcome only the position tells (R4)."""
+        return self._mutate(tables.POSITION_PARTIAL_CLOSE, request, True)
+
     def _mutate(self, call: Call, request: bodies.Request, protective: bool) -> Answer[Any]:
         # an entry does not wait for a login: its signal would be stale by then
         token = self.tokens.get() if protective else self.tokens.current()
         if token is None:
             return Answer("not_sent", text=self.tokens.refused or "no token")
         answer = self._once(call, request, token, self._total_s, protective)
-        if answer.status == 401:
+        if not answer.ok and outcomes.rule(call, answer.situation).token_lost:
             self.tokens.invalidate(token)  # the next query logs in; this request is not repeated
         return answer
 

@@ -94,6 +94,7 @@ class Other(msgspec.Struct, gc=False):
 
     type: int
     invocation_id: str | None = None
+    target: str | None = None
 
 
 class HandshakeDone(msgspec.Struct, gc=False):
@@ -401,7 +402,7 @@ def parse_record(record: bytes, role: Role = Role.CLIENT) -> Message:
         return _completion(envelope, role)
     if kind == 7:
         return Close(envelope.error, bool(envelope.allow_reconnect))
-    return Other(kind, envelope.invocation_id)
+    return Other(kind, envelope.invocation_id, envelope.target)
 
 
 def _completion(envelope: _Envelope, role: Role) -> Message:

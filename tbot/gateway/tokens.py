@@ -12,13 +12,19 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from tbot.gateway import codec_tables as tables
+from tbot.gateway import outcomes
 from tbot.gateway.codec_rest import Answer
+from tbot.gateway.outcomes import Then
+from tbot.gateway.throttle import Budget, SlidingWindow
 
 NS_PER_S = 1_000_000_000
 ASSUMED_LIFE_NS = 3600 * NS_PER_S  # of a token whose expiry can't be read
 RETRY_NS = 5 * NS_PER_S
 RENEW_AT = 0.8
 LOCK_S = 20.0  # every wait is bounded: longer than two requests
+# A gateway that grants tokens and refuses them at once would otherwise be asked for a new one by every query.
+LOGIN_BUDGET = Budget(limit=5, window_ns=60 * NS_PER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class TokenManager:
         self._wall_ns = wall_ns
         self._boot_ns = boot_ns
         self._flight = threading.Lock()  # single flight: who comes second uses what the first one got
+        self._news = threading.Lock()  # of the revisions; never held while anything waits
+        self._granted = SlidingWindow(LOGIN_BUDGET)
         self._token: Token | None = None
         self._lost_revision = 0  # tokens up to here were refused by the gateway
         self._revision = 0
@@ -87,7 +95,8 @@ class TokenManager:
 
     def invalidate(self, stale: Token) -> None:
         """The gateway did not accept this token; a newer one is not touched."""
-        self._lost_revision = max(self._lost_revision, stale.revision)
+        with self._news:
+            self._lost_revision = max(self._lost_revision, stale.revision)
 
     def adopt(self, text: str, revision: int) -> Token:
         """Take over a token that another process got (the feed has no credentials); an older revision is ignored.
@@ -111,7 +120,10 @@ class TokenManager:
         return self._wall_ns() - token.received_ns >= life * RENEW_AT
 
     def renew_in_time(self) -> Token | None:
-        """Validate; on anything but success log in anew (a rotated token may have been issued)."""
+        """Validate, and log in anew where the table says so (a rotated token may have been issued).
+
+        The old token serves until a newer one is there: with it protective calls may still get through (F-API-02).
+        """
         token = self.current()
         if token is None:
             return self.get()
@@ -123,7 +135,7 @@ class TokenManager:
             answer = self._validate(token)
             if answer.ok and answer.value:
                 return self._install(answer.value, self._revision + 1)
-            if answer.outcome == "not_sent" or answer.status == 429:
+            if not answer.ok and not outcomes.rule(tables.VALIDATE, answer.situation).token_lost:
                 return token  # nothing changed: keep it
         finally:
             self._flight.release()
@@ -141,13 +153,15 @@ class TokenManager:
             current = self.current()
             if current is not None and current.revision > have:
                 return current
-            if self.refused or self._boot_ns() < self._next_try_ns:
+            now_ns = self._boot_ns()
+            if self.refused or now_ns < self._next_try_ns or not self._granted.free(now_ns):
                 return None
             self.logins += 1
             answer = self._login()
             if answer.ok and answer.value:
+                self._granted.take(now_ns)
                 return self._install(answer.value, self._revision + 1)
-            if answer.outcome == "rejected":
+            if not answer.ok and outcomes.rule(tables.LOGIN_KEY, answer.situation).then is Then.HALT:
                 self.refused = answer.text or "login refused"
             self._next_try_ns = self._boot_ns() + max(RETRY_NS, int((answer.retry_after_s or 0) * NS_PER_S))
             return None

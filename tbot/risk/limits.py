@@ -31,6 +31,8 @@ class RiskLimits:
     collar_ticks: int = 400  # C_PRICE_COLLAR
     collar_bp: int = 200  # C_PRICE_COLLAR: 2 % in basis points
     min_target_cost_ratio: int = 4  # target distance in round-trip costs (smc.md section 11)
+    # The stop moves to the entry once the position has gained this share of its approved stop distance; 0: never.
+    break_even_percent: int = 0
     # Age
     signal_ttl_ns: int = 1_500 * NS_PER_MS  # C_SIGNAL_TTL
     quote_ban_ns: int = 3 * NS_PER_S  # C_QUOTE_STALE: no entries
@@ -85,6 +87,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "collar_ticks": (4, 400),
     "collar_bp": (1, 200),
     "min_target_cost_ratio": (0, 100),
+    "break_even_percent": (0, 1000),
     "signal_ttl_ns": (1, 1_500 * NS_PER_MS),
     "quote_ban_ns": (1, 3 * NS_PER_S),
     "quote_stale_ns": (1, 10 * NS_PER_S),

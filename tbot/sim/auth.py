@@ -29,18 +29,21 @@ class Tokens:
     """Issues and checks tokens of one run of the simulator. Times are seconds since the epoch."""
 
     def __init__(self, life_s: float = TOKEN_LIFE_S) -> None:
-        self._life_s = life_s
+        self.life_s = life_s
         self._key = secrets.token_bytes(32)
         self._revoked: set[str] = set()
+        self._serial = 0
+        self._dead_to = 0  # tokens up to this serial number are taken no more
 
     def issue(self, user_name: str, now_s: float) -> str:
         """A token for a user, valid from now on."""
+        self._serial += 1
         claims = {
             "sub": user_name,
             "iss": "tbot-sim",
             "iat": int(now_s),
-            "exp": int(now_s + self._life_s),
-            "jti": secrets.token_hex(8),
+            "exp": int(now_s + self.life_s),
+            "jti": f"{self._serial:x}-{secrets.token_hex(8)}",
         }
         signed = f"{_encode(json.dumps(_HEADER).encode())}.{_encode(json.dumps(claims).encode())}"
         return f"{signed}.{self._sign(signed)}"
@@ -51,11 +54,16 @@ class Tokens:
         if token in self._revoked or not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return None
         claims = json.loads(_decode(signed.partition(".")[2]))
-        return str(claims["sub"]) if now_s < claims["exp"] else None
+        dead = now_s >= claims["exp"] or int(claims["jti"].partition("-")[0], 16) <= self._dead_to
+        return None if dead else str(claims["sub"])
 
     def revoke(self, token: str) -> None:
         """Logout: this token is not taken any more, others of the user are."""
         self._revoked.add(token)
+
+    def expire_all(self) -> None:
+        """No token given out so far is taken any more."""
+        self._dead_to = self._serial
 
     def _sign(self, text: str) -> str:
         return _encode(hmac.new(self._key, text.encode(), hashlib.sha256).digest())

@@ -4,43 +4,69 @@ It takes requests in the venue's own terms (contract ids, decimal prices, wire e
 code of the endpoint and the venue's text, as projectx-gateway 6.6 to 6.16 documents them. Matching and money are
 `execution.matching` over the one fill model; prices come in as ticks of the market source. Time is always an argument.
 
-Choices where the documentation is silent: an order on a locked account is an AccountViolation (4); any malformed value
-is OrderRejected (2) with a sentence; an order refused with code 2 is recorded and its id returned, but for a used tag.
-A market order that no tick reached by the next `advance` fills at the quote that stands: a venue always has a market.
+Choices where the documentation is silent [SIM]:
+
+* An order on a locked account is an AccountViolation (4), on an account that is not simulated AccountRejected (10);
+  cancels and closes stay possible on both kinds of lock, because they only reduce.
+* Any malformed value is OrderRejected (2) with a sentence; an order refused with code 2 is recorded and its id
+  returned, but for a used tag.
+* Changing or cancelling an order that is Pending or PendingCancellation is code 4 of those endpoints.
+* At the daily flatten working orders end as Expired (4): they were day orders. A liquidation cancels them (3).
+* A market order that no tick reached by the next `advance` fills at the quote that stands: a venue always has a market.
+* A position in a month that is no longer active can be closed, and orders there be cancelled; nothing can be placed.
+
+What a fault plan may do to it is in `venue_controls.py`; the hooks for that are `faults`, `at` and the books' own.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tbot.domain.contracts import BY_ID, BY_ROOT, Contract, parse_broker_id
-from tbot.domain.messages import Fill
+from tbot.domain.contracts import MONTH_CODES, Contract, Product, parse_broker_id
+from tbot.domain.messages import Fill, OrderStatus
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.book_types import TAG_IN_USE, Balance, BookEvent, Holding, Ids, Order
-from tbot.execution.fill_model import FillSettings, MarketState
-from tbot.execution.matching import AccountBook
-from tbot.sim.accounts import AccountRules, SimAccount
+from tbot.execution.book_types import FINAL, TAG_IN_USE, Balance, BookEvent, Holding, Ids, Order
+from tbot.execution.fill_model import FillSettings
+from tbot.sim.accounts import AccountRules, SimAccount, account_name
+from tbot.sim.months import Months
 from tbot.sim.orders import ModifyFields, PlaceFields, Refused, build_changes, build_request, skeleton
-from tbot_ext.records import Kind
+from tbot.sim.venue_book import VenueBook
+from tbot.sim.venue_faults import (
+    BracketFault,
+    Call,
+    CancelRace,
+    CancelSlow,
+    Delivery,
+    Partial,
+    PendingFaults,
+    Reject,
+    Slip,
+    TagRule,
+)
 
 NOT_TRADING = "Trading is currently unavailable. The instrument is not in an active trading status."
 POSITION_BRACKETS = "Brackets cannot be used with Position Brackets. You must enable Auto OCO Brackets."
 MAX_POSITION = "Maximum position exceeded."
+FOLLOWER = "Follower accounts cannot cancel orders"
+LIVE_ACCOUNT = "Live accounts not supported"
 
 FIRST_ACCOUNT_ID = 1001
-
-_TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
 
 # Error codes of projectx-gateway, by endpoint: the same number means different things on each.
 OK = 0
 ACCOUNT_NOT_FOUND = 1
-PLACE_REJECTED, PLACE_VIOLATION, PLACE_NO_CONTRACT, PLACE_NOT_ACTIVE = 2, 4, 8, 9
-ORDER_NOT_FOUND, CHANGE_REJECTED = 2, 3
+PLACE_REJECTED, PLACE_NO_FUNDS, PLACE_VIOLATION, PLACE_UNKNOWN = 2, 3, 4, 7
+PLACE_NO_CONTRACT, PLACE_NOT_ACTIVE, PLACE_ACCOUNT_REJECTED = 8, 9, 10
+ORDER_NOT_FOUND, CHANGE_REJECTED, CHANGE_PENDING, CHANGE_ACCOUNT_REJECTED = 2, 3, 4, 6
 CLOSE_NO_POSITION, CLOSE_NO_CONTRACT, CLOSE_NOT_ACTIVE = 2, 3, 4
 CLOSE_REJECTED, PARTIAL_BAD_SIZE, PARTIAL_REJECTED = 5, 5, 6
+_PENDING = ("pending", "pending_cancel")
 
 
 class Hours(Protocol):
@@ -68,7 +94,11 @@ class UserEvent:
 
 
 class Exchange:
-    """Users with their accounts, and one list of contracts. `drain` hands out what the user hubs must tell."""
+    """Users with their accounts, and one list of contracts. `drain` hands out what the user hubs must tell.
+
+    `listing` gives the active month of a product on a day; with it the venue rolls by itself when a trading day begins.
+    Everybody in `on_roll` is told of a roll: (old month, new month, ticks by which the new one is higher, market time).
+    """
 
     def __init__(
         self,
@@ -76,56 +106,60 @@ class Exchange:
         hours: Hours | None = None,
         rules: AccountRules | None = None,
         settings: FillSettings | None = None,
+        listing: Callable[[Product, date], Contract] | None = None,
     ) -> None:
-        self.contracts: dict[str, Contract] = {contract.product.symbol: contract for contract in contracts}
-        self.products = {symbol: contract.product for symbol, contract in self.contracts.items()}
-        self.states = {symbol: MarketState(product.spread_ticks) for symbol, product in self.products.items()}
+        self.months = Months(contracts)
+        self.contracts, self.products = self.months.contracts, self.months.products
+        self.states = self.months.states
         self.accounts: dict[int, SimAccount] = {}
         self.rules = rules or AccountRules()
-        self._by_broker_id = {contract.broker_id: contract for contract in self.contracts.values()}
+        self.faults = PendingFaults()
+        self.tag_rule: TagRule = "strict"
+        self.halts: dict[str, int | None] = {}  # symbol -> market time at which its halt ends, None: not known yet
+        self.on_roll: list[Callable[[Contract, Contract, int, int], None]] = []
         self._hours = hours
         self._settings = settings
+        self._listing = listing
         self._ids = Ids()
         self._events: list[UserEvent] = []
         self._was_open: dict[str, bool] = {}
+        self._day: date | None = None
+        self._agenda: list[tuple[int, int, Callable[[int], object]]] = []
+        self._agenda_number = itertools.count()
 
     # ----------------------------------------------------------------------------------------------------- people
-    def add_account(self, owner: str, name: str) -> SimAccount:
-        """A new account of a user."""
+    def add_account(self, owner: str, name: str = "", rules: AccountRules | None = None) -> SimAccount:
+        """A new account of a user; without a name it gets one of the venue's kind."""
         account_id = FIRST_ACCOUNT_ID + len(self.accounts)
+        rules = rules or self.rules
+        start = rules.start_balance_cents
         sink = _Sink(self, account_id)
-        start = self.rules.start_balance_cents
-        book = AccountBook(account_id, self.products, start, sink.take, self._ids, self._settings)
-        account = SimAccount(account_id, name, owner, self.rules, book, high_cents=start, day_start_cents=start)
+        book = VenueBook(account_id, self.products, start, sink.take, self._ids, self._settings)
+        name = name or account_name(rules, len(self.accounts) + 1)
+        account = SimAccount(account_id, name, owner, rules, book, high_cents=start, day_start_cents=start)
         self.accounts[account_id] = account
         return account
 
     def accounts_of(self, owner: str) -> list[SimAccount]:
-        return [account for account in self.accounts.values() if account.owner == owner]
+        return [account for account in self.accounts.values() if account.owner == owner and not account.hidden]
 
     def account(self, owner: str, account_id: int) -> SimAccount | None:
         """The user's account with this id, None when it is not theirs."""
         account = self.accounts.get(account_id)
-        return account if account is not None and account.owner == owner else None
+        return account if account is not None and account.owner == owner and not account.hidden else None
 
     def drain(self) -> list[UserEvent]:
         """User-hub events since the last call, in order."""
         events, self._events = self._events, []
         return events
 
+    def listed(self) -> list[Contract]:
+        """The active months: what contract searches show."""
+        return self.months.listed()
+
     def find_contract(self, broker_id: str) -> tuple[Contract, bool] | None:
         """(contract, whether it is the active month) behind an id; None when the venue does not list the product."""
-        active = self._by_broker_id.get(broker_id)
-        if active is not None:
-            return active, True
-        try:
-            root, month, year = parse_broker_id(broker_id)
-        except ValueError:
-            return None
-        product = BY_ROOT.get(root)
-        if product is None or product.symbol not in self.products or month not in product.cycle:
-            return None
-        return Contract(product, broker_id, f"{product.symbol}{month}{year % 10}"), False
+        return self.months.find(broker_id)
 
     # ----------------------------------------------------------------------------------------------------- orders
     def place(self, owner: str, fields: PlaceFields, now_ns: int) -> Answer:
@@ -133,29 +167,53 @@ class Exchange:
         account = self.account(owner, fields.account)
         if account is None:
             return Answer(ACCOUNT_NOT_FOUND)
-        found = self.find_contract(fields.contract_id)
+        symbol = self._symbol(fields.contract_id)
+        delivery = self.faults.take(Delivery, account.account_id, symbol)
+        if delivery is not None:
+            if delivery.after_ns is not None:
+                self.at(now_ns + delivery.after_ns, lambda at_ns: self.receive(account, fields, at_ns))
+            return Answer(PLACE_UNKNOWN)
+        reject = self._planned_reject("place", account, symbol)
+        if reject is not None:
+            order_id = None
+            if reject.with_id and symbol is not None and not self._tag_taken(account, fields):
+                order_id = account.book.reject(skeleton(fields, symbol), now_ns, reject.text or "").order_id
+            return Answer(reject.code, reject.text, order_id)
+        return self.receive(account, fields, now_ns)
+
+    def receive(self, account: SimAccount, fields: PlaceFields, now_ns: int) -> Answer:
+        """A placement has arrived: the venue's own checks and rules, then the book."""
+        found = self.months.find(fields.contract_id)
         if found is None:
             return Answer(PLACE_NO_CONTRACT)
         contract, active = found
         if not active:
             return Answer(PLACE_NOT_ACTIVE)
+        if not account.simulated:
+            return Answer(PLACE_ACCOUNT_REJECTED, LIVE_ACCOUNT)
         if not account.can_trade:
             return Answer(PLACE_VIOLATION)
-        if account.book.tag_used(fields.tag):
+        if self._tag_taken(account, fields):
             return Answer(PLACE_REJECTED, TAG_IN_USE)
         product = contract.product
         try:
-            if not self._open(product.symbol, now_ns):
+            if product.data_only or not self._open(product.symbol, now_ns):
                 raise Refused(NOT_TRADING)
             if fields.has_bracket and not account.rules.auto_oco:
                 raise Refused(POSITION_BRACKETS)
             request = build_request(fields, product, self.states[product.symbol])
-            if account.exceeds_size(product, request.side, request.size, self.products):
+            if account.exceeds_size(product.symbol, request.side, request.size, self.products):
                 raise Refused(MAX_POSITION)
         except Refused as refused:
             order = account.book.reject(skeleton(fields, product.symbol), now_ns, str(refused))
             return Answer(PLACE_REJECTED, str(refused), order.order_id)
-        return Answer(order_id=account.book.place(request, now_ns).order_id)
+        if account.lacks_margin(product.symbol, request.side, request.size, self.products):
+            return Answer(PLACE_NO_FUNDS)
+        who = (account.account_id, product.symbol)
+        partial, slip = self.faults.take(Partial, *who), self.faults.take(Slip, *who)
+        bracket = self.faults.take(BracketFault, *who) if fields.has_bracket else None
+        order = account.book.place_with(request, now_ns, partial, bracket, 0 if slip is None else slip.ticks)
+        return Answer(order_id=order.order_id)
 
     def modify(self, owner: str, fields: ModifyFields, now_ns: int) -> Answer:
         """Order/modify."""
@@ -165,8 +223,12 @@ class Exchange:
         order = account.book.orders.get(fields.order_id)
         if order is None:
             return Answer(ORDER_NOT_FOUND)
+        reject = self._planned_reject("modify", account, self.products[order.contract].symbol)
+        if reject is not None:
+            return Answer(reject.code, reject.text)
         if order.status != "open":
-            return Answer(CHANGE_REJECTED, f"Order cannot be modified in status {order.status}.")
+            code = CHANGE_PENDING if order.status in _PENDING else CHANGE_REJECTED
+            return Answer(code, f"Order cannot be modified in status {order.status}.")
         if not self._open(order.contract, now_ns):
             return Answer(CHANGE_REJECTED, NOT_TRADING)
         try:
@@ -186,8 +248,21 @@ class Exchange:
         order = account.book.orders.get(order_id)
         if order is None:
             return Answer(ORDER_NOT_FOUND)
-        if not account.book.cancel(order_id, now_ns):
+        if account.follower or not account.simulated:
+            return Answer(CHANGE_ACCOUNT_REJECTED, FOLLOWER if account.follower else LIVE_ACCOUNT)
+        who = (account_id, self.products[order.contract].symbol)
+        reject = self._planned_reject("cancel", account, who[1])
+        if reject is not None:
+            return Answer(reject.code, reject.text)
+        if order.status in FINAL:
             return Answer(CHANGE_REJECTED, f"Order is already {order.status}.")
+        if order.status == "pending_cancel":
+            return Answer(CHANGE_PENDING)
+        late = self.faults.take(CancelRace, *who) or self.faults.take(CancelSlow, *who)
+        if late is not None:
+            account.book.cancel_with(order_id, now_ns, late)
+        else:
+            account.book.cancel(order_id, now_ns)
         return Answer()
 
     def close(self, owner: str, account_id: int, contract_id: str, now_ns: int) -> Answer:
@@ -202,102 +277,149 @@ class Exchange:
         account = self.account(owner, account_id)
         if account is None:
             return Answer(ACCOUNT_NOT_FOUND)
-        found = self.find_contract(contract_id)
+        found = self.months.find(contract_id)
         if found is None:
             return Answer(CLOSE_NO_CONTRACT)
         contract, active = found
-        if not active:
+        reject = self._planned_reject("close", account, contract.product.symbol)
+        if reject is not None:
+            return Answer(reject.code, reject.text)
+        key = self.months.key_of(contract_id)
+        held = 0 if key is None else abs(account.book.size(key))
+        if not active and (held == 0 or key == contract.product.symbol):
             return Answer(CLOSE_NOT_ACTIVE)
-        symbol = contract.product.symbol
-        held = abs(account.book.size(symbol))
-        if held == 0:
+        if key is None or held == 0:
             return Answer(CLOSE_NO_POSITION)
         if size is not None and not 1 <= size <= held:
             return Answer(PARTIAL_BAD_SIZE)
-        if not self._open(symbol, now_ns):
+        if not self._open(key, now_ns):
             return Answer(CLOSE_REJECTED if size is None else PARTIAL_REJECTED)
-        account.book.close(symbol, now_ns, size)
+        account.book.close(key, now_ns, size)
         return Answer()
+
+    def _symbol(self, broker_id: str) -> str | None:
+        found = self.months.find(broker_id)
+        return None if found is None else found[0].product.symbol
+
+    def _planned_reject(self, call: Call, account: SimAccount, symbol: str | None) -> Reject | None:
+        return self.faults.take(Reject, account.account_id, symbol, lambda fault: fault.call == call)
+
+    def _tag_taken(self, account: SimAccount, fields: PlaceFields) -> bool:
+        """Whether the order's tag, or one that a leg of it would get, is in use by the rule in force."""
+        if not fields.tag or self.tag_rule == "none":
+            return False
+        tags = [fields.tag]
+        tags += [] if fields.stop_ticks is None else [f"{fields.tag}-SL"]
+        tags += [] if fields.target_ticks is None else [f"{fields.tag}-TP"]
+        if self.tag_rule == "strict":
+            return any(account.book.tag_used(tag) for tag in tags)
+        return any(order.tag in tags for order in account.book.living_orders())
 
     # ----------------------------------------------------------------------------------------------------- market
     def on_ticks(self, ticks: npt.NDArray[np.void]) -> None:
         """Match every account with trades and quotes, in their order. Contracts nobody works in only move on."""
-        busy = {
-            symbol for symbol in self.products for account in self.accounts.values() if account.book.has_work(symbol)
-        }
-        ids = [self.products[symbol].contract_id for symbol in busy]
+        books = [account.book for account in self.accounts.values()]
+        busy = {key for key in self.products if any(book.has_work(key) for book in books)}
+        ids = sorted({self.products[key].contract_id for key in busy})
         watched = np.isin(ticks["contract_id"], ids) if ids else np.zeros(len(ticks), np.bool_)
-        self._skip(ticks[~watched] if ids else ticks)
+        self.months.skip(ticks[~watched] if ids else ticks)
         columns = ("contract_id", "kind", "price", "price2", "exch_ns")
         rows = zip(*(ticks[name][watched].tolist() for name in columns), strict=True)
         for contract_id, kind, price, price2, exch_ns in rows:
-            symbol = BY_ID[contract_id].symbol
-            state = self.states[symbol]
-            trade: int | None = None
-            if kind == _TRADE:
-                trade = price
-                state.on_trade(price)
-            elif kind == _QUOTE:
-                state.on_quote(price, price2)
-            else:
-                continue
-            for account in self.accounts.values():
-                account.book.on_tick(symbol, state, trade, exch_ns)
+            for key, state, trade in self.months.take(contract_id, kind, price, price2):
+                if self.halts and self.halted(key, exch_ns):
+                    continue
+                for book in books:
+                    book.on_tick(key, state, trade, exch_ns)
 
     def advance(self, now_ns: int) -> None:
-        """Market time is `now_ns`: fill what waits at the standing quote, then days, hours and loss limits."""
+        """Market time is `now_ns`: do what is due, fill what waits at the standing quote, then days, hours, limits."""
+        while self._agenda and self._agenda[0][0] <= now_ns:
+            heapq.heappop(self._agenda)[2](now_ns)
         day = trading_day(now_ns)
         for account in self.accounts.values():
             self._settle(account, now_ns)
             if account.day != day and account.begin_day(day):
-                self._tell(account)
+                self.tell(account)
             rule = account.breach(self.states) if account.can_trade else None
             if rule is not None:
-                account.can_trade = False
-                account.failed = rule == "max_loss"
-                self._flatten(account, list(self.products), now_ns)
-                self._tell(account)
+                self.liquidate(account, now_ns, failed=rule == "max_loss")
         self._end_sessions(now_ns)
+        if self._listing is not None and day != self._day:
+            self._roll_by_calendar(self._listing, day, now_ns)
+        self._day = day
 
-    def _skip(self, ticks: npt.NDArray[np.void]) -> None:
-        """Move the market states of contracts without working orders to their newest quote and trade."""
-        for contract_id in np.unique(ticks["contract_id"]).tolist():
-            own = ticks[ticks["contract_id"] == contract_id]
-            state = self.states[BY_ID[contract_id].symbol]
-            quotes = np.flatnonzero(own["kind"] == _QUOTE)
-            trades = np.flatnonzero(own["kind"] == _TRADE)
-            if len(quotes):
-                quote = own[quotes[-1]]
-                state.on_quote(int(quote["price"]), int(quote["price2"]))
-            if len(trades):
-                state.on_trade(int(own["price"][trades[-1]]))
+    def at(self, at_ns: int, action: Callable[[int], object]) -> None:
+        """Do something at a market time: in the first `advance` that reaches it, which hands its time over."""
+        heapq.heappush(self._agenda, (at_ns, next(self._agenda_number), action))
+
+    def forget_agenda(self) -> None:
+        self._agenda.clear()
 
     def _settle(self, account: SimAccount, now_ns: int) -> None:
-        for symbol, state in self.states.items():
-            if account.book.has_work(symbol):
-                account.book.on_tick(symbol, state, None, now_ns)
+        for key, state in self.states.items():
+            if account.book.has_work(key) and not self.halted(key, now_ns):
+                account.book.on_tick(key, state, None, now_ns)
 
     def _end_sessions(self, now_ns: int) -> None:
-        """At the daily flatten the venue cancels working orders and closes positions itself."""
+        """At the daily flatten the venue ends working orders and closes positions itself."""
         if self._hours is None:
             return
-        for symbol in self.products:
-            now_open = self._open(symbol, now_ns)
-            if self._was_open.get(symbol, False) and not now_open:
+        for key, product in self.products.items():
+            now_open = self._hours.orders_accepted(now_ns, product.symbol)
+            if self._was_open.get(key, False) and not now_open:
                 for account in self.accounts.values():
-                    self._flatten(account, [symbol], now_ns)
-            self._was_open[symbol] = now_open
+                    self.flatten(account, [key], now_ns, "expired")
+            self._was_open[key] = now_open
 
-    def _flatten(self, account: SimAccount, symbols: list[str], now_ns: int) -> None:
+    def flatten(self, account: SimAccount, keys: Iterable[str], now_ns: int, status: OrderStatus = "cancelled") -> None:
+        """End all orders of these months and close what is held; `status` is how the orders end."""
+        chosen = list(keys)
         for order in account.book.living_orders():
-            if order.contract in symbols:
-                account.book.cancel(order.order_id, now_ns)
-        for symbol in symbols:
-            account.book.close(symbol, now_ns)
+            if order.contract in chosen:
+                account.book.cancel(order.order_id, now_ns, status)
+        for key in chosen:
+            account.book.close(key, now_ns)
         self._settle(account, now_ns)
 
-    def _open(self, symbol: str, now_ns: int) -> bool:
-        return self._hours is None or self._hours.orders_accepted(now_ns, symbol)
+    def liquidate(self, account: SimAccount, now_ns: int, *, failed: bool) -> None:
+        """The firm ends it: no orders, no positions, locked until the next trading day (`failed`: for good)."""
+        account.can_trade = False
+        account.failed = account.failed or failed
+        self.flatten(account, self.products, now_ns)
+        self.tell(account)
+
+    def halted(self, key: str, now_ns: int) -> bool:
+        """Whether trading in a month is halted: nothing is taken and nothing fills."""
+        symbol = self.products[key].symbol
+        if symbol not in self.halts:
+            return False
+        until_ns = self.halts[symbol]
+        return until_ns is None or now_ns < until_ns
+
+    def _open(self, key: str, now_ns: int) -> bool:
+        hours = self._hours is None or self._hours.orders_accepted(now_ns, self.products[key].symbol)
+        return hours and not self.halted(key, now_ns)
+
+    # ------------------------------------------------------------------------------------------------------ months
+    def roll(self, symbol: str, now_ns: int, offset_ticks: int = 0, to: str | None = None) -> Contract:
+        """Another month of a product becomes the active one; what accounts have in the old month stays there."""
+        old = self.months.contracts.get(symbol)
+        new, key = self.months.roll(symbol, offset_ticks, to)
+        assert old is not None, "Months.roll refuses symbols that it does not know"
+        for account in self.accounts.values():
+            account.book.rename(symbol, key)
+        self._events = [_renamed(event, symbol, key) for event in self._events]
+        self._was_open[key] = self._was_open.get(symbol, False)
+        for hook in self.on_roll:
+            hook(old, new, offset_ticks, now_ns)
+        return new
+
+    def _roll_by_calendar(self, listing: Callable[[Product, date], Contract], day: date, now_ns: int) -> None:
+        for contract in self.listed():
+            target = listing(contract.product, day)
+            if _delivery(target) > _delivery(contract):
+                self.roll(contract.product.symbol, now_ns, to=target.broker_id)
 
     # ----------------------------------------------------------------------------------------------------- events
     def take(self, account_id: int, event: BookEvent) -> None:
@@ -311,10 +433,24 @@ class Exchange:
             self._events.append(UserEvent(account, "position", event))
         else:
             assert isinstance(event, Balance)
-            self._tell(account)
+            self.tell(account)
 
-    def _tell(self, account: SimAccount) -> None:
+    def tell(self, account: SimAccount) -> None:
+        """Tell the account's balance and permission."""
         self._events.append(UserEvent(account, "account", account))
+
+
+def _renamed(event: UserEvent, name: str, key: str) -> UserEvent:
+    """An event that was not handed out yet, under the new key of its month."""
+    data = event.data
+    if isinstance(data, SimAccount) or data.contract != name:
+        return event
+    return replace(event, data=replace(data, contract=key))
+
+
+def _delivery(contract: Contract) -> tuple[int, int]:
+    _, month, year = parse_broker_id(contract.broker_id)
+    return year, MONTH_CODES.index(month)
 
 
 @dataclass(frozen=True, slots=True)

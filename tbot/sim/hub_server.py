@@ -15,14 +15,17 @@ from typing import Any, Literal
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway import signalr
 from tbot.gateway.codec import user_event
-from tbot.gateway.signalr import HandshakeDone, Invocation, Ping, PingRules, Role, SignalRConnection, State
-from tbot.sim.market import HubRecord
+from tbot.gateway.signalr import HandshakeDone, Invocation, Other, Ping, PingRules, Role, SignalRConnection, State
+from tbot.sim.fault_hub import HubFaults
+from tbot.sim.market import HubRecord, boot_ns
 
 MAX_QUEUED_BYTES = 64 << 20
 MESSAGE_BYTES = 256 << 10  # records are joined up to here; clients limit a message to 1 MB or more
 ID_LIFE_S = 30.0  # a negotiated id that nobody used
+STREAM_INVOCATION = 4
 FAREWELL_S = 5.0  # for the last record to leave; a client that does not read never takes it
 
 Kind = Literal["user", "market"]
@@ -49,19 +52,26 @@ _decode_arguments = msgspec.json.Decoder(list[Any]).decode
 class HubConnection:
     """One client on one hub."""
 
-    def __init__(self, socket: WebSocket, user: str, hub: "Hub") -> None:
+    def __init__(self, socket: WebSocket, user: str, hub: "Hub", token: str = "", greeting: str = "") -> None:
+        """`greeting`: how the handshake goes wrong, by a fault plan."""
         self.user = user
+        self.token = token
         self.topics: frozenset[Topic] = frozenset()
+        self.born_s = boot_ns() / NS_PER_S
+        self.subscribed_s: dict[Topic, float] = {}
         self.dropped = ""  # why the server ended the connection, for its log
+        self.late = 0  # pieces on their way that a fault holds up
+        self._greeting = greeting
         self._socket = socket
         self._hub = hub
-        self._protocol = SignalRConnection(Role.SERVER)
+        self._protocol = SignalRConnection(Role.SERVER, hub.max_record)
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
         self._shaken = asyncio.Event()
         self._ended = asyncio.Event()
         self._ending = False
+        self._close_code = 1000
         self._last_seen_s = 0.0
         self._armed = False
 
@@ -74,7 +84,28 @@ class HubConnection:
     def queued_bytes(self) -> int:
         return self._queued
 
+    @property
+    def scope(self) -> Any:
+        """The ASGI scope of its socket."""
+        return self._socket.scope
+
+    def queued_records(self) -> int:
+        """Records that wait to be written."""
+        return sum(part.count(b"\x1e") for part in self._queue)
+
     def send(self, data: bytes) -> None:
+        """Send whole records in their order."""
+        faults = self._hub.faults
+        if faults is not None and (self.late or faults.on) and data and faults.postpone(self, data):
+            return
+        self._enqueue(data)
+
+    def send_late(self, data: bytes) -> None:
+        """What a fault has held up leaves now."""
+        self.late -= 1
+        self._enqueue(data)
+
+    def _enqueue(self, data: bytes) -> None:
         """Queue whole records. Over the bound the connection is dropped."""
         if self._ending or not data:
             return
@@ -87,10 +118,11 @@ class HubConnection:
         self._queued += len(data)
         self._wake.set()
 
-    def end(self, farewell: bytes, reason: str) -> None:
-        """Send a last record and close."""
+    def end(self, farewell: bytes, reason: str, code: int = 1000) -> None:
+        """Send a last record and close with this WebSocket code."""
         if not self._ending:
             self._ending = True
+            self._close_code = code
             self.dropped = reason
             if farewell:
                 self._queue.append(farewell)
@@ -100,7 +132,10 @@ class HubConnection:
 
     async def run(self) -> None:
         """From accept to close."""
-        await self._socket.accept()
+        try:
+            await self._socket.accept()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # gone while it waited
         self._last_seen_s = asyncio.get_running_loop().time()
         parts = (self._write, self._read, self._watch, self._ended.wait)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(part()) for part in parts]
@@ -124,6 +159,8 @@ class HubConnection:
                 return
             if message["type"] == "websocket.disconnect":
                 return
+            if self._hub.faulty is not None:
+                await self._hub.faulty.wait_free(incoming=True)
             self._last_seen_s = asyncio.get_running_loop().time()
             data = message.get("bytes")
             for received in self._protocol.receive(message.get("text") or "" if data is None else data):
@@ -135,23 +172,30 @@ class HubConnection:
                 self.end(b"", "closed by protocol")
 
     async def _write(self) -> None:
+        limit = MESSAGE_BYTES if self._hub.batch else 0
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
+                faults = self._hub.faulty
+                if faults is not None:
+                    await faults.before_write(self)
                 parts = [self._queue.popleft()]
                 size = len(parts[0])
-                while self._queue and size + len(self._queue[0]) <= MESSAGE_BYTES:
+                while self._queue and size + len(self._queue[0]) <= limit:
                     parts.append(self._queue.popleft())
                     size += len(parts[-1])
                 try:
-                    await self._socket.send_text(b"".join(parts).decode())
+                    if faults is not None:
+                        await faults.write(self, parts)
+                    else:
+                        await self._socket.send_text(b"".join(parts).decode())
                 except (WebSocketDisconnect, RuntimeError):
                     return
                 self._queued = max(0, self._queued - size)  # a drop for slowness has emptied the queue meanwhile
             if self._ending:
                 with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                    await self._socket.close(1000)
+                    await self._socket.close(self._close_code)
                 return
 
     async def _watch(self) -> None:
@@ -182,16 +226,43 @@ class HubConnection:
                 self.send(signalr.encode_completion(message.invocation_id, error))
         elif isinstance(message, Ping):
             self._armed = True
+        elif isinstance(message, Other) and message.type == STREAM_INVOCATION and message.invocation_id is not None:
+            self.send(signalr.encode_completion(message.invocation_id, self._no_stream(message.target or "")))
         elif isinstance(message, HandshakeDone):
-            self.send(self._protocol.data_to_send())  # the answer goes before anything else
-            self._hub.connections.add(self)
+            self._greet(self._protocol.data_to_send())  # the answer goes before anything else
+
+    def _greet(self, answer: bytes) -> None:
+        faults = self._hub.faulty
+        if self._greeting and faults is not None:
+            answer, over = faults.greet(self._greeting, answer, self._hub.on_greeting(self))
+            if over:
+                self.end(answer, "fault")
+            else:
+                self.send(answer)
+            if self._greeting != "glued":
+                return
+        else:
+            self.send(answer)
+        self._hub.connections.append(self)
+        if faults is not None:
+            faults.opened(self)
+
+    def _no_stream(self, target: str) -> str:
+        """The error of a streaming call; no method of these hubs streams."""
+        if self._method(target) is None:
+            return f"Unknown hub method '{target}'"
+        return f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation."
+
+    def _method(self, target: str) -> tuple[str, type | None] | None:
+        """(topic, argument) of a method to subscribe or unsubscribe; None when there is no such method."""
+        name = target.lower().removeprefix("un")
+        return _METHODS[self._hub.kind].get(name.removeprefix("subscribe")) if name.startswith("subscribe") else None
 
     def _invoke(self, call: Invocation) -> str | None:
         """Run a hub method; returns the error text of its completion, None on success."""
-        name = call.target.lower()
-        subscribe = name.startswith("subscribe")
-        method = _METHODS[self._hub.kind].get(name.removeprefix("un").removeprefix("subscribe"))
-        if method is None or not name.removeprefix("un").startswith("subscribe"):
+        subscribe = call.target.lower().startswith("subscribe")
+        method = self._method(call.target)
+        if method is None:
             return f"Unknown hub method '{call.target}'"
         topic, shape = method
         try:
@@ -206,6 +277,7 @@ class HubConnection:
         change = frozenset([(topic, value)])
         self.topics = self.topics | change if subscribe else self.topics - change
         if subscribe:
+            self.subscribed_s[topic, value] = boot_ns() / NS_PER_S
             self._hub.on_subscribe(self, (topic, value))
         return None
 
@@ -232,12 +304,22 @@ class Hub:
         pings: PingRules,
         may_see: Callable[[str, int], bool] = lambda _user, _account: False,
         on_subscribe: Callable[[HubConnection, Topic], None] = lambda _connection, _topic: None,
+        on_greeting: Callable[[HubConnection], bytes] = lambda _connection: b"",
+        *,
+        batch: bool = True,
+        max_record: int | None = None,
     ) -> None:
+        """`on_greeting`: records a fault may glue to a handshake answer. `batch` False: one record a message.
+        `max_record`: bytes of one record from a client, None for the framework's 32 KB."""
         self.kind = kind
         self.pings = pings
         self.may_see = may_see
         self.on_subscribe = on_subscribe
-        self.connections: set[HubConnection] = set()
+        self.on_greeting = on_greeting
+        self.batch = batch
+        self.max_record = max_record
+        self.faults: HubFaults | None = None
+        self.connections: list[HubConnection] = []
         self._ids: dict[str, tuple[str, float]] = {}  # negotiated id -> user, expiry; used ones are gone
         self._in_use: set[str] = set()
 
@@ -263,14 +345,24 @@ class Hub:
         self._in_use.add(connection_id)
         return 101
 
-    async def serve(self, socket: WebSocket, user: str, connection_id: str | None) -> None:
+    async def serve(
+        self, socket: WebSocket, user: str, connection_id: str | None, token: str = "", greeting: str = ""
+    ) -> None:
         """Run one accepted socket to its end."""
-        connection = HubConnection(socket, user, self)
+        connection = HubConnection(socket, user, self, token, greeting)
         try:
             await connection.run()
         finally:
-            self.connections.discard(connection)
+            if connection in self.connections:
+                self.connections.remove(connection)
             self._in_use.discard(connection_id or "")
+            if self.faults is not None:
+                self.faults.forget(connection)
+
+    @property
+    def faulty(self) -> "HubFaults | None":
+        """The faults of this hub, None while none is planned."""
+        return self.faults if self.faults is not None and self.faults.on else None
 
     # ----------------------------------------------------------------------------------------------------- publish
     def topics(self) -> set[Topic]:
@@ -280,21 +372,37 @@ class Hub:
     def publish_market(self, records: Iterable[HubRecord]) -> None:
         """Send each connection the records of its subscriptions, in order; equal subscriptions share the bytes."""
         records = list(records)
-        joined: dict[frozenset[Topic], bytes] = {}
+        faults = self.faulty
+        joined: dict[frozenset[Topic], list[bytes]] = {}
         for connection in list(self.connections):
             topics = connection.topics
+            if faults is not None:
+                faults.publish(connection, [faults.out(one) for one in records if (one.kind, one.broker_id) in topics])
+                continue
             if topics not in joined:
                 chosen = [record.data for record in records if (record.kind, record.broker_id) in topics]
-                joined[topics] = b"".join(chosen)
-            connection.send(joined[topics])
-
-    def publish_user(self, topic: Topic, record: Any) -> None:
-        """Send one user-hub record to the subscribers of its topic."""
-        listeners = [connection for connection in self.connections if topic in connection.topics]
-        if listeners:
-            data = user_event(record)
-            for connection in listeners:
+                joined[topics] = [b"".join(chosen)] if self.batch else chosen
+            for data in joined[topics]:
                 connection.send(data)
+
+    def publish_user(self, events: Iterable[tuple[Topic, Any]]) -> None:
+        """Send (topic, record) of one instant to the subscribers of each topic, in order."""
+        faults = self.faulty
+        encoded = [(topic, record, user_event(record)) for topic, record in events]
+        for connection in list(self.connections):
+            mine = [event for event in encoded if event[0] in connection.topics]
+            if faults is not None and mine:
+                faults.publish(connection, [faults.out_user(*event) for event in mine])
+                continue
+            for _, _, data in mine:
+                connection.send(data)
+
+    def tell(self, connection: HubConnection, record: HubRecord) -> None:
+        """One market record for one connection."""
+        if self.faulty is not None:
+            self.faulty.publish(connection, [self.faulty.out(record)])
+        else:
+            connection.send(record.data)
 
     def queued_bytes(self) -> int:
         """The longest queue of any connection."""

@@ -2,55 +2,36 @@
 
 A pump calls `Market.step` every 20 ms or so of real time; each step takes from the source what happened up to the
 market time of the moment, lets the exchange match it tick by tick, keeps it for history, and encodes it once for all
-subscribers: every trade, and the newest quote of each contract.
+subscribers: every trade, and of the quotes either the newest one of each contract, which is how the gateway paces them
+(about 40 a second and contract), or every single one (`every_quote`). Depth is made only of what is subscribed.
 """
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tbot.domain.clock import MarketClock
-from tbot.domain.contracts import Contract, Product
+from tbot.domain.contracts import Contract
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import trading_day, trading_day_start_ns
 from tbot.gateway.codec import ClockReading
-from tbot.gateway.codec_market import quote_event, trades_event
+from tbot.gateway.codec_market import depth_event
+from tbot.gateway.codec_tables import BarUnit
+from tbot.sim.depth import DepthMaker
 from tbot.sim.exchange import Exchange
 from tbot.sim.history import History
-from tbot_ext.records import NO_PRICE, Kind
+from tbot.sim.hub_tape import HubRecord, HubTape
+from tbot.sim.market_controls import MarketControls
+from tbot.sim.market_source import MarketSource, Ticks
+from tbot.sim.steered_source import SteeredSource
+from tbot_ext.records import Kind
 
-Ticks = npt.NDArray[np.void]
+__all__ = ["HubRecord", "Market", "MarketSource", "SimClock", "boot_ns", "tape_start_ns"]
 
 _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-PRINTS_PER_RECORD = 400  # about 60 KB: a client's limit on one record is never near
 MAX_SPEED_STEP_NS = NS_PER_S  # market time per step at speed max
-
-
-class MarketSource(Protocol):
-    """Where ticks come from. Times are UTC ns, prices ticks."""
-
-    @property
-    def contracts(self) -> list[Product]:
-        """The products it has data for."""
-
-    @property
-    def start_ns(self) -> int:
-        """Market time at which it begins."""
-
-    @property
-    def end_ns(self) -> int | None:
-        """Market time of its last record; None when it never ends."""
-
-    def advance(self, to_ns: int) -> Ticks:
-        """All trades and quotes with exch_ns <= to_ns since the last call, sorted by (exch_ns, contract_id)."""
-
-    def history(self, symbol: str, from_ns: int, to_ns: int) -> Ticks:
-        """Complete 1m bars (BAR_DTYPE) with from_ns <= start < to_ns, none later than the current market time."""
 
 
 def boot_ns() -> int:
@@ -104,94 +85,28 @@ def tape_start_ns(first_ns: int, speed: float | None) -> int:
     return first_ns - first_ns % NS_PER_MIN - lead_ns
 
 
-@dataclass(frozen=True, slots=True)
-class HubRecord:
-    """One encoded record of the market hub and who gets it."""
-
-    kind: Literal["quote", "trade"]
-    broker_id: str
-    data: bytes
-
-
-class _Tape:
-    """What the hub has told and will tell about one contract: sparse quotes from full knowledge."""
-
-    def __init__(self, contract: Contract) -> None:
-        self.contract = contract
-        self.bid = self.ask = self.last = NO_PRICE
-        self.volume = 0
-        self.exch_ns = 0
-        self.session: dict[str, int] = {}  # open, high, low in ticks, previous close
-        self._sent: dict[str, int] = {}
-
-    def begin_session(self) -> None:
-        """A trading day begins: the cumulative volume and the session's prices start anew."""
-        previous = self.last
-        self.volume = 0
-        self.session = {} if previous == NO_PRICE else {"previous": previous}
-
-    def take_trades(self, trades: Ticks) -> None:
-        if not len(trades):
-            return
-        prices = trades["price"]
-        self.last = int(prices[-1])
-        self.volume += int(trades["size"].sum())
-        self.exch_ns = max(self.exch_ns, int(trades["exch_ns"][-1]))
-        self.session.setdefault("open", int(prices[0]))
-        self.session["high"] = max(self.session.get("high", self.last), int(prices.max()))
-        self.session["low"] = min(self.session.get("low", self.last), int(prices.min()))
-
-    def take_quote(self, quote: np.void) -> None:
-        self.bid, self.ask = int(quote["price"]), int(quote["price2"])
-        self.exch_ns = max(self.exch_ns, int(quote["exch_ns"]))
-
-    def quote(self, updated_ns: int, *, full: bool = False) -> bytes | None:
-        """The quote record with what changed since the last one; `full` tells everything. None: nothing is known."""
-        now = {"bid": self.bid, "ask": self.ask, "last": self.last}
-        now = {name: price for name, price in now.items() if price != NO_PRICE}
-        if not now:
-            return None
-        now |= {"volume": self.volume, **self.session}
-        changed = now if full else {name: value for name, value in now.items() if self._sent.get(name) != value}
-        # Also by a full quote: earlier subscribers know all of it, their last sparse quote ended with the same state.
-        self._sent = now
-        session = {name: value for name, value in changed.items() if name in ("open", "high", "low")}
-        if "previous" in now and "last" in changed:
-            session["previous"] = now["previous"]
-        return quote_event(
-            self.contract.broker_id,
-            self.contract.product,
-            exch_ns=self.exch_ns or updated_ns,
-            updated_ns=updated_ns,
-            bid=changed.get("bid"),
-            ask=changed.get("ask"),
-            last=changed.get("last"),
-            volume=changed.get("volume"),
-            session=session,
-        )
-
-    def trades(self, trades: Ticks) -> Iterator[bytes]:
-        """Trade records with all prints, in order."""
-        for start in range(0, len(trades), PRINTS_PER_RECORD):
-            part = trades[start : start + PRINTS_PER_RECORD]
-            rows = zip(*(part[name].tolist() for name in ("exch_ns", "price", "size", "side")), strict=True)
-            yield trades_event(self.contract.broker_id, self.contract.product, rows)
-
-
 class Market:
-    """Drives a source by the clock into exchange, history and hub records."""
+    """Drives a source by the clock into exchange, history and hub records. `controls` is what fault plans use."""
 
-    def __init__(self, source: MarketSource, exchange: Exchange, clock: SimClock) -> None:
-        self.source = source
+    def __init__(
+        self, source: MarketSource, exchange: Exchange, clock: SimClock, *, every_quote: bool = False, seed: int = 1
+    ) -> None:
+        """`seed` makes the depth of the book; `every_quote` as the module says."""
+        self.source = SteeredSource(source)
         self.exchange = exchange
         self.clock = clock
-        self.history = History(source)
+        self.every_quote = every_quote
+        self.history = History(self.source)
+        self.controls = MarketControls(self.source, self.history, exchange, self._quote_of)
         self.trades_sent = 0
-        self._tapes = {contract.product.contract_id: _Tape(contract) for contract in exchange.contracts.values()}
+        self._seed = seed
+        self._tapes = {c.product.contract_id: HubTape(c) for c in exchange.contracts.values()}
         self._by_broker_id = {tape.contract.broker_id: tape for tape in self._tapes.values()}
         self._now_ns = clock.now_ns(boot_ns())
+        self._deep: dict[str, HubTape] = {}  # by broker id: those with a book
         self._day = trading_day(self._now_ns)
         self._seed_sessions()
+        exchange.on_roll.append(self.on_roll)
 
     @property
     def now_ns(self) -> int:
@@ -212,19 +127,67 @@ class Market:
         ticks = self.source.advance(now_ns)
         self.clock.reach(now_ns)
         self._now_ns = now_ns
-        self.exchange.on_ticks(ticks)
+        empty = (ticks["kind"] == _TRADE) & (ticks["size"] <= 0)
+        self.exchange.on_ticks(ticks[~empty] if empty.any() else ticks)
         self.exchange.advance(now_ns)
         self.history.add(ticks)
         self._roll_day(now_ns)
         records: list[HubRecord] = []
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             records += self._tell(self._tapes[contract_id], ticks[ticks["contract_id"] == contract_id], wanted)
+        for broker_id in tuple(self._deep):
+            if ("depth", broker_id) in wanted:
+                records += self._tell_depth(self._deep[broker_id], None)  # what changes without a trade or quote
+            else:
+                self._deep.pop(broker_id).depth = None
         return records
 
     def snapshot(self, broker_id: str) -> bytes | None:
         """A full quote for a new subscriber: later quotes are sparse and would never tell what does not change."""
         tape = self._by_broker_id.get(broker_id)
         return None if tape is None else tape.quote(self._now_ns, full=True)
+
+    def depth_snapshot(self, broker_id: str) -> bytes | None:
+        """The whole book for a new subscriber. From here on the book is kept, until a step without subscribers."""
+        tape = self._by_broker_id.get(broker_id)
+        if tape is None:
+            return None
+        if tape.depth is None:
+            product = tape.contract.product
+            tape.depth = DepthMaker(product, self._seed, self._now_ns)
+            high, low = tape.session.get("high"), tape.session.get("low")
+            tape.depth.update(self._now_ns, tape.bid, tape.ask, high=high, low=low)
+            self._deep[broker_id] = tape
+        return depth_event(broker_id, tape.contract.product, tape.depth.snapshot(self._now_ns))
+
+    def bars(
+        self, contract: Contract, unit: BarUnit, number: int, from_ns: int, to_ns: int, *, limit: int, partial: bool
+    ) -> Ticks:
+        """History of any listed month, newest first (`History.bars`); of one that was never active there is none."""
+        symbol, broker_id = contract.product.symbol, contract.broker_id
+        if broker_id in self._by_broker_id:
+            now_ns = self._now_ns
+            return self.history.bars(symbol, unit, number, from_ns, to_ns, limit=limit, partial=partial, now_ns=now_ns)
+        return self.history.expired_bars(symbol, broker_id, unit, number, from_ns, to_ns, limit=limit)
+
+    def on_roll(self, old: Contract, new: Contract, offset_ticks: int, now_ns: int) -> None:
+        """The exchange's hook: from here on the product trades as its next month, `offset_ticks` higher.
+
+        The hub tells nothing more about the old month. Prices move by a step that only the new month's subscribers see.
+        """
+        product = new.product
+        before = self._tapes[product.contract_id]
+        self.source.shift(product.symbol, [(0, offset_ticks)], (before.bid, before.ask))
+        self.history.roll(product.symbol, old.broker_id, offset_ticks, now_ns + 1)
+        tape = before.next_month(new, offset_ticks)
+        self._tapes[product.contract_id] = tape
+        self._deep.pop(old.broker_id, None)
+        del self._by_broker_id[before.contract.broker_id]
+        self._by_broker_id[new.broker_id] = tape
+
+    def _quote_of(self, symbol: str) -> tuple[int, int]:
+        tape = self._tapes[self.exchange.products[symbol].contract_id]
+        return tape.bid, tape.ask
 
     def _target_ns(self) -> int:
         if self.clock.speed is not None or not self.clock.started:
@@ -233,29 +196,52 @@ class Market:
         end = self.source.end_ns
         return target if end is None else min(target, max(end, self._now_ns))
 
-    def _tell(self, tape: _Tape, ticks: Ticks, wanted: set[tuple[str, str]]) -> Iterator[HubRecord]:
+    def _tell(self, tape: HubTape, ticks: Ticks, wanted: set[tuple[str, str]]) -> Iterator[HubRecord]:
         """The hub's words on one contract's ticks of a step, in order of exchange time.
 
-        Trades up to the newest quote, this quote, the trades after it, and then last price and volume of those.
+        Trades up to a quote, this quote, the trades after it, and at last price and volume of those.
         """
         broker_id = tape.contract.broker_id
         quotes = np.flatnonzero(ticks["kind"] == _QUOTE)
-        trades = ticks["kind"] == _TRADE
-        split = int(quotes[-1]) if len(quotes) else len(ticks)
-        rows = np.arange(len(ticks))
-        for part, has_quote in ((trades & (rows < split), len(quotes) > 0), (trades & (rows > split), False)):
-            prints = ticks[part]
-            tape.take_trades(prints)
-            if has_quote:
-                tape.take_quote(ticks[split])
-            if len(prints) and ("trade", broker_id) in wanted:
-                self.trades_sent += len(prints)
-                for data in tape.trades(prints):
-                    yield HubRecord("trade", broker_id, data)
-            if (len(prints) or has_quote) and ("quote", broker_id) in wanted:
+        if not self.every_quote:
+            quotes = quotes[-1:]
+        trades = np.flatnonzero(ticks["kind"] == _TRADE)
+        parts = np.searchsorted(trades, quotes).tolist()
+        begin = 0
+        for end, at in zip([*parts, len(trades)], [*quotes.tolist(), None], strict=True):
+            prints = ticks[trades[begin:end]] if end > begin else None
+            begin = end
+            if prints is not None:
+                tape.take_trades(prints)
+                if ("trade", broker_id) in wanted:
+                    self.trades_sent += len(prints)
+                    for data in tape.trades(prints):
+                        yield HubRecord("trade", broker_id, data)
+            if at is not None:
+                tape.take_quote(ticks[at])
+            if (at is not None or prints is not None) and ("quote", broker_id) in wanted:
                 data_or_none = tape.quote(self._now_ns)
                 if data_or_none is not None:
                     yield HubRecord("quote", broker_id, data_or_none)
+            if tape.depth is not None and ("depth", broker_id) in wanted:
+                yield from self._tell_depth(tape, prints)
+
+    def _tell_depth(self, tape: HubTape, prints: Ticks | None) -> Iterator[HubRecord]:
+        """What changed in the book with these prints and the quote of now."""
+        if tape.depth is None:
+            return
+        rows = tape.depth.update(
+            self._now_ns,
+            tape.bid,
+            tape.ask,
+            () if prints is None else zip(*(prints[name].tolist() for name in ("price", "size", "side")), strict=True),
+            quoted_ns=tape.exch_ns or None,
+            high=tape.session.get("high"),
+            low=tape.session.get("low"),
+        )
+        if rows:
+            data = depth_event(tape.contract.broker_id, tape.contract.product, rows)
+            yield HubRecord("depth", tape.contract.broker_id, data)
 
     def _seed_sessions(self) -> None:
         """What the session looked like before the source's first tick, from its history."""

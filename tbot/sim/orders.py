@@ -19,6 +19,7 @@ NO_TRAIL = "Trail Distance not set."
 TRAIL_TOO_FAR = f"Trail Distance exceeds maximum ({MAX_TRAIL_TICKS})"
 
 _RECORDED: dict[int, OrderKind] = {1: "limit", 2: "market", 4: "stop", 5: "trailing_stop", 6: "limit", 7: "limit"}
+_ASKED_AS: dict[int, str] = {3: "stop_limit", 6: "join_bid", 7: "join_ask"}
 _TYPE_NAMES = {0: "Unknown", 1: "Limit", 2: "Market", 3: "StopLimit", 4: "Stop", 5: "TrailingStop"}
 
 
@@ -73,8 +74,9 @@ class Refused(Exception):
 
 def skeleton(fields: PlaceFields, symbol: str) -> OrderRequest:
     """What can be recorded of a request that is refused."""
-    kind = _RECORDED.get(fields.order_type, "other")
-    return OrderRequest(symbol, kind, -1 if fields.side == 1 else 1, max(fields.size, 0), tag=fields.tag)
+    kind, asked_as = _RECORDED.get(fields.order_type, "other"), _ASKED_AS.get(fields.order_type, "")
+    side = -1 if fields.side == 1 else 1
+    return OrderRequest(symbol, kind, side, max(fields.size, 0), tag=fields.tag, asked_as=asked_as)
 
 
 def build_request(fields: PlaceFields, product: Product, state: MarketState) -> OrderRequest:
@@ -105,7 +107,8 @@ def build_request(fields: PlaceFields, product: Product, state: MarketState) -> 
         joined = state.bid if kind == OrderType.JOIN_BID else state.ask
         if joined is None:
             raise Refused(INVALID_SYMBOL)
-        return OrderRequest(product.symbol, "limit", limit=joined, **common)  # type: ignore[arg-type]
+        asked_as = _ASKED_AS[kind]
+        return OrderRequest(product.symbol, "limit", limit=joined, asked_as=asked_as, **common)  # type: ignore[arg-type]
     if kind == OrderType.STOP:
         stop = _ticks(product, fields.stop_price, "stop")
         _check_stop(state, side, stop)
@@ -122,8 +125,8 @@ def build_request(fields: PlaceFields, product: Product, state: MarketState) -> 
 
 def build_changes(fields: ModifyFields, order: Order, product: Product, state: MarketState) -> Changes:
     """What a modify request changes; Refused when a value is wrong. Unlike placing, no longest trail distance."""
-    if fields.size is not None and fields.size < 1:
-        raise Refused("Invalid size. Size must be at least 1.")
+    if fields.size is not None and fields.size <= order.filled:
+        raise Refused(f"Invalid size. Size must be at least {order.filled + 1}.")
     limit = stop = trail = None
     if fields.limit_price is not None and order.limit is not None:
         limit = _ticks(product, fields.limit_price, "limit")

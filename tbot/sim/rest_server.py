@@ -4,8 +4,10 @@
 member is called what stands in `gateway/codec*`; this file knows paths, order of checks, and result rules.
 """
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,13 +15,14 @@ from tbot.domain.contracts import Contract
 from tbot.execution.book_types import Order
 from tbot.gateway import codec_rest as rest
 from tbot.gateway import codec_tables as calls
-from tbot.gateway.codec import BadRequest, BarUnit, broker_bars, broker_contract, decode_request, encode_answer
+from tbot.gateway.codec import BadRequest, BarUnit, broker_contract, decode_request, encode_answer, encode_bars
 from tbot.gateway.codec_rest import encode_problem
 from tbot.gateway.codec_tables import Call
 from tbot.gateway.codec_values import parse_time_lenient
 from tbot.sim.accounts import SimAccount
 from tbot.sim.auth import Budgets, RateLimits, Tokens, User
 from tbot.sim.exchange import Answer, Exchange
+from tbot.sim.fault_stale import OldView
 from tbot.sim.history import UNITS
 from tbot.sim.market import Market
 from tbot.sim.orders import ModifyFields, PlaceFields
@@ -63,6 +66,7 @@ class RestApi:
         self._market = market
         self._users = {user.name.lower(): user for user in users}
         self._budgets = Budgets(limits or RateLimits())
+        self._view: Exchange | OldView = exchange  # what account queries read
         self._handlers: dict[str, Callable[[str, bytes], bytes | Callable[[], bytes]]] = {
             calls.ACCOUNT_SEARCH.path: self._account_search,
             calls.CONTRACT_SEARCH.path: self._contract_search,
@@ -95,8 +99,20 @@ class RestApi:
         try:
             return self._post(call, token, body, now_s)
         except BadRequest as error:
-            problem = encode_problem(400, "One or more validation errors occurred.", {"$": [str(error)]})
+            trace_id = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"  # W3C trace context, as the framework's
+            problem = encode_problem(400, "One or more validation errors occurred.", {"$": [str(error)]}, trace_id)
             return Reply(400, problem, {"Content-Type": "application/problem+json"})
+
+    @contextmanager
+    def altered(self, view: OldView | None, token_life_s: float | None) -> Iterator[None]:
+        """For one call: queries read `view`, and tokens given out live so long."""
+        before = self._view, self.tokens.life_s
+        self._view = self._view if view is None else view
+        self.tokens.life_s = self.tokens.life_s if token_life_s is None else token_life_s
+        try:
+            yield
+        finally:
+            self._view, self.tokens.life_s = before
 
     def user_of(self, token: str) -> str | None:
         """The user behind a token, None when it is not valid (any more)."""
@@ -136,14 +152,14 @@ class RestApi:
     # ---------------------------------------------------------------------------------------- accounts, contracts
     def _account_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountSearchRequest, body)
-        accounts = self._exchange.accounts_of(user)
+        accounts = self._view.accounts_of(user)
         chosen = [account for account in accounts if account.can_trade or not request.only_active_accounts]
         return encode_answer(calls.ACCOUNT_SEARCH, [broker_account(account) for account in chosen])
 
     def _contract_search(self, _user: str, body: bytes) -> bytes:
         request = decode_request(rest.ContractSearchRequest, body)
         text = (request.search_text or "").lower()
-        found = [] if request.live else [broker_contract(contract) for contract in self._exchange.contracts.values()]
+        found = [] if request.live else [broker_contract(contract) for contract in self._exchange.listed()]
         found = [
             record
             for record in found
@@ -161,7 +177,7 @@ class RestApi:
     def _contract_available(self, _user: str, body: bytes) -> bytes:
         request = decode_request(rest.ContractAvailableRequest, body)
         # The simulator sells the simulation data only: nothing is available on the live subscription.
-        contracts = [] if request.live else list(self._exchange.contracts.values())
+        contracts = [] if request.live else self._exchange.listed()
         return encode_answer(calls.CONTRACT_AVAILABLE, [broker_contract(contract) for contract in contracts])
 
     def _retrieve_bars(self, _user: str, body: bytes) -> bytes | Callable[[], bytes]:
@@ -169,7 +185,7 @@ class RestApi:
         request = decode_request(rest.RetrieveBarsRequest, body)
         from_ns, to_ns = _time(request.start_time), _time(request.end_time)
         found = self._exchange.find_contract(request.contract_id)
-        if found is None or not found[1]:
+        if found is None:
             return encode_answer(call, code=CONTRACT_NOT_FOUND)
         if request.unit not in UNITS:
             return encode_answer(call, code=UNIT_INVALID)
@@ -178,18 +194,17 @@ class RestApi:
         if not 1 <= request.limit <= calls.MAX_BARS:
             return encode_answer(call, code=LIMIT_INVALID)
         product = found[0].product
-        bars = self._market.history.bars(
-            product.symbol,
+        bars = self._market.bars(
+            found[0],
             BarUnit(request.unit),
             request.unit_number,
             from_ns,
             to_ns,
             limit=request.limit,
             partial=request.include_partial_bar,
-            now_ns=self._market.now_ns,
         )
         bars = bars.copy()
-        return lambda: encode_answer(call, broker_bars(bars, product))
+        return lambda: encode_bars(bars, product)
 
     # ------------------------------------------------------------------------------------------------------ orders
     def _place(self, user: str, body: bytes) -> bytes:
@@ -233,7 +248,7 @@ class RestApi:
     def _order_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.OrderSearchRequest, body)
         call = calls.ORDER_SEARCH
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         from_ns, to_ns = _time(request.start_timestamp), _time_or_end(request.end_timestamp)
         if account is None:
             return encode_answer(call, code=1)
@@ -247,7 +262,7 @@ class RestApi:
 
     def _order_search_open(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         if account is None:
             return encode_answer(calls.ORDER_SEARCH_OPEN, code=1)
         orders = [order for order in account.book.living_orders() if order.status == "open"]
@@ -255,7 +270,7 @@ class RestApi:
 
     def _order_by_id(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.OrderIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         order = None if account is None else account.book.orders.get(request.order_id)
         if account is None or order is None:
             return encode_answer(calls.ORDER_BY_ID, code=1)
@@ -270,7 +285,7 @@ class RestApi:
             raise BadRequest(f"pageSize must be 1 to {MAX_PAGE}, pageOffset at least 0")
         if request.sort_by not in (None, 0, 1) or request.sort_direction not in (None, 0, 1):
             raise BadRequest("sortBy and sortDirection must be 0 or 1")
-        account = self._exchange.account(user, wanted.account_id)
+        account = self._view.account(user, wanted.account_id)
         if account is None:
             return encode_answer(call, code=1)
         after_ns = 0 if wanted.created_after is None else _time(wanted.created_after)
@@ -290,7 +305,7 @@ class RestApi:
     # ------------------------------------------------------------------------------------------- positions, trades
     def _position_search_open(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.AccountIdRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         if account is None:
             return encode_answer(calls.POSITION_SEARCH_OPEN, code=1)
         records = [
@@ -313,7 +328,7 @@ class RestApi:
 
     def _trade_search(self, user: str, body: bytes) -> bytes:
         request = decode_request(rest.TradeSearchRequest, body)
-        account = self._exchange.account(user, request.account_id)
+        account = self._view.account(user, request.account_id)
         from_ns = 0 if request.start_timestamp is None else _time(request.start_timestamp)
         to_ns = _time_or_end(request.end_timestamp)
         if account is None:

@@ -12,129 +12,44 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from tbot.domain.contracts import DEFAULT_SYMBOLS, Contract
-from tbot.domain.trading_hours import SessionCalendar, trading_day
+from tbot.domain.contracts import Contract
+from tbot.domain.trading_hours import SessionCalendar
 from tbot.errors import ConfigError
-from tbot.execution.fill_model import FillSettings
+from tbot.gateway.codec import user_event
+from tbot.gateway.codec_faults import Peek, peek_request
 from tbot.gateway.codec_rest import encode_clock
-from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, USER_HUB_PATH
-from tbot.gateway.signalr import SERVER_PINGS, PingRules
-from tbot.sim.accounts import AccountRules
-from tbot.sim.auth import TOKEN_LIFE_S, RateLimits, Tokens, User
+from tbot.gateway.codec_tables import CLOCK_PATH, MARKET_HUB_PATH, OPENAPI_PATH, USER_HUB_PATH
+from tbot.gateway.openapi import encoded as openapi_document
+from tbot.sim.auth import Tokens, User
+from tbot.sim.control import TOKEN_HEADER, ControlApi
 from tbot.sim.exchange import Exchange
+from tbot.sim.fault_plan import load_plan, parse_plan
+from tbot.sim.fault_shell import FaultShell
+from tbot.sim.fault_wire import RudeResponse, WireHttp, WireSocket
 from tbot.sim.hub_server import Hub, HubConnection, Topic
-from tbot.sim.listing import front_contract, tape_contract
-from tbot.sim.market import Market, MarketSource, SimClock, boot_ns, tape_start_ns
-from tbot.sim.price_path import SyntheticMarket
+from tbot.sim.market import HubRecord, Market, MarketSource, SimClock, boot_ns
 from tbot.sim.rest_server import MAX_BODY_BYTES, Reply, RestApi
-from tbot.sim.tape_market import TapeMarket
-from tbot.sim.views import event_record
+from tbot.sim.settings import SimSettings, open_source, settings_of
+from tbot.sim.views import event_record, snapshot
+from tbot.sim.wire_log import WireLog
 from tbot.storage.sessions import load_sessions
 
 PUMP_S = 0.02
 MAX_QUEUE_AT_SPEED_MAX = 1 << 20  # bytes: at speed max the market waits for its slowest reader
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-
-
-@dataclass(frozen=True, slots=True)
-class SimSettings:
-    """One run of the simulator. Everything has a default; `main` takes the same names as a dict.
-
-    `speed`: market seconds per real second, or None for as fast as the subscribers read. `start_ns` None: the wall
-    clock (the tape's own time with `tape`). `hours` None: `session` with a tape, a start or a speed other than 1, else
-    `always`. `hold` None: a tape waits for its first market subscription, a synthetic market does not.
-    `activity` and `volatility` scale the synthetic market's messages and moves.
-    """
-
-    port: int = 0
-    seed: int = 1
-    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
-    tape: Path | None = None
-    speed: float | None = 1.0
-    start_ns: int | None = None
-    history_days: int = 5
-    activity: float = 1.0
-    volatility: float = 1.0
-    hours: Literal["always", "session"] | None = None
-    hold: bool | None = None
-    accounts: int = 1
-    user_name: str = ""
-    api_key: str = ""
-    other_users: tuple[tuple[str, str], ...] = ()
-    token_life_s: float = TOKEN_LIFE_S
-    limits: RateLimits = field(default_factory=RateLimits)
-    pings: PingRules = SERVER_PINGS
-    rules: AccountRules = field(default_factory=AccountRules)
-    fills: FillSettings = field(default_factory=FillSettings)
-
-    @property
-    def simulated_time(self) -> bool:
-        """Whether market time is anything but the wall clock."""
-        return self.tape is not None or self.start_ns is not None or self.speed != 1.0
-
-    @property
-    def always_open(self) -> bool:
-        """Whether the market and the venue ignore the session calendar."""
-        return (self.hours or ("session" if self.simulated_time else "always")) == "always"
-
-
-def settings_of(values: dict[str, Any]) -> SimSettings:
-    """Settings from a plain dict; `speed` may be "max". ConfigError on an unknown name or a bad value."""
-    known = {entry.name for entry in fields(SimSettings)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ConfigError(f"the simulator has no setting {unknown[0]!r}")
-    values = dict(values)
-    if values.get("speed") == "max":
-        values["speed"] = None
-    if values.get("tape") is not None:
-        values["tape"] = Path(values["tape"])
-    if values.get("symbols") is not None:
-        values["symbols"] = tuple(values["symbols"])
-    settings = SimSettings(**values)
-    if settings.speed is not None and not 0 < settings.speed <= 10_000:
-        raise ConfigError(f"speed must be above 0 and at most 10000, or max, not {settings.speed}")
-    if not 1 <= settings.accounts <= 1000:
-        raise ConfigError(f"a user has 1 to 1000 accounts, not {settings.accounts}")
-    return settings
-
-
-def open_source(settings: SimSettings) -> tuple[MarketSource, list[Contract], int]:
-    """(source, its contracts with their months, market time at which the clock begins)."""
-    if settings.tape is not None:
-        symbols = () if settings.symbols == DEFAULT_SYMBOLS else settings.symbols
-        tape = TapeMarket(settings.tape, symbols)
-        day = trading_day(tape.first_ns)
-        contracts = [tape_contract(tape.names[product.contract_id], day) for product in tape.contracts]
-        return tape, contracts, tape_start_ns(tape.first_ns, settings.speed)
-    start_ns = time.time_ns() if settings.start_ns is None else settings.start_ns
-    market = SyntheticMarket(
-        settings.seed,
-        settings.symbols,
-        start_ns,
-        settings.history_days,
-        always_open=settings.always_open,
-        activity=settings.activity,
-        volatility=settings.volatility,
-    )
-    day = trading_day(start_ns)
-    contracts = [front_contract(product, day) for product in market.contracts]
-    # On the wall clock: making the history took a while, and the clock must not be late by it.
-    return market, contracts, start_ns if settings.simulated_time else time.time_ns()
 
 
 class SimServer:
@@ -148,19 +63,32 @@ class SimServer:
         self.exchange = Exchange(contracts, calendar, settings.rules, settings.fills)
         hold = settings.tape is not None if settings.hold is None else settings.hold
         self.clock = SimClock(clock_start_ns, settings.speed, held=hold)
-        self.market = Market(market_source, self.exchange, self.clock)
+        every_quote = settings.tape is not None if settings.every_quote is None else settings.every_quote
+        self.market = Market(market_source, self.exchange, self.clock, every_quote=every_quote, seed=settings.seed)
         self.user = User(
             settings.user_name or f"sim-{secrets.token_hex(4)}", settings.api_key or secrets.token_urlsafe(24)
         )
-        users = [self.user, *(User(*other) for other in settings.other_users)]
-        for user in users:
+        others = [User(*other) for other in settings.other_users]
+        others += [User(f"sim-{secrets.token_hex(4)}", secrets.token_urlsafe(24)) for _ in range(settings.users - 1)]
+        self.users = [self.user, *others]
+        for user in self.users:
             for _ in range(settings.accounts):
-                number = len(self.exchange.accounts) + 1
-                self.exchange.add_account(user.name, f"50KTC-V2-000001-{number:08d}")
-        self.api = RestApi(self.exchange, self.market, users, Tokens(settings.token_life_s), settings.limits)
-        self.user_hub = Hub("user", settings.pings, may_see=self._may_see)
-        self.market_hub = Hub("market", settings.pings, on_subscribe=self._on_market_subscribe)
+                self.exchange.add_account(user.name)
+        self.api = RestApi(self.exchange, self.market, self.users, Tokens(settings.token_life_s), settings.limits)
+        stream: dict[str, Any] = {"batch": settings.batch, "max_record": settings.max_record}
+        self.user_hub = Hub("user", settings.pings, self._may_see, self._on_user_subscribe, **stream)
+        self.market_hub = Hub(
+            "market", settings.pings, on_subscribe=self._on_market_subscribe, on_greeting=self._greeting, **stream
+        )
         self._hubs = {USER_HUB_PATH: self.user_hub, MARKET_HUB_PATH: self.market_hub}
+        hubs = [self.user_hub, self.market_hub]
+        self.shell = FaultShell(settings.seed, self.exchange, self.market, self.api, hubs, self._publish_user_events)
+        self.wire = WireLog()
+        token = settings.control_token or secrets.token_urlsafe(16)
+        self.control = ControlApi(token, self.shell, self.exchange, hubs, self.wire)
+        if settings.faults is not None:
+            plan = settings.faults
+            self.shell.add(load_plan(plan) if isinstance(plan, Path) else parse_plan(plan.splitlines()))
         self.app = Starlette(
             routes=[Route("/{path:path}", self._http, methods=_METHODS), WebSocketRoute("/{path:path}", self._socket)]
         )
@@ -175,6 +103,15 @@ class SimServer:
             "market_hub": f"http://{base}{MARKET_HUB_PATH}",
             "user_name": self.user.name,
             "api_key": self.user.api_key,
+            "control_token": self.control.token,
+            "users": [
+                {
+                    "user_name": user.name,
+                    "api_key": user.api_key,
+                    "accounts": [account.account_id for account in self.exchange.accounts_of(user.name)],
+                }
+                for user in self.users
+            ],
         }
 
     # ------------------------------------------------------------------------------------------------------- HTTP
@@ -184,19 +121,46 @@ class SimServer:
         token = _token(request.headers.get("authorization"), request.url.query)
         if path == CLOCK_PATH:
             return self._clock_answer(request.method)
+        if path == OPENAPI_PATH and request.method == "GET":
+            return Response(openapi_document(), media_type="application/json")
         hub_path, _, verb = path.rpartition("/")
         if hub_path in self._hubs and verb == "negotiate":
-            return self._negotiate(self._hubs[hub_path], request, token, now_s)
+            return self._logged(self._negotiate(self._hubs[hub_path], request, token, now_s), request)
         if path in self._hubs:
             return Response("Connection ID required", 400)
         body = await _body(request)
         if body is None:
             return Response(status_code=413)
+        if self.control.knows(path):
+            control_token, query = request.headers.get(TOKEN_HEADER, ""), dict(request.query_params)
+            return _response(self.control.handle(request.method, path, control_token, body, query))
+        if self.shell.board.watches("request"):
+            rest = self.shell.rest
+            response, faults = await rest.answer(request.method, path, token, body, now_s, _response)
+            return self._logged(response, request, body, faults)
         reply = self.api.handle(request.method, path, token, body, now_s)
         self._publish_user_events()
         if reply.make is not None:  # writing thousands of bars would hold up the market
             reply = replace(reply, body=await asyncio.to_thread(reply.make))
-        return _response(reply)
+        return self._logged(_response(reply), request, body)
+
+    def _logged(self, response: Response, request: HTTPConnection, body: bytes = b"", faults: Any = ()) -> Response:
+        """Into the wire log with it."""
+        path = request.url.path
+        peek = peek_request(body) if "/order/" in path.lower() or "/position/" in path.lower() else Peek()
+        header, query = request.headers.get("authorization"), "access_token=" in request.url.query
+        self.wire.add(
+            boot_ns(),
+            self.market.now_ns,
+            method=request.scope.get("method", "UPGRADE"),
+            path=path,
+            status=0 if isinstance(response, RudeResponse) else response.status_code,
+            token="header" if header else "query" if query else "none",
+            account=peek.account,
+            tag=peek.tag,
+            faults=tuple(faults),
+        )
+        return response
 
     def _clock_answer(self, method: str) -> Response:
         if method != "GET":
@@ -222,18 +186,29 @@ class SimServer:
         token = _token(ws.headers.get("authorization"), ws.url.query)
         user = self.api.user_of(token)
         connection_id = ws.query_params.get("id")
-        status, text = 101, ""
+        status, text, headers, greeting = 101, "", {}, ""
+        faults = None if hub is None else hub.faulty
+        if faults is not None:
+            await faults.wait_free(incoming=True)
+            hit = faults.greeting()
+            greeting = "" if hit is None else str(hit["mode"])
+            if hit is not None and hit["retry_after"]:
+                headers["Retry-After"] = f"{hit['retry_after']:g}"
         if hub is None:
             status = 404
+        elif greeting.isdigit():
+            status = int(greeting)
         elif user is None:
             status = 401
         elif connection_id is not None:
             status = hub.claim(connection_id, asyncio.get_running_loop().time())
             text = "No Connection with that ID" if status == 404 else ""
+        response = Response(text, status_code=status, headers=headers)
+        self._logged(response, ws)
         if status != 101 or hub is None or user is None:
-            await ws.send_denial_response(Response(text, status_code=status))
+            await ws.send_denial_response(response)
             return
-        await hub.serve(ws, user, connection_id)
+        await hub.serve(ws, user, connection_id, token, greeting)
 
     # -------------------------------------------------------------------------------------------------------- pump
     async def pump(self) -> None:
@@ -243,6 +218,7 @@ class SimServer:
         while True:
             topics = {(kind, str(value)) for kind, value in self.market_hub.topics()}
             self.market_hub.publish_market(self.market.step(topics))
+            self.shell.pump()
             self._publish_user_events()
             if self.settings.speed is None and self.clock.started and not self.market.ended:
                 while self.market_hub.queued_bytes() > MAX_QUEUE_AT_SPEED_MAX:
@@ -254,18 +230,38 @@ class SimServer:
             await asyncio.sleep(due_s - loop.time())
 
     def _publish_user_events(self) -> None:
-        for event in self.exchange.drain():
+        events = self.exchange.drain()
+        if not events:
+            return
+        told: list[tuple[Topic, Any]] = []
+        for event in events:
             account = event.account
             topic: Topic = ("account", account.owner) if event.kind == "account" else (event.kind, account.account_id)
-            self.user_hub.publish_user(topic, event_record(event, self.exchange.contracts))
+            told.append((topic, event_record(event, self.exchange.contracts)))
+        self.user_hub.publish_user(told)
+        self.shell.remember()
 
     def _may_see(self, user: str, account_id: int) -> bool:
         return self.exchange.account(user, account_id) is not None
 
     def _on_market_subscribe(self, connection: HubConnection, topic: Topic) -> None:
         self.clock.start(boot_ns())
-        if topic[0] == "quote":
-            connection.send(self.market.snapshot(str(topic[1])) or b"")
+        broker_id = str(topic[1])
+        if topic[0] == "quote" and (quote := self.market.snapshot(broker_id)) is not None:
+            self.market_hub.tell(connection, HubRecord("quote", broker_id, quote))
+        elif topic[0] == "depth" and (rows := self.market.depth_snapshot(broker_id)) is not None:
+            self.market_hub.tell(connection, HubRecord("depth", broker_id, rows))
+
+    def _on_user_subscribe(self, connection: HubConnection, topic: Topic) -> None:
+        """By default a subscription is told nothing of what there is (projectx-gateway 11.2)."""
+        if self.user_hub.faulty is not None and self.user_hub.faulty.wants_snapshot():
+            for record in snapshot(self.exchange, connection.user, topic):
+                connection.send(user_event(record))
+
+    def _greeting(self, _connection: HubConnection) -> bytes:
+        """A quote of every contract, for a handshake answer with data behind it."""
+        quotes = [self.market.snapshot(contract.broker_id) for contract in self.exchange.contracts.values()]
+        return b"".join(quote for quote in quotes if quote is not None)
 
     # --------------------------------------------------------------------------------------------------------- run
     async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -275,7 +271,8 @@ class SimServer:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            ws="websockets-sansio",
+            http=WireHttp,
+            ws=WireSocket,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             server_header=False,

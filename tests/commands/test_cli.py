@@ -73,7 +73,7 @@ def test_bad_input_gets_one_sentence_and_its_code(
 
 def test_gateway_without_credentials(tmp_path: Path) -> None:
     done = tbot("run", "--gateway", "https://127.0.0.1:9", home=tmp_path)
-    assert done.returncode == 3
+    assert done.returncode == 4
     assert "TBOT_USERNAME" in done.stderr
 
 

@@ -109,6 +109,7 @@ def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> Non
         "ask": None, "live": False, "feed": "gap",
         "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
         "counters": {}, "setups": {},
+            "source": "", "broker_id": "", "hole": "", "rolls": 0, "barred": "",
     }  # fmt: skip
     assert (document["pnl_usd"], document["win_rate"], document["profit_factor"]) == (0, None, None)
 
@@ -202,6 +203,15 @@ def changed(document: dict[str, Any], what: str) -> dict[str, Any]:
         copy["contracts"]["ES"]["live"] = True
     elif what == "pid":
         copy["processes"]["feed"]["pid"] = 4711
+    elif what in ("positions", "orders"):
+        (account,) = copy["accounts"].values()
+        account["positions"] = [{"contract": "ES", "side": 1, "size": 1, "stop": 5}]
+        if what == "orders":
+            order = {"order_id": 3_000_000_001, "status": "open", "filled": 0, "limit": None, "stop": 5}
+            account["positions"], account["orders"] = [], [order]
+    elif what == "balance_cents":
+        (account,) = copy["accounts"].values()
+        account["balance_cents"] += 1
     elif what in ("denials", "reasons"):
         copy[what] = {"RC_X": 1} if what == "denials" else ["RC_X"]
     else:
@@ -211,7 +221,10 @@ def changed(document: dict[str, Any], what: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "what",
-    ["state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps", "live", "pid"],
+    [
+        *("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps", "live"),
+        *("pid", "positions", "orders", "balance_cents"),
+    ],
 )
 def test_these_are_changes(tmp_path: Path, file: StatusFile, clock: list[int], what: str) -> None:
     before = document(tmp_path)

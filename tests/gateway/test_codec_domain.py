@@ -20,7 +20,7 @@ from tbot_ext.records import Flag
 
 BOOK = ContractBook({"MNQ": ID})
 OLD = "CON.F.US.MNQ.U26"
-FOREIGN = "CON.F.US.MCLE.F27"
+FOREIGN = "CON.F.US.BTC.F27"  # a product that is not in our table
 
 
 def body(request: object) -> dict[str, object]:
@@ -103,10 +103,13 @@ def test_fill_money_is_exact():
         domain.fill(replace(TRADE, pnl=Decimal("6.505")), BOOK, 5)
 
 
-def test_foreign_fill_is_rounded_to_the_worse_side():
-    foreign = replace(TRADE, broker_id="CON.F.US.TYA.Z26", pnl=Decimal("-7.8125"), fees=Decimal("0.365"))
+@pytest.mark.parametrize(("broker_id", "ticks"), [("CON.F.US.BTC.Z26", 0), ("CON.F.US.TYA.Z26", 6928)])
+def test_foreign_fill_is_rounded_to_the_worse_side(broker_id, ticks):
+    """Neither of an unknown product nor of one with a broken tick value is money known to the cent."""
+    pnl, fees = Decimal("-7.8125"), Decimal("0.365")
+    foreign = replace(TRADE, broker_id=broker_id, price=Decimal("108.25"), pnl=pnl, fees=fees)
     fill = domain.fill(foreign, BOOK, 5)
-    assert (fill.contract, fill.price, fill.pnl_cents, fill.fees_cents) == ("CON.F.US.TYA.Z26", 0, -782, 37)
+    assert (fill.contract, fill.price, fill.pnl_cents, fill.fees_cents) == (broker_id, ticks, -782, 37)
 
 
 @pytest.mark.parametrize(

@@ -372,9 +372,11 @@ def test_history_newest_first_capped_partial_and_in_units() -> None:
         assert [row["t"] for row in bars(6, startTime="2026-10-01")] == ["2026-11-01T00:00:00+00:00"]
         # At 15:00:00 plus a thousand times the real time since, days and hours later bars are complete or not.
         assert bars(4, partial=False, startTime="2026-11-01") == []
-        for unit, number, limit, code in ((0, 1, 1, 2), (7, 1, 1, 2), (2, 0, 1, 3), (2, 1, 0, 4), (2, 1, 20_001, 4)):
+        for unit, number, limit, code in ((0, 1, 1, 2), (8, 1, 1, 2), (2, 0, 1, 3), (2, 1, 0, 4), (2, 1, 20_001, 4)):
             assert bars(unit, number, limit) == [code]
+        assert [(row["o"], row["v"]) for row in bars(7, number=2)] == [(267.5, 2), (264.75, 4), (250.0, 4)]  # trades
         assert bars(2, contractId="CON.F.US.XX.Z26") == [1]
+        assert bars(2, contractId="CON.F.US.MNQ.U26") == []  # an expired month that was never played here
         assert bars(2, startTime="2030-01-01", endTime="2030-01-02") == []
 
 

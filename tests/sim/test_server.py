@@ -23,7 +23,8 @@ def test_the_first_line_says_where_it_is_and_sigterm_ends_it() -> None:
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
-        assert ready.keys() == {"event", "rest", "user_hub", "market_hub", "user_name", "api_key"}
+        addresses = {"event", "rest", "user_hub", "market_hub"}
+        assert ready.keys() == addresses | {"user_name", "api_key", "control_token", "users"}
         assert ready["event"] == "ready"
         login = {"userName": ready["user_name"], "apiKey": ready["api_key"]}
         token = requests.post(f"{ready['rest']}/api/Auth/loginKey", json=login, timeout=10).json()["token"]

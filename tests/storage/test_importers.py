@@ -111,8 +111,8 @@ def test_packed_csv_and_contract_override(tmp_path):
     with pytest.raises(DataError, match="give --contract"):
         read_foreign(path)
     assert read_foreign(path, contract="6e").ticks["price"].tolist() == [23301]
-    with pytest.raises(DataError, match="no contract CL"):
-        read_foreign(path, contract="CL")
+    with pytest.raises(DataError, match="no contract BTC"):
+        read_foreign(path, contract="BTC")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ class HubClient:
 
     def __init__(self, url: str, *, handshake: str | None = HANDSHAKE, **options: Any) -> None:
         self._stack = ExitStack()
-        self.socket = self._stack.enter_context(connect(url, max_size=None, open_timeout=10, **options))
+        self.socket = self._stack.enter_context(connect(url, max_size=None, max_queue=None, open_timeout=10, **options))
         self.messages: list[str | bytes] = []
         self._records: deque[Any] = deque()
         self._number = 0

@@ -16,6 +16,7 @@ from tbot.domain.messages import (
     Command,
     CommandResult,
     Fill,
+    ModifyStop,
     OrderUpdate,
     PlaceBracket,
     PositionUpdate,
@@ -25,6 +26,7 @@ from tbot.domain.messages import (
 
 FINAL = ("filled", "cancelled", "expired", "rejected")
 FEES, COMMISSION = 36, 25
+KINDS = {PlaceBracket: "place", CancelOrder: "cancel", CloseContract: "close", ModifyStop: "modify", Query: "query"}
 
 
 @dataclass
@@ -71,7 +73,7 @@ class ScriptedBroker:
         self.wire.append(command)
         if self.silent:
             return
-        kind = {PlaceBracket: "place", CancelOrder: "cancel", CloseContract: "close", Query: "query"}[type(command)]
+        kind = KINDS[type(command)]
         todo = self.script[kind].pop(0) if self.script[kind] else "accept"
         if isinstance(command, PlaceBracket):
             self._place(command, todo)
@@ -79,6 +81,8 @@ class ScriptedBroker:
             self._cancel(command, todo)
         elif isinstance(command, CloseContract):
             self._close(command, todo)
+        elif isinstance(command, ModifyStop):
+            self._modify(command, todo)
         elif isinstance(command, Query) and todo == "keep":
             self.kept.append(self.snapshot(command))
         elif isinstance(command, Query) and todo != "lose":
@@ -129,6 +133,13 @@ class ScriptedBroker:
         self._result(command, "accepted" if known else "rejected", command.order_id)
         if known:
             self._change(command.order_id, status="cancelled")
+
+    def _modify(self, command: ModifyStop, todo: str) -> None:
+        """todo: accept, rejected, ambiguous (not done), ambiguous_done"""
+        if todo in ("accept", "ambiguous_done"):
+            self._change(command.order_id, stop=command.stop)
+        outcome = {"accept": "accepted", "ambiguous_done": "ambiguous"}.get(todo, todo)
+        self._result(command, outcome, command.order_id)
 
     def _close(self, command: CloseContract, todo: str) -> None:
         if todo in ("rejected", "ambiguous", "not_sent"):

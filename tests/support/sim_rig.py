@@ -1,6 +1,7 @@
 """What tests of the simulated gateway need: scripted markets, an exchange by hand, and a running server."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 MNQ, ES = "CON.F.US.MNQ.Z26", "CON.F.US.EP.Z26"
 OWNER, KEY = "Trader", "key-1"
+ACCOUNT_BODY: dict[str, Any] = {"accountId": 1001, "contractId": MNQ, "type": 2, "side": 0, "size": 1}
 DAY_NS = 1_795_186_800_000_000_000  # 2026-11-20 15:00 UTC, a Friday, 09:00 in Chicago
 
 
@@ -107,9 +109,9 @@ class ExchangeRig:
 class RunningServer:
     """A SimServer in a thread, on a free port, and a small REST client for it."""
 
-    def __init__(self, server: SimServer) -> None:
+    def __init__(self, server: SimServer, port: int = 0) -> None:
         self.server = server
-        self._listener = listen(0)
+        self._listener = listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.rest = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
@@ -152,6 +154,24 @@ class RunningServer:
         answer = requests.post(f"{self.rest}/api/Auth/loginKey", json={"userName": user, "apiKey": key}, timeout=10)
         token: str = answer.json()["token"]
         return token
+
+    def control(self, method: str, path: str, body: str = "") -> requests.Response:
+        """One of the simulator's own endpoints."""
+        headers = {"X-Sim-Token": self.server.control.token}
+        return requests.request(method, self.rest + path, data=body, headers=headers, timeout=10)
+
+    def plan(self, *lines: dict[str, Any]) -> None:
+        """Add lines to the fault plan."""
+        answer = self.control("POST", "/sim/faults", "\n".join(json.dumps(line) for line in lines))
+        assert answer.status_code == 200, answer.text
+
+    def calm(self) -> None:
+        """End all faults."""
+        assert self.control("DELETE", "/sim/faults").status_code == 200
+
+    def fired(self, name: str) -> int:
+        """How often a fault of this name has fired."""
+        return int(self.control("GET", "/sim/faults").json()["fired"].get(name, 0))
 
     def post(self, path: str, token: str, **body: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"}

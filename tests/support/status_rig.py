@@ -33,6 +33,9 @@ def account(state: str = "ACTIVE", *reasons: str, **more: Any) -> dict[str, Any]
         "drawdown_cents": 0,
         "positions": [],
         "orders": [],
+        "balance_cents": 5_000_000,
+        "can_trade": True,
+        "unknown": [],
     }
     return values | more
 

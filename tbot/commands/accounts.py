@@ -1,0 +1,85 @@
+"""`tbot accounts`: the accounts that the login can see, and the one a run would trade."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tbot.commands.gateway import config_option, credentials_option, gateway_option
+
+if TYPE_CHECKING:
+    from tbot.gateway.codec_models import BrokerAccount
+
+
+@click.command()
+@config_option
+@gateway_option
+@credentials_option
+@click.option("--json", "json_output", is_flag=True, help="One JSON document.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def accounts(
+    config_path: Path | None, gateway: str | None, credentials_file: Path | None, json_output: bool, debug: bool
+) -> int:
+    """List the accounts: id, name, balance, whether it can trade, whether it is simulated; * marks a run's choice."""
+    import orjson
+
+    from tbot.commands.gateway import gateway_url, raise_refusal
+    from tbot.config import load, require_login
+    from tbot.doctor.online import choose
+    from tbot.gateway.redact import Credentials
+    from tbot.gateway.rest import RestClient
+
+    config = load(config_path)
+    url = gateway_url(gateway, config)
+    login = require_login(config, credentials_file)
+    client = RestClient(url, Credentials(*login.pair))
+    try:
+        answer = client.account_search(False)
+    finally:
+        client.close()
+    if not answer.ok or answer.value is None:
+        raise_refusal(client, answer, "accounts")
+    listed = answer.value or []
+    chosen = choose(listed, config.account.ids)
+    if json_output:
+        click.echo(orjson.dumps(document(client.base_url, listed, chosen)).decode())
+        return 0
+    for line in lines(listed, chosen):
+        click.echo(line)
+    return 0
+
+
+def document(url: str, listed: "list[BrokerAccount]", chosen: "BrokerAccount | None") -> dict[str, Any]:
+    """Everything for `--json`; names as the gateway sends them."""
+    rows = [
+        {
+            "id": account.account_id,
+            "name": account.name,
+            "balance_usd": account.balance_cents / 100,
+            "can_trade": account.can_trade,
+            "visible": account.visible,
+            "simulated": account.simulated,
+            "chosen": account is chosen,
+        }
+        for account in listed
+    ]
+    return {"schema": "tbot.accounts", "version": 1, "gateway": url, "accounts": rows}
+
+
+def lines(listed: "list[BrokerAccount]", chosen: "BrokerAccount | None") -> list[str]:
+    """A table for a person."""
+    from tbot.gateway.redact import plain
+
+    if not listed:
+        return ["no accounts: the login is taken, but no account is visible to it"]
+    text = [f"  {'id':>12}  {'balance USD':>14}  {'can trade':<9}  {'kind':<9}  name"]
+    for account in listed:
+        mark = "*" if account is chosen else " "
+        kind = "simulated" if account.simulated else "LIVE"
+        text.append(
+            f"{mark} {account.account_id:>12}  {account.balance_cents / 100:>14,.2f}  "
+            f"{'yes' if account.can_trade else 'no':<9}  {kind:<9}  {plain(account.name, 60)}"
+        )
+    if chosen is None:
+        text.append("a run would take none of them: it needs a simulated account that can trade")
+    return text

@@ -1,0 +1,418 @@
+"""Faults of the hubs over real sockets: what a client sees of each, and that the hub is whole again afterwards."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from hub_client import HANDSHAKE, SEPARATOR, HubClient
+from raw_hub import RawHub
+from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, running, tick_rows, until
+from tbot.domain.contracts import contract_from_broker_id
+from tbot.gateway.signalr import PingRules
+
+ACCOUNT = 1001
+
+
+def two_contracts() -> tuple[ScriptedMarket, list[Any], int]:
+    """MNQ and ES, a trade of each every 20 ms; MNQ's sizes count up, so that each record is known."""
+    import numpy as np
+
+    start = time.time_ns()
+    rows: list[tuple[Any, ...]] = []
+    for number in range(6000):
+        at = start + number * 20_000_000
+        rows += [(at, "quote", 1000, 1002), (at, "trade", 1001, 1 + number, 1)]
+    ticks = np.concatenate([tick_rows(rows), tick_rows(rows, "ES")])
+    ticks = ticks[np.argsort(ticks["exch_ns"], kind="stable")]
+    return ScriptedMarket(ticks, start), [contract_from_broker_id(MNQ), contract_from_broker_id(ES)], start
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[RunningServer]:
+    with running(two_contracts(), pings=PingRules(interval_s=0.1, silent_s=60, handshake_s=30)) as server:
+        yield server
+
+
+@pytest.fixture
+def server(up: RunningServer) -> Iterator[RunningServer]:
+    yield up
+    up.calm()
+
+
+@pytest.fixture(scope="module")
+def token(up: RunningServer) -> str:
+    return up.login()
+
+
+def url(server: RunningServer, token: str, name: str = "market") -> str:
+    return f"{server.ws}/hubs/{name}?access_token={token}"
+
+
+def trades(server: RunningServer, token: str) -> HubClient:
+    client = HubClient(url(server, token))
+    client.invoke("SubscribeContractTrades", MNQ)
+    return client
+
+
+def sizes(client: HubClient, count: int) -> list[int]:
+    """Volumes of the next MNQ prints."""
+    found: list[int] = []
+    while len(found) < count:
+        contract, rows = client.event("GatewayTrade")
+        if contract == MNQ:
+            found += [row["volume"] for row in rows]
+    return found
+
+
+def to_the_end(source: HubClient | RawHub) -> None:
+    """Read until nothing comes for a while or the connection ends, which raises."""
+    while True:
+        if isinstance(source, HubClient):
+            source.next(timeout_s=0.3)
+        else:
+            assert source.frame()[0] == 0x81
+
+
+def raw_trades(server: RunningServer, token: str) -> RawHub:
+    raw = RawHub(url(server, token))
+    raw.send(f'{{"type":1,"target":"SubscribeContractTrades","arguments":["{MNQ}"]}}{SEPARATOR}'.encode())
+    return raw
+
+
+# --------------------------------------------------------------------------------------------------------- connections
+def test_F_NET_01_a_reset_is_a_reset(server: RunningServer, token: str) -> None:
+    with raw_trades(server, token) as raw:
+        raw.frame()
+        server.plan({"name": "ws.drop", "at": 0, "args": {"hub": "market", "mode": "rst"}})
+        with pytest.raises(ConnectionResetError):
+            to_the_end(raw)
+
+
+def test_F_NET_01_fin_ends_the_stream_without_a_close_frame(server: RunningServer, token: str) -> None:
+    with raw_trades(server, token) as raw:
+        raw.frame()
+        server.plan({"name": "ws.drop", "at": 0, "args": {"mode": "fin"}})
+        with pytest.raises(EOFError):
+            to_the_end(raw)
+
+
+@pytest.mark.parametrize(
+    ("mode", "record", "code"),
+    [
+        ("final", {"type": 7}, 1000),
+        ("allowReconnect", {"type": 7, "allowReconnect": True}, 1000),
+        ("error", {"type": 7, "error": "Connection closed with an error."}, 1000),
+        ("close1000", None, 1000),
+        ("close1001", None, 1001),
+        ("close1008", None, 1008),
+        ("close1009", None, 1009),
+        ("close1011", None, 1011),
+    ],
+)
+def test_F_NET_01_close_records_and_close_codes(
+    server: RunningServer, token: str, mode: str, record: Any, code: int
+) -> None:
+    with trades(server, token) as client:
+        server.plan({"name": "ws.drop", "at": 0, "args": {"hub": "market", "mode": mode}})
+        last: Any = {}
+        while (one := client.next()) is not None:
+            last = one
+        assert (last if last.get("type") == 7 else None) == record
+        with pytest.raises(ConnectionClosed) as closed:
+            client.socket.recv(timeout=5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code
+
+
+def test_F_NET_01_after_so_many_records_and_only_once(server: RunningServer, token: str) -> None:
+    server.plan({"name": "ws.drop", "after": 5, "args": {"hub": "market", "mode": "final"}})
+    with trades(server, token) as client:
+        seen = []
+        while (record := client.next()) is not None:
+            seen.append(record)
+        assert seen[-1] == {"type": 7}
+        assert sum(record.get("target") == "GatewayTrade" for record in seen) <= 5
+    with trades(server, token) as client:
+        sizes(client, 20)
+
+
+def test_F_NET_01_an_outage_drops_every_new_connection_until_it_ends(server: RunningServer, token: str) -> None:
+    server.plan({"id": "outage", "name": "ws.drop", "at": 0, "for": 0.5, "args": {"hub": "market", "mode": "final"}})
+    refused = 0
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with HubClient(url(server, token), handshake=None) as client:
+            client.send(HANDSHAKE)
+            assert client.next() == {}
+            if client.next() == {"type": 6}:
+                break  # a ping: this one lives
+            refused += 1
+    assert refused >= 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 429, 500, 502, 503])
+def test_F_NET_04_upgrade_statuses(server: RunningServer, token: str, status: int) -> None:
+    args = {"hub": "market", "mode": str(status), "retry_after": 7}
+    server.plan({"name": "ws.handshake", "after": 1, "args": args})
+    with pytest.raises(InvalidStatus) as refused:
+        HubClient(url(server, token))
+    assert refused.value.response.status_code == status
+    assert refused.value.response.headers["Retry-After"] == "7"
+    HubClient(url(server, token)).close()
+
+
+def test_F_NET_04_handshake_answers(server: RunningServer, token: str) -> None:
+    for mode in ("error", "garbage", "none", "glued"):
+        server.plan({"name": "ws.handshake", "after": 1, "args": {"hub": "market", "mode": mode}})
+        with HubClient(url(server, token), handshake=None) as client:
+            client.send(HANDSHAKE)
+            if mode == "error":
+                assert client.next() == {"error": "The handshake was refused."}
+                assert client.next() is None
+            elif mode == "garbage":
+                assert "no handshake answer" in str(client.socket.recv(timeout=10))
+            elif mode == "none":
+                assert client.next() == {"type": 6}  # pings go on
+            else:
+                first = client.socket.recv(timeout=10)
+                assert isinstance(first, str)
+                answer, ping, quote, *_ = first.split(SEPARATOR)
+                assert (answer, json.loads(ping)) == ("{}", {"type": 6})
+                assert json.loads(quote)["target"] == "GatewayQuote"
+                assert client.invoke("SubscribeContractTrades", MNQ)["result"] is None
+
+
+def test_F_NET_02_a_black_hole_swallows_both_ways_and_new_connections(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        sizes(client, 3)
+        server.plan({"name": "ws.blackhole", "at": 0, "args": {"hub": "market"}})
+        with pytest.raises(TimeoutError):
+            to_the_end(client)
+        client.send('{"type":1,"invocationId":"x","target":"SubscribeContractQuotes","arguments":["' + ES + '"]}\x1e')
+        with pytest.raises(TimeoutError):
+            client.next(timeout_s=0.3)
+        with pytest.raises(TimeoutError):
+            RawHub(url(server, token), timeout_s=0.3)
+        HubClient(url(server, token, "user")).close()
+        server.calm()
+        while client.next() != {"type": 3, "invocationId": "x", "result": None}:
+            pass
+
+
+def test_F_NET_05_a_stall_holds_everything_and_ends_in_a_burst(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        sizes(client, 3)
+        server.plan({"name": "ws.stall", "at": 0, "args": {"hub": "market"}})
+        with pytest.raises(TimeoutError):
+            to_the_end(client)
+        server.calm()
+        found = sizes(client, 30)
+        assert found == list(range(found[0], found[0] + 30))
+        assert len([text for text in client.messages if str(text).count("GatewayTrade") > 5]) >= 1
+
+
+def test_F_NET_03_freeze_pings_go_on_without_data_until_a_new_connection(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        sizes(client, 3)
+        server.plan({"name": "ws.freeze", "at": 0, "args": {"hub": "market", "heals": "reconnect"}})
+        until(lambda: server.fired("ws.freeze"), "a frozen record")
+        kinds = [client.next()["type"] for _ in range(30)]
+        assert kinds[-6:] == [6] * 6
+        assert client.invoke("SubscribeContractQuotes", MNQ)["result"] is None
+        assert [client.next()["type"] for _ in range(3)] == [6] * 3
+        with trades(server, token) as again:
+            sizes(again, 3)
+
+
+def test_F_NET_03_mute_takes_one_contract_away_until_it_is_subscribed_again(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        client.invoke("SubscribeContractTrades", ES)
+        server.plan({"name": "ws.mute", "at": 0, "args": {"contract": "MNQ", "heals": "subscribe"}})
+        until(lambda: server.fired("ws.mute"), "a muted record")
+        names = [client.event("GatewayTrade")[0] for _ in range(40)]
+        assert names[-10:] == [ES] * 10
+        client.invoke("SubscribeContractTrades", MNQ)
+        assert sizes(client, 2)
+
+
+# -------------------------------------------------------------------------------------------------------------- stream
+def test_F_NET_05_latency_and_jitter_keep_order_and_lose_nothing(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        sizes(client, 1)
+        server.plan(
+            {"name": "ws.latency", "at": 0, "args": {"hub": "market", "seconds": 0.2}},
+            {"name": "ws.jitter", "at": 0, "args": {"hub": "market", "seconds": 0.1}},
+        )
+        first = sizes(client, 1)[0]
+        found = sizes(client, 30)
+        server.calm()
+        found += sizes(client, 20)
+        assert found == list(range(first + 1, first + 51))
+
+
+def test_F_NET_05_latency_delays_what_is_sent(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        server.plan({"name": "ws.latency", "at": 0, "args": {"hub": "market", "seconds": 0.4}})
+        began = time.monotonic()
+        client.invoke("SubscribeContractQuotes", ES)
+        assert time.monotonic() - began >= 0.4
+
+
+def test_F_NET_05_bandwidth_trickles_in_pieces(server: RunningServer, token: str) -> None:
+    with raw_trades(server, token) as raw:
+        raw.frame()
+        server.plan({"name": "ws.bandwidth", "at": 0, "for": 1, "args": {"hub": "market", "bytes_per_s": 300}})
+        until(lambda: server.fired("ws.bandwidth"), "a slow record")
+        pieces = [len(raw.read()) for _ in range(20)]
+        assert min(pieces) <= 15
+        raw.socket.settimeout(10)
+
+
+@pytest.mark.parametrize("how", ["split", "fragments", "bytes", "merge"])
+def test_F_NET_05_slices_of_the_stream_carry_the_same_records(server: RunningServer, token: str, how: str) -> None:
+    with raw_trades(server, token) as raw:
+        size = 40 if how == "merge" else 11
+        server.plan({"name": "ws.slice", "at": 0, "args": {"hub": "market", "how": how, "size": size}})
+        until(lambda: server.fired("ws.slice"), "a sliced record")
+        stream = b""
+        frames = []
+        while stream.count(b"GatewayTrade") < 60:
+            frames.append(raw.frame())
+            stream += frames[-1][1]
+        records = [json.loads(record) for record in stream.split(b"\x1e")[:-1] if record]
+        volumes = [row["volume"] for one in records if one["type"] == 1 for row in one["arguments"][1]]
+        assert volumes == list(range(volumes[0], volumes[0] + len(volumes)))
+        firsts = {first for first, _ in frames}
+        if how == "split":
+            assert firsts == {0x81}
+            assert sum(1 for _, payload in frames if not payload.endswith(b"\x1e")) > 50
+        elif how == "fragments":
+            assert {0x01, 0x00, 0x80} <= firsts
+        elif how == "merge":
+            assert max(payload.count(b"\x1e") for _, payload in frames) >= 10
+
+
+def test_F_NET_05_a_ping_of_the_websocket_is_answered_between_frames_even_when_they_drip(
+    server: RunningServer, token: str
+) -> None:
+    with raw_trades(server, token) as raw:
+        server.plan({"name": "ws.slice", "at": 0, "args": {"hub": "market", "how": "bytes"}})
+        until(lambda: server.fired("ws.slice"), "a sliced record")
+        for number in range(20):
+            raw.send(b"%d" % number, opcode=9)
+        pongs = []
+        while len(pongs) < 20:
+            first, payload = raw.frame()
+            assert first in (0x81, 0x8A)
+            if first == 0x8A:
+                pongs.append(payload)
+        assert pongs == [b"%d" % number for number in range(20)]
+
+
+# ------------------------------------------------------------------------------------------------------------- records
+def test_F_NET_06_dup_replay_and_reorder(server: RunningServer, token: str) -> None:
+    quiet = {"hub": "market", "kind": "trade", "contract": "MNQ"}
+    with trades(server, token) as client:
+        server.plan({"name": "ws.dup", "after": 3, "args": {**quiet, "copies": 2}})
+        found = sizes(client, 12)
+        (twin,) = {size for size in found if found.count(size) == 3}
+        assert sorted(set(found)) == list(range(found[0], found[0] + 10))
+        assert found[found.index(twin) : found.index(twin) + 3] == [twin] * 3
+        server.plan({"name": "ws.reorder", "after": 3, "args": {**quiet, "by": 2}})
+        found = sizes(client, 15)
+        late = [found[at] for at in range(1, len(found)) if found[at] < found[at - 1]]
+        assert len(late) == 1
+        assert found[found.index(late[0]) - 2 : found.index(late[0])] == [late[0] + 1, late[0] + 2]
+        assert sorted(found) == list(range(min(found), min(found) + 15))
+        server.plan({"name": "ws.replay", "after": 5, "args": {"hub": "market", "records": 3}})
+        found = sizes(client, 15)
+        twice = sorted({size for size in found if found.count(size) == 2})
+        assert twice == list(range(twice[0], twice[0] + 3))
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ({"field": "price", "how": "raw", "value": "NaN"}, '"price":NaN'),
+        ({"field": "price", "how": "raw", "value": "1e999"}, '"price":1e999'),
+        ({"field": "price", "how": "negate"}, '"price":-250.25'),
+        ({"field": "price", "how": "text"}, '"price":"250.25"'),
+        ({"field": "price", "how": "off_tick"}, '"price":250.350'),
+        ({"field": "price", "how": "value", "value": True}, '"price":true'),
+        ({"field": "volume", "how": "value", "value": None}, '"volume":null'),
+        ({"field": "price", "how": "twice"}, '"price":250.25,"price":250.25'),
+        ({"field": "@0", "how": "value", "value": "CON.F.US.MNQ.U20"}, '["CON.F.US.MNQ.U20",['),
+    ],
+)
+def test_F_DAT_02_one_member_is_wrong_and_the_rest_is_right(
+    server: RunningServer, token: str, args: dict[str, Any], text: str
+) -> None:
+    with raw_trades(server, token) as raw:
+        server.plan({"name": "ws.corrupt", "after": 2, "args": {"hub": "market", "kind": "trade", **args}})
+        stream = ""
+        while text not in stream:
+            stream += raw.frame()[1].decode()
+        assert stream.count(text) == 1
+        until(lambda: server.fired("ws.corrupt"), "a corrupt record")
+
+
+def test_F_DAT_02_a_missing_member(server: RunningServer, token: str) -> None:
+    with trades(server, token) as client:
+        args = {"hub": "market", "kind": "trade", "field": "price", "how": "remove"}
+        server.plan({"name": "ws.corrupt", "after": 2, "for": "3 events", "args": args})
+        without = 0
+        while without < 3:
+            rows = client.event("GatewayTrade")[1]
+            without += sum("price" not in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "opcode", "start"),
+    [
+        ("broken", 0x81, b'{"type":1,"target":"GatewayTrade","arguments":[\x1e'),
+        ("no_type", 0x81, b'{"target":"GatewayTrade","arguments":[]}\x1e'),
+        ("empty", 0x81, b"\x1e"),
+        ("non_object", 0x81, b"[1,2]\x1e"),
+        ("deep", 0x81, b'{"type":1,"target":"GatewayTrade","arguments":[[[[['),
+        ("utf8", 0x81, b'{"type":1,"target":"GatewayTrade","arguments":["\xff\xfe"]}\x1e'),
+        ("binary", 0x82, b'{"type":1,"target":"GatewayTrade","arguments":[null]}\x1e'),
+        ("huge", 0x81, b'{"type":1,"target":"GatewayTrade","arguments":["xxxxx'),
+        ("unknown_type", 0x81, b'{"type":42,"x":1}\x1e'),
+        ("no_target", 0x81, b'{"type":1,"arguments":[]}\x1e'),
+        ("no_array", 0x81, b'{"type":1,"target":"GatewayTrade","arguments":{}}\x1e'),
+    ],
+)
+def test_F_DAT_01_a_malformed_record_stands_before_a_good_one(
+    server: RunningServer, token: str, kind: str, opcode: int, start: bytes
+) -> None:
+    with raw_trades(server, token) as raw:
+        server.plan({"name": "ws.malformed", "after": 3, "args": {"hub": "market", "kind": kind}})
+        found = None
+        stream = b""
+        while found is None:
+            first, payload = raw.frame()
+            place = 0 if payload.startswith(start) else payload.find(b"\x1e" + start) + 1
+            if place or payload.startswith(start):
+                found = first, payload[place:]
+            stream += payload
+        assert found[0] == opcode
+        assert raw.frame()[0] == 0x81
+        if kind in ("deep", "huge"):
+            assert len(found[1]) > 200_000
+
+
+def test_F_DAT_01_a_cut_record(server: RunningServer, token: str) -> None:
+    with raw_trades(server, token) as raw:
+        server.plan({"name": "ws.malformed", "after": 3, "args": {"hub": "market", "kind": "cut"}})
+        bad = 0
+        while not bad:
+            for record in raw.frame()[1].split(b"\x1e")[:-1]:
+                try:
+                    json.loads(record)
+                except ValueError:
+                    bad += 1
+        assert bad == 1
