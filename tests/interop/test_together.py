@@ -1,4 +1,4 @@
-"""Three different clients at once on one simulator, each on an account of its own; an orderly end; a slow reader."""
+"""Three different clients at once on one simulator, of two users; an orderly end; slow readers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -36,30 +36,44 @@ def programs(javascript: tuple[list[str], Path]) -> list[list[str]]:
     ]
 
 
+# Which user and which of that user's accounts the n-th client has.
+SEATS = [(0, 0), (0, 1), (1, 0)]
+
+
 def side_by_side(programs: list[list[str]], javascript: tuple[list[str], Path], tmp_path: Path, idle_s: float) -> None:
-    options = ("--seed", "7", "--contracts", "MNQ,ES", "--start", MORNING, "--accounts", "3")
+    options = ("--seed", "7", "--contracts", "MNQ,ES", "--start", MORNING, "--users", "2", "--accounts", "2")
     with gateway(tmp_path / "sim", *options) as sim:
         contract = sim.contract("MNQ")
+        users = [sim.as_user(0), sim.as_user(1)]
+        foreign = users[1].accounts()[0]["id"]
         more = {"contract": contract, "modules": str(javascript[1]), "trades": TRADES, "skip": True, "idle": idle_s}
 
         def run(number: int) -> dict[str, Any]:
-            limit_s = idle_s + SCRIPT_LIMIT_S
+            user, account = SEATS[number]
+            home, limit_s = tmp_path / f"client{number}", idle_s + SCRIPT_LIMIT_S
             return run_script(
-                programs[number], sim, tmp_path / f"client{number}", limit_s=limit_s, account=number, **more
+                programs[number], users[user], home, limit_s=limit_s, account=account, foreign=foreign, **more
             )
 
         with Witness(sim, contract["id"]) as witness, ThreadPoolExecutor(3) as pool:
             results = list(pool.map(run, range(3)))
-            accounts = [result["account"] for result in results]
-            assert sorted(accounts) == [record["id"] for record in sim.accounts()]
-            for result, account in zip(results, accounts, strict=True):
+            for result, (user, account) in zip(results, SEATS, strict=True):
+                own = [record["id"] for record in users[user].accounts()]
+                assert result["account"] == own[account]
                 assert len(result["market"]) == len(result["user"]) == 1, "nobody lost a connection"
                 check_market(result["market"][0], witness, TRADES)
-                check_round(sim, account, result["ids"], contract["id"])
-                check_user_events(unwrap(result["user"][0]), sim, account)
+                check_round(users[user], own[account], result["ids"], contract["id"])
+                events = unwrap(result["user"][0])
+                check_user_events(events, users[user], own[account])
+                assert {record["id"] for record in events["GatewayUserAccount"]} <= set(own), "another user's balance"
+    javascript_client = results[0]
+    assert javascript_client["complaints"]["foreign"] == FOREIGN
 
 
-def test_three_clients_trade_side_by_side(
+FOREIGN = "Failed to invoke 'SubscribeOrders' because user is unauthorized"
+
+
+def test_three_clients_of_two_users_trade_side_by_side(
     programs: list[list[str]], javascript: tuple[list[str], Path], tmp_path: Path
 ) -> None:
     side_by_side(programs, javascript, tmp_path, 0)
