@@ -4,7 +4,6 @@ What is expected was seen with that client against a server that misbehaves on p
 was built from): records cut in two, empty or broken ones end its connection, unknown ones do not.
 """
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +15,7 @@ import requests
 from interop_env import node_env
 from interop_rig import SCRIPTS, Gateway, gateway, run_script
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(importlib.util.find_spec("tbot.sim.control") is None, reason="no fault control in this version"),
-]
+pytestmark = pytest.mark.interop
 MORNING = "2026-11-20T15:00:00Z"
 
 

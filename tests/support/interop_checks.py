@@ -60,7 +60,8 @@ def check_market(events: dict[str, list[Any]], witness: Witness, least: int) -> 
     check_stream(events["GatewayTrade"], witness, "GatewayTrade", least)
     check_stream(events["GatewayQuote"][1:], witness, "GatewayQuote", least)
     if witness.events["GatewayDepth"]:
-        assert events["GatewayDepth"]
+        check_stream(events["GatewayDepth"][1:], witness, "GatewayDepth", least)
+        assert events["GatewayDepth"][0][1][0]["type"] == 6, "the snapshot begins with a reset"
 
 
 def check_bars(

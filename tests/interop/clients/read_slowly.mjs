@@ -30,9 +30,11 @@ class Ledger {
   last = "";
   sum = 0;
   base = null;
+  prices = [];
 
   trades(batch) {
-    for (const { volume, timestamp } of batch) {
+    for (const { price, volume, timestamp } of batch) {
+      this.prices.push([timestamp, price]);
       this.prints += 1;
       this.sum += volume;
       if (timestamp < this.last) this.outOfOrder += 1;
@@ -71,7 +73,7 @@ async function main() {
     connection.on("GatewayTrade", (_contract, batch) => {
       ledger.trades(batch);
       slow();
-      if (ledger.prints >= ready.prints && ledger.compared > 0) done();
+      if (ledger.prints >= ready.prints && (ready.keep || ledger.compared > 0)) done();
     });
     connection.on("GatewayQuote", (_contract, quote) => {
       ledger.quote(quote);
@@ -84,6 +86,7 @@ async function main() {
   await finished;
   const { prints, outOfOrder, disagreements, compared } = ledger;
   const result = { prints, outOfOrder, disagreements, compared, messages };
+  if (ready.keep) result.prices = ledger.prices;
   process.stdout.write(JSON.stringify({ result }) + "\n", () => process.exit(0));
 }
 

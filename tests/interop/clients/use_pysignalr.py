@@ -71,6 +71,7 @@ async def main() -> None:
     tasks = [asyncio.create_task(hub.client.run()) for hub in (market, user)]
     await until(lambda: len(user.completions) == 4 and len(market.completions) == 3, "subscribed")
     await until(lambda: market.count(0, "GatewayTrade") >= ready["trades"], "trades")
+    await asyncio.sleep(ready.get("idle", 0))
     if ready.get("drop"):
         common.ask("drop")
         await until(lambda: len(user.completions) == 8 and len(market.completions) == 6, "subscribed again")

@@ -1,6 +1,7 @@
 """signalrcore 1.0: both hubs with or without negotiation, a bad token, a pulled cable."""
 
 import logging
+import threading
 from typing import Any
 
 import common
@@ -66,6 +67,7 @@ def main() -> None:
     user.hub.start()
     common.until(lambda: len(user.completions) == 4 and len(market.completions) == 3, "subscribed")
     common.until(lambda: market.count(0, "GatewayTrade") >= ready["trades"], "trades")
+    threading.Event().wait(ready.get("idle", 0))
     if ready.get("drop"):
         common.ask("drop")
         common.until(lambda: len(user.completions) == 8 and len(market.completions) == 6, "subscribed again")
