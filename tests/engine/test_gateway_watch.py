@@ -1,4 +1,4 @@
-"""What the executor makes of a gateway that changes: which contracts take no entries, why, and what a person is told."""
+"""What the executor makes of a gateway that changes: which contracts take no entries, why, what a person is told."""
 
 from types import SimpleNamespace
 from typing import Any
