@@ -85,7 +85,7 @@ class GatewayWatch:
         if refused:
             return f"the gateway refused the login: {refused}"
         if self._logouts > self._logouts_seen:
-            return "somebody else uses this login; say `resume` when that is settled"
+            return "somebody else uses this login"
         return self._link.clock_trouble
 
     def _reason(self, symbol: str) -> str:
@@ -134,7 +134,7 @@ class GatewayWatch:
         if self._logouts > self._logouts_seen:
             text = (
                 f"the session was taken over {self._logouts - self._logouts_seen} time(s): somebody else uses this "
-                "login; end that, then say `tbot resume`"
+                "login; end that, then resume or start the engine again"
             )
             found.append({"code": "RC_SECOND_ENGINE", "text": text})
         if self._link.clock_trouble:

@@ -59,10 +59,10 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_a_tape_comes_back_as_it_went_out(tmp_path: Path) -> None:
-    """Through two processes and sockets at twenty times real time; the recording ends with the tape."""
+    """Through two processes and sockets at forty times real time; the recording ends with the tape."""
     ticks = bursty(60)
     tape = write_tape(tmp_path / "out.tape", ticks)
-    with running(tmp_path / "sim", "sim", "--tape", str(tape), "--speed", "20") as sim:
+    with running(tmp_path / "sim", "sim", "--tape", str(tape), "--speed", "40") as sim:
         ready = sim.first_line()
         arguments = ("record", "--gateway", ready["rest"], "--contracts", "MNQ,ES", "--out", str(tmp_path / "back"))
         with running(tmp_path / "rec", *arguments, "--json", **login(ready)) as recorder:
@@ -93,7 +93,7 @@ def counted(command: Command, path: Path, least: int) -> int:
 
 def test_F_PRC_01_killed_interrupted_and_continued(tmp_path: Path) -> None:
     """kill -9 leaves what was flushed; the next recording goes on in the same file; Ctrl-C ends it in order."""
-    with running(tmp_path / "sim", "sim", "--start", "2026-11-20T15:00:00Z", "--speed", "5") as sim:
+    with running(tmp_path / "sim", "sim", "--start", "2026-11-20T15:00:00Z", "--speed", "20") as sim:
         ready = sim.first_line()
         folder = tmp_path / "tapes"
         path = folder / "2026-11-20.tape"
@@ -118,7 +118,7 @@ def test_a_recording_for_a_time_and_what_can_be_wrong_before_it(tmp_path: Path) 
     with running(tmp_path / "sim", "sim", "--speed", "1") as sim:
         ready = sim.first_line()
         base = ("record", "--gateway", ready["rest"])
-        with running(tmp_path / "a", *base, "--for", "2s", "--out", str(tmp_path / "one.tape"), **login(ready)) as done:
+        with running(tmp_path / "a", *base, "--for", "1s", "--out", str(tmp_path / "one.tape"), **login(ready)) as done:
             code, out = done.finish()
             assert code == 0, done.stderr
             assert out.startswith("stopped: ")

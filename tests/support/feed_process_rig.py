@@ -1,4 +1,4 @@
-"""The whole Feed of the engine in the test's own loop; hub, history and executor are played by hand."""
+"""The whole Feed of the engine in the test's own loop: hub and history in hand, the executor played by hand."""
 
 import asyncio
 import base64
@@ -61,8 +61,8 @@ class History:
             return Answer("ambiguous", text=self.problem)
         price = Decimal("25000")
         if partial:
-            bars = [BrokerBar(self.newest[0], *([price] * 4), self.newest[1])] if self.newest else []
-            return Answer("accepted", bars)
+            known = [] if self.newest is None else [BrokerBar(self.newest[0], *([price] * 4), self.newest[1])]
+            return Answer("accepted", known)
         first = -(-start_ns // MINUTE_NS) * MINUTE_NS
         starts = [start for start in range(first, end_ns, MINUTE_NS) if start not in self.missing]
         return Answer("accepted", [BrokerBar(start, *([price] * 4), 10) for start in starts], dropped=self.dropped)
