@@ -11,6 +11,8 @@ from tbot_ext.records cimport Bar, Tick
 cdef enum:
     HELD_C = 2048               # minutes that can wait for history; a power of two
     ROOM_C = BURST_C * BAR_EVENTS_C     # events one record can give at most
+    NEW_CONTRACT_C = 1          # aux of a GAP record: what follows has nothing to do with what was
+    CODE_RESET = -2             # of _step: such a record came
     EVENTS_C = ROOM_C + 8192    # a long history stops for the reader of its events each time fewer than ROOM_C are free
 
 cdef struct PipelineCounters:
@@ -38,6 +40,7 @@ cdef class ContractPipeline:
     cdef readonly int64_t quote_seq         # number of its record, -1 before the first
     cdef readonly int64_t ring_seq          # number of the last record taken, -1 before the first
     cdef readonly int epoch                 # of the last record taken
+    cdef readonly int64_t resets            # GAP records with NEW_CONTRACT: everything before them is forgotten
 
     cdef MinuteBuilder _minute
     cdef Aggregator _higher
@@ -77,4 +80,5 @@ cdef class ContractPipeline:
     cdef int _settle(self, int code) except -1
     cdef DetectorState* _detector(self, int timeframe_min) except NULL
     cdef _start(self, bint await_history)
+    cdef _begin_anew(self)
     cdef _borrow_history(self, history)

@@ -6,7 +6,9 @@ import numpy.typing as npt
 from tbot_ext.params import Params
 from tbot_ext.ring import RingReader
 
-__all__ = ["ContractPipeline"]
+__all__ = ["NEW_CONTRACT", "ContractPipeline"]
+
+NEW_CONTRACT: int
 
 @final
 class ContractPipeline:
@@ -35,6 +37,8 @@ class ContractPipeline:
     def pending(self) -> bool: ...
     @property
     def live(self) -> bool: ...
+    @property
+    def resets(self) -> int: ...
     @property
     def contract_id(self) -> int: ...
     @property

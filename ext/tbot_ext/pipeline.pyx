@@ -13,6 +13,9 @@ all held minutes go on. Overlaps are compared and counted. `await_history=False`
 
 After a gap the quote is unknown until the next one, and prints that are not newer than the last one before the gap are
 dropped and counted: they were seen. Being lapped by the ring is a gap, too.
+
+A GAP whose aux is NEW_CONTRACT begins anew: another delivery month follows, or a history with a hole was given up.
+Bars, zones and structure are forgotten, because old levels mean nothing there; `resets` counts it, ids go on.
 """
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -52,7 +55,9 @@ import numpy as np
 from tbot_ext.params import TIMEFRAMES, complete_params, params_hash
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE, TICK_DTYPE
 
-__all__ = ["ContractPipeline"]
+__all__ = ["NEW_CONTRACT", "ContractPipeline"]
+
+NEW_CONTRACT = NEW_CONTRACT_C
 
 
 # ---------------------------------------------------------------- leaves
@@ -151,6 +156,22 @@ cdef class ContractPipeline:
         # Ticks that come while history is awaited begin somewhere inside a minute.
         self._await_history = self._holding = self._minute.taint_next = await_history
 
+    cdef _begin_anew(self):
+        """Forget the market, keep the count of what happened and of ids: nothing in them belongs to a month."""
+        cdef PipelineCounters count = self._count
+        cdef int64_t next_id = self._sink.next_id, ring_seq = self.ring_seq
+        cdef Event* items = self._sink.items
+        cdef int64_t capacity = self._sink.capacity
+        self._start(self._await_history)
+        self._count = count
+        self._sink.next_id, self._sink.items, self._sink.capacity = next_id, items, capacity
+        self.ring_seq = ring_seq
+        self.last_trade_ns = self.quote_ns = 0
+        self._held_first = self._held_n = self._job_at = self._job_end = 0
+        self._working = False
+        self._count.gaps += 1
+        self.resets += 1
+
     cdef _borrow_history(self, history):
         if history is None:
             return
@@ -183,6 +204,8 @@ cdef class ContractPipeline:
             result = minute_clock(&self._minute, t.exch_ns, &closed)
             self._advance(result, &closed)
         elif t.kind == TICK_GAP:
+            if t.aux == NEW_CONTRACT_C:
+                return CODE_RESET
             self._gap(t.exch_ns, True)
         elif t.kind == TICK_HISTORY:
             return self._history_record(t)
@@ -306,8 +329,10 @@ cdef class ContractPipeline:
     # ------------------------------------------------------------ many records
 
     cdef int _settle(self, int code) except -1:
-        """Turn what the nogil part reports into exceptions."""
-        if code < 0:
+        """Turn what the nogil part reports into exceptions, or into a fresh start."""
+        if code == CODE_RESET:
+            self._begin_anew()
+        elif code < 0:
             raise ValueError("a HISTORY record names more bars than the history segment has: layouts differ; restart")
         if self._sink.overflows:
             raise RuntimeError("more events than one record can give: a bug in the bounds of events.pxd")

@@ -10,6 +10,7 @@ from tbot import __version__
 from tbot.config import Config, home
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import EngineSettings, GatewaySettings, Mode
+from tbot.errors import ConfigError
 from tbot.transport.shm import run_directory, sweep_stale
 
 # A run of the embedded gateway starts here: the New York open of an ordinary Friday that the session table covers.
@@ -77,7 +78,18 @@ def loopback_listener() -> tuple[socket.socket, str]:
 def embedded_gateway(
     symbols: tuple[str, ...], speed: float, seed: int, start_ns: int, history_days: int
 ) -> tuple[ProcessSpec, str, tuple[str, str], socket.socket]:
-    """(process, address, credentials, listener) of the simulator inside this run."""
+    """(process, address, credentials, listener) of the simulator inside this run.
+
+    ConfigError for a contract that has no synthetic market.
+    """
+    from tbot.sim.profiles import PROFILES
+
+    missing = [symbol for symbol in symbols if symbol not in PROFILES]
+    if missing:
+        raise ConfigError(
+            f"the embedded gateway has no market for {missing[0]}; choose among {', '.join(PROFILES)}, "
+            "or name a gateway that has it with --gateway"
+        )
     listener, url = loopback_listener()
     user, key = "demo", secrets.token_urlsafe(24)
     settings = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.gateway import credentials_option
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class LiveNotConfirmed(TbotError):
 @click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
 @click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
+@credentials_option
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
 @click.option("--live", is_flag=True, help="Send orders to a real account.")
@@ -43,6 +45,7 @@ def run(
     duration: str | None,
     contracts: str | None,
     gateway: str | None,
+    credentials_file: Path | None,
     json_output: bool,
     quiet: bool,
     live: bool,
@@ -80,7 +83,7 @@ def run(
     if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
-    plan = _against(url, config, extra) if url else _embedded(config, speed, seed, extra)
+    plan = _against(url, config, credentials_file, extra) if url else _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
     screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, specs, screen.event)
@@ -111,12 +114,12 @@ def _embedded(config: "Config", speed: float | None, seed: int | None, extra: di
     return settings, [spec, *launch.engine_specs(settings, credentials)], listener
 
 
-def _against(url: str, config: "Config", extra: dict[str, Any]) -> "Plan":
+def _against(url: str, config: "Config", credentials_file: Path | None, extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
     from tbot.config import home, require_login
     from tbot.gateway.rest import probe_simulator
 
-    credentials = require_login(config).pair
+    credentials = require_login(config, credentials_file).pair
     simulated = probe_simulator(url)
     gateway = launch.gateway_settings(
         url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False

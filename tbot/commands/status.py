@@ -48,6 +48,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         f"profit factor {'n/a' if factor is None else factor}  signals taken {taken}, denied {denied}",
         _execution(document),
     ]
+    text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     for symbol, contract in document["contracts"].items():
         age = contract["last_tick_age_s"]
         text.append(
@@ -55,6 +56,9 @@ def lines(document: dict[str, Any]) -> list[str]:
             f"last {'n/a' if age is None else f'{age:.1f} s'} ago  1m bars {contract['bars'].get('1m', 0):>6}  "
             f"zones {sum(contract['zones'].values()):>4}  signals {contract['signals']}"
         )
+        trouble = contract.get("barred") or contract.get("hole")
+        if trouble:
+            text.append(f"     no entries: {trouble}")
     return text
 
 

@@ -116,7 +116,7 @@ def login(target: Target) -> Finding:
             "ApiKeyAuthenticationDisabled": "the firm has turned off logins by key: ask its support",
         }.get(answer.text.partition(" ")[0], "check user name and key")
         return fail("login", f"refused: {answer.text}", advice)
-    return fail("login", "no answer to the login", "try again later; see the gateway check")
+    return fail("login", f"no usable answer to the login ({answer.text})", "try again later; see the gateway check")
 
 
 def token_life(target: Target) -> Finding:

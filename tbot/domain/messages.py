@@ -352,9 +352,13 @@ class SignalAck:
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """Feed to executor: I hold revision `have`; give me a newer token when there is one."""
+    """Feed to executor: what I hold and what I met; give me a newer token or other contracts when there are any."""
 
-    have: int
+    have: int  # token revision
+    contracts: int = 0  # generation of the contracts that I feed
+    refused: int = 0  # newest token revision that the market hub did not accept
+    connects: int = 0  # times that the market hub was subscribed
+    logouts: int = 0  # times that it said the session was taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +368,7 @@ class TokenGrant:
     revision: int
     token: str = field(repr=False)
     contracts: dict[str, str] = field(default_factory=dict)  # product symbol -> gateway contract id
+    generation: int = 1  # of `contracts`; a new one after every roll
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,10 @@ class SimulatedClock:
     def now_ns(self) -> int:
         return self._clock.at(boot_ns())
 
+    def adopt(self, other: "SimulatedClock") -> None:
+        """Go on by another reading; everybody who holds this clock follows. Never backwards: see market_clock."""
+        self._clock = other._clock
+
     def real_s(self, market_ns: int) -> float:
         """Seconds of real time until market time has advanced by `market_ns`."""
         return self._clock.real_ns(market_ns) / NS_PER_S

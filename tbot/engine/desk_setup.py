@@ -18,6 +18,7 @@ from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
 from tbot.execution.settings import Carried, DeskSettings
+from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import LiveBroker
 from tbot.gateway.rest import OrderClient
 from tbot.storage.journal import Journal
@@ -91,6 +92,31 @@ class TradingDesk:
         """File descriptors that become readable when the broker has something to say."""
         return [self._live.fileno()] if self._live is not None else []
 
+    @property
+    def user_connects(self) -> int:
+        """Times that the user hub was connected; 0 where there is none."""
+        return 0 if self._live is None or self._live.hub is None else self._live.hub.counts["connects"]
+
+    @property
+    def logouts(self) -> int:
+        """Times that the user hub said the session was taken over."""
+        return 0 if self._live is None else self._live.logouts
+
+    @property
+    def user_goodbyes(self) -> int:
+        """Close records of the user hub in a row that forbade to reconnect."""
+        return 0 if self._live is None or self._live.hub is None else self._live.hub.goodbyes
+
+    def renew_user_hub(self) -> None:
+        """Let the user hub change to a newer token when that is due."""
+        if self._live is not None and self._live.hub is not None:
+            self._live.hub.renew_if_due(time.time_ns())
+
+    def set_contracts(self, contracts: ContractBook) -> None:
+        """Another month stands for a product from now on."""
+        if self._live is not None:
+            self._live.set_contracts(contracts)
+
     def flat(self) -> bool:
         """Proven: no position and no working order; under `on_exit = hold` a protected position will do."""
         account = self._account.account
@@ -119,6 +145,7 @@ class TradingDesk:
             **self.observer.status(),
             "accounts": self._accounts(),
             "feeds": self.session.feeds,
+            "barred": self.session.barred,
             "market_ns": now_ns,
             "speed": self.clock.speed,
             "journal": {

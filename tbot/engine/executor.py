@@ -25,6 +25,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, FixedClock, boot_ns
 from tbot.engine.desk_setup import TradingDesk, open_desk
 from tbot.engine.gateway_link import Account, Link, open_link
+from tbot.engine.gateway_watch import GatewayWatch
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
 from tbot.engine.prices import PriceRings
 from tbot.engine.settings import EngineSettings
@@ -51,6 +52,7 @@ class Executor:
         self._prices = PriceRings(settings, context.secrets["restarted"])
         self._link: Link | None = None
         self._desk: TradingDesk | None = None
+        self._watch: GatewayWatch | None = None
         self._stepped: list[Signal] = []
         self._counters = {"signals": 0, "bad_messages": 0, "early_signals": 0}
         self._stop_requests: list[tuple[bytes, str]] = []
@@ -95,6 +97,8 @@ class Executor:
             self._desk = open_desk(self._settings, self._link, clock, account, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)
+            if self._link is not None:
+                self._watch = GatewayWatch(self._link, self._desk, self._settings.symbols, self._beat.event)
         except (AuthError, ConfigError, Halted) as error:
             # Asking again would not help, and a refused login asked again and again locks the account (F-API-02).
             self._fatal = error
@@ -125,6 +129,8 @@ class Executor:
     def _work(self, desk: TradingDesk) -> None:
         """What is due without a message: broker's answers, timers, journal, stop."""
         desk.session.pump()
+        if self._watch is not None:
+            self._watch.look()
         if not self._settings.lockstep:
             desk.session.advance(desk.clock.now_ns())
         if boot_ns() >= self._next_flush_ns:
@@ -193,9 +199,14 @@ class Executor:
     def _on_token_request(self, sender: bytes, message: TokenRequest) -> None:
         if self._link is None:
             return
+        if self._watch is not None:
+            self._look_at_prices()  # what the feed wrote before it spoke
+            self._watch.on_feed(message)
+        if message.refused:
+            self._link.token_refused(message.refused)
         revision, token = self._link.token()
-        if token and revision > message.have:
-            grant = TokenGrant(revision, token, self._link.contracts())
+        if token and (revision > message.have or self._link.generation > message.contracts):
+            grant = TokenGrant(revision, token, self._link.contracts(), self._link.generation)
             self._router.send(self._wire.encode(grant), sender)
 
     def _on_step(self, sender: bytes, message: StepMessage) -> None:
@@ -220,6 +231,8 @@ class Executor:
             self._stop_requests.append((sender, message.request_id))
             self._begin_stop()
             return
+        if message.verb == "resume" and self._watch is not None:
+            self._watch.acknowledge()
         if desk is not None:
             desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account))
         ack = OperatorAck(message.request_id, desk is not None, desk is not None and desk.flat(), "")
@@ -260,6 +273,8 @@ class Executor:
             status.update(self._link.status())
         if self._desk is not None:
             status.update(self._desk.status())
+        if self._watch is not None:
+            status["alarms"] = self._watch.alarms()
         return status
 
     def _report(self) -> None:

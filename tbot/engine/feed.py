@@ -7,60 +7,43 @@ no later trade has closed the minute already.
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from tbot.domain.contracts import PRODUCTS, Product
-from tbot.domain.messages import TokenGrant, TokenRequest
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
-from tbot.engine.backfill import HistorySegment, Request, announce, download, gap_request, start_request
+from tbot.domain.trading_hours import SessionCalendar
+from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_request
 from tbot.engine.child import ChildContext
-from tbot.engine.clocks import RunClock, WallClock, boot_ns
+from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
+from tbot.engine.contract_feed import ContractFeed
+from tbot.engine.feed_voice import FeedVoice
+from tbot.engine.feed_watch import FeedWatch
 from tbot.engine.gateway_link import read_sim_clock
 from tbot.engine.health import Beat, Hops, make_wire
+from tbot.engine.history_filler import HistoryFiller
+from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError
-from tbot.gateway.codec_market import (
-    LOGOUT_TARGET,
-    MAX_FUTURE_NS,
-    MAX_PAST_NS,
-    MarketDecoder,
-    market_subscriptions,
-)
-from tbot.gateway.hub import HubClient, HubDown
+from tbot.gateway.codec_market import LOGOUT_TARGET, MAX_FUTURE_NS, MAX_PAST_NS, MarketDecoder
+from tbot.gateway.hub import HubDown
+from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
-from tbot.transport import sockets
+from tbot.storage.sessions import load_sessions
 from tbot.transport.shm import Segment
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, Kind
 from tbot_ext.ring import RingWriter
 
 GRACE_NS = 250_000_000  # smc.md section 1: a quiet market still closes its bar
-TOKEN_LOOK_S = 0.05  # while there is none
-TOKEN_RENEW_S = 5.0
-HISTORY_RETRY_S = 2.0
+START_LOOK_S = 0.05  # while there is no token
 CLOCK_LOOK_S = 0.2  # while a simulated market has not started
+LOGOUT_PAUSE_S = 5.0  # before the next connection after the session was taken over: grows by this each time
+MAX_LOGOUT_PAUSE_S = 300.0
+LOGOUT_MEMORY_NS = 1800 * NS_PER_S  # a fight for the session comes with data between the logouts: only peace ends it
+GOODBYES = 3  # Close records without allowReconnect in a row: a person must know
 
-TRADE, CLOCK = int(Kind.TRADE), int(Kind.CLOCK)
+WATCH_S = 1.0  # between looks at silence and token
 
-
-@dataclass
-class ContractFeed:
-    """One contract's ring, history segment and what is still to be fetched for it."""
-
-    symbol: str
-    product: Product
-    broker_id: str
-    writer: RingWriter
-    history: HistorySegment
-    request: Request | None = None
-    fetching: bool = False
-    last_trade_ns: int = 0
-    last_good_ns: int = 0  # start of the newest minute that history or whole ticks cover
-    last_recv_boot_ns: int = 0
-    gaps: int = 0
-    clocked_ns: int = 0  # market minute of the last CLOCK record
-    segments: list[Segment] = field(default_factory=list)
+CLOCK = int(Kind.CLOCK)
 
 
 class Feed:
@@ -71,38 +54,44 @@ class Feed:
         self._settings = settings
         self._gateway = settings.gateway
         self._context = context
-        self._wire = make_wire(settings, context)
-        self._beat = Beat(settings, context, self._wire)
-        self._executor = sockets.dealer(settings.socket("executor"), b"feed")
+        wire = make_wire(settings, context)
+        self._beat = Beat(settings, context, wire)
         self._rest = RestClient(self._gateway.rest_url)
+        self._voice = FeedVoice(settings, wire, self._rest.tokens)
+        self._calendar = SessionCalendar(load_sessions(), template_ok=True)
+        self._filler = HistoryFiller(self._rest, self._calendar.is_open, self._tell, self._on_filled)
         self._hops = Hops("frame_ring")
         self._clock: RunClock | None = None if self._gateway.simulated else WallClock()
+        self._clock_trouble = ""  # why the gateway's clock is not ours any more
         self._held_ns = 0  # market time at which a simulated market stands until it starts
         self._contracts: dict[int, ContractFeed] = {}
         self._decoder: MarketDecoder | None = None
-        self._hub: HubClient | None = None
-        self._ever_connected = False
-        self._reconnections = 0
+        self._hub: MarketHub | None = None
+        self._watch: FeedWatch | None = None
+        self._down: HubDown | None = None  # why there is no connection
+        self._goodbyes = 0
+        self._logouts = 0
+        self._logouts_in_a_row = 0
+        self._logout_boot_ns = 0
+        self._connects = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # started by events
         self._rate_boot_ns = boot_ns()
         self._rate_ticks: dict[str, int] = {}
-        self._token_revision = 0
-        self._broker_ids: dict[str, str] = {}
 
     async def run(self) -> None:
         """Until told to stop."""
-        reporter = asyncio.create_task(self._report_loop())
-        grants = asyncio.create_task(self._token_loop())
+        loops = [asyncio.create_task(loop()) for loop in (self._report_loop, self._voice_loop)]
         try:
-            while not self._broker_ids and not self._context.stop.is_set():
-                await asyncio.sleep(TOKEN_LOOK_S)
+            while not self._voice.contracts and not self._context.stop.is_set():
+                await asyncio.sleep(START_LOOK_S)
             if not self._context.stop.is_set():
                 await self._read_clock()
                 self._open_contracts()
                 await self._run_hub()
         finally:
-            for task in (reporter, grants):
+            for task in (*loops, *self._tasks):
                 task.cancel()
-            await asyncio.gather(reporter, grants, return_exceptions=True)
+            await asyncio.gather(*loops, *self._tasks, return_exceptions=True)
             self.close()
 
     def _open_contracts(self) -> None:
@@ -114,58 +103,81 @@ class Feed:
             self._contracts[product.contract_id] = ContractFeed(
                 symbol,
                 product,
-                self._broker_ids[symbol],
+                self._voice.contracts[symbol],
                 RingWriter(ring.buf),
                 HistorySegment(bars.array(BAR_DTYPE)),
                 segments=[ring, bars],
             )
+        self._voice.take_contracts()
         stretch = max(1.0, self._clock.speed if self._clock else 1.0)
         self._decoder = MarketDecoder(
-            {contract.broker_id: contract.product for contract in self._contracts.values()},
-            max_future_ns=int(MAX_FUTURE_NS * stretch),
-            max_past_ns=MAX_PAST_NS,
+            self._subscribed(), max_future_ns=int(MAX_FUTURE_NS * stretch), max_past_ns=MAX_PAST_NS
         )
 
+    def _subscribed(self) -> dict[str, Product]:
+        return {contract.broker_id: contract.product for contract in self._contracts.values()}
+
     async def _run_hub(self) -> None:
-        broker_ids = [contract.broker_id for contract in self._contracts.values()]
-        self._hub = HubClient(
+        self._hub = MarketHub(
             self._gateway.market_hub,
-            token=self._token,
-            subscriptions=market_subscriptions(broker_ids),
+            list(self._subscribed()),
+            token=self._voice.token,
             on_record=self._on_record,
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
         )
-        tasks = [asyncio.create_task(loop()) for loop in (self._hub.run, self._history_loop, self._clock_loop)]
-        while not self._context.stop.is_set() and not tasks[0].done():
+        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell)
+        loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
+        tasks = [asyncio.create_task(loop()) for loop in loops]
+        while not self._context.stop.is_set() and not any(task.done() for task in tasks):
             await asyncio.sleep(0.1)
         self._hub.stop()
         for task in tasks[1:]:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):  # a loop that died in silence would be worse than a restart
+                raise outcome
 
-    # ------------------------------------------------------------------------------------------------------- token
-    async def _token(self, refused: bool) -> str | None:
-        token = self._rest.tokens.current()
-        return token.text if token is not None else None
+    def _tell(self, contract: str, text: str) -> None:
+        self._beat.event(self._now_ns(), "FEED", contract, text)
 
-    async def _token_loop(self) -> None:
-        """Ask the executor for a newer token: often while there is none, every few seconds later."""
+    def _later(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ---------------------------------------------------------------------------------------------------- executor
+    async def _voice_loop(self) -> None:
         while True:
-            self._executor.send(self._wire.encode(TokenRequest(self._token_revision)))
-            await asyncio.sleep(TOKEN_LOOK_S)
-            for _, data in self._executor.drain():
-                try:
-                    message = self._wire.decode(data)
-                except ProtocolError:
-                    continue
-                if isinstance(message, TokenGrant) and message.revision > self._token_revision:
-                    self._rest.tokens.adopt(message.token, message.revision)
-                    self._token_revision = message.revision
-                    self._broker_ids = message.contracts
-            if self._token_revision:
-                await asyncio.sleep(TOKEN_RENEW_S)
+            self._voice.say(connects=self._connects, logouts=self._logouts)
+            await asyncio.sleep(self._voice.pause_s)
+            self._voice.listen()
+            if self._contracts and self._voice.contracts_changed:
+                self._roll(self._voice.take_contracts())
+
+    def _roll(self, contracts: dict[str, str]) -> None:
+        """Other delivery months: a marked gap, new history, new subscriptions; the old month is left (F-TIM-07)."""
+        now_ns = self._now_ns()
+        for contract in self._contracts.values():
+            new = contracts.get(contract.symbol, contract.broker_id)
+            if new != contract.broker_id:
+                self._tell(contract.symbol, f"rolled from {contract.broker_id} to {new}: bars and zones begin anew")
+                contract.roll(new, now_ns, time.time_ns())
+        assert self._decoder is not None
+        assert self._hub is not None
+        self._decoder.set_contracts(self._subscribed())  # what still comes of the old month is dropped and counted
+        self._later(self._change_contracts(list(self._subscribed())))
+
+    async def _change_contracts(self, broker_ids: list[str]) -> None:
+        assert self._hub is not None
+        if not await self._hub.change_contracts(broker_ids):
+            self._hub.reconnect("the new contracts could not be subscribed")
+            return
+        for contract in self._contracts.values():
+            if contract.request is None and not contract.last_good_ns and self._clock is not None:
+                contract.ask(start_request(self._now_ns(), self._settings.history_days))
 
     # ------------------------------------------------------------------------------------------------------- ticks
     def _on_record(self, event: Invocation, recv_ns: int) -> bool:
@@ -173,111 +185,118 @@ class Feed:
         decoder = self._decoder
         assert decoder is not None
         if event.target == LOGOUT_TARGET:
-            self._beat.event(self._now_ns(), "FEED", "", "the gateway says the session was taken over")
+            self._taken_over()
             return True
         batch = decoder.decode(event, recv_ns, self._now_ns())
         if batch is None:
             return True
         contract_id, ticks = batch
-        contract = self._contracts[contract_id]
-        push = contract.writer.push
-        for tick in ticks:
-            push(*tick)
-        last = ticks[-1]
-        if last[0] == TRADE and last[1] > contract.last_trade_ns:
-            contract.last_trade_ns = last[1]
-        contract.last_recv_boot_ns = boot_ns()
+        self._contracts[contract_id].take(ticks, boot_ns())
+        self._goodbyes = 0
         self._hops.record("frame_ring", time.time_ns() - recv_ns)
         return True
 
+    def _taken_over(self) -> None:
+        """Somebody else uses this login (F-NET-09): longer pauses each time, or two programs fight for ever."""
+        assert self._hub is not None
+        now_boot_ns = boot_ns()
+        if now_boot_ns - self._logout_boot_ns > LOGOUT_MEMORY_NS:
+            self._logouts_in_a_row = 0
+        self._logout_boot_ns = now_boot_ns
+        self._logouts += 1
+        self._logouts_in_a_row += 1
+        pause_s = min(MAX_LOGOUT_PAUSE_S, LOGOUT_PAUSE_S * self._logouts_in_a_row)
+        self._tell("", "the gateway says the session was taken over")
+        self._hub.reconnect("session taken over", pause_s)
+
     def _now_ns(self) -> int:
         return self._clock.now_ns() if self._clock is not None else self._held_ns
+
+    # -------------------------------------------------------------------------------------------------- connection
+    def _on_connected(self) -> None:
+        """Every subscription was accepted: decide what history is missing."""
+        self._connects += 1
+        self._down = None
+        assert self._watch is not None
+        self._watch.connected(boot_ns())
+        self._ask_for_history()
+        if self._gateway.simulated:
+            self._later(self._await_clock())
+        self._tell("", f"market hub connected, {len(self._contracts)} contracts subscribed")
+
+    def _ask_for_history(self) -> None:
+        if self._clock is None:
+            return
+        now_ns = self._now_ns()
+        for contract in self._contracts.values():
+            if contract.last_good_ns:
+                contract.ask(gap_request(now_ns, contract.last_good_ns))
+            else:
+                contract.ask(start_request(now_ns, self._settings.history_days))
 
     async def _read_clock(self) -> None:
         """Market clock of a simulated gateway; while it stands still, the time at which it stands."""
         if self._clock is None:
             self._clock, self._held_ns = await asyncio.to_thread(read_sim_clock, self._rest)
 
-    def _on_connected(self) -> None:
-        """Every subscription was accepted: decide what history is missing."""
-        now_ns = self._now_ns()
-        if self._ever_connected:
-            self._reconnections += 1
-        for contract in self._contracts.values():
-            if self._clock is not None:
-                contract.request = self._missing(contract, now_ns)
-        if self._clock is None:
-            asyncio.get_running_loop().create_task(self._await_clock())
-        self._ever_connected = True
-        self._beat.event(now_ns, "FEED", "", f"market hub connected, {len(self._contracts)} contracts subscribed")
-
     async def _await_clock(self) -> None:
-        """A tape starts with its first subscription: read the clock until it runs."""
+        """A tape starts with its first subscription; after a reconnection it may be another run of the gateway."""
+        if self._clock is not None:
+            fresh, held_ns = await asyncio.to_thread(read_sim_clock, self._rest)
+            if fresh is None and not held_ns:
+                return  # not readable now; the executor looks, too
+            verdict = stands_still(self._clock, held_ns) if fresh is None else compare(self._clock, fresh)
+            if verdict == "adopt" and fresh is not None:
+                assert isinstance(self._clock, SimulatedClock)
+                self._clock.adopt(fresh)
+                self._ask_for_history()
+            elif verdict and verdict != "adopt" and verdict != self._clock_trouble:
+                self._tell("", verdict)
+            self._clock_trouble = "" if verdict == "adopt" else verdict
+            return
         while self._clock is None and not self._context.stop.is_set():
             await self._read_clock()
             if self._clock is None:
                 await asyncio.sleep(CLOCK_LOOK_S)
-        assert self._decoder is not None
-        for contract in self._contracts.values():
-            contract.request = self._missing(contract, self._now_ns())
-
-    def _missing(self, contract: ContractFeed, now_ns: int) -> Request:
-        if contract.last_good_ns:
-            return gap_request(now_ns, contract.last_good_ns)
-        return start_request(now_ns, self._settings.history_days)
+        self._ask_for_history()
 
     def _on_down(self, down: HubDown) -> None:
         """The connection is gone: mark the gap, forget what "unchanged" means."""
         now_ns = self._now_ns()
         assert self._decoder is not None
+        assert self._watch is not None
         self._decoder.on_reconnect()
+        self._watch.lost()
+        self._down = down
+        self._goodbyes = down.goodbyes
         if down.was_connected:
             for contract in self._contracts.values():
-                contract.gaps += 1
-                contract.request = None
-                contract.writer.gap(now_ns, time.time_ns())
-        text = f"market hub lost ({down.reason}); attempt {down.attempt} in {down.delay_s:.1f} s"
-        self._beat.event(now_ns, "FEED", "", text)
+                contract.gap(now_ns, time.time_ns())
+        self._tell("", f"market hub lost ({down.reason}); attempt {down.attempt} in {down.delay_s:.1f} s")
 
     # ----------------------------------------------------------------------------------------------------- history
     async def _history_loop(self) -> None:
-        """Fetch what is due, one contract at a time: the history budget is 50 requests in 30 s."""
         while True:
             await asyncio.sleep(0.02)
             self._take_control()
-            if self._clock is None:
-                continue
-            now_ns = self._clock.now_ns()
-            for contract in self._contracts.values():
-                request = contract.request
-                if request is not None and now_ns >= request.due_ns:
-                    await self._fetch(contract, request)
+            if self._clock is not None:
+                await self._filler.look(self._contracts.values(), self._clock.now_ns())
 
-    async def _fetch(self, contract: ContractFeed, request: Request) -> None:
-        bars, problem = await asyncio.to_thread(
-            download, self._rest, contract.broker_id, contract.product, request
-        )
-        if contract.request is not request:
-            return  # the connection was lost meanwhile: another stretch is needed now
-        if bars is None:
-            self._beat.event(self._now_ns(), "FEED", contract.symbol, f"history not available: {problem}")
-            await asyncio.sleep(HISTORY_RETRY_S)
-            return
-        contract.request = None
-        position = contract.history.put(bars)
-        announce(contract.writer, position, request.through_ns, time.time_ns())
+    def _on_filled(self, contract: ContractFeed, bars: Bars) -> None:
         if len(bars):
             assert self._decoder is not None
             self._decoder.seed(contract.broker_id, int(bars["close"][-1]))
-            contract.last_good_ns = int(bars["start_ns"][-1])
 
     def _take_control(self) -> None:
-        """A restarted worker has nothing: give its contract the whole history again."""
+        """A restarted or lapped worker has holes: give its contract the whole history again."""
         while self._context.control.poll():
             message = self._context.control.recv()
             for contract in self._contracts.values():
                 if message.get("verb") == "refill" and message.get("contract") == contract.symbol:
-                    contract.request = start_request(self._now_ns(), self._settings.history_days)
+                    now_ns = self._now_ns()
+                    if contract.rolls:  # it may have missed the word of the roll: history must not go on old bars
+                        contract.begin_anew(now_ns, time.time_ns())
+                    contract.ask(start_request(now_ns, self._settings.history_days))
 
     # ------------------------------------------------------------------------------------------------------- clock
     async def _clock_loop(self) -> None:
@@ -300,17 +319,41 @@ class Feed:
             wait_ns = boundary + NS_PER_MIN + grace_ns - clock.now_ns()
             await asyncio.sleep(min(1.0, max(0.001, clock.real_s(wait_ns))))
 
+    async def _watch_loop(self) -> None:
+        """Silence of contracts, and the token that the connection uses."""
+        assert self._watch is not None
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if self._clock is not None:
+                self._watch.look(self._contracts, self._clock)
+
     # ------------------------------------------------------------------------------------------------------ report
     async def _report_loop(self) -> None:
         while True:
             if self._beat.due():
-                state = "OK" if self._hub is not None and self._hub.connected else "CONNECTING"
-                self._beat.send(state, self._status() if self._beat.status_due() else None)
+                self._beat.send(self._state(), self._status() if self._beat.status_due() else None)
             await asyncio.sleep(0.05)
+
+    def _state(self) -> str:
+        return "OK" if self._hub is not None and self._hub.connected else "CONNECTING"
+
+    def _alarms(self) -> list[dict[str, str]]:
+        """What a person must look at, in words."""
+        found = []
+        if self._clock_trouble:
+            found.append({"code": "RC_CLOCK", "text": self._clock_trouble})
+        if self._goodbyes >= GOODBYES:
+            text = f"the market hub said goodbye {self._goodbyes} times in a row without data between"
+            found.append({"code": "RC_MKT_HUB", "text": text})
+        if self._down is not None and self._connects:
+            text = f"market hub: {self._down.reason}; attempt {self._down.attempt}"
+            found.append({"code": "RC_MKT_HUB", "text": text})
+        return found
 
     def _status(self) -> dict[str, Any]:
         now = boot_ns()
         elapsed_s = max(1e-9, (now - self._rate_boot_ns) / NS_PER_S)
+        states = self._watch.states if self._watch is not None else {}
         contracts = {}
         for contract in self._contracts.values():
             ticks = contract.writer.written
@@ -320,18 +363,26 @@ class Feed:
                 "ticks_per_s": round((ticks - self._rate_ticks.get(contract.symbol, 0)) / elapsed_s, 1),
                 "last_tick_age_s": None if age is None else round(age, 2),
                 "gaps": contract.gaps,
+                "source": states.get(contract.symbol, "STALE"),
+                "broker_id": contract.broker_id,
+                "hole": contract.hole,
+                "holes": contract.holes,
+                "rolls": contract.rolls,
             }
             self._rate_ticks[contract.symbol] = ticks
         self._rate_boot_ns = now
-        counters: dict[str, int] = {}
+        counters: dict[str, int] = {"logouts": self._logouts}
         if self._hub is not None:
             counters.update(self._hub.counts)
+        if self._watch is not None:
+            counters.update(self._watch.counts)
         if self._decoder is not None:
             counters.update(self._decoder.counts)
         return {
             "contracts": contracts,
-            "reconnections": self._reconnections,
+            "reconnections": max(0, self._connects - 1),
             "counters": counters,
+            "alarms": self._alarms(),
             "hops": self._hops.status(),
         }
 
@@ -339,17 +390,12 @@ class Feed:
         """Last words, then let go of everything."""
         self._beat.send("STOPPED", self._status())
         for contract in self._contracts.values():
-            contract.writer.close()
-            del contract.history
-            for segment in contract.segments:
-                segment.close()
+            contract.close()
         self._rest.close()
-        self._executor.close()
+        self._voice.close()
         self._beat.close()
 
 
 def main(settings: EngineSettings, context: ChildContext) -> None:
     """Process entry point."""
     asyncio.run(Feed(settings, context).run())
-
-

@@ -1,19 +1,31 @@
-"""The executor's line to the gateway: login, contracts, account, market clock; asked for until all is known."""
+"""The executor's line to the gateway: login, contracts, account, market clock; asked for until all is known.
+
+What changes while the engine runs is looked at by a thread of its own, never by the executor's loop: the token every 15
+minutes, the list of active months once a day before the open and after each reconnection, a simulated clock after each
+reconnection. What it finds is read as values.
+"""
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from tbot.domain.clock import MarketClock
+from tbot.domain.timeframes import NS_PER_S
+from tbot.domain.trading_hours import trading_day
 from tbot.engine.child import ChildContext
-from tbot.engine.clocks import RunClock, SimulatedClock, WallClock
+from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
+from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import ContractBook, resolve
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient, RestClient
 
-TOKEN_LOOK_S = 900.0  # design ruling 14
+TOKEN_LOOK_S = 900.0  # design ruling 14; a tenth of the token's life when that is shorter
+LEAST_LOOK_S = 1.0
+LIST_RETRY_NS = 60 * NS_PER_S  # after a list that could not be read
+BEFORE_OPEN_NS = 30 * 60 * NS_PER_S  # the daily look at the active months: 16:30 in Chicago
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,14 @@ class Account:
     def paper(cls) -> "Account":
         """The paper account: it exists in the executor only."""
         return cls(1, "PAPER")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the gateway's newest list says of the contracts of this run."""
+
+    active: dict[str, str]  # product symbol -> contract id
+    missing: dict[str, str]  # product symbol -> why it cannot be traded
 
 
 def read_sim_clock(rest: RestClient) -> tuple[SimulatedClock | None, int]:
@@ -50,22 +70,84 @@ class Link:
         orders = settings.mode in ("sim", "live")
         self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials)
         self._contracts: dict[str, str] | None = None
+        self.generation = 1  # of the contracts: grows at every roll
+        self.listing: Listing | None = None  # of the newest look; None: none since the start
+        self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
         self._account: Account | None = None
         self._clock: RunClock | None = None
-        self._stop = threading.Event()
-        self._renewer = threading.Thread(target=self._renew, name="token", daemon=True)
-        self._renewer.start()
+        self._stopped = False
+        self._wanted: set[str] = set()  # login, list, clock
+        self._news = threading.Condition()
+        self._list_due_ns = 0  # boot clock; 0: by the calendar
+        self._listed_day: object = None
+        self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+        self._thread.start()
 
     @property
     def user_hub(self) -> str:
         return self._gateway.user_hub
 
-    def _renew(self) -> None:
-        """Look at the token every 15 minutes; validate at 80 % of its life, log in on refusal."""
-        while not self._stop.wait(TOKEN_LOOK_S):
-            if self.rest.tokens.renewal_due():
+    # -------------------------------------------------------------------------------------------------- the thread
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                if not self._wanted and not self._stopped:
+                    self._news.wait(self._pause_s())
+                if self._stopped:
+                    return
+                wanted, self._wanted = self._wanted, set()
+            if "login" in wanted:
+                self.rest.tokens.get()
+            elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
                 self.rest.tokens.renew_in_time()
+            if "clock" in wanted:
+                self._look_at_clock()
+            if self._contracts is not None and ("list" in wanted or self._list_due()):
+                self._look_at_list()
 
+    def _pause_s(self) -> float:
+        """Until the next look that nobody asked for."""
+        token = self.rest.tokens.current()
+        life_s = 0.0 if token is None else (token.expires_ns - token.received_ns) / NS_PER_S
+        return min(TOKEN_LOOK_S if life_s == 0 else max(LEAST_LOOK_S, life_s / 10), TOKEN_LOOK_S, 60.0)
+
+    def _want(self, *what: str) -> None:
+        with self._news:
+            self._wanted.update(what)
+            self._news.notify()
+
+    def _list_due(self) -> bool:
+        if self._list_due_ns:
+            return boot_ns() >= self._list_due_ns
+        # The trading day of half an hour later: it changes at 16:30, before the open of the next one.
+        now_ns = self._clock.now_ns() if self._clock is not None else time.time_ns()
+        return self._listed_day is not None and trading_day(now_ns + BEFORE_OPEN_NS) != self._listed_day
+
+    def _look_at_list(self) -> None:
+        now_ns = self._clock.now_ns() if self._clock is not None else time.time_ns()
+        answer = self.rest.contract_available()
+        if not answer.ok or answer.value is None:
+            self._list_due_ns = boot_ns() + LIST_RETRY_NS
+            return
+        self._list_due_ns = 0
+        self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)
+        self.listing = Listing(*resolve(answer.value, self._settings.symbols))
+
+    def _look_at_clock(self) -> None:
+        clock = self._clock
+        if clock is None or not self._gateway.simulated:
+            return
+        fresh, held_ns = read_sim_clock(self.rest)
+        if fresh is None and not held_ns:
+            return  # not readable now: asked again at the next reconnection
+        verdict = stands_still(clock, held_ns) if fresh is None else compare(clock, fresh)
+        if verdict == "adopt" and fresh is not None:
+            assert isinstance(clock, SimulatedClock)
+            clock.adopt(fresh)
+            verdict = ""
+        self.clock_trouble = "" if verdict == "adopt" else verdict
+
+    # ---------------------------------------------------------------------------------------------------- questions
     def token(self) -> tuple[int, str]:
         """(revision, token); (0, "") while there is none or the contracts are not known."""
         token = self.rest.tokens.current()
@@ -73,9 +155,27 @@ class Link:
             return 0, ""
         return token.revision, token.text
 
+    def token_refused(self, revision: int) -> None:
+        """A hub did not accept this token: log in anew, unless that was done already."""
+        token = self.rest.tokens.current()
+        if token is not None and token.revision <= revision:
+            self.rest.tokens.invalidate(token)
+            token = None
+        if token is None and not self.rest.tokens.refused:
+            self._want("login")
+
+    def look_again(self) -> None:
+        """After a reconnection: it may be another gateway, another clock, another month."""
+        self._want("list", "clock")
+
     def contracts(self) -> dict[str, str]:
         """Product symbol -> gateway contract id, of the contracts of this run."""
         return dict(self._contracts or {})
+
+    def roll(self, symbol: str, broker_id: str) -> None:
+        """From now on this month stands for the product."""
+        self._contracts = {**(self._contracts or {}), symbol: broker_id}
+        self.generation += 1
 
     def book(self) -> ContractBook:
         return ContractBook(self.contracts())
@@ -100,6 +200,8 @@ class Link:
             reasons = "; ".join(f"{symbol}: {why}" for symbol, why in missing.items())
             raise ConfigError(f"contracts that cannot be traded: {reasons}; leave them out with --contracts")
         self._contracts = found
+        now_ns = self._clock.now_ns() if self._clock is not None else time.time_ns()
+        self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)
 
     def _choose_account(self) -> Account:
         answer = self.rest.account_search()
@@ -126,7 +228,9 @@ class Link:
         return {"api": self.rest.status()}
 
     def close(self) -> None:
-        self._stop.set()
+        with self._news:
+            self._stopped = True
+            self._news.notify()
         self.rest.close()
 
 

@@ -24,6 +24,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
+HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
 
@@ -70,7 +71,7 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
-        "contracts": _contracts(settings, feed, workers, executor.get("feeds", {})),
+        "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
     document.update(_money(executor, accounts))
@@ -95,6 +96,9 @@ def _state(
     if not states:
         return "STARTING", ["RC_START"], "no account yet"
     strictest = max(states, key=STRICTNESS.index)
+    alarm = next((alarm for alarm in _alarms(children) if alarm["code"] in HALTING), None)
+    if alarm is not None and STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING"):
+        return "HALTED", [alarm["code"]], alarm["text"]  # every contract is barred; exits go on
     trouble = children["executor"].status.get("journal", {}).get("trouble", "")
     if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
         return "PAUSED", ["RC_JOURNAL"], f"no entries, the journal is not written: {trouble}"
@@ -102,9 +106,16 @@ def _state(
     return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
 
 
+def _alarms(children: Mapping[str, Child]) -> list[dict[str, str]]:
+    """What a person must look at, as the processes say: {code, text}."""
+    speakers = [children[name] for name in ("executor", "feed") if name in children]
+    return [alarm for child in speakers for alarm in child.status.get("alarms", [])]
+
+
 def _contracts(
-    settings: EngineSettings, feed: Mapping[str, Any], workers: list[dict[str, Any]], feeds: Mapping[str, str]
+    settings: EngineSettings, feed: Mapping[str, Any], workers: list[dict[str, Any]], executor: Mapping[str, Any]
 ) -> dict[str, Any]:
+    feeds, barred = executor.get("feeds", {}), executor.get("barred", {})
     fed = feed.get("contracts", {})
     worked: dict[str, Any] = {}
     for status in workers:
@@ -117,6 +128,11 @@ def _contracts(
             "ticks_per_s": source.get("ticks_per_s", 0.0),
             "last_tick_age_s": source.get("last_tick_age_s"),
             "gaps": source.get("gaps", 0),
+            "source": source.get("source", ""),
+            "broker_id": source.get("broker_id", ""),
+            "hole": source.get("hole", ""),
+            "rolls": source.get("rolls", 0),
+            "barred": barred.get(symbol, ""),
             "last_price": worker.get("last_price"),
             "bid": worker.get("bid"),
             "ask": worker.get("ask"),
@@ -177,6 +193,7 @@ def _operations(
         "reconnections": feed.get("reconnections", 0) + executor.get("reconnections", 0),
         "api": executor.get("api", {}),
         "feed": feed.get("counters", {}),
+        "alarms": _alarms(children),
         "journal": executor.get("journal", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
@@ -209,8 +226,9 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
+        alarms = [alarm["code"] for alarm in document["alarms"]]
         exposure = [_exposure(account) for account in document["accounts"].values()]
-        essence = orjson.dumps([[document[key] for key in keys], live, pids, exposure])
+        essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:
             self._essence = essence
             self.write(document)

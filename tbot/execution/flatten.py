@@ -101,6 +101,10 @@ class Flattener:
             if (ours or theirs) and self.covers(order.contract) and order.contract in self.settings.products:
                 self.manager.cancel(order.contract, order.order_id, now_ns)
         for contract in self._positions(job):
+            if self.loud:
+                # A close whose order still works hangs, maybe filled in part (F-ORD-04): cancelled, then asked again.
+                for order in self.picture.closing_orders(contract):
+                    self.manager.cancel(contract, order.order_id, now_ns)
             self.manager.close(contract, job.code, now_ns, step)
         job.phase, job.proof_step = "prove_flat", -1
 

@@ -107,7 +107,7 @@ class OrderManager:
 
     def close(self, contract: str, reason: str, now_ns: int, step: int) -> bool:
         """Close the whole position; not while an earlier close is unanswered or its order is still working."""
-        if self.waiting_for({contract}, "close") or self._picture.closing_order(contract):
+        if self.waiting_for({contract}, "close") or self._picture.closing_orders(contract):
             return False
         command_id = self._outbox.new_id()
         self.closed_ns[contract] = now_ns

@@ -245,13 +245,14 @@ class Picture:
             return False
         return sum(order.remaining for order in self.stops(contract)) >= holding.owned
 
-    def closing_order(self, contract: str) -> bool:
-        """Whether a market order that closes the position is on its way; a second close would turn it round."""
+    def closing_orders(self, contract: str) -> list[Order]:
+        """Market orders under way that close the position; a second close beside them would turn it round."""
         position = self.ledger.position(contract)
-        return any(
-            seen.order.order_type == "market" and seen.order.side == -position.side and seen.tag is None
+        return [
+            seen.order
             for seen in self.working(contract)
-        )
+            if seen.order.order_type == "market" and seen.order.side == -position.side and seen.tag is None
+        ]
 
     def contracts(self) -> Iterable[str]:
         """Contracts with a position, a working order or a live entry, sorted."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
 from tbot.execution.broker import DeskLoop
+from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, Kind
 
 # How often the Desk hears of time, in market nanoseconds: with something at risk, and when flat.
@@ -57,13 +58,17 @@ class DeskSession:
         self._quotes: dict[str, tuple[Quote, int]] = {}  # with the receive stamp
         self._states: dict[str, str] = dict.fromkeys(self._contracts.values(), "gap")
         self._waiting: set[str] = set()  # history is there, a fresh quote is not
+        self._barred: dict[str, str] = {}  # contract -> why it takes no entries, whatever its data says
         self._last_timer_ns = 0
         self.notes: list[Note] = []
 
     @property
     def feeds(self) -> dict[str, str]:
-        """State of each contract's market data as the Desk was told: ok or gap."""
-        return dict(self._states)
+        """State of each contract's market data as the Desk was told: ok, gap, or closed while it is barred."""
+        return {contract: self._told(contract) for contract in self._states}
+
+    def _told(self, contract: str) -> str:
+        return "closed" if contract in self._barred else self._states[contract]
 
     def take_notes(self) -> list[Note]:
         """Notes since the last call, in order."""
@@ -86,7 +91,7 @@ class DeskSession:
             self._on_row(row, now_ns)
 
     def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:
-        seq, exch_ns, recv_ns, price, price2, size, _aux, _volume, contract_id, kind, side, _flags, epoch = row
+        seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, _flags, epoch = row
         contract = self._contracts.get(contract_id)
         if contract is None:
             return
@@ -98,6 +103,8 @@ class DeskSession:
                     self._waiting.discard(contract)
                     self._set_state(contract, "ok", now_ns)
         elif kind == Kind.GAP:
+            if aux == NEW_CONTRACT:
+                self._quotes.pop(contract, None)  # prices of another month mean nothing
             self._waiting.discard(contract)
             self._set_state(contract, "gap", now_ns)
         elif kind == Kind.HISTORY and self._states.get(contract) != "ok":
@@ -109,7 +116,23 @@ class DeskSession:
     def _set_state(self, contract: str, state: str, now_ns: int) -> None:
         if self._states.get(contract) != state:
             self._states[contract] = state
-            self._feed(FeedIn(now_ns, contract, state))  # type: ignore[arg-type]
+            if contract not in self._barred:
+                self._feed(FeedIn(now_ns, contract, state))  # type: ignore[arg-type]
+
+    @property
+    def barred(self) -> dict[str, str]:
+        """Contracts that take no entries, and why."""
+        return dict(self._barred)
+
+    def bar(self, contract: str, reason: str, now_ns: int) -> None:
+        """No entries in a contract for a reason outside its data; "" lifts it. Exits are not touched."""
+        if self._barred.get(contract, "") == reason:
+            return
+        if reason:
+            self._barred[contract] = reason
+        else:
+            del self._barred[contract]
+        self._feed(FeedIn(now_ns, contract, self._told(contract), reason))  # type: ignore[arg-type]
 
     def _feed(self, item: FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
         self.notes += self._loop.feed(item)

@@ -1,16 +1,18 @@
 """Everything about the broker's JSON in one place to import from. Only files named codec*.py know its field names.
 
 * `codec_values`  scalars: ISO times to ns, decimals, cents, ids
-* `codec_tables`  enums, calls with their error codes, what an answer proves
+* `codec_tables`  enums, calls with their error codes (what an answer proves: `outcomes`)
 * `codec_market`  market hub: MarketDecoder, QuoteBook; encoders for the simulator
 * `codec_depth`   market hub: DepthDecoder, DepthBook
 * `codec_checks`  what both of them check alike
 * `codec_models`  account, contract, order, position, trade and bar records, both directions
 * `codec_hub`     user-hub events, both directions
 * `codec_rest`    request bodies and answers, both directions
+* `codec_bars`    the history answer straight from an array
 * `codec_domain`  records to the engine's messages, commands to requests, ContractBook
 """
 
+from tbot.gateway.codec_bars import encode_bars
 from tbot.gateway.codec_depth import DepthBook, DepthDecoder, depth_subscriptions
 from tbot.gateway.codec_domain import (
     ContractBook,
@@ -84,6 +86,7 @@ __all__ = [
     "depth_event",
     "depth_subscriptions",
     "encode_answer",
+    "encode_bars",
     "fill",
     "format_time",
     "is_user_target",

@@ -41,6 +41,8 @@ UNSUBSCRIBE_ORDERS = "UnsubscribeOrders"
 UNSUBSCRIBE_POSITIONS = "UnsubscribePositions"
 UNSUBSCRIBE_TRADES = "UnsubscribeTrades"
 
+MAX_EVENT_BYTES = 64 * 1024  # a user event is below 1 KB; what is far above it is not looked at
+
 UserRecord = BrokerAccount | BrokerOrder | BrokerPosition | BrokerTrade
 
 _DECODERS: dict[str, Callable[[bytes], UserRecord]] = {
@@ -69,6 +71,8 @@ def is_user_target(target: str) -> bool:
 def decode_user(event: signalr.Invocation) -> UserRecord:
     """The record of one user-hub event; ValueError when it is not valid, KeyError when the target is another one."""
     decode = _DECODERS[event.target]
+    if len(event.arguments) > MAX_EVENT_BYTES:
+        raise ValueError(f"an event of {len(event.arguments)} bytes")
     if has_duplicate_keys(event.arguments):
         raise ValueError("an event with a member that stands there twice")
     try:

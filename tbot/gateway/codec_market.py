@@ -16,7 +16,15 @@ from tbot.gateway.codec_checks import MAX_FUTURE_NS as MAX_FUTURE_NS
 from tbot.gateway.codec_checks import MAX_PAST_NS as MAX_PAST_NS
 from tbot.gateway.codec_checks import PricedBook, Refused, repeats, stamp_ns, whole_number
 from tbot.gateway.codec_tables import DomType
-from tbot.gateway.codec_values import INT32_MAX, MAX_EXACT_FLOAT, NS_PER_S, Counts, format_time, has_duplicate_keys
+from tbot.gateway.codec_values import (
+    INT32_MAX,
+    MAX_EXACT_FLOAT,
+    NS_PER_S,
+    Counts,
+    format_time,
+    has_duplicate_keys,
+    too_dense,
+)
 from tbot_ext.records import NO_PRICE, Flag, Kind
 
 QUOTE_TARGET = "GatewayQuote"
@@ -262,7 +270,7 @@ class MarketDecoder:
             pieces = _decode_pieces(arguments)
             broker_id = _decode_text(pieces[0])
             body = bytes(pieces[1])
-            if len(pieces) != 2:
+            if len(pieces) != 2 or too_dense(body):
                 raise Refused
             items = _decode_pieces(body) if body[:1] == b"[" else [msgspec.Raw(body)]
         except (*_BAD, Refused, IndexError):

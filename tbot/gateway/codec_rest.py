@@ -6,7 +6,7 @@ gateway's framework does (member names in any case, numeric text), and encodes a
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -36,7 +36,7 @@ from tbot.gateway.codec_models import (
     trade_members,
 )
 from tbot.gateway.codec_tables import Call
-from tbot.gateway.codec_values import has_duplicate_keys, identity
+from tbot.gateway.codec_values import INT64_MAX, has_duplicate_keys, identity, number, too_dense
 from tbot.gateway.outcomes import Situation, classify, outcome_of, situation_of
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -56,12 +56,19 @@ class Bracket(Request):
     type: int
 
 
-class LoginKeyRequest(Request):
+class _SecretRequest(Request):
+    """A body that must not show in any text."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class LoginKeyRequest(_SecretRequest):
     user_name: str
     api_key: str
 
 
-class LoginAppRequest(Request):
+class LoginAppRequest(_SecretRequest):
     user_name: str
     password: str
     device_id: str
@@ -183,16 +190,31 @@ class BadRequest(ValueError):
 
 
 def decode_request(shape: type[R], body: bytes) -> R:
-    """The simulator's reading of a request; BadRequest when it is not readable or a required member is missing."""
+    """The simulator's reading of a request; BadRequest when it is not readable or a required member is missing.
+
+    Numbers beyond the gateway's types (64 bits, its decimal) are refused like everything else that does not fit.
+    """
     try:
-        document = json.loads(body or b"{}", parse_float=Decimal, parse_constant=_refuse_constant)
-        return msgspec.convert(_rename(document, shape), shape, strict=False)
+        document = json.loads(body or b"{}", parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
+        request = msgspec.convert(_rename(document, shape), shape, strict=False)
+        for name in shape.__struct_fields__:
+            value = getattr(request, name)
+            if isinstance(value, Decimal):
+                number(value)
     except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise BadRequest(str(error)) from None
+    return request
 
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
+
+
+def _integer(text: str) -> int:
+    value = int(text) if len(text) <= 20 else INT64_MAX + 1
+    if not -INT64_MAX <= value <= INT64_MAX:
+        raise ValueError(f"{text[:30]} does not fit into 64 bits")
+    return value
 
 
 def _rename(document: Any, shape: type[Request]) -> Any:
@@ -211,13 +233,13 @@ def _rename(document: Any, shape: type[Request]) -> Any:
 # ------------------------------------------------------------------------------------------------------- answers
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T]):
-    """What is known after a call. `value` is there only for an accepted call.
+    """What is known after a call. `value` is there only for an accepted call; it may be a token, so repr hides it.
 
     `order_id` may be set although the order was refused (the refused order is on record).
     """
 
     outcome: Outcome
-    value: T | None = None
+    value: T | None = field(default=None, repr=False)
     code: int | None = None  # the endpoint's error code, None when no envelope was read
     text: str = ""
     status: int | None = None  # HTTP
@@ -299,7 +321,7 @@ _LISTS: dict[str, Callable[[bytes], Any]] = {
 
 def _payload(name: str, raw: bytes) -> tuple[Any, int]:
     if name in _LISTS:
-        return [_LISTS[name](bytes(piece)) for piece in _decode_pieces(raw)], 0
+        return [_LISTS[name](bytes(piece)) for piece in _pieces(raw)], 0
     if name == "bars":
         return _bars(raw)
     if name == "contract":
@@ -313,11 +335,18 @@ def _payload(name: str, raw: bytes) -> tuple[Any, int]:
     return None, 0
 
 
+def _pieces(raw: bytes) -> list[msgspec.Raw]:
+    """The items of a list, undecoded."""
+    if too_dense(raw):
+        raise ValueError("a list whose items are too short for records")
+    return _decode_pieces(raw)
+
+
 def _bars(raw: bytes) -> tuple[list[BrokerBar], int]:
     """Bars oldest first, one per start; a bar that is none is left out and counted (a hole is better than a lie)."""
     bars: dict[int, BrokerBar] = {}
     dropped = 0
-    for piece in _decode_pieces(raw):
+    for piece in _pieces(raw):
         try:
             bar = decode_bar(bytes(piece))
         except ValueError:

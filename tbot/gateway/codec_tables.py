@@ -1,8 +1,8 @@
-"""The gateway's numbers as names, its error codes per endpoint, and what each answer proves: all of it as data.
+"""The gateway's numbers as names, and its error codes per endpoint: all of it as data.
 
-Sources: the published enumerations and endpoint error tables, the live findings about codes that stay ambiguous, and
-the REST outcome table of the failure model. The same integer means different things on different endpoints, so there is
-one table per call and nothing shared.
+Sources: the published enumerations and endpoint error tables, and the live findings about codes that stay ambiguous.
+The same integer means different things on different endpoints, so there is one table per call and nothing shared. What
+an answer proves is told in `outcomes.py`.
 """
 
 from dataclasses import dataclass

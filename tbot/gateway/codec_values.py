@@ -16,8 +16,10 @@ NS_PER_S = 1_000_000_000
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 MAX_EXACT_FLOAT = 2**53  # above it a binary float no longer holds every integer
-MAX_MONEY = 10**12  # dollars; a double still holds its cents exactly
-MAX_EXPONENT = 28  # of a .NET decimal, both ways; 1e999999999 is a few bytes on the wire and a gigabyte as an integer
+LEAST_MEMBER_BYTES = 6  # `"v":1,` is the shortest member of any record
+MAX_NUMBER = 10**12  # of any price or amount: in the smallest tick (0.0000005) it still fits into 64 bits
+MAX_DIGITS = 12  # before the point, so that MAX_NUMBER can be asked at all
+MAX_PLACES = 28  # of a .NET decimal; more digits than it has are not the gateway's
 
 _PREFIX = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:", re.ASCII)
 _OFFSET = re.compile(r"([+-])([0-9]{2}):([0-9]{2})", re.ASCII)
@@ -101,7 +103,9 @@ def number(value: object) -> Decimal:
     result = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not result.is_finite():
         raise ValueError(f"{shown(value)} is not finite")
-    if not -MAX_EXPONENT <= result.adjusted() <= MAX_EXPONENT:
+    # exponents first: 1e999999999 is a few bytes on the wire, a gigabyte as an integer, and no operand for arithmetic
+    places = -int(result.as_tuple().exponent)
+    if result.adjusted() > MAX_DIGITS or places > MAX_PLACES or abs(result) > MAX_NUMBER:
         raise ValueError(f"{shown(value)} is out of range")
     return result
 
@@ -135,7 +139,7 @@ def identity(value: object) -> int:
 
 def cents(value: object) -> int:
     """Dollars to integer cents, exactly; ValueError when there is a fraction of a cent or no sane amount."""
-    scaled = _money(value) * 100
+    scaled = number(value) * 100
     if scaled != scaled.to_integral_value():
         raise ValueError(f"{shown(value)} dollars is no whole number of cents")
     return int(scaled)
@@ -143,15 +147,8 @@ def cents(value: object) -> int:
 
 def cents_floor(value: object) -> int:
     """Dollars to cents, rounded down: for amounts of products with a broken tick value, where less is the safe side."""
-    scaled = _money(value) * 100
+    scaled = number(value) * 100
     return int(scaled.to_integral_value(rounding="ROUND_FLOOR"))
-
-
-def _money(value: object) -> Decimal:
-    amount = number(value)
-    if abs(amount) > MAX_MONEY:
-        raise ValueError(f"{shown(value)} dollars is no sane amount")
-    return amount
 
 
 def dollars(amount_cents: int) -> Decimal:
@@ -180,6 +177,11 @@ def has_duplicate_keys(document: bytes) -> bool:
     except (ValueError, RecursionError):
         return False  # not JSON at all: somebody else's finding
     return False
+
+
+def too_dense(document: bytes) -> bool:
+    """Whether a list has more items than records could be: megabytes of `1,1,1` would become millions of objects."""
+    return document.count(b",") * LEAST_MEMBER_BYTES > len(document)
 
 
 class Counts(Counter[str]):

@@ -30,6 +30,9 @@ from tbot.gateway.redact import redact
 MAX_MESSAGE = 16 * 1024 * 1024
 BAD_RECORDS = 20  # more than this many in BAD_WINDOW_NS: reconnect (F-DAT-01)
 BAD_WINDOW_NS = 10 * NS_PER_S
+SLOW_HANDLER_NS = 10_000_000  # one message must not hold up the loop for longer (F-DAT-01); counted
+YIELD_RECORDS = 256  # after so many of one message, pings and watchdog get their turn
+MAX_REASONS = 64  # kinds of endings counted by name: a hostile server must not fill memory with them
 
 Subscription = tuple[str, Sequence[object]]
 
@@ -82,6 +85,13 @@ class _Connect(connect):
 # The library logs addresses, and the token is in them: its log goes nowhere.
 _SILENT = logging.Logger("tbot.gateway.hub.websockets", logging.CRITICAL + 1)
 _NO_PROXY: dict[str, Any] = {"proxy": None} if "proxy" in inspect.signature(connect.__init__).parameters else {}
+
+
+def _closed(error: websockets.ConnectionClosed) -> str:
+    """Why the library closed the connection, in words."""
+    if error.sent is not None and error.sent.code == 1009:
+        return f"closed 1009: a message was larger than {MAX_MESSAGE} bytes"
+    return f"closed {error.rcvd.code if error.rcvd is not None else 1006}"
 
 
 class HubClient:
@@ -277,9 +287,8 @@ class HubClient:
             while self._lost is None:
                 await self._read(socket)
         except websockets.ConnectionClosed as error:
-            code = error.rcvd.code if error.rcvd is not None else 1006
             if self._lost is None:
-                self._lost = _Lost(f"closed {code}")
+                self._lost = _Lost(_closed(error))
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -293,8 +302,14 @@ class HubClient:
         recv_ns = self._recv_ns()
         self.last_recv_ns = self._boot_ns()
         self.counts["messages"] += 1
-        for message in self._protocol.receive(data):
+        began_ns = self.last_recv_ns
+        for number, message in enumerate(self._protocol.receive(data), 1):
             self._dispatch(message, recv_ns)
+            if number % YIELD_RECORDS == 0:
+                self._note_slow(began_ns)
+                await asyncio.sleep(0)
+                began_ns = self._boot_ns()
+        self._note_slow(began_ns)
         answer = self._protocol.data_to_send()
         if answer and self._lost is None:
             await socket.send(answer.decode())
@@ -325,6 +340,10 @@ class HubClient:
             self._fail(_Lost(text, least_s=least, goodbye=not message.allow_reconnect))
         elif isinstance(message, signalr.HandshakeFailed):
             self._fail(_Lost(f"handshake refused: {message.error}"))
+
+    def _note_slow(self, began_ns: int) -> None:
+        if self._boot_ns() - began_ns > SLOW_HANDLER_NS:
+            self.counts["slow_batches"] += 1
 
     def _note_bad(self) -> None:
         self.counts["bad"] += 1
@@ -400,7 +419,9 @@ class HubClient:
         self._refused = lost.refused
         self._goodbyes += lost.goodbye
         self.counts["downs"] += 1
-        self.counts[f"down: {lost.reason.partition(':')[0]}"] += 1
+        kind = f"down: {lost.reason.partition(':')[0]}"
+        known = kind in self.counts or sum(name.startswith("down: ") for name in self.counts) < MAX_REASONS
+        self.counts[kind if known else "down: other"] += 1
         self._call(self._on_down, HubDown(lost.reason, was_connected, self._failures, delay, self._goodbyes))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), delay)

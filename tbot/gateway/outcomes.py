@@ -178,11 +178,17 @@ def classify(call: Call, success: bool, code: int, message: str, has_payload: bo
 
 
 def classify_status(call: Call, status: int) -> Situation:
-    """The situation after an HTTP status other than 200. For what moves money no 4xx is a documented refusal."""
+    """The situation after an HTTP status other than 200. For what moves money no 4xx is a documented refusal.
+
+    A login is refused for good by its envelope, by 401 and by 400 (a member is missing): a 403 or 404 of something in
+    between says nothing about the credentials, and must not stop the engine until a person comes.
+    """
     if status == 401:
         return Situation.UNAUTHORIZED
     if status == 429:
         return Situation.TOO_MANY
+    if call.kind == "login":
+        return Situation.REFUSED if status == 400 else Situation.AMBIGUOUS
     if call.kind == "mutation" or status == 408 or not 400 <= status < 500:
         return Situation.AMBIGUOUS
     return Situation.REFUSED

@@ -18,11 +18,11 @@ class Credentials:
 
 
 def redact(text: str, *secrets: str) -> str:
-    """`text` without the given secrets and without anything that looks like a token; cut to 300 characters."""
+    """`text` without the given secrets, anything that looks like a token, and control signs; at most 300 characters."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, HIDDEN)
-    return _TOKEN.sub(HIDDEN, text)[:300]
+    return plain(_TOKEN.sub(HIDDEN, text), 300)
 
 
 def plain(text: str, limit: int = 120) -> str:

@@ -102,7 +102,8 @@ class RestClient:
         token = self.tokens.get()
         if token is not None:
             return Answer("accepted")
-        return Answer("rejected" if self.tokens.refused else "not_sent", text=self.tokens.refused or "no login now")
+        text = self.tokens.refused or self.tokens.trouble or "no login now"
+        return Answer("rejected" if self.tokens.refused else "not_sent", text=text)
 
     def logout(self) -> Answer[None]:
         """Give the token back. Whatever comes of it, it is not used again; the next query logs in anew."""
@@ -273,7 +274,7 @@ class RestClient:
         while True:
             token = self.tokens.get()
             if token is None:
-                return Answer("not_sent", text=self.tokens.refused or "no token")
+                return Answer("not_sent", text=self._no_token())
             left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
             if left_s <= 0:
                 return answer
@@ -294,6 +295,11 @@ class RestClient:
             if attempt >= rule.requests or self._boot_ns() + pause_s * NS_PER_S >= deadline_ns:
                 return answer
             self._pause(pause_s)
+
+    def _no_token(self) -> str:
+        if self.tokens.refused:
+            return self.tokens.refused
+        return f"no token ({self.tokens.trouble})" if self.tokens.trouble else "no token"
 
     def _once(
         self, call: Call, request: bodies.Request | None, token: Token | None, total_s: float, protective: bool
@@ -367,7 +373,7 @@ class OrderClient(RestClient):
         # an entry does not wait for a login: its signal would be stale by then
         token = self.tokens.get() if protective else self.tokens.current()
         if token is None:
-            return Answer("not_sent", text=self.tokens.refused or "no token")
+            return Answer("not_sent", text=self._no_token())
         answer = self._once(call, request, token, self._total_s, protective)
         if not answer.ok and outcomes.rule(call, answer.situation).token_lost:
             self.tokens.invalidate(token)  # the next query logs in; this request is not repeated

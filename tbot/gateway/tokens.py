@@ -74,6 +74,7 @@ class TokenManager:
         self._revision = 0
         self._next_try_ns = 0
         self.refused = ""  # why the gateway refused the login; then nobody tries again by itself
+        self.trouble = ""  # why the last attempt to log in gave no token; "" after one that did
         self.logins = 0
 
     def __repr__(self) -> str:
@@ -159,8 +160,10 @@ class TokenManager:
             self.logins += 1
             answer = self._login()
             if answer.ok and answer.value:
+                self.trouble = ""
                 self._granted.take(now_ns)
                 return self._install(answer.value, self._revision + 1)
+            self.trouble = answer.text or f"login {answer.outcome}"
             if not answer.ok and outcomes.rule(tables.LOGIN_KEY, answer.situation).then is Then.HALT:
                 self.refused = answer.text or "login refused"
             self._next_try_ns = self._boot_ns() + max(RETRY_NS, int((answer.retry_after_s or 0) * NS_PER_S))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from tbot.gateway import codec_hub
 from tbot.gateway.hub import HubClient, HubDown, HubTimings
 from tbot.gateway.net import boot_ns
+from tbot.gateway.renewal import change_due
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
 from tbot.gateway.tokens import Token
@@ -69,6 +70,16 @@ class UserHub:
         """Drop the connection and connect anew with the newest token. Any thread."""
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._client.reconnect, reason, least_s)
+
+    def renew_if_due(self, wall_ns: int) -> bool:
+        """Reconnect with a newer token when the one in use is to be left (design ruling 14); True when it is done.
+
+        Nothing is lost by it: REST decides, and every reconnection is followed by a reconciliation.
+        """
+        if not self.connected or not change_due(self._used, self._rest.tokens.current(), wall_ns):
+            return False
+        self.reconnect("token renewed")
+        return True
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """End; False when the thread is still busy (asking for a token) after `timeout_s`."""

@@ -23,6 +23,7 @@ class AccountRules:
     """The firm's parameters; the defaults are those of a 50K evaluation account without a daily loss limit.
 
     `margin_cents` is what one micro equivalent needs; None (the firm's way) means that only `max_micros` limits size.
+    `product_limits` are those that the firm sets for a while when markets are wild: (symbol, contracts at most).
     """
 
     start_balance_cents: int = 5_000_000
@@ -31,6 +32,7 @@ class AccountRules:
     max_micros: int = 50  # size limit in micro equivalents: a mini counts ten
     auto_oco: bool = True  # False: the platform's default, in which brackets are refused
     margin_cents: int | None = None
+    product_limits: tuple[tuple[str, int], ...] = ()
     stage: Stage = "combine"
 
 
@@ -109,7 +111,9 @@ class SimAccount:
 
         An order that makes the position smaller never does. `key`: the order's month, `products` by such keys.
         """
-        return self._micros_after(key, side, size, products) > self.rules.max_micros
+        after = self._exposure_after(key, side, size)
+        most = dict(self.rules.product_limits).get(products[key].symbol, after)
+        return after > most or self._micros_after(key, side, size, products) > self.rules.max_micros
 
     def lacks_margin(self, key: str, side: int, size: int, products: dict[str, Product]) -> bool:
         """Whether the balance does not cover what the account would hold after an order."""
@@ -118,16 +122,18 @@ class SimAccount:
 
     def _micros_after(self, key: str, side: int, size: int, products: dict[str, Product]) -> int:
         """Micro equivalents held after an order; 0 when it makes its position smaller."""
+        after = self._exposure_after(key, side, size)
+        if not after:
+            return 0
+        others = sum(abs(self.book.size(name)) * product.micros for name, product in products.items() if name != key)
+        return others + after * products[key].micros
+
+    def _exposure_after(self, key: str, side: int, size: int) -> int:
+        """Contracts of one month held after an order and all working entries on its side; 0 when it only reduces."""
         held = self.book.size(key)
         if abs(held + side * size) <= abs(held):
             return 0
-        total = 0
-        for name, product in products.items():
-            exposure = abs(self.book.size(name))
-            if name == key:
-                exposure = abs(held + side * (size + self._waiting(key, side)))
-            total += exposure * product.micros
-        return total
+        return abs(held + side * (size + self._waiting(key, side)))
 
     def _waiting(self, symbol: str, side: int) -> int:
         """Contracts of working orders on `side` that are no bracket legs."""

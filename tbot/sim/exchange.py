@@ -175,10 +175,10 @@ class Exchange:
             return Answer(PLACE_UNKNOWN)
         reject = self._planned_reject("place", account, symbol)
         if reject is not None:
-            recorded = reject.with_id and symbol is not None
-            text = reject.text or ""
-            order = account.book.reject(skeleton(fields, symbol or ""), now_ns, text) if recorded else None
-            return Answer(reject.code, reject.text, None if order is None else order.order_id)
+            order_id = None
+            if reject.with_id and symbol is not None and not self._tag_taken(account, fields):
+                order_id = account.book.reject(skeleton(fields, symbol), now_ns, reject.text or "").order_id
+            return Answer(reject.code, reject.text, order_id)
         return self.receive(account, fields, now_ns)
 
     def receive(self, account: SimAccount, fields: PlaceFields, now_ns: int) -> Answer:
@@ -209,11 +209,11 @@ class Exchange:
             return Answer(PLACE_REJECTED, str(refused), order.order_id)
         if account.lacks_margin(product.symbol, request.side, request.size, self.products):
             return Answer(PLACE_NO_FUNDS)
-        who = (account.account_id, product.symbol)
-        partial, slip = self.faults.take(Partial, *who), self.faults.take(Slip, *who)
-        bracket = self.faults.take(BracketFault, *who) if fields.has_bracket else None
-        order = account.book.place_with(request, now_ns, partial, bracket, 0 if slip is None else slip.ticks)
-        return Answer(order_id=order.order_id)
+        fills = self._planned_fills("place", account, product.symbol)
+        bracket = None
+        if fields.has_bracket:
+            bracket = self.faults.take(BracketFault, account.account_id, product.symbol)
+        return Answer(order_id=account.book.place_with(request, now_ns, fills, bracket).order_id)
 
     def modify(self, owner: str, fields: ModifyFields, now_ns: int) -> Answer:
         """Order/modify."""
@@ -233,6 +233,9 @@ class Exchange:
             return Answer(CHANGE_REJECTED, NOT_TRADING)
         try:
             changes = build_changes(fields, order, self.products[order.contract], self.states[order.contract])
+            more = 0 if changes.size is None or order.parent_id is not None else changes.size - order.size
+            if more > 0 and account.exceeds_size(order.contract, order.side, more, self.products):
+                raise Refused(MAX_POSITION)
         except Refused as refused:
             return Answer(CHANGE_REJECTED, str(refused))
         account.book.modify(
@@ -294,7 +297,9 @@ class Exchange:
             return Answer(PARTIAL_BAD_SIZE)
         if not self._open(key, now_ns):
             return Answer(CLOSE_REJECTED if size is None else PARTIAL_REJECTED)
-        account.book.close(key, now_ns, size)
+        order = account.book.close(key, now_ns, size)
+        assert order is not None, "the position was looked at above"
+        account.book.fill_as(order.order_id, self._planned_fills("close", account, contract.product.symbol))
         return Answer()
 
     def _symbol(self, broker_id: str) -> str | None:
@@ -303,6 +308,11 @@ class Exchange:
 
     def _planned_reject(self, call: Call, account: SimAccount, symbol: str | None) -> Reject | None:
         return self.faults.take(Reject, account.account_id, symbol, lambda fault: fault.call == call)
+
+    def _planned_fills(self, call: Call, account: SimAccount, symbol: str) -> tuple[Partial | None, Slip | None]:
+        who = (account.account_id, symbol)
+        partial = self.faults.take(Partial, *who, lambda fault: fault.call == call)
+        return partial, self.faults.take(Slip, *who, lambda fault: fault.call == call)
 
     def _tag_taken(self, account: SimAccount, fields: PlaceFields) -> bool:
         """Whether the order's tag, or one that a leg of it would get, is in use by the rule in force."""

@@ -10,6 +10,7 @@ nothing finer than an hour is kept of a month that has expired. For tests histor
 played: minutes altered by some ticks, or missing (F-DAT-07).
 """
 
+from collections import deque
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ Times = npt.NDArray[np.int64]
 
 KEPT_SECONDS = 200_000  # 1 s bars per contract: more than two days of unbroken trading, 13 MB
 KEPT_TRADES = 100_000  # per contract, 7 MB: 20 000 bars of five trades
-_COMPACT_AT = 20_000  # trades that may wait before they become bars
+_COMPACT_AT = 5_000  # trades that may wait before they become bars
 
 _NS_PER_DAY = 86_400 * NS_PER_S
 _PERIODS = {
@@ -65,8 +66,9 @@ class _Played:
     """What was played of one contract: seconds, minutes and single trades, oldest first; prices of the month now."""
 
     def __init__(self) -> None:
-        self.seconds = self.minutes = self.trades = _NONE
-        self.dropped = 0  # trades that are no longer kept
+        self.seconds = self.minutes = _NONE
+        self._chunks: deque[Bars] = deque()  # single trades
+        self._kept = self._total = 0  # trades in the chunks, trades ever
         self._waiting: list[Ticks] = []
         self._count = 0
 
@@ -90,12 +92,21 @@ class _Played:
         fresh["trades"] = 1
         self.seconds = _join(self.seconds, fresh, BarUnit.SECOND)[-KEPT_SECONDS:]
         self.minutes = _join(self.minutes, fresh, BarUnit.MINUTE)
-        self.dropped += max(0, len(self.trades) + len(fresh) - KEPT_TRADES)
-        self.trades = np.concatenate((self.trades, fresh))[-KEPT_TRADES:]
+        self._total += len(fresh)
+        self._kept += len(fresh)
+        self._chunks.append(fresh)
+        while self._kept - len(self._chunks[0]) >= KEPT_TRADES:
+            self._kept -= len(self._chunks.popleft())
+
+    def trades(self) -> tuple[Bars, int]:
+        """The newest trades, each as a bar of its own, and how many there were before them."""
+        trades = np.concatenate([_NONE, *self._chunks])[-KEPT_TRADES:]
+        return trades, self._total - len(trades)
 
     def shift(self, ticks: int) -> None:
         self.compact()
-        self.seconds, self.minutes, self.trades = (_moved(b, ticks) for b in (self.seconds, self.minutes, self.trades))
+        self.seconds, self.minutes = _moved(self.seconds, ticks), _moved(self.minutes, ticks)
+        self._chunks = deque(_moved(chunk, ticks) for chunk in self._chunks)
 
 
 class History:
@@ -215,7 +226,8 @@ class History:
         if played is None:
             return _NONE
         played.compact()
-        trades = played.trades[-played.dropped % number :]
+        trades, before = played.trades()
+        trades = trades[-before % number :]
         whole = len(trades) if partial else len(trades) - len(trades) % number
         trades = trades[:whole]
         bars = _grouped(trades, np.arange(whole, dtype=np.int64) // number, trades["start_ns"][::number])

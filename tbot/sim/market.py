@@ -104,6 +104,8 @@ class Market:
         self._by_broker_id = {tape.contract.broker_id: tape for tape in self._tapes.values()}
         self._now_ns = clock.now_ns(boot_ns())
         self._deep: dict[str, HubTape] = {}  # by broker id: those with a book
+        self._stepping = False
+        self._rolls: list[tuple[Contract, Contract, int]] = []  # of this step
         self._day = trading_day(self._now_ns)
         self._seed_sessions()
         exchange.on_roll.append(self.on_roll)
@@ -127,6 +129,7 @@ class Market:
         ticks = self.source.advance(now_ns)
         self.clock.reach(now_ns)
         self._now_ns = now_ns
+        self._stepping = True
         empty = (ticks["kind"] == _TRADE) & (ticks["size"] <= 0)
         self.exchange.on_ticks(ticks[~empty] if empty.any() else ticks)
         self.exchange.advance(now_ns)
@@ -140,6 +143,8 @@ class Market:
                 records += self._tell_depth(self._deep[broker_id], None)  # what changes without a trade or quote
             else:
                 self._deep.pop(broker_id).depth = None
+        self._stepping = False
+        self._do_rolls()
         return records
 
     def snapshot(self, broker_id: str) -> bytes | None:
@@ -170,20 +175,28 @@ class Market:
             return self.history.bars(symbol, unit, number, from_ns, to_ns, limit=limit, partial=partial, now_ns=now_ns)
         return self.history.expired_bars(symbol, broker_id, unit, number, from_ns, to_ns, limit=limit)
 
-    def on_roll(self, old: Contract, new: Contract, offset_ticks: int, now_ns: int) -> None:
+    def on_roll(self, old: Contract, new: Contract, offset_ticks: int, _now_ns: int) -> None:
         """The exchange's hook: from here on the product trades as its next month, `offset_ticks` higher.
 
-        The hub tells nothing more about the old month. Prices move by a step that only the new month's subscribers see.
+        A roll within a step comes after the step's ticks, which are still the old month's. The hub tells nothing more
+        about that one; prices move by a step that only the new month's subscribers see.
         """
-        product = new.product
-        before = self._tapes[product.contract_id]
-        self.source.shift(product.symbol, [(0, offset_ticks)], (before.bid, before.ask))
-        self.history.roll(product.symbol, old.broker_id, offset_ticks, now_ns + 1)
-        tape = before.next_month(new, offset_ticks)
-        self._tapes[product.contract_id] = tape
-        self._deep.pop(old.broker_id, None)
-        del self._by_broker_id[before.contract.broker_id]
-        self._by_broker_id[new.broker_id] = tape
+        self._rolls.append((old, new, offset_ticks))
+        if not self._stepping:
+            self._do_rolls()
+
+    def _do_rolls(self) -> None:
+        rolls, self._rolls = self._rolls, []
+        for old, new, offset_ticks in rolls:
+            product = new.product
+            before = self._tapes[product.contract_id]
+            self.source.shift(product.symbol, [(0, offset_ticks)], (before.bid, before.ask))
+            self.history.roll(product.symbol, old.broker_id, offset_ticks, self._now_ns)
+            tape = before.next_month(new, offset_ticks)
+            self._tapes[product.contract_id] = tape
+            self._deep.pop(old.broker_id, None)
+            del self._by_broker_id[old.broker_id]
+            self._by_broker_id[new.broker_id] = tape
 
     def _quote_of(self, symbol: str) -> tuple[int, int]:
         tape = self._tapes[self.exchange.products[symbol].contract_id]

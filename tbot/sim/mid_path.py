@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tbot.domain.timeframes import NS_PER_MIN
-from tbot.sim.profiles import FAMILIES, GROUP_CORRELATION, GROUPS, LEAD, Family, Floats, sigma_curve
+from tbot.sim.profiles import FAMILIES, GROUP_CORRELATION, GROUPS, LEAD, Family, Floats, gap_ticks, sigma_curve
 
 NS_PER_HOUR = 60 * NS_PER_MIN
 NEW_YORK = ZoneInfo("America/New_York")
@@ -211,10 +211,13 @@ class MidPath:
         return bumps, jumps
 
     def _gap(self, group: str, noise: float, *, weekend: bool) -> None:
+        def gap(family: Family) -> float:
+            return gap_ticks(noise, family.weekend_gap if weekend else family.daily_gap) * self._volatility
+
         for family in self._families:
             if family.group == group:
-                self._end[family.name] += noise * family.gap_ticks[1 if weekend else 0] * self._volatility
-        self._factors[group].shift(noise * FAMILIES[LEAD[group]].gap_ticks[1 if weekend else 0])
+                self._end[family.name] += gap(family)
+        self._factors[group].shift(gap(FAMILIES[LEAD[group]]))
 
     def _fill_group(self, hour: Hour, group: str, noise: Floats, levels: Floats, events: tuple[Floats, Floats]) -> None:
         bumps, jumps = events

@@ -73,6 +73,7 @@ _OTHER_EDGES = {510: 2.0, 511: 1.6, 512: 1.3, 570: 1.6, 571: 1.3, 600: 1.5, 601:
 
 SIGMA_ON_VOLUME = 0.35  # exponent of volume for the spread within an hour [4: log volume and log range 0.75-0.85]
 RATE_EXPONENTS = (0.92, 0.80)  # [5 says 0.8] below and above the mean, so that the load levels of [1] come out
+_NORMAL_50, _NORMAL_90 = 0.67449, 1.64485  # percentiles of the absolute value of a standard normal
 SIZE_LIMIT = 500  # contracts in one print [3: 49 to 500]
 
 
@@ -86,7 +87,8 @@ class Family:
     price: float  # ticks, around which a run begins
     sigma_of: str  # row of the table of standard deviations
     sigma_scale: float
-    gap_ticks: tuple[float, float]  # [5] standard deviation of the daily and the weekend gap
+    daily_gap: tuple[float, float]  # [5] median and 90th percentile of |open - last close| over the daily pause
+    weekend_gap: tuple[float, float]  # over the weekend; the percentile is assumed but for gold
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,14 @@ class Profile:
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("NQ", "index", 0.979, 100_800, "NQ", 1.0, (44, 590)),
-        Family("ES", "index", 0.979, 27_600, "ES", 1.0, (9, 130)),
-        Family("GC", "gold", 1.0, 33_500, "GC", 1.0, (4.5, 60)),
-        Family("6E", "fx", 1.0, 23_300, "6E", 1.0, (3.5, 30)),
-        Family("6J", "fx", 0.71, 13_200, "6E", 1.7 / 3.9, (2, 14)),
-        Family("6B", "fx", 0.86, 13_350, "6E", 2.5 / 3.9, (2.5, 20)),
-        Family("6C", "fx", 0.58, 14_500, "6E", 1.8 / 3.9, (2, 14)),
-        Family("6S", "fx", 0.79, 25_000, "6E", 4.5 / 3.9, (4, 35)),
+        Family("NQ", "index", 0.979, 100_800, "NQ", 1.0, (30, 93), (400, 970)),
+        Family("ES", "index", 0.979, 27_600, "ES", 1.0, (6, 26), (90, 230)),
+        Family("GC", "gold", 1.0, 33_500, "GC", 1.0, (3, 14), (15, 97)),
+        Family("6E", "fx", 1.0, 23_300, "6E", 1.0, (4, 8), (21, 50)),
+        Family("6J", "fx", 0.71, 13_200, "6E", 1.7 / 3.9, (2, 4), (10, 24)),
+        Family("6B", "fx", 0.86, 13_350, "6E", 2.5 / 3.9, (2.5, 5.5), (14, 33)),
+        Family("6C", "fx", 0.58, 14_500, "6E", 1.8 / 3.9, (2, 4), (10, 24)),
+        Family("6S", "fx", 0.79, 25_000, "6E", 4.5 / 3.9, (4, 9), (24, 58)),
     )
 }
 GROUPS: tuple[str, ...] = ("index", "gold", "fx")
@@ -201,6 +203,16 @@ def sigma_curve(family: Family) -> Floats:
     within /= np.sqrt((within**2).mean(axis=1, keepdims=True))
     scaled: Floats = (hourly[:, None] * within).ravel()
     return scaled
+
+
+def gap_ticks(noise: float, typical: tuple[float, float]) -> float:
+    """A gap of the given median and 90th percentile (of its absolute value) from a standard normal value.
+
+    A power of the normal: gaps have heavier tails than one, and such that both measured numbers come out.
+    """
+    median, high = typical
+    power = np.log(high / median) / np.log(_NORMAL_90 / _NORMAL_50)
+    return float(np.copysign(median * (abs(noise) / _NORMAL_50) ** power, noise))
 
 
 def draw_sizes(profile: Profile, uniform: Floats) -> npt.NDArray[np.int32]:

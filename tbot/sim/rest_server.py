@@ -15,7 +15,7 @@ from tbot.domain.contracts import Contract
 from tbot.execution.book_types import Order
 from tbot.gateway import codec_rest as rest
 from tbot.gateway import codec_tables as calls
-from tbot.gateway.codec import BadRequest, BarUnit, broker_bars, broker_contract, decode_request, encode_answer
+from tbot.gateway.codec import BadRequest, BarUnit, broker_contract, decode_request, encode_answer, encode_bars
 from tbot.gateway.codec_rest import encode_problem
 from tbot.gateway.codec_tables import Call
 from tbot.gateway.codec_values import parse_time_lenient
@@ -204,7 +204,7 @@ class RestApi:
             partial=request.include_partial_bar,
         )
         bars = bars.copy()
-        return lambda: encode_answer(call, broker_bars(bars, product))
+        return lambda: encode_bars(bars, product)
 
     # ------------------------------------------------------------------------------------------------------ orders
     def _place(self, user: str, body: bytes) -> bytes:

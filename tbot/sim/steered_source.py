@@ -136,6 +136,9 @@ def _steer(line: _Line, contract_id: int, ticks: Ticks, from_ns: int, to_ns: int
     line.steps = line.steps[len(steps) :]
     due = [tick for tick in line.inserts if tick.at_ns <= to_ns]
     line.inserts = line.inserts[len(due) :]
+    silent_from, silent_until = line.silent
+    if from_ns < silent_until <= to_ns:
+        due.insert(0, Insert(silent_until, Kind.QUOTE, 0, 0))  # how things stand after the silence
     at = np.array([ns for ns, _ in steps], np.int64)
     moved = np.concatenate(([line.base], line.base + np.cumsum([ticks for _, ticks in steps], dtype=np.int64)))
     quotes = np.flatnonzero(own["kind"] == _QUOTE)
@@ -146,7 +149,6 @@ def _steer(line: _Line, contract_id: int, ticks: Ticks, from_ns: int, to_ns: int
     _move(own, moved[np.searchsorted(at, own["exch_ns"], side="right")])
     line.base = int(moved[-1])
     own = np.concatenate((between, own))  # first what was put in: a step comes before the tick it moves
-    silent_from, silent_until = line.silent
     own = own[(own["exch_ns"] < silent_from) | (own["exch_ns"] >= silent_until)]
     side, gone_from, gone_until = line.one_sided
     gone = (own["kind"] == _QUOTE) & (own["exch_ns"] >= gone_from) & (own["exch_ns"] < gone_until)

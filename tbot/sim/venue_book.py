@@ -13,7 +13,9 @@ from tbot.domain.positions import Position
 from tbot.execution.book_types import FINAL, BookEvent, Holding, Ids, Order, OrderRequest
 from tbot.execution.fill_model import FillSettings, MarketState, market_fill
 from tbot.execution.matching import ALWAYS, AccountBook, Held
-from tbot.sim.venue_faults import BracketFault, CancelRace, CancelSlow, Partial
+from tbot.sim.venue_faults import BracketFault, CancelRace, CancelSlow, Partial, Slip
+
+Fills = tuple[Partial | None, Slip | None]
 
 
 @dataclass(slots=True)
@@ -46,19 +48,22 @@ class VenueBook(AccountBook):
         self._brackets: dict[int, BracketFault] = {}  # entry -> the fault of its legs
 
     # ----------------------------------------------------------------------------------------------------- faults
-    def place_with(
-        self, request: OrderRequest, now_ns: int, partial: Partial | None, bracket: BracketFault | None, slip: int
-    ) -> Order:
+    def place_with(self, request: OrderRequest, now_ns: int, fills: Fills, bracket: BracketFault | None) -> Order:
         """Place an order that has faults."""
         if bracket is not None:
             request = _without_legs(request, bracket)
         order = self.place(request, now_ns)
-        if partial is not None or slip:
-            self._fates[order.order_id] = _Fate(partial, slip=slip)
-            self._quiet.pop(order.contract, None)
+        self.fill_as(order.order_id, fills)
         if bracket is not None:
             self._brackets[order.order_id] = bracket
         return order
+
+    def fill_as(self, order_id: int, fills: Fills) -> None:
+        """How an order that was placed just now is to fill."""
+        partial, slip = fills
+        if partial is not None or slip is not None:
+            self._fates[order_id] = _Fate(partial, slip=0 if slip is None else slip.ticks)
+            self._quiet.pop(self.orders[order_id].contract, None)
 
     def cancel_with(self, order_id: int, now_ns: int, fault: CancelRace | CancelSlow) -> bool:
         """A cancel that is accepted and comes too late, or late. An order that cannot fill is cancelled at once."""

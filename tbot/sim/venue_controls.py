@@ -22,6 +22,7 @@ from tbot.sim.venue_faults import (
     CancelRace,
     CancelSlow,
     Delivery,
+    Fills,
     Partial,
     Reject,
     Scope,
@@ -46,13 +47,15 @@ class VenueControls:
         self._exchange = exchange
 
     # ---------------------------------------------------------------------------------------------------- counted
-    def partial(self, sizes: Sequence[int], delays_ns: Sequence[int] = (), scope: Scope = NEXT) -> None:
+    def partial(
+        self, sizes: Sequence[int], delays_ns: Sequence[int] = (), scope: Scope = NEXT, *, call: Fills = "place"
+    ) -> None:
         """order.partial: the next order fills in these sizes, part i not before `delays_ns[i]` after the one before.
 
         The first delay counts from the moment at which the order would have filled whole. What the sizes leave over
-        stays open until somebody cancels it.
+        stays open until somebody cancels it. `call` close: the order of the next closeContract instead.
         """
-        self._add(Partial(tuple(sizes), tuple(delays_ns)), scope)
+        self._add(Partial(tuple(sizes), tuple(delays_ns), call), scope)
 
     def reject(
         self, code: int, text: str | None = None, *, with_id: bool = False, call: Call = "place", scope: Scope = NEXT
@@ -102,9 +105,9 @@ class VenueControls:
         """
         self._add(BracketFault(kind, which, size, ticks, after_ns), scope)
 
-    def slip(self, ticks: int, scope: Scope = NEXT) -> None:
+    def slip(self, ticks: int, scope: Scope = NEXT, *, call: Fills = "place") -> None:
         """fill.slip: the next order and its legs fill this much worse than the model says; limits keep their price."""
-        self._add(Slip(ticks), scope)
+        self._add(Slip(ticks, call), scope)
 
     def _add(
         self, fault: Partial | Reject | Delivery | CancelRace | CancelSlow | BracketFault | Slip, scope: Scope

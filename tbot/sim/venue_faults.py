@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 Which = Literal["sl", "tp", "both"]
 BracketKind = Literal["drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"]
 Call = Literal["place", "modify", "cancel", "close"]
+Fills = Literal["place", "close"]  # calls whose order can be told how to fill
 TagRule = Literal["strict", "none", "working-only"]
 
 
@@ -39,8 +40,10 @@ class Partial:
 
     sizes: tuple[int, ...]
     delays_ns: tuple[int, ...] = ()
+    call: Fills = "place"
 
     def __post_init__(self) -> None:
+        one_of(self.call, Fills, "a call whose order fills")
         if any(size < 1 for size in self.sizes) or any(delay < 0 for delay in self.delays_ns):
             raise ValueError(f"parts {self.sizes} with delays {self.delays_ns} are no parts of an order")
 
@@ -115,6 +118,10 @@ class Slip:
     """The order and its legs fill this many ticks worse; limits keep their price."""
 
     ticks: int
+    call: Fills = "place"
+
+    def __post_init__(self) -> None:
+        one_of(self.call, Fills, "a call whose order fills")
 
 
 Fault = Partial | Reject | Delivery | CancelRace | CancelSlow | BracketFault | Slip

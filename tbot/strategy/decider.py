@@ -22,6 +22,8 @@ class ContractDecider:
     def __init__(self, product: Product, settings: StrategySettings, history: Records | None = None) -> None:
         self.product = product
         self.pipeline = ContractPipeline(product.contract_id, settings.detectors(), history=history)
+        self._settings = settings
+        self._resets = 0
         self.trader = ContractTrader(product, settings)
 
     def drain(self, reader: RingReader, limit: int) -> tuple[int, list[Signal]]:
@@ -51,7 +53,16 @@ class ContractDecider:
         """Let go of the history segment."""
         self.pipeline.close()
 
+    def _begin_anew(self) -> None:
+        """The pipeline forgot its market: the zones and setups built on it are nothing any more (I29)."""
+        self._resets = self.pipeline.resets
+        counters = self.trader.counters
+        self.trader = ContractTrader(self.product, self._settings)
+        self.trader.counters.update(counters)
+
     def _decide(self) -> list[Signal]:
+        if self._resets != self.pipeline.resets:
+            self._begin_anew()
         events = self.pipeline.events
         if not len(events):
             return []

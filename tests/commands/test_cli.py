@@ -44,6 +44,8 @@ BAD = [
     (("nonsense",), 2, "No such command"),
     (("run", "--live"), 8, "live trading is not part of this version"),
     (("run", "--contracts", "XYZ"), 3, "unknown contract"),
+    (("run", "--contracts", "MNQ,CL"), 3, "no market for CL"),
+    (("sim", "--contracts", "ZN"), 3, "No synthetic market for ['ZN']"),
     (("run", "--for", "soon"), 3, "not understood"),
     (("run", "--for", "-5s"), 3, "must be positive"),
     (("run", "--for", "nan"), 3, "must be positive"),

@@ -39,6 +39,16 @@ def test_words_hold_every_figure() -> None:
         assert words in text, words
 
 
+def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
+    told = document(alarms=[{"code": "RC_AUTH", "text": "the gateway refused the login"}])
+    told["contracts"]["MNQ"] |= {"barred": "", "hole": "3 minutes of history are missing"}
+    text = lines(told)
+    assert "! the gateway refused the login (RC_AUTH)" in text
+    assert text[-1] == "     no entries: 3 minutes of history are missing"
+    told["contracts"]["MNQ"]["barred"] = "rolled"
+    assert lines(told)[-1] == "     no entries: rolled"
+
+
 def test_nothing_known_yet_is_said_so() -> None:
     empty = {"win_rate": None, "profit_factor": None, "slippage_ticks": None, "execution_ns": {}, "api": {}}
     assert "win rate n/a" in "\n".join(lines(document(**empty)))

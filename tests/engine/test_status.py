@@ -80,6 +80,40 @@ def test_starting_until_there_is_an_account(tmp_path: Path) -> None:
     assert (document["state"], document["reason"]) == ("STARTING", "no account yet")
 
 
+# ----------------------------------------------------------------------------------------------------------- alarms
+@pytest.mark.parametrize("code", ["RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"])
+def test_F_API_02_an_alarm_that_bars_every_contract_is_the_state_of_the_run(tmp_path: Path, code: str) -> None:
+    alarm = {"code": code, "text": "look at it"}
+    document = build(tmp_path, family(alarms=[alarm]))
+    assert (document["state"], document["reasons"], document["reason"]) == ("HALTED", [code], "look at it")
+    assert document["alarms"] == [alarm]
+    for strict in ("REDUCING", "LOCKED", "HALTED"):  # what an account says of itself then matters more
+        document = build(tmp_path, family({"1": account(strict, "RC_X")}, alarms=[alarm]))
+        assert (document["state"], document["reasons"]) == (strict, ["RC_X"])
+        assert document["alarms"] == [alarm]
+
+
+def test_other_alarms_are_shown_beside_the_state(tmp_path: Path) -> None:
+    children = family(alarms=[{"code": "RC_USER_HUB", "text": "one"}])
+    children["feed"].status["alarms"] = [{"code": "RC_MKT_HUB", "text": "two"}]
+    document = build(tmp_path, children)
+    assert document["state"] == "ACTIVE"
+    assert [alarm["text"] for alarm in document["alarms"]] == ["one", "two"]
+
+
+def test_F_TIM_07_why_a_contract_takes_no_entries_is_shown_with_it(tmp_path: Path) -> None:
+    children = family(barred={"MNQ": "rolled"}, feeds={"MNQ": "closed"})
+    children["feed"].status["contracts"]["MNQ"] |= {"source": "STALE", "broker_id": "CON.F.US.MNQ.Z26", "hole": "x"}
+    document = build(tmp_path, children)["contracts"]
+    assert (document["MNQ"]["barred"], document["MNQ"]["feed"], document["MNQ"]["source"]) == (
+        "rolled",
+        "closed",
+        "STALE",
+    )
+    assert (document["MNQ"]["broker_id"], document["MNQ"]["hole"]) == ("CON.F.US.MNQ.Z26", "x")
+    assert document["ES"]["barred"] == ""
+
+
 # ------------------------------------------------------------------------------------------------------------- sums
 def test_what_the_processes_said_is_joined(tmp_path: Path) -> None:
     children = family()
@@ -109,6 +143,7 @@ def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> Non
         "ask": None, "live": False, "feed": "gap",
         "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
         "counters": {}, "setups": {},
+            "source": "", "broker_id": "", "hole": "", "rolls": 0, "barred": "",
     }  # fmt: skip
     assert (document["pnl_usd"], document["win_rate"], document["profit_factor"]) == (0, None, None)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from session_rig import SECOND, START, Listener, gap, history, one_sided, quote, record, session, signal_of, trade
 from tbot.domain.messages import CommandResult, FeedIn, OperatorIn, Quote, SignalIn, TimerIn
 from tbot.execution.session import TIMER_BUSY_NS, TIMER_IDLE_NS, DeskSession
+from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 
 PATHS = pytest.mark.parametrize("sink", [False, True], ids=["arrays", "rows"])
@@ -247,3 +248,50 @@ def test_arrays_and_rows_show_the_desk_the_same_at_the_end_of_each_batch(
             assert told(fast).get(contract, "gap") == told(slow).get(contract, "gap") == expected
         assert sessions[0].quotes(START + n) == sessions[1].quotes(START + n)
     assert set(sessions[1].quotes(START)) <= {"MNQ", "GC"}
+
+
+# ------------------------------------------------------------------------------------------------------------- barred
+@PATHS
+def test_I29_a_barred_contract_is_closed_whatever_its_data_says(sink: bool) -> None:
+    listener = Listener()
+    desk = session(listener, "MNQ", "ES", sink=sink)
+    desk.on_records(np.concatenate((history(n=0), quote(n=1))), START)
+    desk.bar("MNQ", "rolled", START + 1)
+    desk.bar("MNQ", "rolled", START + 2)  # said once
+    assert listener.heard(FeedIn)[1:] == [FeedIn(START + 1, "MNQ", "closed", "rolled")]
+    assert desk.feeds == {"MNQ": "closed", "ES": "gap"}
+    desk.on_records(gap(n=2), START + 3)
+    desk.on_records(np.concatenate((history(n=3), quote(n=4))), START + 4)
+    assert len(states(listener)) == 2  # nothing of it is told while it is barred
+    desk.bar("MNQ", "expired", START + 5)
+    assert listener.heard(FeedIn)[-1] == FeedIn(START + 5, "MNQ", "closed", "expired")
+    desk.bar("MNQ", "", START + 6)
+    assert listener.heard(FeedIn)[-1] == FeedIn(START + 6, "MNQ", "ok", "")
+    assert desk.barred == {}
+    desk.bar("ES", "", START + 7)  # nothing to lift
+    assert len(states(listener)) == 4
+
+
+@PATHS
+def test_I29_what_happened_behind_the_bar_counts_when_it_is_lifted(sink: bool) -> None:
+    listener = Listener()
+    desk = session(listener, sink=sink)
+    desk.on_records(np.concatenate((history(n=0), quote(n=1))), START)
+    desk.bar("MNQ", "rolled", START + 1)
+    desk.on_records(gap(n=2), START + 2)
+    desk.bar("MNQ", "", START + 3)
+    assert listener.heard(FeedIn)[-1] == FeedIn(START + 3, "MNQ", "gap", "")
+    desk.on_records(np.concatenate((history(n=3), quote(n=4))), START + 4)
+    assert listener.heard(FeedIn)[-1].state == "ok"
+
+
+@PATHS
+def test_I29_quotes_of_another_month_are_forgotten(sink: bool) -> None:
+    listener = Listener()
+    desk = session(listener, sink=sink)
+    desk.on_records(np.concatenate((history(n=0), quote(n=1))), START)
+    desk.on_records(gap(n=2), START + 1)
+    assert desk.quote("MNQ", START + 2) is not None  # an ordinary gap: old, but the same thing
+    desk.on_records(gap(n=3, aux=NEW_CONTRACT), START + 2)
+    assert desk.quote("MNQ", START + 3) is None
+    assert desk.quotes(START + 3) == {}

@@ -11,6 +11,7 @@ from gateway_records import ACCOUNT, ID, NOW, ORDER, POSITION, TRADE
 from shared_data import shared
 from tbot.gateway import signalr
 from tbot.gateway.codec_hub import (
+    MAX_EVENT_BYTES,
     ORDER_TARGET,
     POSITION_TARGET,
     TRADE_TARGET,
@@ -123,6 +124,13 @@ def test_F_DAT_01_mutated_events_give_a_record_or_value_error(junk, at, record):
     except ValueError:
         return
     assert type(decoded) is type(record)
+
+
+def test_I20_events_far_above_any_real_one_are_refused_unread():
+    whole = event(user_event(replace(ORDER, tag="x" * MAX_EVENT_BYTES)))
+    with pytest.raises(ValueError, match="an event of 6"):
+        decode_user(whole)
+    assert decode_user(event(user_event(replace(ORDER, tag="x" * 1000))))
 
 
 def test_targets_and_subscriptions():

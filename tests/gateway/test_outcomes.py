@@ -231,7 +231,7 @@ def test_tag_in_use_and_pending_codes_are_open():
             assert answered.situation is (Situation.AMBIGUOUS if code in call.open_codes else expected)
 
 
-def test_I16_situations_are_told_apart_by_what_an_answer_holds():
+def test_situations_are_told_apart_by_what_an_answer_holds():
     for call in CALLED:
         for situation in set(Situation) - {Situation.ACCEPTED}:
             rule = outcomes.rule(call, situation)

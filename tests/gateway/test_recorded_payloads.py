@@ -1,7 +1,7 @@
 """What the live gateway sent: everything decodes, and what is encoded again says the same in every documented member.
 
-Same means: numbers equal as decimals, times equal as instants, a missing member equals null. What may differ beyond that
-stands in ADDED and nowhere else.
+Same means: numbers equal as decimals, times equal as instants, a missing member equals null. What may differ beyond
+that stands in ADDED and nowhere else.
 """
 
 import json
@@ -161,7 +161,11 @@ def test_numbers_keep_every_digit_that_a_decimal_has():
         assert again["positions"][0]["averagePrice"] == Decimal(text)
 
 
-@pytest.mark.parametrize("text", ["1e999999999", "1e-999999", "1e29", "1" * 30, "-1e30", "true", "false", '"1"', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    ["1e999999999", "1e-999999", "1e13", "1000000000000.1", "-1e30", "1" * 30, "0." + "1" * 29, "0E-99999", "0E+99999",
+     "true", "false", '"1"', "[]"],
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["averagePrice"])
 def test_F_API_06_numbers_that_no_decimal_holds_are_refused(name, text):
     raw = (

@@ -140,8 +140,9 @@ def test_ping_and_clock(server):
         drip(b"HTTP/1.1 200 OK\r\nX: "),
         drip(head(200, 10**9)),
         drip(head(200, None, Transfer_Encoding="chunked") + b"1"),
+        drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
-    ids=["hang", "silent", "headers", "body", "chunks"],
+    ids=["hang", "silent", "headers", "body", "chunks", "continue"],
 )
 def test_F_API_05_the_total_deadline_holds(server, behaviour):
     server.script[PLACE] = [behaviour]

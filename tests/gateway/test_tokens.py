@@ -2,11 +2,13 @@
 
 import base64
 import json
+import random
+import threading
 
 import pytest
 
 from tbot.gateway.codec_rest import Answer
-from tbot.gateway.tokens import ASSUMED_LIFE_NS, RETRY_NS, TokenManager, expiry_ns
+from tbot.gateway.tokens import ASSUMED_LIFE_NS, LOGIN_BUDGET, RETRY_NS, TokenManager, expiry_ns
 
 S = 1_000_000_000
 START = 1_795_188_302 * S
@@ -138,3 +140,111 @@ def test_adopting_nothing_is_refused():
     rig = Rig()
     with pytest.raises(ValueError, match="revision"):
         rig.tokens.adopt("zero", 0)
+
+
+def test_F_API_02_after_a_refused_login_the_old_token_serves_and_nobody_asks_again():
+    """Validation proved nothing, the new login is refused: protective calls go on with the old token."""
+    rig = Rig().logged_in()
+    old = rig.tokens.current()
+    rig.validations = [Answer("ambiguous"), Answer("ambiguous")]
+    rig.logins = [Answer("rejected", text="AgreementsNotSigned (7)")]
+    assert rig.tokens.renew_in_time() is old
+    assert rig.tokens.renew_in_time() is old
+    assert rig.tokens.current() is old
+    assert rig.tokens.logins == 2  # the first one and the refused one
+    assert rig.tokens.refused
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_an_accepted_login_without_a_token_is_none(text):
+    rig = Rig()
+    rig.logins = [Answer("accepted", text)]
+    assert rig.tokens.get() is None
+    assert rig.tokens.refused == ""
+
+
+def test_F_API_01_a_gateway_that_takes_tokens_back_at_once_is_not_asked_for_ever():
+    """A storm of 401: five logins in a minute, then none until the minute is over."""
+    rig = Rig()
+    for _ in range(50):
+        rig.boot += S // 10
+        rig.logins.append(Answer("accepted", jwt(START // S + 86_400)))
+        token = rig.tokens.get()
+        if token is not None:
+            rig.tokens.invalidate(token)
+    assert rig.tokens.logins == LOGIN_BUDGET.limit
+    rig.boot += LOGIN_BUDGET.window_ns
+    assert rig.tokens.get() is not None
+
+
+def test_an_error_in_the_login_leaves_no_lock_behind():
+    rig = Rig()
+    with pytest.raises(IndexError):
+        rig.tokens.get()  # the rig has no answer: the callback raises
+    assert rig.logged_in().tokens.current() is not None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_F_API_01_I26_many_threads_never_hang_and_see_no_older_token(seed):
+    """Everything at once, with logins and validations that fail at random: one flight at a time, no way back."""
+    lock, flights, most, minted = threading.Lock(), [0], [0], [0]
+    rng = random.Random(seed)
+    clock = [0]
+
+    def answer_of(kind):
+        with lock:
+            flights[0] += 1
+            most[0] = max(most[0], flights[0])
+            clock[0] += RETRY_NS
+            outcome = rng.choice(["accepted", "accepted", "ambiguous", "not_sent", kind])
+            minted[0] += 1
+            number = minted[0]
+        switch.wait(0)  # let others run
+        with lock:
+            flights[0] -= 1
+        value = jwt(9**9 + number) if outcome == "accepted" else None
+        return Answer(outcome, value)
+
+    switch = threading.Event()
+    tokens = TokenManager(
+        lambda: answer_of("ambiguous"),
+        lambda token: answer_of("rejected"),
+        wall_ns=lambda: START,
+        boot_ns=lambda: clock[0],
+    )
+    start, faults = threading.Barrier(12), []
+
+    def work(number):
+        own = random.Random(seed * 100 + number)
+        start.wait(30)
+        newest = 0
+        for _ in range(200):
+            with lock:
+                clock[0] += RETRY_NS
+            token = tokens.current()
+            action = own.randrange(6)
+            if action == 0:
+                seen = tokens.get()
+            elif action == 1 and token is not None:
+                seen = tokens.renew(token)
+            elif action == 2:
+                seen = tokens.renew_in_time()
+            elif action == 3 and token is not None:
+                tokens.invalidate(token)
+                seen = None
+            elif action == 4:
+                seen = tokens.adopt(jwt(9**9), own.randrange(1, 40))
+            else:
+                seen, _ = tokens.current(), tokens.renewal_due()
+            if seen is not None and action in (0, 1) and seen.revision < newest:
+                faults.append((number, seen.revision, newest))
+            newest = max(newest, 0 if seen is None else seen.revision)
+
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not [thread for thread in threads if thread.is_alive()], "somebody waits for ever"
+    assert faults == []
+    assert most[0] == 1, "two logins at a time"

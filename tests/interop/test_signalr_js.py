@@ -46,6 +46,16 @@ def test_everything_arrives_unchanged(
 
 
 @NEGOTIATION
+def test_the_token_may_stand_in_the_address_alone(
+    client: tuple[list[str], Path], sim: Gateway, witness: Witness, tmp_path: Path, skip: bool
+) -> None:
+    """As in a browser, which cannot set headers on a WebSocket."""
+    result = run(client, sim, tmp_path / "client", skip=skip, inQuery=True)
+    check(result, 1, sim, witness)
+    assert "401" in result["badToken"] if not skip else "WebSocket failed to connect" in result["badToken"]
+
+
+@NEGOTIATION
 def test_errors_of_calls_have_the_frameworks_words(
     client: tuple[list[str], Path], sim: Gateway, tmp_path: Path, skip: bool
 ) -> None:
@@ -53,6 +63,7 @@ def test_errors_of_calls_have_the_frameworks_words(
     assert said["unknown"] == "Unknown hub method 'NoSuchMethod'"
     assert said["count"] == "Failed to invoke 'SubscribeContractQuotes' due to an error on the server."
     assert said["type"] == said["count"]
+    assert said["foreign"] == "Failed to invoke 'SubscribeOrders' because user is unauthorized"
     assert said["lowerCase"] == ["result", None]
 
 

@@ -38,15 +38,18 @@ def open_journal(path: Path) -> JournalReader:
     return Journal.open_readonly(path, wire)
 
 
-class Command:
-    """`tbot <arguments>` in a process and a TBOT_HOME of its own."""
+TBOT = ("-m", "tbot")
 
-    def __init__(self, home: Path, *arguments: str, **environment: str) -> None:
+
+class Command:
+    """`tbot <arguments>` in a process and a TBOT_HOME of its own; `program` is what Python runs."""
+
+    def __init__(self, home: Path, *arguments: str, program: tuple[str, ...] = TBOT, **environment: str) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TBOT_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tbot", *arguments],
+            [sys.executable, *program, *arguments],
             stdout=subprocess.PIPE,
             stderr=open(home / "stderr.txt", "wb"),  # noqa: SIM115
             env={**clean, "TBOT_HOME": str(home), **environment},
@@ -133,9 +136,11 @@ class Command:
 
 
 @contextlib.contextmanager
-def running(home: Path, *arguments: str, **environment: str) -> Iterator[Command]:
+def running(
+    home: Path, *arguments: str, program: tuple[str, ...] = TBOT, **environment: str
+) -> Iterator[Command]:
     """A command that is certainly gone afterwards."""
-    command = Command(home, *arguments, **environment)
+    command = Command(home, *arguments, program=program, **environment)
     try:
         yield command
     finally:

@@ -60,7 +60,8 @@ def check_market(events: dict[str, list[Any]], witness: Witness, least: int) -> 
     check_stream(events["GatewayTrade"], witness, "GatewayTrade", least)
     check_stream(events["GatewayQuote"][1:], witness, "GatewayQuote", least)
     if witness.events["GatewayDepth"]:
-        assert events["GatewayDepth"]
+        check_stream(events["GatewayDepth"][1:], witness, "GatewayDepth", least)
+        assert events["GatewayDepth"][0][1][0]["type"] == 6, "the snapshot begins with a reset"
 
 
 def check_bars(
@@ -137,7 +138,8 @@ def check_user_events(
     positions = events["GatewayUserPosition"]
     assert [position["size"] for position in positions] == list(sizes)
     assert [position["type"] for position in positions] == [1 if size else 0 for size in sizes]
-    assert events["GatewayUserAccount"][-1] == gateway.accounts()[0]
+    balances = [record for record in events["GatewayUserAccount"] if record["id"] == account]
+    assert balances[-1] == next(record for record in gateway.accounts() if record["id"] == account)
 
 
 def unwrap(events: dict[str, list[Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -43,7 +43,7 @@ def python_env(*requirements: str, python: Path | None = None) -> Path:
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
         _run(str(folder / "bin" / "python"), *pip, *requirements)
 
-    folder = _cached(name, build, lambda folder: _version(folder / "bin" / "python") == version)
+    folder = cached(name, build, lambda folder: _version(folder / "bin" / "python") == version)
     return folder / "bin" / "python"
 
 
@@ -63,7 +63,7 @@ def node_env(*requirements: str) -> tuple[Path, Path]:
 
     version = _output(str(node), "--version")
     name = f"node{version.lstrip('v').split('.')[0]}-{_slug(requirements)}-{_digest(json.dumps([*requirements]))}"
-    return node, _cached(name, build, lambda folder: (folder / "node_modules").is_dir())
+    return node, cached(name, build, lambda folder: (folder / "node_modules").is_dir())
 
 
 def newer_python(minimum: tuple[int, int]) -> Path:
@@ -127,7 +127,8 @@ def _output(*command: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _cached(name: str, build: Callable[[Path], None], usable: Callable[[Path], bool]) -> Path:
+def cached(name: str, build: Callable[[Path], None], usable: Callable[[Path], bool]) -> Path:
+    """The folder of this name in the cache, made by `build` when it is not there or not `usable` any more."""
     root = cache_root()
     root.mkdir(parents=True, exist_ok=True)
     target = root / name

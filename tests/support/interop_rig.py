@@ -34,7 +34,8 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 class Gateway:
     """A simulator in a process of its own: its ready document, and its own word about accounts over REST."""
 
-    ready: dict[str, str] = field(repr=False)
+    ready: dict[str, Any] = field(repr=False)
+    stop: Callable[[], None] = field(default=lambda: None, repr=False)
     _token: str = field(default="", repr=False)
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
@@ -60,6 +61,11 @@ class Gateway:
     def token(self) -> str:
         self.post("Account/search", onlyActiveAccounts=False)
         return self._token
+
+    def as_user(self, number: int) -> "Gateway":
+        """The same gateway seen by its n-th user."""
+        user = self.ready["users"][number]
+        return Gateway(self.ready | {name: user[name] for name in ("user_name", "api_key")}, self.stop)
 
     def accounts(self) -> list[dict[str, Any]]:
         return list(self.post("Account/search", onlyActiveAccounts=False)["accounts"])
@@ -89,13 +95,16 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(home: Path, *arguments: str) -> Iterator[Gateway]:
-    """`tbot sim` with these arguments, gone afterwards."""
+def gateway(home: Path, *arguments: str, ends: bool = False) -> Iterator[Gateway]:
+    """`tbot sim` with these arguments, gone afterwards. `ends`: the test stops it by `stop`, else it must still run."""
     with running(home, "sim", *arguments) as command:
         ready = command.first_line()
         assert ready["event"] == "ready"
-        yield Gateway(ready)
-        assert command.process.poll() is None, f"the simulator ended: {command.stderr}"
+        yield Gateway(ready, stop=command.interrupt)
+        if ends:
+            assert command.finish()[0] == 0, command.stderr
+        else:
+            assert command.process.poll() is None, f"the simulator ended: {command.stderr}"
         assert "Traceback" not in command.stderr, command.stderr
 
 
@@ -147,7 +156,7 @@ class Relay:
     def gateway(self, other: Gateway) -> Gateway:
         """The same gateway with this cable in the way of its hubs."""
         old, new = f":{self._target}/", f":{self.port}/"
-        hubs = {name: other.ready[name].replace(old, new) for name in ("user_hub", "market_hub")}
+        hubs = {name: str(other.ready[name]).replace(old, new) for name in ("user_hub", "market_hub")}
         return Gateway(other.ready | hubs)
 
     def __enter__(self) -> "Relay":
@@ -217,7 +226,7 @@ def run_script(
     home.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TBOT_", "PYTHON"))}
     secrets = {"TBOT_USERNAME": gateway.ready["user_name"], "TBOT_API_KEY": gateway.ready["api_key"]}
-    document = {name: value for name, value in gateway.ready.items() if name not in ("user_name", "api_key")} | more
+    document = {name: gateway.ready[name] for name in ("rest", "user_hub", "market_hub")} | more
     log = home / "script.txt"
     with open(log, "wb") as stderr:
         process = subprocess.Popen(

@@ -109,9 +109,9 @@ class ExchangeRig:
 class RunningServer:
     """A SimServer in a thread, on a free port, and a small REST client for it."""
 
-    def __init__(self, server: SimServer) -> None:
+    def __init__(self, server: SimServer, port: int = 0) -> None:
         self.server = server
-        self._listener = listen(0)
+        self._listener = listen(port)
         self.port: int = self._listener.getsockname()[1]
         self.rest = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"

@@ -86,8 +86,8 @@ class Rest:
         assert isinstance(document, dict)
         return document
 
-    def account(self) -> int:
-        return int(self.post("Account/search", onlyActiveAccounts=True)["accounts"][0]["id"])
+    def account(self, number: int = 0) -> int:
+        return int(self.post("Account/search", onlyActiveAccounts=True)["accounts"][number]["id"])
 
     def trade(self, account: int, contract: dict[str, Any], price: float) -> dict[str, int]:
         """Rest, move and cancel a limit order far below `price`; buy two, sell one, close. Gives the order ids."""

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import common
-from project_x_py import ProjectX, TradingSuite
+from project_x_py import Features, ProjectX, TradingSuite
 from project_x_py.models import ProjectXConfig
 from project_x_py.realtime import ProjectXRealtimeClient
 from project_x_py.trading_suite import TradingSuiteConfig
@@ -91,6 +91,12 @@ async def trade(suite: TradingSuite, contract_id: str, price: float) -> tuple[di
     return {"limit": limit.orderId, "market": market.orderId}, read
 
 
+async def best(suite: TradingSuite) -> Any:
+    """The best bid and ask of its own order book, made of the depth events."""
+    found = await suite.orderbook.get_best_bid_ask()
+    return [found["bid"], found["ask"]] if found["bid"] and found["ask"] else None
+
+
 async def main() -> None:
     ready = common.ready()
     user_name, key = common.credentials()
@@ -105,12 +111,14 @@ async def main() -> None:
         assert client.account_info is not None
         seen = await look_around(client)
         realtime = ProjectXRealtimeClient(client.session_token, str(client.account_info.id), config=config)
-        suite = TradingSuite(client, realtime, TradingSuiteConfig("MNQ", ["1min", "5min"], initial_days=1))
+        suite = TradingSuite(client, realtime, TradingSuiteConfig("MNQ", ["1min", "5min"], [Features.ORDERBOOK], 1))
         trades, user = await listen(realtime)
         await suite.connect()
         history = await suite.data.get_data("1min")
         await until(lambda: asyncio.sleep(0, len(trades) >= ready["trades"]), "trades")
         current = await until(suite.data.get_current_price, "a price")
+        assert suite.orderbook is not None
+        book = await until(lambda: best(suite), "a book with two sides")
         if ready.get("drop"):
             before = len(trades)
             common.ask("drop")
@@ -125,6 +133,7 @@ async def main() -> None:
                 "read": read,
                 "history": 0 if history is None else len(history),
                 "price": current,
+                "book": book,
                 "trades": trades,
                 "user": user,
                 "fills": sorted(fill.id for fill in await client.search_trades()),

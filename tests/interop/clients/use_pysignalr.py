@@ -63,7 +63,7 @@ async def bad_token(url: str) -> str:
 async def main() -> None:
     ready = common.ready()
     rest = common.Rest(ready["rest"])
-    account, contract = rest.account(), ready["contract"]
+    account, contract = rest.account(ready.get("account", 0)), ready["contract"]
     methods = [(method, [contract["id"]]) for method in common.MARKET.values()]
     market = Hub(ready["market_hub"], rest.token, methods, list(common.MARKET))
     methods = [(method, [account] if takes else []) for method, takes in common.USER.values()]
@@ -71,6 +71,7 @@ async def main() -> None:
     tasks = [asyncio.create_task(hub.client.run()) for hub in (market, user)]
     await until(lambda: len(user.completions) == 4 and len(market.completions) == 3, "subscribed")
     await until(lambda: market.count(0, "GatewayTrade") >= ready["trades"], "trades")
+    await asyncio.sleep(ready.get("idle", 0))
     if ready.get("drop"):
         common.ask("drop")
         await until(lambda: len(user.completions) == 8 and len(market.completions) == 6, "subscribed again")
@@ -80,7 +81,8 @@ async def main() -> None:
     last = len(user.connections) - 1
     await until(lambda: user.count(last, "GatewayUserTrade") >= 3, "fills")
     await until(lambda: user.connections[last]["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat")
-    await until(lambda: user.count(last, "GatewayUserAccount") >= 3, "balances")
+    balances = user.connections[last]["GatewayUserAccount"]
+    await until(lambda: sum(event["data"]["id"] == account for (event,) in balances) >= 3, "balances")
     assert not any(task.done() for task in tasks)
     common.finish(
         {

@@ -73,8 +73,9 @@ class Rest {
 }
 
 class Hub {
-  constructor(signalR, url, { token, skip, targets, subscriptions }) {
+  constructor(signalR, url, { token, skip, inQuery, targets, subscriptions }) {
     const transport = skip ? { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets } : {};
+    const bearer = inQuery ? {} : { accessTokenFactory: () => token };
     this.subscriptions = subscriptions;
     this.targets = targets;
     this.connections = [];
@@ -83,7 +84,7 @@ class Hub {
     this.reconnecting = 0;
     this.closed = null;
     this.connection = new signalR.HubConnectionBuilder()
-      .withUrl(url, { accessTokenFactory: () => token, ...transport })
+      .withUrl(inQuery ? `${url}?access_token=${encodeURIComponent(token)}` : url, { ...bearer, ...transport })
       .withAutomaticReconnect()
       .configureLogging(signalR.LogLevel.Information)
       .build();
@@ -119,8 +120,8 @@ class Hub {
   }
 }
 
-async function refused(signalR, url, skip) {
-  const hub = new Hub(signalR, url, { token: "nonsense", skip, targets: [], subscriptions: [] });
+async function refused(signalR, url, options) {
+  const hub = new Hub(signalR, url, { ...options, token: "nonsense", targets: [], subscriptions: [] });
   try {
     await hub.connection.start();
     return "accepted";
@@ -137,12 +138,13 @@ async function complaint(connection, method, ...values) {
   }
 }
 
-async function complaints(hub, contract) {
+async function complaints(hub, user, { contract, foreign }) {
   await hub.connection.send("Heartbeat"); // without an id: nothing may come back, nothing may break
   return {
     unknown: await complaint(hub.connection, "NoSuchMethod"),
     count: await complaint(hub.connection, "SubscribeContractQuotes"),
     type: await complaint(hub.connection, "SubscribeContractQuotes", { id: contract.id }),
+    foreign: await complaint(user.connection, "SubscribeOrders", foreign ?? 1),
     lowerCase: await complaint(hub.connection, "subscribecontractquotes", contract.id),
   };
 }
@@ -152,9 +154,9 @@ async function main() {
   const signalR = createRequire(join(ready.modules, "anchor.js"))("@microsoft/signalr");
   const rest = new Rest(ready.rest);
   await rest.login();
-  const account = (await rest.post("Account/search", { onlyActiveAccounts: true })).accounts[0].id;
-  const { contract, skip } = ready;
-  const options = { token: rest.token, skip };
+  const account = (await rest.post("Account/search", { onlyActiveAccounts: true })).accounts[ready.account ?? 0].id;
+  const { contract } = ready;
+  const options = { token: rest.token, skip: ready.skip, inQuery: ready.inQuery ?? false };
   const market = new Hub(signalR, ready.market_hub, {
     ...options,
     targets: Object.keys(MARKET),
@@ -167,6 +169,7 @@ async function main() {
   });
   await Promise.all([market.start(), user.start()]);
   await until(() => market.count(0, "GatewayTrade") >= ready.trades, "trades");
+  await pause(1000 * (ready.idle ?? 0));
   if (ready.drop) {
     await say({ do: "drop" });
     await until(() => market.results.length === 6 && user.results.length === 8, "subscribed again");
@@ -175,7 +178,8 @@ async function main() {
   const price = market.connections.at(-1).GatewayTrade.at(-1)[1].at(-1).price;
   const ids = await rest.trade(account, contract, price);
   const events = user.connections.at(-1);
-  await until(() => events.GatewayUserTrade.length >= 3 && events.GatewayUserAccount.length >= 3, "fills");
+  const balances = () => events.GatewayUserAccount.filter(([event]) => event.data.id === account);
+  await until(() => events.GatewayUserTrade.length >= 3 && balances().length >= 3, "fills");
   await until(() => events.GatewayUserPosition.at(-1)?.[0].data.size === 0, "flat");
   const result = {
     account,
@@ -184,8 +188,8 @@ async function main() {
     user: structuredClone(user.connections),
     results: [...market.results, ...user.results],
     connectionIds: [...market.ids, ...user.ids],
-    complaints: await complaints(market, contract),
-    badToken: await refused(signalR, ready.market_hub, skip),
+    complaints: await complaints(market, user, ready),
+    badToken: await refused(signalR, ready.market_hub, options),
     reconnecting: [market.reconnecting, user.reconnecting],
   };
   if (ready.stop) {

@@ -1,6 +1,7 @@
 """signalrcore 1.0: both hubs with or without negotiation, a bad token, a pulled cable."""
 
 import logging
+import threading
 from typing import Any
 
 import common
@@ -57,7 +58,7 @@ def bad_token(url: str, skip: bool) -> str:
 def main() -> None:
     ready = common.ready()
     rest = common.Rest(ready["rest"])
-    account, contract, skip = rest.account(), ready["contract"], ready["skip"]
+    account, contract, skip = rest.account(ready.get("account", 0)), ready["contract"], ready["skip"]
     methods = [(method, [contract["id"]]) for method in common.MARKET.values()]
     market = Hub(ready["market_hub"], rest.token, skip, methods, list(common.MARKET))
     methods = [(method, [account] if takes else []) for method, takes in common.USER.values()]
@@ -66,6 +67,7 @@ def main() -> None:
     user.hub.start()
     common.until(lambda: len(user.completions) == 4 and len(market.completions) == 3, "subscribed")
     common.until(lambda: market.count(0, "GatewayTrade") >= ready["trades"], "trades")
+    threading.Event().wait(ready.get("idle", 0))
     if ready.get("drop"):
         common.ask("drop")
         common.until(lambda: len(user.completions) == 8 and len(market.completions) == 6, "subscribed again")
@@ -73,7 +75,9 @@ def main() -> None:
     price = market.connections[-1]["GatewayTrade"][-1][1][-1]["price"]
     ids = rest.trade(account, contract, price)
     events = user.connections[-1]
-    common.until(lambda: len(events["GatewayUserTrade"]) >= 3 and len(events["GatewayUserAccount"]) >= 3, "fills")
+    balances = events["GatewayUserAccount"]
+    common.until(lambda: len(events["GatewayUserTrade"]) >= 3, "fills")
+    common.until(lambda: sum(event["data"]["id"] == account for (event,) in balances) >= 3, "balances")
     common.until(lambda: events["GatewayUserPosition"][-1][0]["data"]["size"] == 0, "flat")
     market.hub.send("NoSuchMethod", [])
     common.until(lambda: market.errors, "an error")

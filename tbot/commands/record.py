@@ -1,0 +1,185 @@
+"""`tbot record`: live ticks to tapes."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tbot.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from tbot.config import Config
+    from tbot.engine.record_feed import RecordFeed, RecordSettings
+    from tbot.engine.recorder import TapeFiles
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--gateway", metavar="URL", help="Gateway to record from.  [default: from the settings]")
+@click.option("--contracts", metavar="LIST", help="Contracts to record, e.g. MNQ,ES.  [default: from the settings]")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("tapes"),
+    show_default=True,
+    help="Folder for one tape per trading day, or one file NAME.tape for everything.",
+)
+@click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from the first connection).")
+@click.option("--json", "json_output", is_flag=True, help="No progress; one JSON document at the end.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def record(
+    config_path: Path | None,
+    gateway: str | None,
+    contracts: str | None,
+    out: Path,
+    duration: str | None,
+    json_output: bool,
+    quiet: bool,
+    debug: bool,
+) -> int:
+    """Record quotes and trades of a gateway until Ctrl-C, TIME, or the end of a simulated tape.
+
+    Every second what has come is handed to the system, so a crash costs a second at most. A tape that is there already
+    is continued. Needs TBOT_USERNAME and TBOT_API_KEY in the environment or in .env.
+    """
+    import asyncio
+
+    from tbot.commands.options import parse_duration_s, parse_symbols
+    from tbot.config import load, take_credentials
+    from tbot.engine.record_feed import RecordFeed
+    from tbot.gateway.redact import Credentials
+
+    config = load(config_path)
+    symbols = parse_symbols(contracts) if contracts else config.engine.contracts
+    for_s = parse_duration_s(duration) if duration else None
+    credentials = take_credentials()
+    if credentials is None:
+        raise ConfigError("no credentials: set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env")
+    settings = _settings(gateway or config.gateway.rest, config, symbols)
+    feed = RecordFeed(settings, Credentials(*credentials), _teller(quiet or json_output))
+    try:
+        return asyncio.run(_record(feed, settings, out, for_s, json_output, quiet))
+    finally:
+        feed.close()
+
+
+def _settings(url: str, config: "Config", symbols: tuple[str, ...]) -> "RecordSettings":
+    from tbot.commands.launch import gateway_settings
+    from tbot.engine.record_feed import RecordSettings
+    from tbot.gateway.rest import probe_simulator
+
+    if not url:
+        raise ConfigError("no gateway to record from; name it with --gateway URL or as `rest` in section [gateway]")
+    simulated = probe_simulator(url)
+    hubs = gateway_settings(
+        url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False
+    )
+    return RecordSettings(hubs.rest_url, hubs.market_hub, simulated, symbols)
+
+
+def _teller(silent: bool) -> Any:
+    def tell(contract: str, text: str) -> None:
+        if not silent:
+            click.echo(f"{contract + ': ' if contract else ''}{text}", err=True)
+
+    return tell
+
+
+async def _record(
+    feed: "RecordFeed", settings: "RecordSettings", out: Path, for_s: float | None, json_output: bool, quiet: bool
+) -> int:
+    import asyncio
+    import signal
+
+    from tbot.domain.contracts import PRODUCTS
+    from tbot.engine.recorder import TapeFiles
+
+    stop, interrupted = asyncio.Event(), []
+
+    def end(number: int) -> None:
+        interrupted.append(number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    await feed.prepare()
+    products = [PRODUCTS[symbol] for symbol in settings.symbols]
+    files = TapeFiles(out, products, "tbot record", months=feed.months)
+    progress = asyncio.create_task(_progress(feed, files, for_s, stop, show=not (json_output or quiet)))
+    try:
+        ended = await feed.run(files, stop)
+    finally:
+        progress.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await progress
+        files.close()
+    if not feed.connects and not interrupted:
+        raise GatewayError(f"the market hub never accepted the subscriptions ({feed.reason}); nothing was recorded")
+    _report(feed, files, "interrupted" if interrupted else ended, json_output)
+    return INTERRUPTED if signal.SIGINT in interrupted else 0
+
+
+async def _progress(
+    feed: "RecordFeed", files: "TapeFiles", for_s: float | None, stop: Any, *, show: bool
+) -> None:
+    """Ends the recording when its time is over; one line that is written over and over on a terminal."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    begun: float | None = None
+    waited_from = loop.time()
+    terminal = show and sys.stderr.isatty()
+    try:
+        while True:
+            await asyncio.sleep(0.1)
+            if begun is None and feed.connects:
+                begun = loop.time()
+            # Without a connection the time runs, too: a recording that never began must end as well.
+            since = waited_from if begun is None else begun
+            if for_s is not None and loop.time() - since >= for_s:
+                stop.set()
+            if terminal:
+                state = "recording" if feed.connected else f"waiting ({feed.reason})"
+                counts = files.counts
+                text = f"{state}: {counts['trades']} trades, {counts['quotes']} quotes, {counts['gaps']} gaps"
+                click.echo(f"\r{text:<100}", nl=False, err=True)
+    finally:
+        if terminal:
+            click.echo(err=True)
+
+
+def _report(feed: "RecordFeed", files: "TapeFiles", ended: str, json_output: bool) -> None:
+    import orjson
+
+    symbols = {symbol: files.counts[symbol] for symbol in feed.months}
+    paths = [str(path) for path in files.files]
+    if json_output:
+        document = {
+            "schema": "tbot.record",
+            "version": 1,
+            "ended": ended,
+            "files": paths,
+            "trades": files.counts["trades"],
+            "quotes": files.counts["quotes"],
+            "gaps": files.counts["gaps"],
+            "contracts": {symbol: {"ticks": symbols[symbol], "id": feed.months[symbol]} for symbol in symbols},
+            "connections": feed.connects,
+            "counters": feed.counts,
+        }
+        click.echo(orjson.dumps(document).decode())
+        return
+    click.echo(
+        f"{ended}: {files.counts['trades']} trades and {files.counts['quotes']} quotes, "
+        f"{files.counts['gaps']} gap marks, {feed.connects} connection(s)"
+    )
+    for symbol, ticks in symbols.items():
+        click.echo(f"  {symbol:<4} {feed.months[symbol]:<20} {ticks} records")
+    for path in paths:
+        click.echo(f"  {path}")

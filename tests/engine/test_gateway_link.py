@@ -1,0 +1,149 @@
+"""The executor's line to a real simulated gateway: refused tokens, lists, clocks; all of it behind the loop's back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim_rig import DAY_NS, KEY, OWNER, RunningServer, steady_market, until
+from tbot.domain.clock import MarketClock
+from tbot.engine import gateway_link
+from tbot.engine.clocks import SimulatedClock, boot_ns
+from tbot.engine.gateway_link import Link
+from tbot.engine.settings import EngineSettings, GatewaySettings
+from tbot.errors import AuthError
+from tbot.gateway.codec_rest import Answer
+from tbot.gateway.redact import Credentials
+from tbot.sim.server import SimServer, SimSettings
+
+HOUR_NS = 3600 * 10**9
+
+
+@contextmanager
+def gateway(start_ns: int = DAY_NS, key: str = KEY, port: int = 0, **more: Any) -> Iterator[RunningServer]:
+    settings = SimSettings(user_name=OWNER, api_key=key, start_ns=start_ns, **more)
+    with RunningServer(SimServer(settings, steady_market(600, start_ns)), port) as server:
+        yield server
+
+
+def stop(server: RunningServer) -> None:
+    """Before its time; leaving the block once more does no harm."""
+    server.__exit__(None, None, None)
+
+
+@contextmanager
+def linked(folder: Path, server: RunningServer, key: str = KEY) -> Iterator[Link]:
+    hubs = f"{server.ws}/hubs/user", f"{server.ws}/hubs/market"
+    settings = EngineSettings(
+        mode="sim", symbols=("MNQ",), state_dir=folder, run_dir=folder, run_id=1, build="t", config_hash="t"
+    )
+    link = Link(settings, GatewaySettings(server.rest, *hubs, simulated=True), Credentials(OWNER, key))
+    try:
+        yield link
+    finally:
+        link.close()
+
+
+def test_F_API_01_a_token_that_a_hub_refused_leads_to_one_new_login(tmp_path: Path) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.account() is not None
+        revision, token = link.token()
+        assert revision == 1
+        for _ in range(5):  # the feed says it again until it has another one
+            link.token_refused(1)
+        until(lambda: link.token()[0] == 2, "a new token")
+        link.token_refused(1)  # old news
+        assert link.token() == (2, link.token()[1])
+        assert link.token()[1] != token
+        assert link.rest.tokens.logins == 2
+
+
+def test_F_API_02_a_refused_login_is_not_tried_again(tmp_path: Path) -> None:
+    with gateway() as server, linked(tmp_path, server, key="wrong") as link:
+        with pytest.raises(AuthError, match="refused the login"):
+            link.account()
+        for _ in range(5):
+            link.token_refused(0)
+            link.look_again()
+        assert link.rest.tokens.logins == 1
+
+
+def test_F_API_02_another_key_at_the_same_address_is_noticed(tmp_path: Path) -> None:
+    with gateway() as server:
+        port = server.port
+        with linked(tmp_path, server) as link:
+            assert link.account() is not None
+            stop(server)
+            with gateway(key="another", port=port):
+                link.token_refused(link.token()[0])
+                until(lambda: link.rest.tokens.refused, "the refusal")
+                assert link.token() == (0, "")
+                assert link.rest.tokens.logins == 2
+
+
+def test_F_TIM_07_the_list_is_read_again_on_request_and_every_day_before_the_open(tmp_path: Path) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.account() is not None
+        link.clock()
+        assert link.listing is None
+        link.look_again()
+        listing = until(lambda: link.listing, "the list")
+        assert listing.active == link.contracts() == {"MNQ": "CON.F.US.MNQ.Z26"}
+        assert listing.missing == {}
+        assert not link._list_due()
+        for minutes, due in ((7 * 60 + 29, False), (7 * 60 + 31, True)):  # 16:29 and 16:31 in Chicago
+            link._clock = SimulatedClock(MarketClock(DAY_NS + minutes * 60 * 10**9, boot_ns(), 1.0))
+            assert link._list_due() is due
+
+
+def test_a_list_that_cannot_be_read_is_asked_for_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.account() is not None
+        monkeypatch.setattr(link.rest, "contract_available", lambda: Answer("ambiguous", text="maintenance"))
+        link.look_again()
+        until(lambda: link._list_due_ns, "another time")
+        assert link.listing is None
+        assert not link._list_due()
+        monkeypatch.undo()
+        monkeypatch.setattr(gateway_link, "LIST_RETRY_NS", 0)
+        link._list_due_ns = 1
+        link.look_again()
+        until(lambda: link.listing, "the list")
+
+
+def test_another_run_of_the_simulator_with_an_earlier_clock_is_noticed(tmp_path: Path) -> None:
+    with gateway(DAY_NS + HOUR_NS) as server:
+        port = server.port
+        with linked(tmp_path, server) as link:
+            assert link.account() is not None
+            assert link.clock() is not None
+            link.look_again()
+            until(lambda: link.listing, "a look at list and clock")
+            assert link.clock_trouble == ""
+            stop(server)
+            with gateway(DAY_NS, port=port):
+                link.look_again()
+                until(lambda: "went back" in link.clock_trouble, "the clock that went back")
+
+
+def test_a_later_clock_is_followed(tmp_path: Path) -> None:
+    with gateway(DAY_NS) as server:
+        port = server.port
+        with linked(tmp_path, server) as link:
+            assert link.account() is not None
+            clock = link.clock()
+            assert clock is not None
+            stop(server)
+            with gateway(DAY_NS + HOUR_NS, port=port):
+                link.look_again()
+                until(lambda: clock.now_ns() >= DAY_NS + HOUR_NS, "the later clock, by everybody who holds it")
+                assert link.clock_trouble == ""
+
+
+def test_F_API_01_a_short_life_is_looked_at_more_often(tmp_path: Path) -> None:
+    with gateway(token_life_s=30.0) as server, linked(tmp_path, server) as link:
+        assert link._pause_s() == 60.0  # nothing known yet
+        assert link.account() is not None
+        assert 1.0 <= link._pause_s() <= 3.0
