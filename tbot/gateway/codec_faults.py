@@ -79,6 +79,8 @@ def mangle_answer(body: bytes, call: Call, kind: str, field: str) -> tuple[bytes
     if kind == "duplicate":
         member = _encode(name) + b":" + _encode(document.get(name))
         return body.rstrip()[:-1] + b"," + member + b"}", {}
+    if kind == "extra":
+        return _encode({"unheardOf": {"a": [1]}} | document | {"alsoNew": None}), {}
     if kind == "success_with_code":
         return _encode(document | {"success": True, "errorCode": 5}), {}
     return _wrong_member(document, field, name, kind), {}

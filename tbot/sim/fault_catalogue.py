@@ -21,7 +21,7 @@ MALFORMED = (
 )  # fmt: skip
 BODIES = (
     "gzip_bomb", "deep", "null_list", "missing", "duplicate", "success_with_code", "truncated", "huge_number",
-    "bool_price", "text_price", "empty", "array", "nan",
+    "bool_price", "text_price", "empty", "array", "nan", "extra",
 )  # fmt: skip
 
 _HUB = Arg("hub", "text", "", ("", "market", "user"), filters=True)

@@ -1,5 +1,7 @@
 """The fault catalogue for readers: plain text for `tbot sim --list-faults`, a table for `docs/simulator.md`."""
 
+import textwrap
+
 from tbot.sim.fault_catalogue import KINDS
 from tbot.sim.fault_kinds import REQUIRED, Arg, FaultKind
 from tbot.sim.fault_plan import allowed_values
@@ -26,15 +28,22 @@ def families() -> list[tuple[str, list[FaultKind]]]:
     return [(title, [kind for kind in KINDS if kind.name.split(".")[0] == name]) for name, title in FAMILIES.items()]
 
 
-def as_text() -> str:
+def as_text(width: int = 100) -> str:
     """The whole catalogue as text, one argument a line."""
     lines: list[str] = []
+
+    def add(text: str, indent: int) -> None:
+        first, rest = " " * indent, " " * (indent + 4)
+        plain = text.replace("`", "")
+        lines.extend(textwrap.wrap(plain, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False))
+
     for title, kinds in families():
         lines += ["", title.replace("`", "")]
         for kind in kinds:
-            lines.append(f"  {kind.name}: {kind.about.replace('`', '')}")
-            lines.append(f"      {lasting(kind)}; `after` and `p` count {kind.counted}".replace("`", ""))
-            lines += [f"      {arg.name}: {_described(arg)}" for arg in kind.args]
+            add(f"{kind.name}: {kind.about}", 2)
+            add(f"{lasting(kind)}; after and p count {kind.counted}", 6)
+            for arg in kind.args:
+                add(f"{arg.name}: {_described(arg)}", 6)
     return "\n".join(lines[1:])
 
 

@@ -199,6 +199,12 @@ def test_F_API_06_bodies_with_one_thing_wrong(
     assert decode_answer(BY_PATH["/api/contract/available"], body).outcome == "ambiguous"
 
 
+def test_F_API_06_unknown_members_do_no_harm(server: RunningServer, token: str) -> None:
+    body = body_of(server, token, "/api/Contract/available", "extra", live=False)
+    assert body.startswith(b'{"unheardOf":')
+    assert decode_answer(BY_PATH["/api/contract/available"], body).ok
+
+
 def test_F_API_06_a_price_is_found_without_being_named(server: RunningServer, token: str, account: int) -> None:
     place(server, token, account)
     body = body_of(server, token, "/api/Order/searchOpen", "bool_price", accountId=account)
