@@ -13,7 +13,9 @@ from venue_broker import VenueDeskRig
 
 DELAYS = st.sampled_from([0, NS_PER_S // 2, 2 * NS_PER_S, 9 * NS_PER_S])
 WHICH = st.sampled_from(["sl", "tp", "both"])
-KINDS = st.sampled_from(["drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"])
+KINDS = st.sampled_from(
+    ["drop", "reject", "wrong_size", "wrong_price", "wrong_side", "suspended", "cancel_later", "no_oco"]
+)
 STEPS = st.one_of(
     st.tuples(st.just("signal"), st.sampled_from(["MNQ", "ES"]), st.sampled_from([1, -1])),
     st.tuples(st.just("signal"), st.just("MNQ"), st.sampled_from([1, -1])),

@@ -1,4 +1,4 @@
-"""Whatever a request says: the venue answers with a code of its endpoint, raises nothing, and shows what it recorded."""
+"""Whatever a request says: the venue answers with a code of its endpoint, raises nothing, shows what it recorded."""
 
 import json
 from decimal import Decimal
