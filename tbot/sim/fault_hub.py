@@ -95,8 +95,9 @@ class HubFaults:
 
     @property
     def on(self) -> bool:
-        """Whether any fault is planned."""
-        return not self.board.idle
+        """Whether any fault is planned that this hub could meet."""
+        board, kind = self.board, self._hub.kind
+        return not board.idle and (board.watches("record", kind) or board.watches("connect", kind))
 
     def forget(self, connection: "HubConnection") -> None:
         """The connection has ended."""

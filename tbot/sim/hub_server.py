@@ -180,6 +180,8 @@ class HubConnection:
                 faults = self._hub.faulty
                 if faults is not None:
                     await faults.before_write(self)
+                    if not self._queue:
+                        break  # dropped for slowness meanwhile
                 parts = [self._queue.popleft()]
                 size = len(parts[0])
                 while self._queue and size + len(self._queue[0]) <= limit:

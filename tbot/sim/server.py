@@ -45,7 +45,7 @@ from tbot.sim.market import HubRecord, Market, MarketSource, SimClock, boot_ns
 from tbot.sim.rest_server import MAX_BODY_BYTES, Reply, RestApi
 from tbot.sim.settings import SimSettings, open_source, settings_of
 from tbot.sim.views import event_record, snapshot
-from tbot.sim.wire_log import WireLog
+from tbot.sim.wire_log import WireEntry, WireLog
 from tbot.storage.sessions import load_sessions
 
 PUMP_S = 0.02
@@ -124,9 +124,6 @@ class SimServer:
             return self._clock_answer(request.method)
         if path == OPENAPI_PATH and request.method == "GET":
             return Response(openapi_document(), media_type="application/json")
-        hub_path, _, verb = path.rpartition("/")
-        if hub_path in self._hubs and verb == "negotiate":
-            return self._logged(self._negotiate(self._hubs[hub_path], request, token, now_s), request)
         if path in self._hubs:
             return Response("Connection ID required", 400)
         body = await _body(request)
@@ -135,33 +132,31 @@ class SimServer:
         if self.control.knows(path):
             control_token, query = request.headers.get(TOKEN_HEADER, ""), dict(request.query_params)
             return _response(self.control.handle(request.method, path, control_token, body, query))
-        if self.shell.board.watches("request"):
+        entry = self._received(request, body)
+        faults: list[str] = []
+        hub_path, _, verb = path.rpartition("/")
+        if hub_path in self._hubs and verb == "negotiate":
+            response = self._negotiate(self._hubs[hub_path], request, token, now_s)
+        elif self.shell.board.watches("request"):
             rest = self.shell.rest
             response, faults = await rest.answer(request.method, path, token, body, now_s, _response)
-            return self._logged(response, request, body, faults)
-        reply = self.api.handle(request.method, path, token, body, now_s)
-        self._publish_user_events()
-        if reply.make is not None:  # writing thousands of bars would hold up the market
-            reply = replace(reply, body=await asyncio.to_thread(reply.make))
-        return self._logged(_response(reply), request, body)
+        else:
+            reply = self.api.handle(request.method, path, token, body, now_s)
+            self._publish_user_events()
+            if reply.make is not None:  # writing thousands of bars would hold up the market
+                reply = replace(reply, body=await asyncio.to_thread(reply.make))
+            response = _response(reply)
+        entry.answer(0 if isinstance(response, RudeResponse) else response.status_code, boot_ns(), faults)
+        return response
 
-    def _logged(self, response: Response, request: HTTPConnection, body: bytes = b"", faults: Any = ()) -> Response:
+    def _received(self, request: HTTPConnection, body: bytes = b"") -> WireEntry:
         """Into the wire log with it."""
         path = request.url.path
         peek = peek_request(body) if "/order/" in path.lower() or "/position/" in path.lower() else Peek()
-        header, query = request.headers.get("authorization"), "access_token=" in request.url.query
-        self.wire.add(
-            boot_ns(),
-            self.market.now_ns,
-            method=request.scope.get("method", "UPGRADE"),
-            path=path,
-            status=0 if isinstance(response, RudeResponse) else response.status_code,
-            token="header" if header else "query" if query else "none",
-            account=peek.account,
-            tag=peek.tag,
-            faults=tuple(faults),
-        )
-        return response
+        query = "access_token=" in request.url.query
+        token = "header" if request.headers.get("authorization") else "query" if query else "none"
+        method = request.scope.get("method", "UPGRADE")
+        return self.wire.add(boot_ns(), self.market.now_ns, method, path, token, account=peek.account, tag=peek.tag)
 
     def _clock_answer(self, method: str) -> Response:
         if method != "GET":
@@ -190,6 +185,7 @@ class SimServer:
         token = _token(ws.headers.get("authorization"), ws.url.query)
         user = self.api.user_of(token)
         connection_id = ws.query_params.get("id")
+        entry = self._received(ws)
         status, text, greeting = 101, "", ""
         headers: dict[str, str] = {}
         faults = None if hub is None else hub.faulty
@@ -207,10 +203,9 @@ class SimServer:
         elif connection_id is not None:
             status = hub.claim(connection_id, asyncio.get_running_loop().time())
             text = "No Connection with that ID" if status == 404 else ""
-        response = Response(text, status_code=status, headers=headers)
-        self._logged(response, ws)
+        entry.answer(status, boot_ns())
         if status != 101 or hub is None or user is None:
-            await ws.send_denial_response(response)
+            await ws.send_denial_response(Response(text, status_code=status, headers=headers))
             return
         await hub.serve(ws, user, connection_id, token, greeting)
 

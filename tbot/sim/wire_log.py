@@ -2,15 +2,19 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 KEPT = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WireEntry:
-    """One request or upgrade. `status` 0: no HTTP answer was given. `token`: header, query or none."""
+    """One request or upgrade, as it came; `answer` completes it. `token`: header, query or none.
+
+    `status` None: not answered yet; 0: it gets no HTTP answer.
+    """
 
     number: int
     time_ns: int  # wall clock
@@ -18,11 +22,16 @@ class WireEntry:
     market_ns: int
     method: str
     path: str
-    status: int
     token: str
     account: int | None = None
     tag: str = ""
+    status: int | None = None
+    answered_boot_ns: int | None = None
     faults: tuple[str, ...] = ()
+
+    def answer(self, status: int, boot_ns: int, faults: Iterable[str] = ()) -> None:
+        """What became of it, and which faults had a part in that."""
+        self.status, self.answered_boot_ns, self.faults = status, boot_ns, tuple(faults)
 
 
 class WireLog:
@@ -32,10 +41,12 @@ class WireLog:
         self._entries: deque[WireEntry] = deque(maxlen=kept)
         self._number = 0
 
-    def add(self, boot_ns: int, market_ns: int, **what: Any) -> None:
-        """One more."""
+    def add(self, boot_ns: int, market_ns: int, method: str, path: str, token: str, **more: Any) -> WireEntry:
+        """One more has come."""
         self._number += 1
-        self._entries.append(WireEntry(self._number, time.time_ns(), boot_ns, market_ns, **what))
+        entry = WireEntry(self._number, time.time_ns(), boot_ns, market_ns, method, path, token, **more)
+        self._entries.append(entry)
+        return entry
 
     def since(self, number: int, limit: int = KEPT) -> list[WireEntry]:
         """Entries after `number`, oldest first."""

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,8 +136,23 @@ def test_the_wire_log_has_what_came_and_what_was_answered(server: RunningServer)
     ]
     assert found[0]["account"] == ACCOUNT
     assert [one["number"] for one in found] == list(range(before + 1, before + 5))
+    assert all(one["boot_ns"] <= one["answered_boot_ns"] for one in found)
     assert server.control("GET", "/sim/wire?since=-1").status_code == 400
     assert token not in server.control("GET", "/sim/wire").text
+
+
+def test_a_request_stands_in_the_log_before_it_is_answered(server: RunningServer) -> None:
+    token = server.login()
+    server.plan({"id": "slow", "name": "rest.latency", "at": 0, "for": "1 event", "args": {"seconds": 0.4}})
+    thread = threading.Thread(target=server.post, args=("/api/Account/search", token), kwargs={"live": True})
+    thread.start()
+
+    def newest() -> dict[str, Any]:
+        return dict(server.control("GET", "/sim/wire").json()["requests"][-1])
+
+    until(lambda: newest()["path"] == "/api/Account/search" and newest()["status"] is None, "the waiting request")
+    thread.join()
+    assert (newest()["status"], newest()["faults"]) == (400, ["slow"])
 
 
 # --------------------------------------------------------------------------------------------------------- determinism
