@@ -272,7 +272,7 @@ def _judge_hub(name: str, seen: hubs.HubLook, good: str, quiet: Finding) -> Find
 def auto_oco(target: Target) -> Finding:
     """The one setting that decides whether brackets work, and that no call can read."""
     if target.sim is not None:
-        return ok("auto OCO", "brackets are allowed by the simulator")
+        return ok("auto OCO", "a simulator of ours takes brackets unless it was told otherwise")
     return warn("auto OCO", "the bracket setting of the account cannot be read", OCO_FIX)
 
 
