@@ -350,3 +350,46 @@ def test_reconnect_ends_a_change_that_is_under_way():
             assert [item.reason for item in rig.heard if isinstance(item, HubDown)] == ["no data"]
 
     run(scenario)
+
+
+def test_no_second_change_while_the_first_is_not_digested():
+    """The old one was ahead: what comes again is passed over, and until it has come nothing else may change."""
+
+    async def scenario(peer):
+        async with running(Rig(peer.url, quiet_s=100.0)) as rig:
+            old, new = await renewing(peer, rig)
+            for at in range(8):
+                await old.send(trade(at) + quote(at))
+            await rig.until(lambda: len(rig.data) == 16)
+            await new.send(b"".join(trade(at) + quote(at) for at in (1, 2)))
+            await rig.until(lambda: rig.hub.handovers == 1)
+            assert rig.hub.changing
+            assert not rig.hub.renew()
+            await new.send(b"".join(trade(at) + quote(at) for at in range(3, 9)))
+            await rig.until(lambda: len(rig.data) == 18)
+            assert rig.data[16:] == [payload(trade(8)), payload(quote(8))]
+            assert not rig.hub.changing
+            assert rig.hub.renew()
+
+    run(scenario)
+
+
+def test_a_difference_after_the_change_is_a_gap():
+    async def scenario(peer):
+        async with running(Rig(peer.url, quiet_s=100.0)) as rig:
+            old, new = await renewing(peer, rig)
+            for at in range(8):
+                await old.send(trade(at) + quote(at))
+            await rig.until(lambda: len(rig.data) == 16)
+            await new.send(b"".join(trade(at) + quote(at) for at in (1, 2)))
+            await rig.until(lambda: rig.hub.handovers == 1)
+            await new.send(trade(3) + trade(9))
+            await rig.until(lambda: len(rig.data) == 17)
+            assert [item.reason for item in rig.heard if isinstance(item, HubDown)] == [
+                "token renewed (the two connections carry different records)"
+            ]
+            assert rig.heard.count("connected") == 2
+            assert not rig.hub.changing
+            assert len(peer.upgrades) == 2
+
+    run(scenario)
