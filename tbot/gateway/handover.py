@@ -64,7 +64,7 @@ class _Seam:
 
     def _anchor(self, time_ns: int) -> None:
         at_old, at_new = self.old.firsts.get(time_ns), self.new.firsts.get(time_ns)
-        if at_old is None or not at_new or at_old < at_new:
+        if at_old is None or not at_new or (self.strict and at_old < at_new):
             return  # not yet on both, or the new connection's first record: it may not be the first of its time
         since = 0 if self.strict else at_new
         offset = at_old - at_new

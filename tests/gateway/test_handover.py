@@ -207,6 +207,21 @@ def test_a_snapshot_at_the_start_of_the_quotes_is_no_obstacle() -> None:
     assert catch_up.done
 
 
+def test_a_snapshot_when_both_connections_begin_to_be_watched_at_the_same_record() -> None:
+    """The new sequence is then longer than the old one by the snapshot."""
+    handover = Handover([("GatewayQuote", MNQ)])
+    stream = [quote(at, 100 + at) for at in range(1, 5)]
+    handover.new(quote(0, 777), 1)
+    for event in stream:
+        handover.old(event)
+        handover.new(event, 2)
+    assert handover.ready
+    handover.new(quote(9, 1), 3)
+    due, catch_up = handover.take_over()
+    assert due == [(quote(9, 1), 3)]
+    assert catch_up.done
+
+
 def test_connections_that_differ_are_no_handover() -> None:
     handover = Handover([("GatewayTrade", MNQ)])
     for event in (trade(1), trade(2), trade(3)):
