@@ -244,8 +244,7 @@ class MarketHub:
             self._promote(successor)
             self._catch_up = None if catch_up.done else catch_up
             self.handovers += 1
-            for event, recv_ns in due:
-                self._on_record(event, recv_ns)
+            self._deliver(due)
 
     def _promote(self, successor: HubClient) -> None:
         self.changes += 1
@@ -269,8 +268,15 @@ class MarketHub:
         self._promote(successor)
         self._on_down(down)
         self._on_connected()
-        for event, recv_ns in handover.remains():
-            self._on_record(event, recv_ns)
+        self._deliver(handover.remains())
+
+    def _deliver(self, records: Sequence[tuple[Invocation, int]]) -> None:
+        """What was kept. A handler's bug costs the record it met, as in HubClient, not those behind it."""
+        for event, recv_ns in records:
+            try:
+                self._on_record(event, recv_ns)
+            except Exception:
+                self._past["handler_errors"] += 1
 
     def _abandon(self, why: str) -> None:
         """No change of connections for now."""
