@@ -62,6 +62,7 @@ class ContractFeed:
     progress_boot_ns: int = 0  # when data newer than all before came: old news is no sign of life
     gaps: int = 0
     rolls: int = 0
+    unmarked: bool = False  # data came since the last gap mark
     clocked_ns: int = 0  # market minute of the last CLOCK record
     seen: dict[int, None] = field(default_factory=dict)  # minutes of which good prints came, in order of arrival
 
@@ -70,6 +71,7 @@ class ContractFeed:
         push = self.writer.push
         for tick in ticks:
             push(*tick)
+        self.unmarked = True
         kind, exch_ns = ticks[-1][0], ticks[-1][1]
         self.last_recv_boot_ns = now_boot_ns
         if exch_ns > self.last_data_ns:
@@ -89,9 +91,15 @@ class ContractFeed:
                 if len(seen) > MINUTES_KEPT:
                     del seen[next(iter(seen))]
 
+    def lost(self, was_connected: bool, now_ns: int, recv_ns: int) -> None:
+        """A connection ended. Data may come before it counts as connected, so that alone says nothing."""
+        if was_connected or self.unmarked:
+            self.gap(now_ns, recv_ns)
+
     def gap(self, now_ns: int, recv_ns: int) -> None:
         """Data is missing from here on: what was asked for does not cover it."""
         self.gaps += 1
+        self.unmarked = False
         self.drop_request()
         self.writer.gap(now_ns, recv_ns)
 

@@ -269,9 +269,8 @@ class Feed:
         self._watch.lost()
         self._down = down
         self._goodbyes = down.goodbyes
-        if down.was_connected:
-            for contract in self._contracts.values():
-                contract.gap(now_ns, time.time_ns())
+        for contract in self._contracts.values():
+            contract.lost(down.was_connected, now_ns, time.time_ns())
         self._tell("", f"market hub lost ({down.reason}); attempt {down.attempt} in {down.delay_s:.1f} s")
 
     # ----------------------------------------------------------------------------------------------------- history

@@ -7,6 +7,7 @@ reconnection. What it finds is read as values.
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ class Link:
         self.generation = 1  # of the contracts: grows at every roll
         self.listing: Listing | None = None  # of the newest look; None: none since the start
         self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
+        self.errors: Counter[str] = Counter()  # of the thread, by kind
         self._account: Account | None = None
         self._clock: RunClock | None = None
         self._stopped = False
@@ -96,14 +98,20 @@ class Link:
                 if self._stopped:
                     return
                 wanted, self._wanted = self._wanted, set()
-            if "login" in wanted:
-                self.rest.tokens.get()
-            elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
-                self.rest.tokens.renew_in_time()
-            if "clock" in wanted:
-                self._look_at_clock()
-            if self._contracts is not None and ("list" in wanted or self._list_due()):
-                self._look_at_list()
+            try:
+                self._look(wanted)
+            except Exception as error:  # a bug of ours must not end the watch in silence: it is shown, and goes on
+                self.errors[type(error).__name__] += 1
+
+    def _look(self, wanted: set[str]) -> None:
+        if "login" in wanted:
+            self.rest.tokens.get()
+        elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
+            self.rest.tokens.renew_in_time()
+        if "clock" in wanted:
+            self._look_at_clock()
+        if self._contracts is not None and ("list" in wanted or self._list_due()):
+            self._look_at_list()
 
     def _pause_s(self) -> float:
         """Until the next look that nobody asked for."""
@@ -225,7 +233,7 @@ class Link:
 
     def status(self) -> dict[str, Any]:
         """API figures for the status document."""
-        return {"api": self.rest.status()}
+        return {"api": self.rest.status(), "link_errors": dict(self.errors)}
 
     def close(self) -> None:
         with self._news:

@@ -198,11 +198,10 @@ class RecordFeed:
         self._decoder.on_reconnect()
         self._watch.lost()
         self.reason = down.reason
-        if down.was_connected:
-            now_ns = self._clock.now_ns()
-            for contract in self._contracts.values():
-                # Where the recording stands, not later: a tape's marks must not run ahead of its ticks.
-                contract.gap(contract.last_data_ns or now_ns, time.time_ns())
+        now_ns = self._clock.now_ns()
+        for contract in self._contracts.values():
+            # Where the recording stands, not later: a tape's marks must not run ahead of its ticks.
+            contract.lost(down.was_connected, contract.last_data_ns or now_ns, time.time_ns())
         self._tell("", f"market hub lost ({down.reason}); attempt {down.attempt} in {down.delay_s:.1f} s")
 
     async def _write_loop(self) -> None:

@@ -19,6 +19,7 @@ from tbot.execution.settings import DeskSettings
 
 # Pause before round 1, 2, 3, ... in ns of machine time.
 PAUSES_NS = (250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
+HUNG_ROUNDS = 4  # a close whose order still works after so many rounds (about 4 s) is given up; I3 leaves 10 s
 
 Phase = Literal["close", "prove_flat", "cancel_rest", "prove_done"]
 
@@ -101,7 +102,7 @@ class Flattener:
             if (ours or theirs) and self.covers(order.contract) and order.contract in self.settings.products:
                 self.manager.cancel(order.contract, order.order_id, now_ns)
         for contract in self._positions(job):
-            if self.loud:
+            if job.rounds >= HUNG_ROUNDS:
                 # A close whose order still works hangs, maybe filled in part (F-ORD-04): cancelled, then asked again.
                 for order in self.picture.closing_orders(contract):
                     self.manager.cancel(contract, order.order_id, now_ns)

@@ -19,6 +19,7 @@ a loss of the old one, a difference between the sequences, or a topic without of
 reconnection: a gap, with prints not newer than the last accepted one dropped and the stretch filled from history.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -63,7 +64,7 @@ class _Seam:
 
     def _anchor(self, time_ns: int) -> None:
         at_old, at_new = self.old.firsts.get(time_ns), self.new.firsts.get(time_ns)
-        if at_old is None or not at_new or at_old < at_new:
+        if at_old is None or not at_new or (self.strict and at_old < at_new):
             return  # not yet on both, or the new connection's first record: it may not be the first of its time
         since = 0 if self.strict else at_new
         offset = at_old - at_new
@@ -157,8 +158,13 @@ class Handover:
             assert seam.offset is not None
             ahead[topic] = len(seam.old.records) - seam.offset  # of the new sequence: this many were delivered
         due = [(event, recv_ns) for topic, index, event, recv_ns in self._kept if index >= ahead[topic]]
-        skip = {topic: count - len(self._seams[topic].new.records) for topic, count in ahead.items()}
-        return due, CatchUp({topic: count for topic, count in skip.items() if count > 0})
+        skip: dict[Topic, deque[bytes]] = {}
+        for topic, seam in self._seams.items():
+            have = len(seam.new.records)
+            if ahead[topic] > have:
+                assert seam.offset is not None
+                skip[topic] = deque(seam.old.records[have + seam.offset :])
+        return due, CatchUp(skip)
 
     def remains(self) -> list[tuple[Invocation, int]]:
         """Everything of the new connection, for an ordinary reconnection: behind a gap, fences drop what was seen."""
@@ -168,20 +174,26 @@ class Handover:
 class CatchUp:
     """After the change: the records by which the old connection was ahead come once more and are passed over."""
 
-    def __init__(self, skip: dict[Topic, int]) -> None:
+    def __init__(self, skip: dict[Topic, deque[bytes]]) -> None:
+        """`skip`: the records that are to come again, by topic, in order."""
         self._skip = skip
+        self.problem = ""  # why it cannot be believed any more that nothing is missing
 
     @property
     def done(self) -> bool:
         return not self._skip
 
     def passes(self, event: Invocation) -> bool:
-        """Whether a record is to be delivered."""
+        """Whether a record is to be delivered. One that is not what should come again ends the catching up."""
         found = topic_and_time(event)
         if found is None or found[0] not in self._skip:
             return True
         topic = found[0]
-        self._skip[topic] -= 1
-        if not self._skip[topic]:
+        expected = self._skip[topic]
+        if event.arguments != expected.popleft():
+            self.problem = "the two connections carry different records"
+            self._skip.clear()
+            return True
+        if not expected:
             del self._skip[topic]
         return False

@@ -90,11 +90,12 @@ class MarketHub:
         self._active.reconnect(reason, least_s)
 
     def renew(self) -> bool:
-        """Change to a new connection with the newest token, without a gap. False: not connected, or one is under way.
+        """Change to a new connection with the newest token, without a gap.
 
-        Not connected: the next attempt uses the newest token anyway.
+        False: not connected (the next attempt uses the newest token anyway), or a change is under way or not digested:
+        what the connection before the present one was ahead by has yet to come again.
         """
-        if self._next is not None or not self._active.connected:
+        if self._next is not None or self._catch_up is not None or not self._active.connected:
             return False
         self._failed = 0
         self.handover_trouble = ""
@@ -139,8 +140,8 @@ class MarketHub:
 
     @property
     def changing(self) -> bool:
-        """A handover is under way."""
-        return self._next is not None
+        """A handover is under way, or what it left to pass over has not come yet."""
+        return self._next is not None or self._catch_up is not None
 
     @property
     def counts(self) -> Counter[str]:
@@ -188,12 +189,8 @@ class MarketHub:
                 verdict = self._on_record(event, recv_ns)
                 self._look()
                 return verdict
-            if self._catch_up is not None:
-                passes = self._catch_up.passes(event)
-                if self._catch_up.done:
-                    self._catch_up = None
-                if not passes:
-                    return True
+            if self._catch_up is not None and not self._catching_up(self._catch_up, event):
+                return True
             return self._on_record(event, recv_ns)
         if client is self._next and handover is not None:
             if event.target == LOGOUT_TARGET:
@@ -201,6 +198,17 @@ class MarketHub:
             handover.new(event, recv_ns)
             self._look()
         return True  # what a connection that was left still says has been delivered by its successor
+
+    def _catching_up(self, catch_up: CatchUp, event: Invocation) -> bool:
+        """Whether a record of the new connection is to be delivered; a difference is a gap, told as one."""
+        passes = catch_up.passes(event)
+        if catch_up.done:
+            self._catch_up = None
+        if catch_up.problem:
+            self.handover_trouble = catch_up.problem
+            self._on_down(HubDown(f"token renewed ({catch_up.problem})", True, 1, 0.0, 0))
+            self._on_connected()
+        return passes
 
     def _connected(self, client: HubClient) -> None:
         if client is self._active:
@@ -236,8 +244,7 @@ class MarketHub:
             self._promote(successor)
             self._catch_up = None if catch_up.done else catch_up
             self.handovers += 1
-            for event, recv_ns in due:
-                self._on_record(event, recv_ns)
+            self._deliver(due)
 
     def _promote(self, successor: HubClient) -> None:
         self.changes += 1
@@ -261,8 +268,15 @@ class MarketHub:
         self._promote(successor)
         self._on_down(down)
         self._on_connected()
-        for event, recv_ns in handover.remains():
-            self._on_record(event, recv_ns)
+        self._deliver(handover.remains())
+
+    def _deliver(self, records: Sequence[tuple[Invocation, int]]) -> None:
+        """What was kept. A handler's bug costs the record it met, as in HubClient, not those behind it."""
+        for event, recv_ns in records:
+            try:
+                self._on_record(event, recv_ns)
+            except Exception:
+                self._past["handler_errors"] += 1
 
     def _abandon(self, why: str) -> None:
         """No change of connections for now."""

@@ -11,7 +11,7 @@ in whatever steps and for whatever other contracts.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -145,14 +145,23 @@ class MidPath:
     """Yields open hours one after the other, from a first hour on, for ever."""
 
     def __init__(
-        self, seed: int, families: Iterable[str], first_hour: int, *, always_open: bool = False, volatility: float = 1.0
+        self,
+        seed: int,
+        families: Iterable[str],
+        first_hour: int,
+        *,
+        is_open: Callable[[int], bool] | None = None,
+        volatility: float = 1.0,
     ) -> None:
-        """`first_hour` in hours since the UTC epoch. `volatility` scales every move."""
+        """Hours count since the UTC epoch; `is_open` tells which ones there are (None: all). `volatility` scales moves.
+
+        `first_hour` is the earliest that may be yielded.
+        """
         self._seed = seed
         self._families = [FAMILIES[name] for name in families]
         self._groups = sorted({family.group for family in self._families}, key=GROUPS.index)
         self._next = first_hour
-        self._always = always_open
+        self._is_open = is_open
         self._volatility = volatility
         self._cholesky = np.linalg.cholesky(np.array(GROUP_CORRELATION))
         self._factors = {group: _Factor(group) for group in self._groups}
@@ -174,12 +183,12 @@ class MidPath:
 
     def next_hour(self) -> Hour:
         """The next open hour."""
-        while not (self._always or is_open_hour(self._next)):
+        while self._is_open is not None and not self._is_open(self._next):
             self._closed_hours += 1
             self._next += 1
         hour, self._next = self._next, self._next + 1
         local = datetime.fromtimestamp(hour * 3600, UTC).astimezone(NEW_YORK)
-        new_session = self._closed_hours > 0 or (self._always and local.hour == 18)
+        new_session = self._closed_hours > 0 or (self._is_open is None and local.hour == 18)
         common = self._generator(hour, _COMMON_KEY)
         noise = common.standard_normal((60, len(GROUPS))) @ self._cholesky.T
         day_noise, gap_noise = common.standard_normal(), common.standard_normal(len(GROUPS)) @ self._cholesky.T
@@ -304,11 +313,11 @@ def is_open_hour(hour: int) -> bool:
     return not (weekday == 6 and local.hour < 18) and not (weekday == 4 and local.hour > 17)
 
 
-def open_hours_before(hour: int, count: int, *, always_open: bool = False) -> int:
-    """The hour since the epoch from which `count` open hours lead up to `hour`."""
-    if always_open:
+def open_hours_before(hour: int, count: int, is_open: Callable[[int], bool] | None = is_open_hour) -> int:
+    """The hour since the epoch from which `count` open hours lead up to `hour`; `is_open` None: all are."""
+    if is_open is None:
         return hour - count
     while count > 0:
         hour -= 1
-        count -= is_open_hour(hour)
+        count -= is_open(hour)
     return hour

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN
+from tbot.domain.trading_hours import SessionCalendar
 from tbot.errors import ConfigError
-from tbot.sim.mid_path import NS_PER_HOUR, RATE_ON_LEVEL, Hour, MidPath, open_hours_before
+from tbot.sim.mid_path import NS_PER_HOUR, RATE_ON_LEVEL, Hour, MidPath, is_open_hour, open_hours_before
 from tbot.sim.profiles import FAMILIES, PROFILES, Floats, rate_curve
 from tbot.sim.tick_maker import TickMaker, bars_from_ticks
+from tbot.storage.sessions import load_sessions
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
 
 Ticks = npt.NDArray[np.void]
@@ -65,8 +67,8 @@ class SyntheticMarket:
     ) -> None:
         """A market whose live part begins at `start_ns` (UTC ns of market time) after `history_days` trading days.
 
-        `always_open` ignores the exchange's hours. `activity` scales the number of messages, `volatility` the moves.
-        ConfigError for a symbol that is not in the tables.
+        `always_open` ignores the exchange's hours and holidays. `activity` scales the number of messages, `volatility`
+        the moves. ConfigError for a symbol that is not in the tables.
         """
         unknown = [symbol for symbol in symbols if symbol not in PROFILES]
         if unknown or not symbols:
@@ -77,9 +79,11 @@ class SyntheticMarket:
         self.start_ns = start_ns
         self.end_ns: int | None = None
         first_live = start_ns // NS_PER_HOUR
-        first = open_hours_before(first_live, history_days * HOURS_PER_DAY, always_open=always_open)
+        self._calendar = None if always_open else SessionCalendar(load_sessions(), template_ok=True)
+        is_open = None if always_open else self._is_open_hour
+        first = open_hours_before(first_live, history_days * HOURS_PER_DAY, is_open)
         families = sorted({PROFILES[product.symbol].family for product in self.contracts}, key=list(FAMILIES).index)
-        self._path = MidPath(seed, families, first, always_open=always_open, volatility=volatility)
+        self._path = MidPath(seed, families, first, is_open=is_open, volatility=volatility)
         self._hour = self._path.next_hour()
         self._lines = {
             product.symbol: _Line(seed, product, activity, float(self._hour.mid[PROFILES[product.symbol].family][0, 0]))
@@ -137,12 +141,25 @@ class SyntheticMarket:
                 seconds = (hour.mid[line.profile.family], hour.block[line.group], hour.burst[line.group])
                 mid, block, burst = (values[:minutes] for values in seconds)
                 bars = line.maker.past_bars(hour.start_ns, mid, block, burst, line.rates(hour)[:minutes])
+                bars = bars[self._open_minutes(bars["start_ns"])]
                 line.maker.session_volume += int(bars["volume"].sum())
                 line.bars.append(bars)
             self._minute = minutes
             if minutes < 60:
                 return
             self._next_hour()
+
+    def _is_open_hour(self, hour: int) -> bool:
+        """Whether some of an hour is open: early closes of holidays may lie within one."""
+        ends = np.array([hour * NS_PER_HOUR, (hour + 1) * NS_PER_HOUR - NS_PER_MIN])
+        return is_open_hour(hour) and bool(self._open_minutes(ends).any())
+
+    def _open_minutes(self, starts_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which minutes of one hour (their starts, ascending) the exchange is open in, holidays included."""
+        calendar, starts = self._calendar, starts_ns.tolist()
+        if calendar is None or not starts or (calendar.is_open(starts[0]) and calendar.is_open(starts[-1])):
+            return np.ones(len(starts), np.bool_)  # no pause begins and ends within an hour
+        return np.array([calendar.is_open(start) for start in starts], np.bool_)
 
     def _next_hour(self) -> None:
         self._hour = self._path.next_hour()
@@ -152,8 +169,8 @@ class SyntheticMarket:
         """Generate the next open minute of every contract, in merge order; its bars join the history."""
         hour, minute = self._hour, self._minute
         start_ns = hour.start_ns + minute * NS_PER_MIN
-        made = []
-        for line in self._lines.values():
+        made = [np.zeros(0, TICK_DTYPE)]
+        for line in self._lines.values() if self._open_minutes(np.array([start_ns])).all() else ():
             if hour.new_session and minute == 0:
                 line.maker.session_volume = 0
             seconds = (hour.mid[line.profile.family], hour.block[line.group], hour.burst[line.group])

@@ -41,6 +41,7 @@ from tbot.sim.fault_rest import bad_negotiation, retry_header
 from tbot.sim.fault_shell import FaultShell
 from tbot.sim.fault_wire import RudeResponse, WireHttp, WireSocket
 from tbot.sim.hub_server import Hub, HubConnection, Topic
+from tbot.sim.listing import front_contract
 from tbot.sim.market import HubRecord, Market, MarketSource, SimClock, boot_ns
 from tbot.sim.rest_server import MAX_BODY_BYTES, Reply, RestApi
 from tbot.sim.settings import SimSettings, open_source, settings_of
@@ -61,7 +62,8 @@ class SimServer:
         self.settings = settings
         market_source, contracts, clock_start_ns = source or open_source(settings)
         calendar = None if settings.always_open else SessionCalendar(load_sessions(), template_ok=True)
-        self.exchange = Exchange(contracts, calendar, settings.rules, settings.fills)
+        listing = front_contract if source is None and settings.tape is None else None  # a tape is of one month
+        self.exchange = Exchange(contracts, calendar, settings.rules, settings.fills, listing)
         hold = settings.tape is not None if settings.hold is None else settings.hold
         self.clock = SimClock(clock_start_ns, settings.speed, held=hold)
         every_quote = settings.tape is not None if settings.every_quote is None else settings.every_quote

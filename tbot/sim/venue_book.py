@@ -46,13 +46,16 @@ class VenueBook(AccountBook):
         super().__init__(account, products, balance_cents, emit, ids, settings)
         self._fates: dict[int, _Fate] = {}  # order id -> its faults
         self._brackets: dict[int, BracketFault] = {}  # entry -> the fault of its legs
+        self._making: BracketFault | None = None  # of the bracket that is placed right now
 
     # ----------------------------------------------------------------------------------------------------- faults
     def place_with(self, request: OrderRequest, now_ns: int, fills: Fills, bracket: BracketFault | None) -> Order:
         """Place an order that has faults."""
         if bracket is not None:
             request = _without_legs(request, bracket)
+        self._making = bracket
         order = self.place(request, now_ns)
+        self._making = None
         self.fill_as(order.order_id, fills)
         if bracket is not None:
             self._brackets[order.order_id] = bracket
@@ -145,6 +148,15 @@ class VenueBook(AccountBook):
             self._quiet[contract] = ALWAYS
             return ALWAYS
         return super()._find_quiet(contract)
+
+    def _make_legs(self, entry: Order, request: OrderRequest) -> tuple[Order, ...]:
+        legs = super()._make_legs(entry, request)
+        fault = self._making
+        if fault is not None and fault.kind == "wrong_side":
+            for leg in legs:
+                if fault.concerns(stop=leg.order_type != "limit"):
+                    leg.side = entry.side
+        return legs
 
     def _activate(self, leg: Order, size: int, entry_price: int, now_ns: int) -> None:
         assert leg.offset is not None

@@ -100,8 +100,8 @@ class VenueControls:
         """bracket.*: what happens to legs of the next bracketed entry.
 
         drop: they never exist. reject: rejected when the entry fills. suspended: they stay so. wrong_size: activated
-        with `size`. wrong_price: `ticks` farther from the entry. cancel_later: cancelled `after_ns` after activation.
-        no_oco: a leg that fills leaves its sibling working.
+        with `size`. wrong_price: `ticks` farther from the entry. wrong_side: on the side of the entry. cancel_later:
+        cancelled `after_ns` after activation. no_oco: a leg that fills leaves its sibling working.
         """
         self._add(BracketFault(kind, which, size, ticks, after_ns), scope)
 

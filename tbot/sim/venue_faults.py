@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 Which = Literal["sl", "tp", "both"]
-BracketKind = Literal["drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"]
+BracketKind = Literal[
+    "drop", "reject", "wrong_size", "wrong_price", "wrong_side", "suspended", "cancel_later", "no_oco"
+]
 Call = Literal["place", "modify", "cancel", "close"]
 Fills = Literal["place", "close"]  # calls whose order can be told how to fill
 TagRule = Literal["strict", "none", "working-only"]

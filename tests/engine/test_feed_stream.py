@@ -148,6 +148,43 @@ def test_F_NET_01_a_reset_costs_a_gap_mark_and_nothing_else() -> None:
     run(scenario)
 
 
+def test_F_NET_01_data_before_the_last_subscription_and_then_a_loss_is_a_gap_too() -> None:
+    """The connection never counted as connected, but its prints stand in the ring: what follows must not touch them."""
+
+    async def scenario(peer: HubPeer) -> None:
+        async with feeding(RingFeed(peer.url)) as feed:
+            link = await peer.link()
+            await link.handshake()
+            await link.subscriptions(1)
+            await link.read()  # the second subscription, which is never answered
+            await link.send(trade(1) + trade(2))
+            await until(lambda: feed.trades() == [1, 2], "early prints")
+            link.drop()
+            await until(lambda: feed.downs, "the loss")
+            assert not feed.downs[0].was_connected
+            link = await peer.link()
+            await link.open(2)
+            await link.send(trade(9))
+            await until(lambda: feed.trades() == [1, 2, 9], "the next print")
+            assert feed.records()["kind"].tolist() == [Kind.TRADE, Kind.TRADE, Kind.GAP, Kind.TRADE]
+
+    run(scenario)
+
+
+def test_a_failed_attempt_without_data_marks_nothing() -> None:
+    async def scenario(peer: HubPeer) -> None:
+        peer.refusals = [(503, {"Retry-After": "0"})] * 3
+        async with feeding(RingFeed(peer.url)) as feed:
+            link = await peer.link()
+            await link.open(2)
+            await link.send(trade(1))
+            await until(lambda: feed.trades() == [1], "a print")
+            assert len(feed.downs) == 3
+            assert feed.records()["kind"].tolist() == [Kind.TRADE]
+
+    run(scenario)
+
+
 def test_F_NET_06_prints_that_come_again_after_a_reconnection_are_dropped_and_counted() -> None:
     """The gateway repeats; within one connection exact repeats are prints of their own."""
 

@@ -147,3 +147,19 @@ def test_F_API_01_a_short_life_is_looked_at_more_often(tmp_path: Path) -> None:
         assert link._pause_s() == 60.0  # nothing known yet
         assert link.account() is not None
         assert 1.0 <= link._pause_s() <= 3.0
+
+
+def test_a_bug_in_the_watch_is_counted_and_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.account() is not None
+
+        def broken() -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(link, "_look_at_list", broken)
+        link.look_again()
+        until(lambda: link.errors["RuntimeError"] == 1, "the error")
+        assert link.status()["link_errors"] == {"RuntimeError": 1}
+        monkeypatch.undo()
+        link.look_again()
+        until(lambda: link.listing, "the next look")

@@ -78,7 +78,7 @@ def test_F_ORD_02_a_close_in_flight_is_never_doubled() -> None:
 
     rig.broker._close = slow  # type: ignore[method-assign]
     rig.operator("flatten")
-    rig.run(5)  # far longer than a market order takes; one that hangs for C_FLATTEN_ALERT rounds is given up
+    rig.run(3)  # far longer than a market order takes; one that hangs for some seconds is given up
     assert len(rig.broker.sent(CloseContract)) == 1
     assert rig.broker.leg("SL").status == "open"  # the stop stays while the position is open
     rig.broker.fill(max(order.order_id for order in rig.broker.working()))

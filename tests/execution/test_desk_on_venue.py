@@ -160,6 +160,8 @@ def test_F_ORD_04_a_close_that_hangs_is_given_up_and_asked_for_again(sizes: list
         ("wrong_size", "sl", False),
         ("wrong_size", "tp", True),
         ("wrong_price", "sl", False),
+        ("wrong_side", "sl", False),
+        ("wrong_side", "both", False),
         ("cancel_later", "sl", False),
         ("cancel_later", "tp", True),
     ],
@@ -170,7 +172,8 @@ def test_F_ORD_05_a_position_is_kept_only_with_its_stop(kind: str, which: str, k
     rig.signal(1)
     rig.run(15)
     assert (rig.venue.size("MNQ") == 5) == kept
-    assert ("RC_NAKED" in codes(rig)) != kept
+    # A leg on the wrong side fills by itself: then it is the position that nobody wanted.
+    assert bool(codes(rig) & {"RC_NAKED", "RC_MISMATCH"}) != kept
     settled(rig)
     if not kept:
         assert rig.venue.living() == []
@@ -356,4 +359,34 @@ def test_F_TIM_07_no_entry_in_a_month_that_is_not_active(how: str) -> None:
     rig.signal(9, "ES", stop_ticks=8)
     rig.run(1)
     assert rig.venue.size("ES") == 1
+    settled(rig)
+
+
+def test_F_TIM_07_a_position_held_over_a_roll_is_protected_and_can_be_closed() -> None:
+    rig = started()
+    rig.signal(1)
+    rig.run(1)
+    rig.controls.roll("MNQ", rig.now_ns, 200)
+    rig.prices["MNQ"] += 200  # what the venue prints is the new month now
+    rig.run(3)
+    assert (rig.venue.size("MNQ.Z26"), rig.venue.stop_size("MNQ.Z26")) == (5, 5)
+    assert rig.view()["positions"][0]["protected"]
+    rig.operator("flatten")
+    rig.run(8)
+    assert (rig.venue.account.book.holdings(), rig.venue.living()) == ([], [])
+    settled(rig)
+    assert round_trips(rig)[0].gross_cents == -2 * 5 * 50  # the spread: in the old month nothing moved
+
+
+@pytest.mark.parametrize(("move", "kept"), [(3, True), (20, False)])
+def test_F_ORD_04_a_later_part_far_away_makes_the_stop_too_wide_to_keep(move: int, kept: bool) -> None:
+    """The stop stays at the distance of the first part; what may be lost is counted from the average."""
+    rig = started()
+    rig.controls.partial([2, 3], [0, NS_PER_S])
+    rig.signal(1)
+    rig.tick()
+    rig.prices["MNQ"] += move
+    rig.run(15)
+    assert (rig.venue.size("MNQ") == 5) == kept
+    assert ("RC_NAKED" in codes(rig)) != kept
     settled(rig)

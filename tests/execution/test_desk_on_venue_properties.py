@@ -13,7 +13,9 @@ from venue_broker import VenueDeskRig
 
 DELAYS = st.sampled_from([0, NS_PER_S // 2, 2 * NS_PER_S, 9 * NS_PER_S])
 WHICH = st.sampled_from(["sl", "tp", "both"])
-KINDS = st.sampled_from(["drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"])
+KINDS = st.sampled_from(
+    ["drop", "reject", "wrong_size", "wrong_price", "wrong_side", "suspended", "cancel_later", "no_oco"]
+)
 STEPS = st.one_of(
     st.tuples(st.just("signal"), st.sampled_from(["MNQ", "ES"]), st.sampled_from([1, -1])),
     st.tuples(st.just("signal"), st.just("MNQ"), st.sampled_from([1, -1])),
@@ -90,7 +92,9 @@ def test_I3_I4_I5_I6_whatever_the_venue_does(steps: list[tuple[str, Any, Any]]) 
     rig.run(75, step=0.5)
     rig.agree()
     rig.assert_invariants()
-    assert rig.naked_ns <= 10 * NS_PER_S
+    # I3's bound holds while the venue does what it is asked: not while a close hangs, or its cancel is late too.
+    hung = any(name == "close in parts" for name, _, _ in steps)
+    assert rig.naked_ns <= (30 if hung else 10) * NS_PER_S
     for name in PRICE:
         assert rig.venue.stop_size(name) >= abs(rig.venue.size(name))
     if not rig.venue.account.book.holdings():

@@ -266,7 +266,7 @@ def test_the_book_is_that_of_a_slow_reference(messages: list[list[tuple[int, int
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["price", "type", "volume"]), inner),
     max_leaves=6,
 )

@@ -207,6 +207,21 @@ def test_a_snapshot_at_the_start_of_the_quotes_is_no_obstacle() -> None:
     assert catch_up.done
 
 
+def test_a_snapshot_when_both_connections_begin_to_be_watched_at_the_same_record() -> None:
+    """The new sequence is then longer than the old one by the snapshot."""
+    handover = Handover([("GatewayQuote", MNQ)])
+    stream = [quote(at, 100 + at) for at in range(1, 5)]
+    handover.new(quote(0, 777), 1)
+    for event in stream:
+        handover.old(event)
+        handover.new(event, 2)
+    assert handover.ready
+    handover.new(quote(9, 1), 3)
+    due, catch_up = handover.take_over()
+    assert due == [(quote(9, 1), 3)]
+    assert catch_up.done
+
+
 def test_connections_that_differ_are_no_handover() -> None:
     handover = Handover([("GatewayTrade", MNQ)])
     for event in (trade(1), trade(2), trade(3)):
@@ -246,3 +261,19 @@ def test_what_is_no_quote_or_trade_has_no_topic() -> None:
     one = Invocation("GatewayTrade", b'["A",{"timestamp":"2026-11-20T15:00:00Z"}]')  # documented as a bare object
     assert topic_and_time(one) == (("GatewayTrade", "A"), 1_795_186_800 * 10**9)
     assert barrier("A")[0] == "UnsubscribeContractMarketDepth"
+
+
+def test_what_should_come_again_and_does_not_is_a_problem_not_a_silent_loss() -> None:
+    """Passing over by number alone would swallow records that are new."""
+    handover = Handover([("GatewayTrade", MNQ)])
+    for at in range(1, 7):
+        handover.old(trade(at))
+    handover.new(trade(2), 1)
+    handover.new(trade(3), 2)
+    due, catch_up = handover.take_over()
+    assert due == []
+    assert not catch_up.passes(trade(4))
+    assert catch_up.passes(trade(6))  # 5 never came
+    assert catch_up.problem
+    assert catch_up.done
+    assert catch_up.passes(trade(7))

@@ -350,3 +350,73 @@ def test_reconnect_ends_a_change_that_is_under_way():
             assert [item.reason for item in rig.heard if isinstance(item, HubDown)] == ["no data"]
 
     run(scenario)
+
+
+def test_no_second_change_while_the_first_is_not_digested():
+    """The old one was ahead: what comes again is passed over, and until it has come nothing else may change."""
+
+    async def scenario(peer):
+        async with running(Rig(peer.url, quiet_s=100.0)) as rig:
+            old, new = await renewing(peer, rig)
+            for at in range(8):
+                await old.send(trade(at) + quote(at))
+            await rig.until(lambda: len(rig.data) == 16)
+            await new.send(b"".join(trade(at) + quote(at) for at in (1, 2)))
+            await rig.until(lambda: rig.hub.handovers == 1)
+            assert rig.hub.changing
+            assert not rig.hub.renew()
+            await new.send(b"".join(trade(at) + quote(at) for at in range(3, 9)))
+            await rig.until(lambda: len(rig.data) == 18)
+            assert rig.data[16:] == [payload(trade(8)), payload(quote(8))]
+            assert not rig.hub.changing
+            assert rig.hub.renew()
+
+    run(scenario)
+
+
+def test_a_difference_after_the_change_is_a_gap():
+    async def scenario(peer):
+        async with running(Rig(peer.url, quiet_s=100.0)) as rig:
+            old, new = await renewing(peer, rig)
+            for at in range(8):
+                await old.send(trade(at) + quote(at))
+            await rig.until(lambda: len(rig.data) == 16)
+            await new.send(b"".join(trade(at) + quote(at) for at in (1, 2)))
+            await rig.until(lambda: rig.hub.handovers == 1)
+            await new.send(trade(3) + trade(9))
+            await rig.until(lambda: len(rig.data) == 17)
+            assert [item.reason for item in rig.heard if isinstance(item, HubDown)] == [
+                "token renewed (the two connections carry different records)"
+            ]
+            assert rig.heard.count("connected") == 2
+            assert not rig.hub.changing
+            assert len(peer.upgrades) == 2
+
+    run(scenario)
+
+
+def test_a_handler_that_fails_in_the_middle_of_a_change_costs_one_record():
+    async def scenario(peer):
+        async with running(Rig(peer.url, quiet_s=100.0)) as rig:
+            old, new = await renewing(peer, rig)
+            record, seen = rig.hub._on_record, []
+
+            def fragile(event: Invocation, recv_ns: int) -> bool:
+                seen.append(event)
+                if len(seen) == 6:  # the first one that comes out of what was kept
+                    raise RuntimeError("a bug of the owner")
+                return bool(record(event, recv_ns))
+
+            rig.hub._on_record = fragile
+            await new.send(b"".join(trade(at) + quote(at) for at in range(1, 6)))
+            await new.send(signalr.encode_invocation("Ask", [], "7"))
+            await new.read()
+            for at in range(3):
+                await old.send(trade(at))
+            await old.send(quote(1) + quote(2))
+            await rig.until(lambda: rig.hub.handovers == 1)
+            await rig.until(lambda: len(seen) == 11)
+            assert rig.hub.counts["handler_errors"] == 1
+            assert len(rig.data) == 10
+
+    run(scenario)

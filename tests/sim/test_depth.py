@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub_client import HubClient
 from sim_rig import DAY_NS, MNQ, running, until
-from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS, contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway import signalr
 from tbot.gateway.codec import DepthBook, DepthDecoder, DomType, depth_event
@@ -244,3 +244,29 @@ def test_over_the_socket_a_snapshot_comes_before_the_increments() -> None:
     assert not book.crossed
     assert len(book.bids) >= LEVELS
     assert decoder.counts["dropped"] == 0
+
+
+def test_F_TIM_07_after_a_roll_the_old_months_book_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Feed(monkeypatch)
+    old = feed.contracts[0]
+    new = contract_from_broker_id("CON.F.US.MNQ.H27")
+    while b"bestBid" not in (feed.market.snapshot(old.broker_id) or b""):
+        feed.step("quote")
+    assert feed.market.depth_snapshot(old.broker_id) is not None
+    feed.step("depth")
+    feed.market.exchange.on_roll[0](old, new, 900, feed.market.now_ns)
+    feed.contracts.append(new)
+    assert feed.market.depth_snapshot(old.broker_id) is None
+    decoder = DepthDecoder({new.broker_id: PRODUCT})
+    decoder.decode(event(feed.market.depth_snapshot(new.broker_id) or b""), feed.market.now_ns)
+    first = decoder.book(new.broker_id).best_bid
+    for _ in range(100):
+        records = feed.step("depth")
+        assert {record.broker_id for record in records} <= {new.broker_id}
+        for record in records:
+            decoder.decode(event(record.data), feed.market.now_ns)
+    maker = feed.market._by_broker_id[new.broker_id].depth
+    assert maker is not None
+    assert same(decoder.book(new.broker_id), maker)
+    assert abs(decoder.book(new.broker_id).best_bid - first) < 200
+    assert first > 100_000

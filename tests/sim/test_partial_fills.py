@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sim_rig import OWNER
 from tbot.sim.exchange import Answer
 from tbot.sim.orders import ModifyFields
@@ -146,3 +149,26 @@ def test_closing_a_partly_filled_position_asks_only_for_what_is_there() -> None:
     assert rig.close() == 0
     rig.quote(1000, 1002)
     assert rig.size() == 0
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.sampled_from([0, 1]), st.integers(950, 1050))
+def test_F_ORD_04_parts_at_one_price_come_to_the_same_as_the_whole(
+    parts: list[int], side: int, exit_price: int
+) -> None:
+    money = []
+    for sizes in (parts, [sum(parts)]):
+        rig = VenueRig()
+        rig.controls.partial(sizes, [0, *[S] * len(sizes)])
+        rig.place(side=side, size=sum(parts))
+        for _ in parts:
+            rig.wait(S)
+        assert rig.states() == [f"filled {sum(parts)}/{sum(parts)}"]
+        rig.quote(exit_price, exit_price + 1)
+        rig.controls.partial(sizes, call="close")
+        rig.close()
+        rig.wait(S)
+        assert rig.size() == 0
+        fills = rig.account.book.fills
+        assert [fill.size for fill in fills] == [*sizes, *sizes]
+        money.append((rig.account.book.balance_cents, rig.orders[0].fill_sum, rig.orders[1].fill_sum))
+    assert money[0] == money[1]

@@ -9,7 +9,7 @@ contracts. Not checked, or known to differ: NQ prints more equal prices in a row
 correlation at one second (0.7 in regular hours, measured 0.81), moves beyond four standard deviations (0.5 % of index
 minutes, measured 0.3 %) and their clustering (autocorrelation of absolute moves 0.14, measured 0.25), correlation of
 one minute's move with the next (+0.01, measured -0.03), the FX contracts have a simple profile, and there are no
-holidays, no contract rolls and no prints of size 0.
+contract rolls and no prints of size 0 unless somebody asks for them (market_controls).
 """
 
 from datetime import UTC, datetime, timedelta

@@ -22,7 +22,7 @@ from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.errors import ConfigError
 from tbot.gateway import signalr
 from tbot.gateway.codec import MarketDecoder
-from tbot.sim.mid_path import NS_PER_HOUR, MidPath
+from tbot.sim.mid_path import NS_PER_HOUR, MidPath, is_open_hour
 from tbot.sim.price_path import SyntheticMarket
 from tbot.sim.profiles import HOURS, PROFILES, volume_curve
 from tbot.sim.server import SimServer, SimSettings
@@ -164,7 +164,7 @@ def session_gaps(seed: int) -> dict[tuple[str, bool], npt.NDArray[np.float64]]:
     """|first middle price - last one before| over each pause, by family and whether a weekend."""
     names = ("NQ", "ES", "GC", "6E")
     first = OPEN_NS // NS_PER_HOUR - 60 * 24 - 60 * 24
-    path, last = MidPath(seed, names, first), None
+    path, last = MidPath(seed, names, first, is_open=is_open_hour), None
     gaps: dict[tuple[str, bool], list[float]] = {(name, weekend): [] for name in names for weekend in (False, True)}
     for _ in range(45 * 23):
         hour = path.next_hour()
@@ -205,6 +205,35 @@ def test_pauses_follow_new_yorks_clock(last: tuple[int, ...], first: tuple[int, 
     times = ticks["exch_ns"]
     assert times[times < at(*first)].max() // NS_PER_MIN * NS_PER_MIN == at(*last)
     assert times[times > at(*last) + NS_PER_MIN].min() // NS_PER_MIN * NS_PER_MIN == at(*first)
+
+
+@pytest.mark.parametrize(
+    ("day", "closes", "opens"),
+    [
+        # Index futures: the afternoon of Thanksgiving from 13:00 New York, the day after from 13:15, all of Christmas.
+        ((2026, 11, 26), (2026, 11, 26, 18, 0), (2026, 11, 26, 23, 0)),
+        ((2026, 11, 27), (2026, 11, 27, 18, 15), (2026, 11, 29, 23, 0)),
+        ((2026, 12, 24), (2026, 12, 24, 18, 15), (2026, 12, 27, 23, 0)),
+    ],
+)
+def test_holidays_shorten_sessions(day: tuple[int, ...], closes: tuple[int, ...], opens: tuple[int, ...]) -> None:
+    start = at(*closes) - 20 * NS_PER_MIN
+    market = SyntheticMarket(1, ("MNQ",), start, 0)
+    times = market.advance(at(*opens) + 20 * NS_PER_MIN)["exch_ns"]
+    before, behind = times[times < at(*closes) + NS_PER_MIN], times[times > at(*closes) + NS_PER_MIN]
+    assert at(*closes) - NS_PER_MIN <= before.max() < at(*closes)
+    assert at(*opens) <= behind.min() < at(*opens) + NS_PER_MIN
+    # The same as history, once it is past.
+    bars = SyntheticMarket(1, ("MNQ",), at(*opens) + 2 * 24 * NS_PER_HOUR, 4).history("MNQ", 0, 2**62)["start_ns"]
+    inside = (bars >= at(*day)) & (bars < at(*opens))
+    assert bars[inside].max() == at(*closes) - NS_PER_MIN
+    assert bars[bars >= at(*opens)].min() == at(*opens)
+
+
+def test_a_market_that_is_always_open_knows_no_holidays() -> None:
+    noon = at(2026, 12, 25, 17, 0)
+    assert len(SyntheticMarket(1, ("MNQ",), noon, 0).advance(noon + 10 * NS_PER_MIN)) == 0
+    assert len(SyntheticMarket(1, ("MNQ",), noon, 0, always_open=True).advance(noon + 10 * NS_PER_MIN)) > 100
 
 
 # --------------------------------------------------------------------------------------------------------------- bursts

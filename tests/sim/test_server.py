@@ -14,7 +14,7 @@ import requests
 
 from sim_rig import until
 from tbot.errors import ConfigError
-from tbot.sim.server import listen, main, settings_of
+from tbot.sim.server import SimServer, listen, main, settings_of
 
 PROGRAM = "from tbot.sim.server import main; main({'symbols': ['MNQ'], 'history_days': 1, 'accounts': 2})"
 
@@ -102,6 +102,19 @@ def test_settings_from_a_dict() -> None:
     assert settings.simulated_time
     assert not settings.always_open
     assert settings_of({}).always_open
+
+
+def test_the_synthetic_market_rolls_by_the_calendar() -> None:
+    friday_ns, monday_ns = 1_796_999_400_000_000_000, 1_797_258_600_000_000_000  # 2026-12-11 and -14, 14:30 UTC
+    values = {"symbols": ["MNQ", "MGC"], "start_ns": friday_ns, "history_days": 0, "hold": True}
+    server = SimServer(settings_of(values))
+    told: list[tuple[str, str]] = []
+    server.exchange.on_roll.append(lambda old, new, _offset, _now: told.append((old.broker_id, new.broker_id)))
+    server.exchange.advance(friday_ns)
+    assert {contract.name for contract in server.exchange.listed()} == {"MNQZ6", "MGCG7"}
+    server.exchange.advance(monday_ns)
+    assert {contract.name for contract in server.exchange.listed()} == {"MNQH7", "MGCG7"}
+    assert told == [("CON.F.US.MNQ.Z26", "CON.F.US.MNQ.H27")]
 
 
 def test_a_taken_port_is_a_clear_error() -> None:

@@ -143,6 +143,16 @@ def test_F_ORD_05_legs_rejected_stuck_of_wrong_size_or_price_or_cancelled_later(
         assert rig.states()[1] == later, kind
 
 
+def test_F_ORD_05_a_stop_on_the_side_of_its_entry_adds_to_the_position() -> None:
+    rig = VenueRig()
+    rig.controls.bracket("wrong_side", "sl")
+    rig.bracket()
+    rig.quote(1000, 1002)
+    assert [order.side for order in rig.orders] == [1, 1, -1]
+    rig.trade(1001)
+    assert rig.size() == 2
+
+
 def test_F_ORD_05_a_target_farther_away() -> None:
     rig = VenueRig()
     rig.controls.bracket("wrong_price", "tp", ticks=5)

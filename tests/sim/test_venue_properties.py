@@ -12,6 +12,7 @@ from sim_rig import MNQ, OWNER
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Fill
 from tbot.execution.book_types import FINAL, Holding, Order
+from tbot.execution.matching import ALWAYS
 from tbot.sim.accounts import AccountRules
 from tbot.sim.orders import ModifyFields
 from tbot.sim.venue_faults import BracketKind
@@ -20,7 +21,7 @@ from venue_rig import FIRST, S, VenueRig
 START = 5_000_000
 RICH = AccountRules(max_loss_cents=4_900_000, max_micros=10_000)
 KINDS: tuple[BracketKind, ...] = (
-    "drop", "reject", "wrong_size", "wrong_price", "suspended", "cancel_later", "no_oco"
+    "drop", "reject", "wrong_size", "wrong_price", "wrong_side", "suspended", "cancel_later", "no_oco"
 )  # fmt: skip
 
 side, size, number = st.sampled_from([0, 1]), st.integers(1, 5), st.integers(0, 25)
@@ -294,3 +295,17 @@ def test_after_a_liquidation_and_a_tick_nothing_is_left(steps: list[tuple[str, A
     assert rig.account.book.holdings() == []
     assert rig.account.book.living_orders() == []
     assert rig.place(MNQ).code in (4, 9)
+
+
+@settings(max_examples=80, deadline=None)
+@given(stories(60))
+def test_skipping_quiet_trades_changes_nothing_with_faults_either(steps: list[tuple[str, Any, Any]]) -> None:
+    told = []
+    for always in (False, True):
+        story = Story()
+        if always:
+            story.rig.account.book._find_quiet = lambda _contract: ALWAYS  # type: ignore[method-assign]
+        for index, step in enumerate(steps):
+            story.act(index, *step)
+        told.append([(item.kind, item.data) for item in story.rig.exchange.drain() if item.kind != "account"])
+    assert told[0] == told[1]

@@ -86,9 +86,8 @@ class RingFeed:
     def _on_down(self, down: HubDown) -> None:
         self.downs.append(down)
         self.decoder.on_reconnect()
-        if down.was_connected:
-            for contract in self.contracts.values():
-                contract.gap(NOW_NS, time.time_ns())
+        for contract in self.contracts.values():
+            contract.lost(down.was_connected, NOW_NS, time.time_ns())
 
     def reader(self, contract: str = MNQ, slot: int = 0) -> RingReader:
         return RingReader(self.memory[contract], slot)

@@ -6,6 +6,7 @@ from typing import Any
 
 from interop_rig import Gateway, Witness, eventually, position_of
 
+DOM_ASK, DOM_BID, DOM_BEST_ASK, DOM_BEST_BID, DOM_RESET, DOM_NEW_BEST_BID, DOM_NEW_BEST_ASK = 1, 2, 3, 4, 6, 9, 10
 FILLED, CANCELLED, REJECTED = 2, 3, 5
 TERMINAL = {2, 3, 4, 5}
 
@@ -61,7 +62,7 @@ def check_market(events: dict[str, list[Any]], witness: Witness, least: int) -> 
     check_stream(events["GatewayQuote"][1:], witness, "GatewayQuote", least)
     if witness.events["GatewayDepth"]:
         check_stream(events["GatewayDepth"][1:], witness, "GatewayDepth", least)
-        assert events["GatewayDepth"][0][1][0]["type"] == 6, "the snapshot begins with a reset"
+        check_book([rows for _, rows in events["GatewayDepth"]])
 
 
 def check_bars(
@@ -81,6 +82,31 @@ def check_bars(
     )
     assert bars == [[bar["t"], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"]] for bar in answer["bars"]]
     assert len(bars) == limit
+
+
+def check_book(messages: list[list[dict[str, Any]]]) -> None:
+    """A book built row by row never crosses after a message, and has two sides; it begins with a reset.
+
+    One side may be empty on the way: a subscription can come before the first quote.
+    """
+    bids: dict[float, int] = {}
+    asks: dict[float, int] = {}
+    sides = {DOM_ASK: asks, DOM_BEST_ASK: asks, DOM_NEW_BEST_ASK: asks}
+    sides |= {DOM_BID: bids, DOM_BEST_BID: bids, DOM_NEW_BEST_BID: bids}
+    assert messages[0][0]["type"] == DOM_RESET
+    for rows in messages:
+        for row in rows:
+            if row["type"] == DOM_RESET:
+                bids.clear()
+                asks.clear()
+            elif row["type"] in sides:
+                side = sides[row["type"]]
+                side.pop(row["price"], None)
+                if row["volume"] > 0:
+                    side[row["price"]] = row["volume"]
+        assert not bids or not asks or max(bids) < min(asks), rows
+    assert bids
+    assert asks
 
 
 def check_round(gateway: Gateway, account: int, ids: dict[str, int], contract_id: str, refused: int = 0) -> None:
