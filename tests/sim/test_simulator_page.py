@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_table_is_the_catalogue() -> None:
     written = PAGE.partition("<!-- faults: begin")[2].partition("-->\n")[2].partition("<!-- faults: end -->")[0]
-    assert written.strip() == as_markdown().strip()
+    assert written.strip() == as_markdown().strip(), "put what as_markdown() gives between the two marks of the page"
 
 
 def test_every_fault_stands_under_a_heading() -> None:
