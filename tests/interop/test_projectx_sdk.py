@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interop_checks import check_bars, check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Witness, run_script
 
 pytestmark = pytest.mark.interop
@@ -15,7 +15,7 @@ TRADES = 40
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("projectx-sdk==0.2.39")), str(SCRIPTS / "use_projectx_sdk.py")]
+    return [str(client_python("projectx_sdk")), str(SCRIPTS / "use_projectx_sdk.py")]
 
 
 def once(events: list[Any]) -> list[Any]:

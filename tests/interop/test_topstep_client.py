@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from interop_checks import check_bars, check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Witness, run_script
 
 pytestmark = pytest.mark.interop
@@ -14,7 +14,7 @@ TRADES = 40
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("topstep-client-py==0.1.1")), str(SCRIPTS / "use_topstep_client.py")]
+    return [str(client_python("topstep_client")), str(SCRIPTS / "use_topstep_client.py")]
 
 
 def test_the_whole_list(program: list[str], sim: Gateway, witness: Witness, tmp_path: Path) -> None:
