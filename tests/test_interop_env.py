@@ -111,6 +111,36 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     interop_env.find_python.cache_clear()
 
 
+def test_what_is_made_in_the_background_is_waited_for_and_failures_are_left_to_the_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, allowed = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    def env(requirement: str, python: Path | None = None) -> Path:
+        asked.append(requirement)
+        begun.set()
+        assert allowed.wait(10)
+        assert requirement != "bad", "the index is away"
+        return Path(requirement)
+
+    monkeypatch.setattr(interop_env, "python_env", env)
+    monkeypatch.setattr(interop_env, "CLIENTS", {"a": ("good", None), "b": ("bad", None)})
+    monkeypatch.setattr(interop_env, "_announced", {})
+    thread = interop_env.prepare(["a", "b"])
+    assert begun.wait(10)
+    found: list[Path] = []
+    reader = threading.Thread(target=lambda: found.append(interop_env.client_python("a")))
+    reader.start()
+    assert asked == ["good"], "the second request waits for the first one's work"
+    allowed.set()
+    reader.join(10)
+    thread.join(10)
+    assert found == [Path("good")]
+    with pytest.raises(AssertionError, match="the index is away"):
+        interop_env.client_python("b")
+
+
 FUTURE = (3, 30)  # no test runs on it
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from interop_checks import check_round, check_stream, check_user_events
-from interop_env import newer_python, python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Relay, Witness, gateway, run_script
 
 pytestmark = pytest.mark.interop
@@ -20,8 +20,7 @@ TRADES = 2  # few: the hour may be a quiet one
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    python = python_env("project-x-py==4.4.1", python=newer_python((3, 12)))
-    return [str(python), str(SCRIPTS / "use_project_x_py.py")]
+    return [str(client_python("project_x_py")), str(SCRIPTS / "use_project_x_py.py")]
 
 
 @pytest.fixture

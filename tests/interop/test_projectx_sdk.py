@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from interop_checks import check_bars, check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
-from interop_rig import SCRIPTS, Gateway, Witness, run_script
+from interop_env import client_python
+from interop_rig import SCRIPTS, Gateway, Relay, Witness, run_script
 
 pytestmark = pytest.mark.interop
 TRADES = 40
@@ -15,7 +15,7 @@ TRADES = 40
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("projectx-sdk==0.2.39")), str(SCRIPTS / "use_projectx_sdk.py")]
+    return [str(client_python("projectx_sdk")), str(SCRIPTS / "use_projectx_sdk.py")]
 
 
 def once(events: list[Any]) -> list[Any]:
@@ -43,3 +43,12 @@ def test_the_whole_list(program: list[str], sim: Gateway, witness: Witness, tmp_
     fields = ("id", "price", "side", "size", "orderId")
     assert result["trades"] == [[trade[name] for name in fields] for trade in reversed(sim.trades(account))]
     assert result["orders"] == [[order["id"], order["status"]] for order in sim.orders(account)]
+
+
+@pytest.mark.long
+def test_after_a_drop_it_must_be_told_to_subscribe_again(program: list[str], sim: Gateway, tmp_path: Path) -> None:
+    """It reconnects, but its own fault keeps the market silent: nobody tells that hub to subscribe again."""
+    with Relay(sim.port) as relay:
+        do = {"drop": relay.drop}
+        result = run_script(program, relay.gateway(sim), tmp_path / "client", do, trades=5, now=sim.now(), drop=True)
+    assert result == {"alone": False, "asked": True, "connected": True}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interop_checks import check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Relay, Witness, run_script
 
 pytestmark = pytest.mark.interop
@@ -15,7 +15,7 @@ TRADES = 40
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("pysignalr>=1.3,<1.4")), str(SCRIPTS / "use_pysignalr.py")]
+    return [str(client_python("pysignalr")), str(SCRIPTS / "use_pysignalr.py")]
 
 
 def check(result: dict[str, Any], connections: int, sim: Gateway, witness: Witness) -> None:

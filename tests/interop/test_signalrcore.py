@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interop_checks import check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Relay, Witness, run_script
 
 pytestmark = pytest.mark.interop
@@ -16,7 +16,7 @@ NEGOTIATION = pytest.mark.parametrize("skip", [False, True], ids=["negotiated", 
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("signalrcore>=1.0,<1.1")), str(SCRIPTS / "use_signalrcore.py")]
+    return [str(client_python("signalrcore")), str(SCRIPTS / "use_signalrcore.py")]
 
 
 def check(result: dict[str, Any], connections: int, sim: Gateway, witness: Witness) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from interop_checks import check_market, check_round, check_user_events, unwrap
-from interop_env import node_env, python_env
+from interop_env import client_python, node_env
 from interop_rig import SCRIPT_LIMIT_S, SCRIPTS, Witness, gateway, run_script
 from shared_data import shared
 from tbot.storage.importers import import_files
@@ -28,7 +28,7 @@ def javascript() -> tuple[list[str], Path]:
 
 @pytest.fixture(scope="module")
 def programs(javascript: tuple[list[str], Path]) -> list[list[str]]:
-    pysignalr, signalrcore = python_env("pysignalr>=1.3,<1.4"), python_env("signalrcore>=1.0,<1.1")
+    pysignalr, signalrcore = client_python("pysignalr"), client_python("signalrcore")
     return [
         javascript[0],
         [str(pysignalr), str(SCRIPTS / "use_pysignalr.py")],
@@ -116,7 +116,8 @@ def test_at_full_speed_the_market_waits_for_a_slow_reader(javascript: tuple[list
     options = ("--seed", "3", "--contracts", "MNQ", "--start", MORNING, "--speed", "max")
     with gateway(tmp_path / "sim", *options) as sim:
         contract = sim.contract("MNQ")
-        result = run_script(slow, sim, tmp_path / "client", contract=contract, modules=str(modules), prints=50_000)
+        more = {"contract": contract, "modules": str(modules), "prints": 50_000, "holdEvery": 50}
+        result = run_script(slow, sim, tmp_path / "client", **more)
     assert result["prints"] >= 50_000
     assert result["outOfOrder"] == 0
     assert result["disagreements"] == []
@@ -134,7 +135,8 @@ def test_every_print_of_a_tape_reaches_a_slow_reader(javascript: tuple[list[str]
     slow = [program[0], str(SCRIPTS / "read_slowly.mjs")]
     with gateway(tmp_path / "sim", "--tape", str(tape), "--speed", "max") as sim:
         contract = sim.contract("ES")
-        more = {"contract": contract, "modules": str(modules), "prints": len(rows["price"]), "keep": True}
+        more = {"contract": contract, "modules": str(modules), "keep": True, "holdEvery": 500}
+        more["prints"] = len(rows["price"])
         result = run_script(slow, sim, tmp_path / "client", **more)
     assert [price for _, price in result["prices"]] == rows["price"]
     assert [datetime.fromisoformat(text) for text, _ in result["prices"]] == rows["ts"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from interop_checks import check_bars, check_market, check_round, check_user_events, unwrap
-from interop_env import python_env
-from interop_rig import SCRIPTS, Gateway, Witness, run_script
+from interop_env import client_python
+from interop_rig import SCRIPTS, Gateway, Relay, Witness, run_script
 
 pytestmark = pytest.mark.interop
 TRADES = 40
@@ -14,7 +14,7 @@ TRADES = 40
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    return [str(python_env("topstep-client-py==0.1.1")), str(SCRIPTS / "use_topstep_client.py")]
+    return [str(client_python("topstep_client")), str(SCRIPTS / "use_topstep_client.py")]
 
 
 def test_the_whole_list(program: list[str], sim: Gateway, witness: Witness, tmp_path: Path) -> None:
@@ -37,3 +37,12 @@ def test_the_whole_list(program: list[str], sim: Gateway, witness: Witness, tmp_
     assert [[trade[name] for name in fields] for trade in result["trades"]] == told
     assert result["orders"] == [[order["id"], order["status"]] for order in sim.orders(account)]
     assert result["bad_key"] == "[3] Unknown API error"
+
+
+@pytest.mark.long
+def test_after_a_drop_it_must_be_told_to_subscribe_again(program: list[str], sim: Gateway, tmp_path: Path) -> None:
+    """It reconnects, but its own fault keeps it silent: it resubscribes at `on_open`, and a reconnect calls another."""
+    with Relay(sim.port) as relay:
+        do = {"drop": relay.drop}
+        result = run_script(program, relay.gateway(sim), tmp_path / "client", do, trades=5, now=sim.now(), drop=True)
+    assert result == {"alone": False, "asked": True}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from interop_checks import check_bars, check_prints, check_quotes, check_round, check_user_events
-from interop_env import newer_python, python_env
+from interop_env import client_python
 from interop_rig import SCRIPTS, Gateway, Relay, Witness, run_script
 
 pytestmark = pytest.mark.interop
@@ -16,8 +16,7 @@ TICK = 0.25
 
 @pytest.fixture(scope="module")
 def program() -> list[str]:
-    python = python_env("topstep-sdk==0.1.4", python=newer_python((3, 12)))
-    return [str(python), str(SCRIPTS / "use_topstep_sdk.py")]
+    return [str(client_python("topstep_sdk")), str(SCRIPTS / "use_topstep_sdk.py")]
 
 
 def test_the_whole_list(program: list[str], sim: Gateway, witness: Witness, tmp_path: Path) -> None:

@@ -13,14 +13,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+# The Python clients, by the name of their test module: what to install, and the Python it needs if not ours.
+CLIENTS: dict[str, tuple[str, tuple[int, int] | None]] = {
+    "project_x_py": ("project-x-py==4.4.1", (3, 12)),
+    "topstep_sdk": ("topstep-sdk==0.1.4", (3, 12)),
+    "projectx_sdk": ("projectx-sdk==0.2.39", None),
+    "topstep_client": ("topstep-client-py==0.1.1", None),
+    "pysignalr": ("pysignalr>=1.3,<1.4", None),
+    "signalrcore": ("signalrcore>=1.0,<1.1", None),
+}
 BUILD_LIMIT_S = 240
 PROBE_LIMIT_S = 20
+_announced: dict[str, threading.Event] = {}  # clients whose environment is made in the background: it is done
 _BUILD = re.compile(r"\.build-(\d+)-")
 
 
@@ -28,6 +39,36 @@ def cache_root() -> Path:
     """Where environments are kept: TBOT_INTEROP_CACHE, else the user's cache folder."""
     chosen = os.environ.get("TBOT_INTEROP_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("tbot-tests") / "interop"
+
+
+def client_python(name: str) -> Path:
+    """The interpreter with one of CLIENTS. Skips when that needs a newer Python than there is."""
+    requirement, minimum = CLIENTS[name]
+    python = None if minimum is None else newer_python(minimum)
+    if name in _announced:
+        _announced[name].wait(BUILD_LIMIT_S)
+    return python_env(requirement, python=python)
+
+
+def prepare(names: list[str]) -> threading.Thread:
+    """Make these clients' environments one after the other while tests run; whatever fails is left to the tests."""
+    _announced.update({name: threading.Event() for name in names})
+
+    def work() -> None:
+        for name in names:
+            requirement, minimum = CLIENTS[name]
+            python = None if minimum is None else find_python(minimum)
+            try:
+                if minimum is None or python is not None:
+                    python_env(requirement, python=python)
+            except (AssertionError, OSError, subprocess.SubprocessError):
+                pass  # the test asks again and says what is wrong
+            finally:
+                _announced[name].set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 def python_env(*requirements: str, python: Path | None = None) -> Path:

@@ -3,7 +3,6 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 
-const HOLD_EVERY = 50;
 const HOLD_MS = 20;
 
 function hold() {
@@ -66,7 +65,7 @@ async function main() {
     .build();
   const slow = () => {
     messages += 1;
-    if (messages % HOLD_EVERY === 0) hold();
+    if (messages % ready.holdEvery === 0) hold();
   };
   const finished = new Promise((done, failed) => {
     connection.onclose((error) => failed(error ?? new Error("closed")));

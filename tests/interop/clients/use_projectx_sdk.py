@@ -84,6 +84,19 @@ def trade(client: ProjectXClient, account: int, contract: Any, price: float) -> 
     return {"limit": limit, "market": market}, {"working": working, "refused": refused, "moved": moved}
 
 
+async def after_a_drop(streams: Streams, contract_id: str) -> dict[str, bool]:
+    """Whether prints come again by themselves, and after subscribing once more."""
+    trades = streams.market["GatewayTrade"]
+    common.ask("drop")
+    await asyncio.sleep(15)
+    before = len(trades)
+    await asyncio.sleep(3)
+    alone = len(trades) > before
+    await streams.client.market.reconnect_subscriptions()
+    await asyncio.sleep(3)
+    return {"alone": alone, "asked": len(trades) > before, "connected": streams.client.is_connected()}
+
+
 async def main() -> None:
     ready = common.ready()
     user, key = common.credentials()
@@ -93,6 +106,8 @@ async def main() -> None:
     streams = Streams(client.auth.get_token(), ready)
     await streams.start(account, contract.id)
     await asyncio.to_thread(common.until, lambda: len(streams.market["GatewayTrade"]) >= ready["trades"], "trades")
+    if ready.get("drop"):
+        common.finish(await after_a_drop(streams, contract.id))
     price = streams.market["GatewayTrade"][-1][1][-1]["price"]
     ids, read = await asyncio.to_thread(trade, client, account, contract, price)
     events = streams.user

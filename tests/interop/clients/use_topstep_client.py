@@ -89,6 +89,19 @@ async def trade(client: TopstepClient, account: int, contract: Any, price: float
     return {"limit": limit, "market": market}, {"working": working, "refused": refused, "moved": moved}
 
 
+async def after_a_drop(streams: Streams, contract_id: str) -> dict[str, bool]:
+    """Whether prints come again by themselves, and after subscribing once more."""
+    trades = streams.market["GatewayTrade"]
+    common.ask("drop")
+    await asyncio.sleep(15)
+    before = len(trades)
+    await asyncio.sleep(3)
+    alone = len(trades) > before
+    await streams.market_hub.subscribe_all(contract_id)
+    await asyncio.sleep(3)
+    return {"alone": alone, "asked": len(trades) > before}
+
+
 async def bad_key(base: str, user: str) -> str:
     try:
         await TopstepClient.create(user, "wrong", base_url=base)
@@ -106,6 +119,8 @@ async def main() -> None:
     streams = Streams(client.token or "", ready)
     await streams.start(account, contract.id)
     await until(lambda: len(streams.market["GatewayTrade"]) >= ready["trades"], "trades")
+    if ready.get("drop"):
+        common.finish(await after_a_drop(streams, contract.id))
     price = streams.market["GatewayTrade"][-1][1][-1]["price"]
     ids, read = await trade(client, account, contract, price)
     events = streams.user
