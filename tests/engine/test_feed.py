@@ -137,8 +137,8 @@ def test_F_NET_01_a_loss_marks_the_gap_and_is_told_everywhere(tmp_path: Path, mo
         await rig.until(lambda: HISTORY in rig.kinds(), "history")
         peer.refusals = [(503, {"Retry-After": "1"})]
         link.drop()
+        await rig.until(lambda: rig.kinds().count(GAP) == 1, "the mark")
         await rig.until(lambda: rig.state == "CONNECTING", "the state")
-        assert rig.kinds().count(GAP) == 1
         await rig.until(lambda: any("RC_MKT_HUB" in alarm for alarm in rig.alarms or ()), "the alarm")
         await opened(peer, rig)
         await rig.until(lambda: rig.kinds().count(HISTORY) == 2, "the back-fill")

@@ -22,6 +22,7 @@ from hub_peer import HubPeer
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import EngineEvent, Heartbeat, TokenGrant, TokenRequest
 from tbot.engine import feed as feed_module
+from tbot.engine import health
 from tbot.engine.child import ChildContext
 from tbot.engine.feed import Feed
 from tbot.engine.settings import EngineSettings, GatewaySettings
@@ -188,6 +189,8 @@ async def feed_process(
 
     feed_hub = feed_module.MarketHub
     monkeypatch.setattr(feed_module, "MarketHub", hub)
+    monkeypatch.setattr(health, "BEAT_NS", 20_000_000)
+    monkeypatch.setattr(health, "STATUS_NS", 50_000_000)
     rig = FeedProcess(folder, peer.url, symbols)
     task = asyncio.create_task(rig.feed.run())
     try:
