@@ -180,6 +180,20 @@ def test_three_goodbyes_without_data_are_an_alarm(tmp_path: Path, monkeypatch) -
     with_feed(tmp_path, monkeypatch, scenario)
 
 
+def test_an_event_of_an_unknown_name_is_told_once_and_disturbs_nothing(tmp_path: Path, monkeypatch) -> None:
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        link = await opened(peer, rig)
+        for number in range(60):
+            await link.send(signalr.encode_invocation(f"GatewayNews{number % 30}", ["x"]))
+        await link.send(signalr.encode_invocation("GatewayDepth", [MONTHS["MNQ"], []]) + trade(MONTHS["MNQ"]))
+        await rig.until(lambda: TRADE in rig.kinds(), "a print")
+        await rig.until(lambda: sum("does not know" in line for line in rig.lines) == feed_module.MAX_UNKNOWN, "told")
+        assert not any("GatewayDepth" in line for line in rig.lines)
+        assert rig.feed._down is None
+
+    with_feed(tmp_path, monkeypatch, scenario)
+
+
 # ------------------------------------------------------------------------------------------------------------ token
 def test_F_API_01_after_401_the_executor_is_asked_for_another_token(tmp_path: Path, monkeypatch) -> None:
     async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
