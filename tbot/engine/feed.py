@@ -119,6 +119,9 @@ class Feed:
                 HistorySegment(bars.array(BAR_DTYPE)),
                 segments=[ring, bars],
             )
+        for contract in self._contracts.values():
+            if contract.writer.written > 1:  # a feed before us died; the month may have changed since (I29)
+                contract.begin_anew(self._now_ns(), time.time_ns())
         self._voice.take_contracts()
         stretch = max(1.0, self._clock.speed if self._clock else 1.0)
         self._decoder = MarketDecoder(
@@ -312,7 +315,7 @@ class Feed:
             for contract in self._contracts.values():
                 if message.get("verb") == "refill" and message.get("contract") == contract.symbol:
                     now_ns = self._now_ns()
-                    if contract.rolls:  # it may have missed the word of the roll: history must not go on old bars
+                    if contract.began_anew:  # it may have missed that word: history must not go on old bars
                         contract.begin_anew(now_ns, time.time_ns())
                     contract.ask(start_request(now_ns, self._settings.history_days))
 

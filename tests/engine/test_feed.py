@@ -288,6 +288,26 @@ def test_I29_a_worker_that_may_have_missed_the_roll_begins_anew(tmp_path: Path, 
     with_feed(tmp_path, monkeypatch, scenario)
 
 
+def test_I29_a_feed_that_replaces_a_dead_one_begins_anew(tmp_path: Path, monkeypatch) -> None:
+    """It cannot know which month stands in the ring."""
+
+    async def main(peer: HubPeer) -> None:
+        async with feed_process(tmp_path, peer, monkeypatch) as rig:
+            contract_ring = rig.ring("MNQ")  # what a feed before it left behind
+            contract_ring.push(TRADE, time.time_ns(), 0, 100_000, 0, 1)
+            contract_ring.close()
+            await rig.begin()
+            await opened(peer, rig)
+            await rig.until(lambda: HISTORY in rig.kinds(), "history")
+            records = rig.records()
+            marks = records["aux"][records["kind"] == GAP].tolist()
+            assert NEW_CONTRACT in marks
+            assert rig.kinds().index(HISTORY) > np.flatnonzero(records["aux"] == NEW_CONTRACT)[0]
+
+    monkeypatch.setattr("tbot.engine.backfill.SETTLE_NS", -2 * MINUTE_NS)
+    run(main)
+
+
 # ---------------------------------------------------------------------------------------------------------- silence
 def fast_watchdog(monkeypatch) -> None:
     """Tenths of seconds instead of seconds: the decisions are proved in virtual time, this is about the wiring."""

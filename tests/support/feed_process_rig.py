@@ -32,7 +32,7 @@ from tbot.transport import sockets
 from tbot.transport.shm import Segment, run_directory
 from tbot.transport.wire import Wire
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
-from tbot_ext.ring import RingReader, format_ring, ring_bytes
+from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
 MINUTE_NS = 60_000_000_000
 MONTHS = {"MNQ": "CON.F.US.MNQ.Z26", "ES": "CON.F.US.EP.Z26"}
@@ -166,6 +166,11 @@ class FeedProcess:
         reader.close()
         segment.close()
         return out[:count].copy()
+
+    def ring(self, symbol: str) -> RingWriter:
+        """A writer for a ring of the run, before the feed attaches."""
+        index = 2 * self.symbols.index(symbol)
+        return RingWriter(self._segments[index].buf)
 
     def kinds(self, symbol: str = "MNQ") -> list[int]:
         return [int(kind) for kind in self.records(symbol)["kind"]]
