@@ -62,6 +62,7 @@ class ContractFeed:
     progress_boot_ns: int = 0  # when data newer than all before came: old news is no sign of life
     gaps: int = 0
     rolls: int = 0
+    began_anew: bool = False  # readers were told at least once to forget what was
     unmarked: bool = False  # data came since the last gap mark
     clocked_ns: int = 0  # market minute of the last CLOCK record
     seen: dict[int, None] = field(default_factory=dict)  # minutes of which good prints came, in order of arrival
@@ -108,6 +109,7 @@ class ContractFeed:
         self.gap(now_ns, recv_ns)
         self.writer.push(GAP, now_ns, recv_ns, NO_PRICE, 0, 0, NEW_CONTRACT)
         self.last_good_ns = 0
+        self.began_anew = True
 
     def roll(self, broker_id: str, now_ns: int, recv_ns: int) -> None:
         """Another delivery month from here on (I29)."""

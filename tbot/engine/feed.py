@@ -23,7 +23,15 @@ from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.history_filler import HistoryFiller
 from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import EngineSettings
-from tbot.gateway.codec_market import LOGOUT_TARGET, MAX_FUTURE_NS, MAX_PAST_NS, MarketDecoder
+from tbot.gateway.codec_market import (
+    DEPTH_TARGET,
+    LOGOUT_TARGET,
+    MAX_FUTURE_NS,
+    MAX_PAST_NS,
+    QUOTE_TARGET,
+    TRADE_TARGET,
+    MarketDecoder,
+)
 from tbot.gateway.hub import HubDown
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
@@ -41,6 +49,8 @@ MAX_LOGOUT_PAUSE_S = 300.0
 LOGOUT_MEMORY_NS = 1800 * NS_PER_S  # a fight for the session comes with data between the logouts: only peace ends it
 GOODBYES = 3  # Close records without allowReconnect in a row: a person must know
 
+MAX_UNKNOWN = 16  # names of unknown events that are told
+KNOWN_TARGETS = frozenset({QUOTE_TARGET, TRADE_TARGET, DEPTH_TARGET})
 WATCH_S = 1.0  # between looks at silence and token
 
 CLOCK = int(Kind.CLOCK)
@@ -75,6 +85,7 @@ class Feed:
         self._logout_boot_ns = 0
         self._connects = 0
         self._tasks: set[asyncio.Task[None]] = set()  # started by events
+        self._unknown: set[str] = set()  # events that were told as unknown
         self._rate_boot_ns = boot_ns()
         self._rate_ticks: dict[str, int] = {}
 
@@ -108,6 +119,9 @@ class Feed:
                 HistorySegment(bars.array(BAR_DTYPE)),
                 segments=[ring, bars],
             )
+        for contract in self._contracts.values():
+            if contract.writer.written > 1:  # a feed before us died; the month may have changed since (I29)
+                contract.begin_anew(self._now_ns(), time.time_ns())
         self._voice.take_contracts()
         stretch = max(1.0, self._clock.speed if self._clock else 1.0)
         self._decoder = MarketDecoder(
@@ -189,12 +203,20 @@ class Feed:
             return True
         batch = decoder.decode(event, recv_ns, self._now_ns())
         if batch is None:
+            if event.target not in KNOWN_TARGETS:
+                self._note_unknown(event.target)
             return True
         contract_id, ticks = batch
         self._contracts[contract_id].take(ticks, boot_ns())
         self._goodbyes = 0
         self._hops.record("frame_ring", time.time_ns() - recv_ns)
         return True
+
+    def _note_unknown(self, target: str) -> None:
+        """The gateway has learned something new: said once for each name, for a few names."""
+        if target not in self._unknown and len(self._unknown) < MAX_UNKNOWN:
+            self._unknown.add(target)
+            self._tell("", f"the gateway sends an event that this version does not know: {target[:40]!r}")
 
     def _taken_over(self) -> None:
         """Somebody else uses this login (F-NET-09): longer pauses each time, or two programs fight for ever."""
@@ -293,7 +315,7 @@ class Feed:
             for contract in self._contracts.values():
                 if message.get("verb") == "refill" and message.get("contract") == contract.symbol:
                     now_ns = self._now_ns()
-                    if contract.rolls:  # it may have missed the word of the roll: history must not go on old bars
+                    if contract.began_anew:  # it may have missed that word: history must not go on old bars
                         contract.begin_anew(now_ns, time.time_ns())
                     contract.ask(start_request(now_ns, self._settings.history_days))
 

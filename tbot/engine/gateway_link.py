@@ -25,6 +25,7 @@ from tbot.gateway.rest import OrderClient, RestClient
 
 TOKEN_LOOK_S = 900.0  # design ruling 14; a tenth of the token's life when that is shorter
 LEAST_LOOK_S = 1.0
+REVISION_BITS = 20  # a million logins in one life of an executor
 LIST_RETRY_NS = 60 * NS_PER_S  # after a list that could not be read
 BEFORE_OPEN_NS = 30 * 60 * NS_PER_S  # the daily look at the active months: 16:30 in Chicago
 
@@ -71,7 +72,10 @@ class Link:
         orders = settings.mode in ("sim", "live")
         self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials)
         self._contracts: dict[str, str] | None = None
-        self.generation = 1  # of the contracts: grows at every roll
+        # Of the contracts: grows at every roll, and is newer than that of any executor before this one, so that a feed
+        # which has outlived it takes over the months that this one found.
+        self.generation = time.time_ns() // NS_PER_S
+        self._first_revision = self.generation << REVISION_BITS  # token revisions, too, outrank an earlier executor's
         self.listing: Listing | None = None  # of the newest look; None: none since the start
         self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
         self.errors: Counter[str] = Counter()  # of the thread, by kind
@@ -161,12 +165,12 @@ class Link:
         token = self.rest.tokens.current()
         if token is None or self._contracts is None:
             return 0, ""
-        return token.revision, token.text
+        return self._first_revision + token.revision, token.text
 
     def token_refused(self, revision: int) -> None:
-        """A hub did not accept this token: log in anew, unless that was done already."""
+        """A hub did not accept this token: log in anew, unless that was done already or it is not one of ours."""
         token = self.rest.tokens.current()
-        if token is not None and token.revision <= revision:
+        if token is not None and token.revision <= revision - self._first_revision:
             self.rest.tokens.invalidate(token)
             token = None
         if token is None and not self.rest.tokens.refused:

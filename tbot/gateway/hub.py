@@ -254,16 +254,20 @@ class HubClient:
         if result.status in (401, 403):
             raise _Lost(f"negotiate: HTTP {result.status}", refused=True)
         if result.status != 200:
-            raise _Lost(f"negotiate: {result.error or f'HTTP {result.status}'}")
+            least_s = self._least_s(result.status, result.headers.get("retry-after"))
+            raise _Lost(f"negotiate: {result.error or f'HTTP {result.status}'}", least_s=least_s)
         return signalr.decode_negotiation(result.body)
 
     def _status_error(self, error: InvalidStatus) -> _Lost:
         status = error.response.status_code
-        least = 0.0
-        if status in (429, 503):
-            wait_s = retry_after_s(error.response.headers.get("Retry-After"), time.time())
-            least = wait_s or self._timings.goodbye_s
-        return _Lost(f"HTTP {status} on upgrade", least_s=least, refused=status in (401, 403))
+        least_s = self._least_s(status, error.response.headers.get("Retry-After"))
+        return _Lost(f"HTTP {status} on upgrade", least_s=least_s, refused=status in (401, 403))
+
+    def _least_s(self, status: int | None, retry_after: str | None) -> float:
+        """Least wait after an HTTP refusal: what the server asks for, or a pause of ours when it is overloaded."""
+        if status not in (429, 503):
+            return 0.0
+        return retry_after_s(retry_after, time.time()) or self._timings.goodbye_s
 
     async def _session(self, socket: ClientConnection) -> None:
         self.last_recv_ns = self._boot_ns()
@@ -302,6 +306,7 @@ class HubClient:
         recv_ns = self._recv_ns()
         self.last_recv_ns = self._boot_ns()
         self.counts["messages"] += 1
+        self.counts["bytes"] += len(data)
         began_ns = self.last_recv_ns
         for number, message in enumerate(self._protocol.receive(data), 1):
             self._dispatch(message, recv_ns)
@@ -333,7 +338,10 @@ class HubClient:
             else:
                 future.set_result(message)
         elif kind is signalr.Malformed:
+            self.counts["malformed"] += 1
             self._note_bad()
+        elif kind is signalr.Other:
+            self.counts["other_types"] += 1
         elif isinstance(message, signalr.Close):
             text = f"server said goodbye: {message.error or 'no reason'}"
             least = 0.0 if message.allow_reconnect else self._timings.goodbye_s

@@ -137,8 +137,8 @@ def test_F_NET_01_a_loss_marks_the_gap_and_is_told_everywhere(tmp_path: Path, mo
         await rig.until(lambda: HISTORY in rig.kinds(), "history")
         peer.refusals = [(503, {"Retry-After": "1"})]
         link.drop()
+        await rig.until(lambda: rig.kinds().count(GAP) == 1, "the mark")
         await rig.until(lambda: rig.state == "CONNECTING", "the state")
-        assert rig.kinds().count(GAP) == 1
         await rig.until(lambda: any("RC_MKT_HUB" in alarm for alarm in rig.alarms or ()), "the alarm")
         await opened(peer, rig)
         await rig.until(lambda: rig.kinds().count(HISTORY) == 2, "the back-fill")
@@ -176,6 +176,20 @@ def test_three_goodbyes_without_data_are_an_alarm(tmp_path: Path, monkeypatch) -
         link = await opened(peer, rig)
         await link.send(trade(MONTHS["MNQ"]))
         await rig.until(lambda: rig.alarms == [], "data ends it")
+
+    with_feed(tmp_path, monkeypatch, scenario)
+
+
+def test_an_event_of_an_unknown_name_is_told_once_and_disturbs_nothing(tmp_path: Path, monkeypatch) -> None:
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        link = await opened(peer, rig)
+        for number in range(60):
+            await link.send(signalr.encode_invocation(f"GatewayNews{number % 30}", ["x"]))
+        await link.send(signalr.encode_invocation("GatewayDepth", [MONTHS["MNQ"], []]) + trade(MONTHS["MNQ"]))
+        await rig.until(lambda: TRADE in rig.kinds(), "a print")
+        await rig.until(lambda: sum("does not know" in line for line in rig.lines) == feed_module.MAX_UNKNOWN, "told")
+        assert not any("GatewayDepth" in line for line in rig.lines)
+        assert rig.feed._down is None
 
     with_feed(tmp_path, monkeypatch, scenario)
 
@@ -272,6 +286,26 @@ def test_I29_a_worker_that_may_have_missed_the_roll_begins_anew(tmp_path: Path, 
         assert rig.records()["aux"][np.flatnonzero(rig.records()["kind"] == GAP)].tolist().count(NEW_CONTRACT) == 2
 
     with_feed(tmp_path, monkeypatch, scenario)
+
+
+def test_I29_a_feed_that_replaces_a_dead_one_begins_anew(tmp_path: Path, monkeypatch) -> None:
+    """It cannot know which month stands in the ring."""
+
+    async def main(peer: HubPeer) -> None:
+        async with feed_process(tmp_path, peer, monkeypatch) as rig:
+            contract_ring = rig.ring("MNQ")  # what a feed before it left behind
+            contract_ring.push(TRADE, time.time_ns(), 0, 100_000, 0, 1)
+            contract_ring.close()
+            await rig.begin()
+            await opened(peer, rig)
+            await rig.until(lambda: HISTORY in rig.kinds(), "history")
+            records = rig.records()
+            marks = records["aux"][records["kind"] == GAP].tolist()
+            assert NEW_CONTRACT in marks
+            assert rig.kinds().index(HISTORY) > np.flatnonzero(records["aux"] == NEW_CONTRACT)[0]
+
+    monkeypatch.setattr("tbot.engine.backfill.SETTLE_NS", -2 * MINUTE_NS)
+    run(main)
 
 
 # ---------------------------------------------------------------------------------------------------------- silence

@@ -49,15 +49,34 @@ def linked(folder: Path, server: RunningServer, key: str = KEY) -> Iterator[Link
 def test_F_API_01_a_token_that_a_hub_refused_leads_to_one_new_login(tmp_path: Path) -> None:
     with gateway() as server, linked(tmp_path, server) as link:
         assert link.account() is not None
-        revision, token = link.token()
-        assert revision == 1
+        first, token = link.token()
         for _ in range(5):  # the feed says it again until it has another one
-            link.token_refused(1)
-        until(lambda: link.token()[0] == 2, "a new token")
-        link.token_refused(1)  # old news
-        assert link.token() == (2, link.token()[1])
+            link.token_refused(first)
+        until(lambda: link.token()[0] == first + 1, "a new token")
+        link.token_refused(first)  # old news
+        assert link.token()[0] == first + 1
         assert link.token()[1] != token
         assert link.rest.tokens.logins == 2
+
+
+def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed that outlives its executor holds the old one's token and months: it must take the new one's."""
+    with gateway() as server, linked(tmp_path, server) as old:
+        assert old.account() is not None
+        for _ in range(3):
+            old.token_refused(old.token()[0])
+            until(lambda: old.token()[0], "a new token")
+        old.roll("MNQ", "CON.F.US.MNQ.H27")
+        later = gateway_link.time.time_ns() + 2 * 10**9
+        monkeypatch.setattr(gateway_link.time, "time_ns", lambda: later)
+        with linked(tmp_path, server) as new:
+            assert new.account() is not None
+            assert new.token()[0] > old.token()[0]
+            assert new.generation > old.generation
+            new.token_refused(old.token()[0])  # none of ours: nothing is given up
+            assert new.rest.tokens.logins == 1
 
 
 def test_F_API_02_a_refused_login_is_not_tried_again(tmp_path: Path) -> None:

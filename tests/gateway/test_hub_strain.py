@@ -215,3 +215,49 @@ def test_F_NET_04_409_and_404_with_an_id_negotiate_anew():
         run(scenario)
     finally:
         rude.close()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_F_NET_04_retry_after_is_honoured(status: int):
+    async def scenario(peer: HubPeer) -> None:
+        peer.refusals = [(status, {"Retry-After": "17"}), (status, {})]
+        async with running(Rig(peer.url, timings=HubTimings(close_s=0.2))) as rig:
+            assert (await rig.down()).delay_s == 17.0
+        async with running(Rig(peer.url, timings=HubTimings(close_s=0.2))) as rig:
+            assert (await rig.down()).delay_s == 5.0
+
+    run(scenario)
+
+
+def test_F_NET_04_retry_after_of_a_negotiation_is_honoured_too():
+    from rude_http import RudeServer, answer
+
+    rude = RudeServer()
+    rude.script["/hubs/market/negotiate?negotiateVersion=1"] = [answer(503, Retry_After="21"), answer(429)]
+
+    async def scenario(peer: HubPeer) -> None:
+        for delay_s in (21.0, 5.0):
+            rig = Rig(rude.url + "/hubs/market", negotiate=True, timings=HubTimings(close_s=0.2))
+            async with running(rig):
+                assert (await rig.down()).delay_s == delay_s
+
+    try:
+        run(scenario)
+    finally:
+        rude.close()
+
+
+def test_what_came_is_counted_by_kind():
+    async def scenario(peer: HubPeer) -> None:
+        async with running(Rig(peer.url)) as rig:
+            link = await opened(peer, rig)
+            before = rig.hub.counts["bytes"]
+            data = EVENT + b"junk\x1e" + b'{"type":42}\x1e' + signalr.encode_completion("77") + signalr.PING
+            await link.send(data + signalr.encode_invocation("Ask", [], "1"))
+            await link.read()
+            counts = rig.hub.counts
+            assert counts["bytes"] - before == len(data) + len(signalr.encode_invocation("Ask", [], "1"))
+            assert (counts["records"], counts["malformed"], counts["bad"]) == (2, 1, 1)
+            assert (counts["other_types"], counts["unknown_completions"]) == (1, 1)
+
+    run(scenario)

@@ -66,7 +66,7 @@ def test_F_TIM_07_I29_a_roll_while_everything_runs(tmp_path: Path) -> None:
         )
         document = command.status()
         assert contract(command)["rolls"] == 1
-        assert contract(command)["bars"]["1m"] > 1000  # a fresh history
+        until(lambda: contract(command)["bars"]["1m"] > 1000, "a fresh history in the worker", seen=command.status)
         assert document["state"] == "ACTIVE"
         assert document["alarms"] == []
         assert {process["restarts"] for process in document["processes"].values()} == {0}

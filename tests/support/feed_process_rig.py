@@ -22,6 +22,7 @@ from hub_peer import HubPeer
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import EngineEvent, Heartbeat, TokenGrant, TokenRequest
 from tbot.engine import feed as feed_module
+from tbot.engine import health
 from tbot.engine.child import ChildContext
 from tbot.engine.feed import Feed
 from tbot.engine.settings import EngineSettings, GatewaySettings
@@ -31,7 +32,7 @@ from tbot.transport import sockets
 from tbot.transport.shm import Segment, run_directory
 from tbot.transport.wire import Wire
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
-from tbot_ext.ring import RingReader, format_ring, ring_bytes
+from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
 MINUTE_NS = 60_000_000_000
 MONTHS = {"MNQ": "CON.F.US.MNQ.Z26", "ES": "CON.F.US.EP.Z26"}
@@ -166,6 +167,11 @@ class FeedProcess:
         segment.close()
         return out[:count].copy()
 
+    def ring(self, symbol: str) -> RingWriter:
+        """A writer for a ring of the run, before the feed attaches."""
+        index = 2 * self.symbols.index(symbol)
+        return RingWriter(self._segments[index].buf)
+
     def kinds(self, symbol: str = "MNQ") -> list[int]:
         return [int(kind) for kind in self.records(symbol)["kind"]]
 
@@ -188,6 +194,8 @@ async def feed_process(
 
     feed_hub = feed_module.MarketHub
     monkeypatch.setattr(feed_module, "MarketHub", hub)
+    monkeypatch.setattr(health, "BEAT_NS", 20_000_000)
+    monkeypatch.setattr(health, "STATUS_NS", 50_000_000)
     rig = FeedProcess(folder, peer.url, symbols)
     task = asyncio.create_task(rig.feed.run())
     try:
