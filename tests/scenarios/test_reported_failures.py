@@ -164,13 +164,14 @@ def test_the_engine_survives_what_users_reported(tmp_path: Path) -> None:
         story.until(lambda: len(story.account["unknown"]) == 2, "a second entry whose outcome nobody knows (429)")
         the_frozen_feed_is_noticed(story)
         dead_hubs_are_not_called_healthy(story)
-        story.until(lambda: not story.account["unknown"], "no outcome left open")
         assert story.places() == 5
         assert len({entry["tag"] for entry in referee.posts("/api/Order/place")}) == 5
         assert len(referee.posts("/api/Auth/loginKey")) <= 2  # one more after the 401
+        # What became of the refused placements (401, 429) is not proven yet, and the engine does not claim that it is.
+        assert story.account["unknown"]
         engine.interrupt()
         code, _ = engine.finish()
-        assert code == 0, engine.stderr
+        assert code == 11, engine.stderr
         assert_nothing_left(engine, run_dir)
         truth = truth_of(referee.account())
         assert (truth["positions"], truth["orders"]) == ({}, [])

@@ -27,6 +27,7 @@ from tbot.execution.book_types import Order
 from tbot.execution.fill_model import FillSettings
 from tbot.gateway import codec_domain as domain
 from tbot.gateway import codec_tables as tables
+from tbot.gateway import outcomes
 from tbot.gateway.codec import BrokerAccount, BrokerOrder, BrokerPosition, BrokerTrade
 from tbot.gateway.codec_domain import ContractBook
 from tbot.sim.accounts import SimAccount
@@ -104,7 +105,8 @@ class VenueBroker:
 
     def _answer(self, command: Command, call: tables.Call, answer: Answer, now_ns: int) -> None:
         payload = call is not tables.ORDER_PLACE or answer.order_id is not None
-        outcome = tables.classify(call, answer.code == 0, answer.code, answer.text or "", payload)
+        situation = outcomes.classify(call, answer.code == 0, answer.code, answer.text or "", payload)
+        outcome = outcomes.outcome_of(call, situation)
         self._answers.append(
             CommandResult(now_ns, command.account, command.command_id, outcome, answer.order_id, answer.text or "")
         )
