@@ -129,6 +129,16 @@ def odd_records_silence_nobody(story: Story) -> None:
     assert story.whole()
 
 
+def a_burst_starves_nobody(story: Story) -> None:
+    """Reported: at the cash open quotes and depth starve the loop, and 1m bars come tens of seconds late."""
+    trades, bars = story.feed("MNQ")["counters"]["trades"], story.feed("MNQ")["bars"]["1m"]
+    burst = {"contract": "MNQ", "count": 5_000}
+    story.referee.add({"id": "open", "name": "market.prints", "at": 0, "args": burst})
+    story.until(lambda: story.feed("MNQ")["counters"]["trades"] >= trades + 5_000, "every print of the burst")
+    story.until(lambda: story.feed("MNQ")["bars"]["1m"] > bars, "the bar that the burst is in")
+    assert story.feed("MNQ")["lost"] == 0
+
+
 def the_frozen_feed_is_noticed(story: Story) -> None:
     """Reported: no ticks for minutes while the connection says healthy and history is fresh."""
     before = story.engine.status()["reconnections"]
@@ -162,6 +172,7 @@ def test_the_engine_survives_what_users_reported(tmp_path: Path) -> None:
         odd_records_silence_nobody(story)
         story.until(lambda: story.places() == 5, "the last placement")
         story.until(lambda: len(story.account["unknown"]) == 2, "a second entry whose outcome nobody knows (429)")
+        a_burst_starves_nobody(story)
         the_frozen_feed_is_noticed(story)
         dead_hubs_are_not_called_healthy(story)
         assert story.places() == 5
