@@ -363,3 +363,15 @@ def test_F_NET_03_a_frozen_hub_is_left_and_a_quiet_one_is_not(tmp_path: Path, mo
         assert isinstance(rig.feed._watch, feed_watch.FeedWatch)
 
     with_feed(tmp_path, monkeypatch, scenario)
+
+
+def test_F_NET_03_trades_of_a_time_before_the_subscription_cost_no_connection(tmp_path: Path, monkeypatch) -> None:
+    fast_watchdog(monkeypatch)
+
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        rig.history.newest = (time.time_ns() // MINUTE_NS * MINUTE_NS - 3 * MINUTE_NS, 5)
+        await opened(peer, rig)  # and not one record comes: the contract is quiet since before we were there
+        await rig.until(lambda: rig.counted("history_looks") >= 3, "history is asked, again and again")
+        assert rig.feed._down is None
+
+    with_feed(tmp_path, monkeypatch, scenario)
