@@ -23,6 +23,7 @@ from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.history_filler import HistoryFiller
 from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import EngineSettings
+from tbot.engine.watchdog import SILENT_NS
 from tbot.gateway.codec_market import (
     DEPTH_TARGET,
     LOGOUT_TARGET,
@@ -369,7 +370,16 @@ class Feed:
         if self._down is not None and self._connects:
             text = f"market hub: {self._down.reason}; attempt {self._down.attempt}"
             found.append({"code": "RC_MKT_HUB", "text": text})
+        elif self._watch is not None and self._silent():
+            found.append({"code": "RC_QUOTE_STALE", "text": "the market hub is connected, but no contract has data"})
         return found
+
+    def _silent(self) -> bool:
+        """Whether the market is open for some contract and not one of them has had data for 10 s (C_QUOTE_STALE)."""
+        assert self._watch is not None
+        states = self._watch.states.values()
+        newest_ns = max((contract.last_recv_boot_ns for contract in self._contracts.values()), default=0)
+        return "STALE" in states and "OK" not in states and boot_ns() - newest_ns >= SILENT_NS
 
     def _status(self) -> dict[str, Any]:
         now = boot_ns()

@@ -313,6 +313,7 @@ def fast_watchdog(monkeypatch) -> None:
     """Tenths of seconds instead of seconds: the decisions are proved in virtual time, this is about the wiring."""
     for name in ("SILENT_NS", "LOST_NS", "CONFIRM_NS"):
         monkeypatch.setattr(watchdog, name, getattr(watchdog, name) // 20)
+    monkeypatch.setattr(feed_module, "SILENT_NS", watchdog.SILENT_NS)
     monkeypatch.setattr(feed_module, "WATCH_S", 0.05)
 
 
@@ -370,8 +371,12 @@ def test_F_NET_03_trades_of_a_time_before_the_subscription_cost_no_connection(tm
 
     async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
         rig.history.newest = (time.time_ns() // MINUTE_NS * MINUTE_NS - 3 * MINUTE_NS, 5)
-        await opened(peer, rig)  # and not one record comes: the contract is quiet since before we were there
+        link = await opened(peer, rig)  # and not one record comes: the contract is quiet since before we were there
         await rig.until(lambda: rig.counted("history_looks") >= 3, "history is asked, again and again")
         assert rig.feed._down is None
+        silent = "RC_QUOTE_STALE: the market hub is connected, but no contract has data"
+        await rig.until(lambda: rig.alarms == [silent], "a person hears of the silence")
+        await link.send(trade(MONTHS["MNQ"]))
+        await rig.until(lambda: rig.alarms == [], "data ends it")
 
     with_feed(tmp_path, monkeypatch, scenario)
