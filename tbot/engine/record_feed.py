@@ -14,7 +14,7 @@ from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
 from tbot.engine.feed_watch import FeedWatch
-from tbot.engine.gateway_link import BEFORE_OPEN_NS
+from tbot.engine.gateway_link import BEFORE_OPEN_NS, LIST_RETRY_NS
 from tbot.engine.recorder import TapeFiles, TickPen, take_rows
 from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import resolve
@@ -81,6 +81,7 @@ class RecordFeed:
         self._hub: MarketHub | None = None
         self._watch: FeedWatch | None = None
         self._listed_day: object = None
+        self._list_boot_ns = 0  # no look at the list before this boot time
         self.months: dict[str, str] = {}  # symbol -> contract id that is recorded
         self.connects = 0
         self.reason = "not connected yet"  # why there is no connection
@@ -239,15 +240,16 @@ class RecordFeed:
     async def _look_at_months(self) -> None:
         """Half an hour before each open: another month is another series, behind a mark (I29)."""
         day = trading_day(self._clock.now_ns() + BEFORE_OPEN_NS)
-        if day == self._listed_day:
+        if day == self._listed_day or boot_ns() < self._list_boot_ns:
             return
-        self._listed_day = day
         before = dict(self.months)
         try:
             await asyncio.to_thread(self._find_contracts)
         except (GatewayError, ConfigError) as error:
+            self._list_boot_ns = boot_ns() + LIST_RETRY_NS  # the roll must not be missed for a whole day
             self._tell("", str(error))
             return
+        self._listed_day = day
         if self.months == before:
             return
         for contract in self._contracts.values():
