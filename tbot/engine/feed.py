@@ -142,7 +142,7 @@ class Feed:
             on_down=self._on_down,
             recv_clock=time.time_ns,
         )
-        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell)
+        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
         loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
         tasks = [asyncio.create_task(loop()) for loop in loops]
         while not self._context.stop.is_set() and not any(task.done() for task in tasks):
@@ -248,14 +248,23 @@ class Feed:
         self._tell("", f"market hub connected, {len(self._contracts)} contracts subscribed")
 
     def _ask_for_history(self) -> None:
-        if self._clock is None:
-            return
+        if self._clock is not None:
+            for contract in self._contracts.values():
+                self._ask_for(contract)
+
+    def _ask_for(self, contract: ContractFeed) -> None:
         now_ns = self._now_ns()
-        for contract in self._contracts.values():
-            if contract.last_good_ns:
-                contract.ask(gap_request(now_ns, contract.last_good_ns))
-            else:
-                contract.ask(start_request(now_ns, self._settings.history_days))
+        if contract.last_good_ns:
+            contract.ask(gap_request(now_ns, contract.last_good_ns))
+        else:
+            contract.ask(start_request(now_ns, self._settings.history_days))
+
+    def _on_gap(self, contract: ContractFeed) -> None:
+        """Data of one contract is missing while the connection stands."""
+        assert self._decoder is not None
+        self._decoder.on_gap(contract.broker_id)
+        contract.gap(self._now_ns(), time.time_ns())
+        self._ask_for(contract)
 
     async def _read_clock(self) -> None:
         """Market clock of a simulated gateway; while it stands still, the time at which it stands."""

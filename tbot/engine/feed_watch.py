@@ -40,12 +40,15 @@ class FeedWatch:
         calendar: SessionCalendar,
         voice: TokenSource,
         tell: Callable[[str, str], None],
+        on_gap: Callable[[ContractFeed], None],
     ) -> None:
+        """`on_gap`: data of a contract may be missing from here on; called before it is subscribed anew."""
         self._hub = hub
         self._rest = rest
         self._calendar = calendar
         self._voice = voice
         self._tell = tell
+        self._on_gap = on_gap
         self._watchdog = QuoteWatchdog()
         self._work: set[asyncio.Task[None]] = set()
         self._renew_boot_ns = 0
@@ -81,6 +84,7 @@ class FeedWatch:
             elif isinstance(action, Resubscribe):
                 self.counts["resubscribed"] += 1
                 self._tell(action.contract, "no data for 10 s: subscribed anew")
+                self._on_gap(by_symbol[action.contract])  # of what the lost subscription, or the change, cost
                 self._start(self._hub.resubscribe(by_symbol[action.contract].broker_id))
             else:
                 self.counts["history_looks"] += 1

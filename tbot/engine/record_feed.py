@@ -168,7 +168,7 @@ class RecordFeed:
             on_down=self._on_down,
             recv_clock=time.time_ns,
         )
-        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._tokens, self._tell)
+        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._tokens, self._tell, self._on_gap)
         self._listed_day = trading_day(self._clock.now_ns() + BEFORE_OPEN_NS)
 
     def _subscribed(self) -> dict[str, Product]:
@@ -192,6 +192,11 @@ class RecordFeed:
         assert self._watch is not None
         self._watch.connected(boot_ns())
         self._tell("", f"connected, {len(self._contracts)} contracts subscribed")
+
+    def _on_gap(self, contract: ContractFeed) -> None:
+        assert self._decoder is not None
+        self._decoder.on_gap(contract.broker_id)
+        contract.gap(self._clock.now_ns(), time.time_ns())
 
     def _on_down(self, down: HubDown) -> None:
         assert self._decoder is not None

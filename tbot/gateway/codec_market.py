@@ -173,9 +173,14 @@ class MarketDecoder:
 
     def on_reconnect(self) -> None:
         """The stream had a gap: quotes are unknown again, prints up to the last accepted one would be repeats."""
-        for book in self._books.values():
-            book.forget_quote()
-            book.fence_ns = max(book.fence_ns, book.last_trade_ns)
+        for broker_id in self._books:
+            self.on_gap(broker_id)
+
+    def on_gap(self, broker_id: str) -> None:
+        """The same for one contract."""
+        book = self._books[broker_id]
+        book.forget_quote()
+        book.fence_ns = max(book.fence_ns, book.last_trade_ns)
 
     def seed(self, broker_id: str, price: int) -> None:
         """Take `price` (ticks; the close of the newest history bar) as good, so that even the first print is judged."""

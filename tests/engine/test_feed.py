@@ -332,6 +332,11 @@ def test_F_NET_03_a_lost_subscription_is_renewed_on_the_same_connection(tmp_path
                 ("Sub", MONTHS["MNQ"]),
             ]
             await rig.until(lambda: rig.counted("resubscribed") >= 1, "it is counted")
+            # What the lost subscription cost is marked and filled from history; the other contract is whole.
+            contracts = {contract.symbol: contract for contract in rig.feed._contracts.values()}
+            assert (contracts["MNQ"].gaps, contracts["ES"].gaps) == (1, 0)
+            assert GAP not in rig.kinds("ES")
+            await rig.until(lambda: HISTORY in rig.kinds()[rig.kinds().index(GAP) :], "history behind the mark")
             # Still nothing, but history goes on: the connection is to blame.
             rig.history.newest = (time.time_ns() // MINUTE_NS * MINUTE_NS + MINUTE_NS, 5)
             await rig.until(lambda: rig.feed._down is not None, "the connection is given up")
