@@ -206,7 +206,7 @@ class Feed:
         if batch is None:
             if event.target not in KNOWN_TARGETS:
                 self._note_unknown(event.target)
-            return True
+            return not decoder.spoiled()
         contract_id, ticks = batch
         self._contracts[contract_id].take(ticks, boot_ns())
         self._goodbyes = 0

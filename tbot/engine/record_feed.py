@@ -182,8 +182,9 @@ class RecordFeed:
             self._hub.reconnect("session taken over", LOGOUT_PAUSE_S)
             return True
         batch = self._decoder.decode(event, recv_ns, self._clock.now_ns())
-        if batch is not None:
-            self._contracts[batch[0]].take(batch[1], boot_ns())
+        if batch is None:
+            return not self._decoder.spoiled()
+        self._contracts[batch[0]].take(batch[1], boot_ns())
         return True
 
     def _on_connected(self) -> None:

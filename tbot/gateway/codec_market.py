@@ -158,6 +158,7 @@ class MarketDecoder:
         self._max_past_ns = max_past_ns
         self._books: dict[str, QuoteBook] = {}
         self._message = 0
+        self._malformed = 0  # that somebody has asked for
         self.set_contracts(contracts)
 
     def set_contracts(self, contracts: Mapping[str, Product]) -> None:
@@ -187,6 +188,11 @@ class MarketDecoder:
         book = self._books[broker_id]
         if book.good == NO_PRICE:
             book.good = price
+
+    def spoiled(self) -> bool:
+        """Whether malformed items came since this was asked last: they count against the connection (F-DAT-01)."""
+        before, self._malformed = self._malformed, self.counts["malformed"]
+        return self._malformed != before
 
     def decode(self, event: signalr.Invocation, recv_ns: int, now_ns: int) -> Batch | None:
         """Ticks of one market-hub event, or None when there is none (foreign target, everything dropped).

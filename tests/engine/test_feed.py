@@ -371,6 +371,24 @@ def test_F_NET_03_a_frozen_hub_is_left_and_a_quiet_one_is_not(tmp_path: Path, mo
     with_feed(tmp_path, monkeypatch, scenario)
 
 
+def test_F_DAT_01_more_than_20_records_that_cannot_be_read_cost_the_connection(tmp_path: Path, monkeypatch) -> None:
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        link = await opened(peer, rig)
+        odd = signalr.encode_invocation("GatewayQuote", [MONTHS["MNQ"], {"bestBid": "x"}])
+        foreign = trade("CON.F.US.OLD.Z26")  # dropped and counted, but no fault of the connection
+        for record in [odd] * 20 + [foreign] * 30 + [trade(MONTHS["MNQ"])]:
+            await link.send(record)
+        await rig.until(lambda: TRADE in rig.kinds(), "what can be read goes on")
+        assert rig.feed._down is None
+        await link.send(odd)
+        await rig.until(lambda: rig.feed._down is not None, "the connection is given up")
+        assert rig.feed._down is not None
+        assert rig.feed._down.reason == "too many bad records"
+        await rig.until(lambda: GAP in rig.kinds(), "the mark")
+
+    with_feed(tmp_path, monkeypatch, scenario)
+
+
 def test_F_NET_03_trades_of_a_time_before_the_subscription_cost_no_connection(tmp_path: Path, monkeypatch) -> None:
     fast_watchdog(monkeypatch)
 
