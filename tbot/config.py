@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import orjson
 
-from tbot.credentials import Login, find, require
+from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
 from tbot.risk.limits import RiskLimits
@@ -140,14 +140,11 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
 
 
 def require_login(config: Config, option: Path | None = None) -> Login:
-    """The login for the gateway; AuthError when it is nowhere. `option`: file named on the command line."""
+    """The login for the gateway, gone from the environment afterwards; AuthError when it is nowhere.
+
+    `option`: file named on the command line.
+    """
     return require(option=option, configured=_credentials_file(config), home=home())
-
-
-def take_credentials(config: Config | None = None) -> tuple[str, str] | None:
-    """(user name, key) or None when they are nowhere; both are gone from the environment afterwards."""
-    login = find(configured=None if config is None else _credentials_file(config), home=home())
-    return None if login is None else login.pair
 
 
 def _credentials_file(config: Config) -> Path | None:

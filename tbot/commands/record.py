@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.gateway import config_option, credentials_option
 from tbot.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@config_option
 @click.option("--gateway", metavar="URL", help="Gateway to record from.  [default: from the settings]")
+@credentials_option
 @click.option("--contracts", metavar="LIST", help="Contracts to record, e.g. MNQ,ES.  [default: from the settings]")
 @click.option(
     "-o",
@@ -36,6 +38,7 @@ INTERRUPTED = 130
 def record(
     config_path: Path | None,
     gateway: str | None,
+    credentials_file: Path | None,
     contracts: str | None,
     out: Path,
     duration: str | None,
@@ -46,23 +49,21 @@ def record(
     """Record quotes and trades of a gateway until Ctrl-C, TIME, or the end of a simulated tape.
 
     Every second what has come is handed to the system, so a crash costs a second at most. A tape that is there already
-    is continued. Needs TBOT_USERNAME and TBOT_API_KEY in the environment or in .env.
+    is continued. Needs the login of the gateway, as `tbot accounts` does.
     """
     import asyncio
 
     from tbot.commands.options import parse_duration_s, parse_symbols
-    from tbot.config import load, take_credentials
+    from tbot.config import load, require_login
     from tbot.engine.record_feed import RecordFeed
     from tbot.gateway.redact import Credentials
 
     config = load(config_path)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts
     for_s = parse_duration_s(duration) if duration else None
-    credentials = take_credentials()
-    if credentials is None:
-        raise ConfigError("no credentials: set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env")
+    login = require_login(config, credentials_file)
     settings = _settings(gateway or config.gateway.rest, config, symbols)
-    feed = RecordFeed(settings, Credentials(*credentials), _teller(quiet or json_output))
+    feed = RecordFeed(settings, Credentials(*login.pair), _teller(quiet or json_output))
     try:
         return asyncio.run(_record(feed, settings, out, for_s, json_output, quiet))
     finally:

@@ -107,6 +107,12 @@ class TradingDesk:
         """Close records of the user hub in a row that forbade to reconnect."""
         return 0 if self._live is None or self._live.hub is None else self._live.hub.goodbyes
 
+    @property
+    def user_hub_lost(self) -> tuple[str, int]:
+        """Why the user hub is not connected, and since when (boot clock); ("", 0) while it is or there is none."""
+        hub = None if self._live is None else self._live.hub
+        return ("", 0) if hub is None or hub.connected else (hub.reason or "connecting", hub.since_ns)
+
     def renew_user_hub(self) -> None:
         """Let the user hub change to a newer token when that is due."""
         if self._live is not None and self._live.hub is not None:

@@ -23,6 +23,7 @@ from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.history_filler import HistoryFiller
 from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import EngineSettings
+from tbot.engine.watchdog import SILENT_NS
 from tbot.gateway.codec_market import (
     DEPTH_TARGET,
     LOGOUT_TARGET,
@@ -141,7 +142,7 @@ class Feed:
             on_down=self._on_down,
             recv_clock=time.time_ns,
         )
-        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell)
+        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
         loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
         tasks = [asyncio.create_task(loop()) for loop in loops]
         while not self._context.stop.is_set() and not any(task.done() for task in tasks):
@@ -205,7 +206,7 @@ class Feed:
         if batch is None:
             if event.target not in KNOWN_TARGETS:
                 self._note_unknown(event.target)
-            return True
+            return not decoder.spoiled()
         contract_id, ticks = batch
         self._contracts[contract_id].take(ticks, boot_ns())
         self._goodbyes = 0
@@ -247,14 +248,23 @@ class Feed:
         self._tell("", f"market hub connected, {len(self._contracts)} contracts subscribed")
 
     def _ask_for_history(self) -> None:
-        if self._clock is None:
-            return
+        if self._clock is not None:
+            for contract in self._contracts.values():
+                self._ask_for(contract)
+
+    def _ask_for(self, contract: ContractFeed) -> None:
         now_ns = self._now_ns()
-        for contract in self._contracts.values():
-            if contract.last_good_ns:
-                contract.ask(gap_request(now_ns, contract.last_good_ns))
-            else:
-                contract.ask(start_request(now_ns, self._settings.history_days))
+        if contract.last_good_ns:
+            contract.ask(gap_request(now_ns, contract.last_good_ns))
+        else:
+            contract.ask(start_request(now_ns, self._settings.history_days))
+
+    def _on_gap(self, contract: ContractFeed) -> None:
+        """Data of one contract is missing while the connection stands."""
+        assert self._decoder is not None
+        self._decoder.on_gap(contract.broker_id)
+        contract.gap(self._now_ns(), time.time_ns())
+        self._ask_for(contract)
 
     async def _read_clock(self) -> None:
         """Market clock of a simulated gateway; while it stands still, the time at which it stands."""
@@ -369,7 +379,16 @@ class Feed:
         if self._down is not None and self._connects:
             text = f"market hub: {self._down.reason}; attempt {self._down.attempt}"
             found.append({"code": "RC_MKT_HUB", "text": text})
+        elif self._watch is not None and self._silent():
+            found.append({"code": "RC_QUOTE_STALE", "text": "the market hub is connected, but no contract has data"})
         return found
+
+    def _silent(self) -> bool:
+        """Whether the market is open for some contract and not one of them has had data for 10 s (C_QUOTE_STALE)."""
+        assert self._watch is not None
+        states = self._watch.states.values()
+        newest_ns = max((contract.last_recv_boot_ns for contract in self._contracts.values()), default=0)
+        return "STALE" in states and "OK" not in states and boot_ns() - newest_ns >= SILENT_NS
 
     def _status(self) -> dict[str, Any]:
         now = boot_ns()

@@ -40,15 +40,19 @@ class FeedWatch:
         calendar: SessionCalendar,
         voice: TokenSource,
         tell: Callable[[str, str], None],
+        on_gap: Callable[[ContractFeed], None],
     ) -> None:
+        """`on_gap`: data of a contract may be missing from here on; called before it is subscribed anew."""
         self._hub = hub
         self._rest = rest
         self._calendar = calendar
         self._voice = voice
         self._tell = tell
+        self._on_gap = on_gap
         self._watchdog = QuoteWatchdog()
         self._work: set[asyncio.Task[None]] = set()
         self._renew_boot_ns = 0
+        self._since_boot_ns = 0  # everything was subscribed then
         self._before: tuple[Token | None, int] | None = None  # token used and changes made when a change was begun
         self.counts: Counter[str] = Counter()  # resubscribed, history_looks, reconnected_silent
 
@@ -59,6 +63,7 @@ class FeedWatch:
 
     def connected(self, now_boot_ns: int) -> None:
         """See QuoteWatchdog."""
+        self._since_boot_ns = now_boot_ns
         self._watchdog.connected(now_boot_ns)
 
     def lost(self) -> None:
@@ -68,6 +73,7 @@ class FeedWatch:
     def look(self, contracts: Mapping[int, ContractFeed], clock: RunClock) -> None:
         """One round: silence, then the token."""
         now_boot_ns, now_ns = boot_ns(), clock.now_ns()
+        since_ns = now_ns - int((now_boot_ns - self._since_boot_ns) * clock.speed)
         by_symbol = {contract.symbol: contract for contract in contracts.values()}
         ages = {symbol: self._age(contract, now_boot_ns, now_ns, clock) for symbol, contract in by_symbol.items()}
         is_open = {symbol for symbol in by_symbol if self._calendar.is_open(now_ns, symbol)}
@@ -78,10 +84,11 @@ class FeedWatch:
             elif isinstance(action, Resubscribe):
                 self.counts["resubscribed"] += 1
                 self._tell(action.contract, "no data for 10 s: subscribed anew")
+                self._on_gap(by_symbol[action.contract])  # of what the lost subscription, or the change, cost
                 self._start(self._hub.resubscribe(by_symbol[action.contract].broker_id))
             else:
                 self.counts["history_looks"] += 1
-                self._start(self._ask(action, by_symbol[action.contract], now_ns))
+                self._start(self._ask(action, by_symbol[action.contract], now_ns, since_ns))
         self._renew(now_boot_ns)
 
     def _age(self, contract: ContractFeed, now_boot_ns: int, now_ns: int, clock: RunClock) -> int | None:
@@ -91,7 +98,8 @@ class FeedWatch:
         opened_ns = now_ns - self._calendar.trading_day(now_ns, contract.symbol).open_ns
         return min(now_boot_ns - contract.progress_boot_ns, int(clock.real_s(max(0, opened_ns)) * NS_PER_S))
 
-    async def _ask(self, action: AskHistory, contract: ContractFeed, now_ns: int) -> None:
+    async def _ask(self, action: AskHistory, contract: ContractFeed, now_ns: int, since_ns: int) -> None:
+        """What was traded before `since_ns`, the market time of the subscription, is no proof against it."""
         answer = await asyncio.to_thread(
             self._rest.retrieve_bars,
             contract.broker_id,
@@ -107,7 +115,7 @@ class FeedWatch:
                 with contextlib.suppress(ValueError):
                     prices = (contract.product.to_ticks(price) for price in (bar.high, bar.low, bar.close))
                     newest = (bar.start_ns, bar.volume, *prices)
-        self._watchdog.history(boot_ns(), action.contract, newest, contract.last_data_ns)
+        self._watchdog.history(boot_ns(), action.contract, newest, max(contract.last_data_ns, since_ns))
 
     def _renew(self, now_boot_ns: int) -> None:
         if self._hub.changing or now_boot_ns < self._renew_boot_ns:

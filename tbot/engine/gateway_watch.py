@@ -1,8 +1,8 @@
 """What the executor does about a gateway that changes: months that roll, refused logins, taken sessions, other clocks.
 
 Runs in the executor's loop and waits for nothing: `Link` and the hubs look, this class reads what they found and tells
-the Desk, through the session, which contracts take no entries and why (I29, F-API-02, F-NET-09, F-TIM-07). Exits and
-reconciliation go on whatever is barred.
+the Desk, through the session, which contracts take no entries and why (I29, F-API-02, F-NET-07, F-NET-09, F-TIM-07).
+Exits and reconciliation go on whatever is barred.
 
 A roll is done live: the old month takes no entries from the moment the list names another one; what is open there is
 managed under the old id until the account is proven flat (the daily flatten sees to that at the latest); then the new
@@ -20,6 +20,7 @@ from tbot.engine.observer import Tell
 
 LOOK_NS = NS_PER_S
 GOODBYES = 3
+USER_HUB_GRACE_NS = 2 * NS_PER_S  # a change of tokens takes less
 
 
 class GatewayWatch:
@@ -86,7 +87,12 @@ class GatewayWatch:
             return f"the gateway refused the login: {refused}"
         if self._logouts > self._logouts_seen:
             return "somebody else uses this login"
-        return self._link.clock_trouble
+        return self._link.clock_trouble or ("order events are down" if self._user_hub_down() else "")
+
+    def _user_hub_down(self) -> str:
+        """Why no order events come; "" while they do (F-NET-07: queries watch what is open, nothing new is opened)."""
+        reason, since_ns = self._desk.user_hub_lost
+        return reason if reason and boot_ns() - since_ns >= USER_HUB_GRACE_NS else ""
 
     def _reason(self, symbol: str) -> str:
         """Why this contract takes no entries; "" when nothing stands against them."""
@@ -141,5 +147,8 @@ class GatewayWatch:
             found.append({"code": "RC_CLOCK", "text": self._link.clock_trouble})
         if self._desk.user_goodbyes >= GOODBYES:
             text = f"the user hub said goodbye {self._desk.user_goodbyes} times in a row; positions are watched by REST"
+            found.append({"code": "RC_USER_HUB", "text": text})
+        elif self._user_hub_down():
+            text = f"order events are down ({self._user_hub_down()}); positions are watched by REST"
             found.append({"code": "RC_USER_HUB", "text": text})
         return found

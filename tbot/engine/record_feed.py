@@ -14,7 +14,7 @@ from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
 from tbot.engine.feed_watch import FeedWatch
-from tbot.engine.gateway_link import BEFORE_OPEN_NS
+from tbot.engine.gateway_link import BEFORE_OPEN_NS, LIST_RETRY_NS
 from tbot.engine.recorder import TapeFiles, TickPen, take_rows
 from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import resolve
@@ -81,6 +81,7 @@ class RecordFeed:
         self._hub: MarketHub | None = None
         self._watch: FeedWatch | None = None
         self._listed_day: object = None
+        self._list_boot_ns = 0  # no look at the list before this boot time
         self.months: dict[str, str] = {}  # symbol -> contract id that is recorded
         self.connects = 0
         self.reason = "not connected yet"  # why there is no connection
@@ -167,7 +168,7 @@ class RecordFeed:
             on_down=self._on_down,
             recv_clock=time.time_ns,
         )
-        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._tokens, self._tell)
+        self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._tokens, self._tell, self._on_gap)
         self._listed_day = trading_day(self._clock.now_ns() + BEFORE_OPEN_NS)
 
     def _subscribed(self) -> dict[str, Product]:
@@ -181,8 +182,9 @@ class RecordFeed:
             self._hub.reconnect("session taken over", LOGOUT_PAUSE_S)
             return True
         batch = self._decoder.decode(event, recv_ns, self._clock.now_ns())
-        if batch is not None:
-            self._contracts[batch[0]].take(batch[1], boot_ns())
+        if batch is None:
+            return not self._decoder.spoiled()
+        self._contracts[batch[0]].take(batch[1], boot_ns())
         return True
 
     def _on_connected(self) -> None:
@@ -191,6 +193,11 @@ class RecordFeed:
         assert self._watch is not None
         self._watch.connected(boot_ns())
         self._tell("", f"connected, {len(self._contracts)} contracts subscribed")
+
+    def _on_gap(self, contract: ContractFeed) -> None:
+        assert self._decoder is not None
+        self._decoder.on_gap(contract.broker_id)
+        contract.gap(self._clock.now_ns(), time.time_ns())
 
     def _on_down(self, down: HubDown) -> None:
         assert self._decoder is not None
@@ -239,15 +246,16 @@ class RecordFeed:
     async def _look_at_months(self) -> None:
         """Half an hour before each open: another month is another series, behind a mark (I29)."""
         day = trading_day(self._clock.now_ns() + BEFORE_OPEN_NS)
-        if day == self._listed_day:
+        if day == self._listed_day or boot_ns() < self._list_boot_ns:
             return
-        self._listed_day = day
         before = dict(self.months)
         try:
             await asyncio.to_thread(self._find_contracts)
         except (GatewayError, ConfigError) as error:
+            self._list_boot_ns = boot_ns() + LIST_RETRY_NS  # the roll must not be missed for a whole day
             self._tell("", str(error))
             return
+        self._listed_day = day
         if self.months == before:
             return
         for contract in self._contracts.values():

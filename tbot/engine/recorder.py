@@ -4,9 +4,10 @@
 and tapes. The process at the end reads the rings of a running engine (design ruling 9).
 """
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ class TapeFiles:
                 self._open(day)
             assert self._writer is not None
             end = len(ticks) if self._single else self._same_day(ticks, at)
-            self._writer.write(ticks[at:end])
+            with self._told():
+                self._writer.write(ticks[at:end])
             self._count(ticks[at:end])
             at = end
 
@@ -116,17 +118,31 @@ class TapeFiles:
             sync = now - self._sync_boot_ns >= SYNC_NS
             if sync:
                 self._sync_boot_ns = now
-            self._writer.flush(sync=sync)
+            with self._told():
+                self._writer.flush(sync=sync)
 
     def flush(self) -> None:
         """Hand everything to the system now."""
         if self._writer is not None:
-            self._writer.flush()
+            with self._told():
+                self._writer.flush()
 
     def _finish(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with self._told():
+                self._writer.close()
             self._writer = None
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A full disk and its like as one sentence."""
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"The tape {self.files[-1]} cannot be written: {error.strerror}; make room there, then record again: "
+                "what was written is kept and continued."
+            ) from error
 
     def close(self) -> None:
         """Write and sync what is left."""

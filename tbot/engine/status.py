@@ -25,6 +25,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
 HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
+PAUSING = {"RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"}  # the same, and it ends by itself
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
 
@@ -96,12 +97,16 @@ def _state(
     if not states:
         return "STARTING", ["RC_START"], "no account yet"
     strictest = max(states, key=STRICTNESS.index)
-    alarm = next((alarm for alarm in _alarms(children) if alarm["code"] in HALTING), None)
+    alarms = _alarms(children)
+    alarm = next((alarm for alarm in alarms if alarm["code"] in HALTING), None)
     if alarm is not None and STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING"):
         return "HALTED", [alarm["code"]], alarm["text"]  # every contract is barred; exits go on
     trouble = children["executor"].status.get("journal", {}).get("trouble", "")
     if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
         return "PAUSED", ["RC_JOURNAL"], f"no entries, the journal is not written: {trouble}"
+    blind = next((alarm for alarm in alarms if alarm["code"] in PAUSING), None)
+    if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
+        return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
     return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
 

@@ -19,7 +19,7 @@ from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
-from tbot.errors import ProtocolError
+from tbot.errors import AuthError, ProtocolError
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
@@ -146,9 +146,9 @@ class Supervisor:
         if child.process is None:
             return
         if child.state == FAILED:
-            self.phase.failure_code = "RC_CONFIG"
             self.phase.failure = str(child.status["problem"])
             self.phase.exit_code = int(child.status["exit_code"])
+            self.phase.failure_code = "RC_AUTH" if self.phase.exit_code == AuthError.exit_code else "RC_CONFIG"
             return
         gone = bool(wait_for([child.process.sentinel], timeout=0))
         if gone:

@@ -136,7 +136,8 @@ class QuoteWatchdog:
     def history(self, now_ns: int, contract: str, newest: Bar | None, last_data_ns: int) -> None:
         """The answer to an AskHistory: the newest bar, () when there is none, None when history did not answer.
 
-        `last_data_ns`: exchange time of the newest data that the hub gave us. A bar with volume that begins behind its
+        `last_data_ns`: exchange time of the newest data that the hub gave us, or of the subscription if that was later:
+        trades of a time without a connection are no proof against this one. A bar with volume that begins behind its
         minute, or that has changed since the last look, holds trades that we did not get.
         """
         silence = self._silent.get(contract)

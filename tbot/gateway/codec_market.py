@@ -158,6 +158,7 @@ class MarketDecoder:
         self._max_past_ns = max_past_ns
         self._books: dict[str, QuoteBook] = {}
         self._message = 0
+        self._malformed = 0  # that somebody has asked for
         self.set_contracts(contracts)
 
     def set_contracts(self, contracts: Mapping[str, Product]) -> None:
@@ -173,15 +174,25 @@ class MarketDecoder:
 
     def on_reconnect(self) -> None:
         """The stream had a gap: quotes are unknown again, prints up to the last accepted one would be repeats."""
-        for book in self._books.values():
-            book.forget_quote()
-            book.fence_ns = max(book.fence_ns, book.last_trade_ns)
+        for broker_id in self._books:
+            self.on_gap(broker_id)
+
+    def on_gap(self, broker_id: str) -> None:
+        """The same for one contract."""
+        book = self._books[broker_id]
+        book.forget_quote()
+        book.fence_ns = max(book.fence_ns, book.last_trade_ns)
 
     def seed(self, broker_id: str, price: int) -> None:
         """Take `price` (ticks; the close of the newest history bar) as good, so that even the first print is judged."""
         book = self._books[broker_id]
         if book.good == NO_PRICE:
             book.good = price
+
+    def spoiled(self) -> bool:
+        """Whether malformed items came since this was asked last: they count against the connection (F-DAT-01)."""
+        before, self._malformed = self._malformed, self.counts["malformed"]
+        return self._malformed != before
 
     def decode(self, event: signalr.Invocation, recv_ns: int, now_ns: int) -> Batch | None:
         """Ticks of one market-hub event, or None when there is none (foreign target, everything dropped).

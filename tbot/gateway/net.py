@@ -19,8 +19,11 @@ def boot_ns() -> int:
 
 def check_url(url: str, plain: str, secure: str) -> str:
     """The address without trailing slash; ConfigError unless it is `secure`, or `plain` to this machine itself."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ConfigError(f"gateway address is not understood ({error}); write it like {secure}://host:port") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"gateway address for host {host!r} must not carry user, query or fragment")
     if not host or parts.scheme not in (plain, secure):

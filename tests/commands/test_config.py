@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tbot.config import Config, load, take_credentials
-from tbot.errors import ConfigError
+from tbot.config import Config, load, require_login
+from tbot.errors import AuthError, ConfigError
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -63,9 +63,11 @@ def test_F_SEC_01_credentials_leave_the_environment(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TBOT_USERNAME", "somebody")
     monkeypatch.setenv("TBOT_API_KEY", "canary")
-    assert take_credentials() == ("somebody", "canary")
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path))
+    assert require_login(Config()).pair == ("somebody", "canary")
     assert "TBOT_API_KEY" not in os.environ
-    assert take_credentials() is None
+    with pytest.raises(AuthError, match="no credentials"):
+        require_login(Config())
 
 
 def test_credentials_from_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,4 +75,4 @@ def test_credentials_from_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("TBOT_USERNAME", raising=False)
     monkeypatch.delenv("TBOT_API_KEY", raising=False)
     (tmp_path / ".env").write_text("TBOT_USERNAME=file\nTBOT_API_KEY=key\n")
-    assert take_credentials() == ("file", "key")
+    assert require_login(Config()).pair == ("file", "key")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tbot.config import Config, GatewayConfig, require_login, take_credentials
+from tbot.config import Config, GatewayConfig, require_login
 from tbot.credentials import MAX_BYTES, file_fault, find, from_keyring, read_file
 from tbot.errors import AuthError
 
@@ -208,7 +208,6 @@ def test_configured_and_default_file(clean: Path, monkeypatch: pytest.MonkeyPatc
     login_file(clean / "mine", "configured", "k")
     config = Config(gateway=GatewayConfig(credentials_file="~/mine"))
     assert require_login(config).user_name == "configured"
-    assert take_credentials(config) == ("configured", "k")
     with pytest.raises(AuthError, match="no credentials"):
         require_login(Config())
     login_file(clean / "home" / "credentials", "default", "k")
@@ -220,7 +219,7 @@ def test_configured_and_default_file(clean: Path, monkeypatch: pytest.MonkeyPatc
 def test_F_SEC_01_children_do_not_inherit_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TBOT_USERNAME", "somebody")
     monkeypatch.setenv("TBOT_API_KEY", CANARY)
-    assert take_credentials() == ("somebody", CANARY)
+    assert require_login(Config()).pair == ("somebody", CANARY)
     done = subprocess.run(["env"], capture_output=True, text=True, check=True)
     assert "TBOT_API_KEY" not in done.stdout
     assert CANARY not in done.stdout

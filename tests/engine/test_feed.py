@@ -313,6 +313,7 @@ def fast_watchdog(monkeypatch) -> None:
     """Tenths of seconds instead of seconds: the decisions are proved in virtual time, this is about the wiring."""
     for name in ("SILENT_NS", "LOST_NS", "CONFIRM_NS"):
         monkeypatch.setattr(watchdog, name, getattr(watchdog, name) // 20)
+    monkeypatch.setattr(feed_module, "SILENT_NS", watchdog.SILENT_NS)
     monkeypatch.setattr(feed_module, "WATCH_S", 0.05)
 
 
@@ -331,6 +332,11 @@ def test_F_NET_03_a_lost_subscription_is_renewed_on_the_same_connection(tmp_path
                 ("Sub", MONTHS["MNQ"]),
             ]
             await rig.until(lambda: rig.counted("resubscribed") >= 1, "it is counted")
+            # What the lost subscription cost is marked and filled from history; the other contract is whole.
+            contracts = {contract.symbol: contract for contract in rig.feed._contracts.values()}
+            assert (contracts["MNQ"].gaps, contracts["ES"].gaps) == (1, 0)
+            assert GAP not in rig.kinds("ES")
+            await rig.until(lambda: HISTORY in rig.kinds()[rig.kinds().index(GAP) :], "history behind the mark")
             # Still nothing, but history goes on: the connection is to blame.
             rig.history.newest = (time.time_ns() // MINUTE_NS * MINUTE_NS + MINUTE_NS, 5)
             await rig.until(lambda: rig.feed._down is not None, "the connection is given up")
@@ -361,5 +367,39 @@ def test_F_NET_03_a_frozen_hub_is_left_and_a_quiet_one_is_not(tmp_path: Path, mo
         await opened(peer, rig)
         assert rig.feed._watch is not None
         assert isinstance(rig.feed._watch, feed_watch.FeedWatch)
+
+    with_feed(tmp_path, monkeypatch, scenario)
+
+
+def test_F_DAT_01_more_than_20_records_that_cannot_be_read_cost_the_connection(tmp_path: Path, monkeypatch) -> None:
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        link = await opened(peer, rig)
+        odd = signalr.encode_invocation("GatewayQuote", [MONTHS["MNQ"], {"bestBid": "x"}])
+        foreign = trade("CON.F.US.OLD.Z26")  # dropped and counted, but no fault of the connection
+        for record in [odd] * 20 + [foreign] * 30 + [trade(MONTHS["MNQ"])]:
+            await link.send(record)
+        await rig.until(lambda: TRADE in rig.kinds(), "what can be read goes on")
+        assert rig.feed._down is None
+        await link.send(odd)
+        await rig.until(lambda: rig.feed._down is not None, "the connection is given up")
+        assert rig.feed._down is not None
+        assert rig.feed._down.reason == "too many bad records"
+        await rig.until(lambda: GAP in rig.kinds(), "the mark")
+
+    with_feed(tmp_path, monkeypatch, scenario)
+
+
+def test_F_NET_03_trades_of_a_time_before_the_subscription_cost_no_connection(tmp_path: Path, monkeypatch) -> None:
+    fast_watchdog(monkeypatch)
+
+    async def scenario(peer: HubPeer, rig: FeedProcess) -> None:
+        rig.history.newest = (time.time_ns() // MINUTE_NS * MINUTE_NS - 3 * MINUTE_NS, 5)
+        link = await opened(peer, rig)  # and not one record comes: the contract is quiet since before we were there
+        await rig.until(lambda: rig.counted("history_looks") >= 3, "history is asked, again and again")
+        assert rig.feed._down is None
+        silent = "RC_QUOTE_STALE: the market hub is connected, but no contract has data"
+        await rig.until(lambda: rig.alarms == [silent], "a person hears of the silence")
+        await link.send(trade(MONTHS["MNQ"]))
+        await rig.until(lambda: rig.alarms == [], "data ends it")
 
     with_feed(tmp_path, monkeypatch, scenario)

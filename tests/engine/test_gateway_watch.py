@@ -8,6 +8,7 @@ import pytest
 from tbot.domain.clock import ManualClock
 from tbot.domain.messages import TokenRequest
 from tbot.engine import gateway_watch
+from tbot.engine.clocks import boot_ns
 from tbot.engine.gateway_link import Listing
 from tbot.engine.gateway_watch import GatewayWatch
 
@@ -35,6 +36,7 @@ class FakeDesk:
         self.flat = True
         self.desk = SimpleNamespace(is_flat=lambda: self.flat)
         self.user_connects = self.logouts = self.user_goodbyes = 0
+        self.user_hub_lost = ("", 0)
         self.renewed = 0
         self.books: list[dict[str, str]] = []
 
@@ -100,6 +102,16 @@ def test_nothing_stands_against_entries(rig: Rig) -> None:
     assert rig.alarms() == {}
     assert rig.told == []
     assert rig.desk.renewed == 2
+
+
+def test_F_NET_07_without_order_events_nothing_new_is_opened(rig: Rig) -> None:
+    rig.desk.user_hub_lost = ("closed 1006", boot_ns())
+    assert (rig.look(), rig.alarms()) == ({}, {})  # a change of tokens looks the same for a moment
+    rig.desk.user_hub_lost = ("closed 1006", boot_ns() - gateway_watch.USER_HUB_GRACE_NS)
+    assert rig.look() == dict.fromkeys(("MNQ", "ES"), "order events are down")
+    assert rig.alarms() == {"RC_USER_HUB": "order events are down (closed 1006); positions are watched by REST"}
+    rig.desk.user_hub_lost = ("", 0)
+    assert (rig.look(), rig.alarms()) == ({}, {})
 
 
 # ------------------------------------------------------------------------------------------------------------- rolls

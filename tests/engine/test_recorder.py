@@ -1,6 +1,7 @@
 """Tapes of live ticks: what is in which file, what a crash leaves, what a lapped reader says."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -120,6 +121,23 @@ def test_F_PRC_01_what_was_flushed_is_there_after_a_kill(tmp_path: Path) -> None
     files.write(ticks_at(int(found["exch_ns"][-1]) + 1))
     files.close()
     assert len(read(tmp_path / "2026-11-20.tape")) == len(found) + 1
+
+
+def test_F_SYS_01_a_full_disk_is_said_in_one_sentence_and_costs_nothing_that_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "all.tape"
+    files = TapeFiles(path, [MNQ], "test")
+    files.write(ticks_at(at("2026-11-19T22:00")))
+    files.flush()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        files.write(ticks_at(at("2026-11-19T22:01")))
+        with pytest.raises(DataError, match=r"all\.tape cannot be written: .*; make room"):
+            files.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    files.close()
+    assert len(read(path)) == 2
 
 
 def test_a_torn_end_is_cut_off_and_counted(tmp_path: Path) -> None:

@@ -93,9 +93,19 @@ def test_F_API_02_an_alarm_that_bars_every_contract_is_the_state_of_the_run(tmp_
         assert document["alarms"] == [alarm]
 
 
+@pytest.mark.parametrize("code", ["RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"])
+def test_F_NET_01_F_NET_07_a_run_without_its_hubs_is_not_called_active(tmp_path: Path, code: str) -> None:
+    children = family()
+    children["feed"].status["alarms"] = [{"code": code, "text": "it is dead"}]
+    document = build(tmp_path, children)
+    assert (document["state"], document["reasons"], document["reason"]) == ("PAUSED", [code], "no entries, it is dead")
+    document = build(tmp_path, family({"1": account("RECONCILING", "RC_X")}) | {"feed": children["feed"]})
+    assert (document["state"], document["reasons"]) == ("RECONCILING", ["RC_X"])
+
+
 def test_other_alarms_are_shown_beside_the_state(tmp_path: Path) -> None:
-    children = family(alarms=[{"code": "RC_USER_HUB", "text": "one"}])
-    children["feed"].status["alarms"] = [{"code": "RC_MKT_HUB", "text": "two"}]
+    children = family(alarms=[{"code": "RC_OTHER", "text": "one"}])
+    children["feed"].status["alarms"] = [{"code": "RC_ANOTHER", "text": "two"}]
     document = build(tmp_path, children)
     assert document["state"] == "ACTIVE"
     assert [alarm["text"] for alarm in document["alarms"]] == ["one", "two"]

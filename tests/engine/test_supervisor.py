@@ -349,6 +349,17 @@ def test_the_last_words_of_a_replaced_process_are_not_its_successors(tmp_path: P
         assert supervisor.phase.failure == ""
 
 
+@pytest.mark.parametrize(("exit_code", "reason"), [(4, "RC_AUTH"), (3, "RC_CONFIG")])
+def test_F_API_02_a_process_that_cannot_go_on_says_why(tmp_path: Path, exit_code: int, reason: str) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        words = {"verb": "fail", "problem": "the login was refused", "exit_code": exit_code}
+        supervisor.children["worker-1"].say(words)
+        poll_until(supervisor, lambda: supervisor.phase.failure, "failed")
+        phase = supervisor.phase
+        assert (phase.failure, phase.failure_code, phase.exit_code) == ("the login was refused", reason, exit_code)
+
+
 def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", beats=False)) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")

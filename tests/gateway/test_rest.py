@@ -458,7 +458,7 @@ def test_allowed_addresses(url):
 @pytest.mark.parametrize(
     "url",
     ["http://api.example.com", "ftp://127.0.0.1", "127.0.0.1", "", "https://", "https://user:pw@host", "https://h/?t=1",
-     "http://127.0.0.1.evil.com", "http://localhost.evil.com"],
+     "http://127.0.0.1.evil.com", "http://localhost.evil.com", "http://[::1", "http://127.0.0.1:99999", "http://[::1]:x"],
 )  # fmt: skip
 def test_refused_addresses(url):
     with pytest.raises(ConfigError) as caught:

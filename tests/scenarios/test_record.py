@@ -130,7 +130,14 @@ def test_a_recording_for_a_time_and_what_can_be_wrong_before_it(tmp_path: Path) 
             assert "wrong-key" not in done.stderr
         with running(tmp_path / "c", *base) as done:
             code, _ = done.finish()
-            assert (code, "no credentials" in done.stderr) == (3, True)
+            assert (code, "no credentials" in done.stderr) == (4, True)
+        key_file = tmp_path / "key"
+        key_file.write_text("".join(f"{name}={value}\n" for name, value in login(ready).items()))
+        key_file.chmod(0o600)
+        option = ("--credentials-file", str(key_file), "--for", "1s", "--out", str(tmp_path / "two.tape"))
+        with running(tmp_path / "f", *base, *option) as done:
+            code, _ = done.finish()
+            assert code == 0, done.stderr
         (tmp_path / "full").write_text("")
         with running(tmp_path / "d", *base, "--out", str(tmp_path / "full" / "x"), **login(ready)) as done:
             code, _ = done.finish()
