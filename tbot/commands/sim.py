@@ -59,7 +59,9 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 @click.command(cls=GroupedCommand)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Loopback port.")
 @click.option("--batch/--no-batch", default=True, show_default=True, help="Several hub records in one message.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the synthetic market and of faults.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
+)
 @click.option("--tape", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Play this tape instead.")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="Market seconds per real second.")
 @click.option("--start", metavar="TIME", help="Start the synthetic market at this UTC time (ISO 8601).")

@@ -26,6 +26,7 @@ class FaultActions:
         self._exchange = exchange
         self._market = market
         self._venue = VenueControls(exchange)
+        self._standing: list[Hit] = []  # what was begun, can be undone, and was not yet
         self._before: dict[str, Callable[[Hit], object]] = self._order_faults()
         self._begin: dict[str, Callable[[Hit], object]] = self._account_acts() | self._market_acts()
         self._end: dict[str, Callable[[Hit], object]] = {
@@ -34,6 +35,7 @@ class FaultActions:
             "account.swap": self._swap,
             "order.tag_rule": lambda _hit: self._venue.tag_rule("strict"),
             "market.halt": self._resume,
+            "market.one_sided": lambda hit: self._market.controls.one_sided(self._contracts(hit), 1, 0),
             "contract.deactivate": lambda hit: self._venue.activate(self._contract(hit)),
             "history.alter": lambda hit: self._market.controls.heal(self._contracts(hit)),
             "history.holes": lambda hit: self._market.controls.heal(self._contracts(hit)),
@@ -46,13 +48,19 @@ class FaultActions:
     def begin(self, hit: Hit) -> None:
         """A fault that happens now."""
         self._run(self._begin, hit)
+        if hit.name in self._end:
+            self._standing.append(hit)
 
     def end(self, hit: Hit) -> None:
         """The end of one with a duration; most have nothing to undo."""
         self._run(self._end, hit)
+        self._standing = [one for one in self._standing if one.fault is not hit.fault]
 
     def calm(self) -> None:
-        """Nothing more is pending at the venue."""
+        """Nothing more is pending at the venue, and what would have stayed on is undone."""
+        for hit in reversed(self._standing):
+            self._run(self._end, hit)
+        self._standing.clear()
         self.failures.clear()
         self._venue.clear()
 

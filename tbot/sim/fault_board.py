@@ -156,9 +156,9 @@ class FaultBoard:
                 return True
         return False
 
-    def plans(self, name: str) -> bool:
-        """Whether a fault of this name is planned at all."""
-        return any(running.fault.name == name for running in self._running.values())
+    def greatest(self, name: str, argument: str) -> float | None:
+        """The greatest value of an argument among the planned faults of a name; None when there is none."""
+        return max((one.fault.args[argument] for one in self._running.values() if one.fault.name == name), default=None)
 
     def calm(self, moment: Moment) -> list[Change]:
         """Stop everything; returns the ends of what was acting."""

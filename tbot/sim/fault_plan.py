@@ -4,8 +4,8 @@
 
 `id` is free text, `f<line>` when left out. Exactly one of `at` (seconds of market time since the simulator's start, or
 an ISO time), `after` (the n-th event the fault is about) and `p` (the chance of each such event). `for` is a number of
-seconds of real time, or `"3 events"`; without it the catalogue says how long the fault lasts. Empty lines and lines
-that begin with # are left out.
+seconds of real time, or `"3 events"` unless the fault happens at once; without it the catalogue says how long the fault
+lasts. Empty lines and lines that begin with # are left out.
 """
 
 import json
@@ -95,6 +95,8 @@ def _fault(line: str, number: int, taken: set[str]) -> Fault:
     values = _arguments(kind, args)
     when = _trigger(document)
     seconds, events = _duration(document.get("for"))
+    if events is not None and kind.acts:
+        raise _Wrong(f"{kind.name} happens at once; its for is a number of seconds, not a count of events")
     if events is None and seconds is None and kind.arg("n") is not None:
         events = values["n"]
     return Fault(fault_id, kind, values, **when, seconds=seconds, events=events)

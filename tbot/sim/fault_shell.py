@@ -77,8 +77,9 @@ class FaultShell:
 
     def remember(self) -> None:
         """Take a copy of the accounts, if a fault may want to show an old one."""
-        if self.board.plans("rest.stale_read"):
-            self.views.take(self.moment().real_s)
+        age_s = self.board.greatest("rest.stale_read", "age")
+        if age_s is not None:
+            self.views.take(self.moment().real_s, age_s)
 
     def pump(self) -> None:
         """What the clock brings about."""

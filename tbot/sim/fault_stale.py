@@ -54,8 +54,10 @@ class Views:
         self._exchange = exchange
         self._taken: deque[tuple[float, OldView]] = deque(maxlen=KEPT)
 
-    def take(self, now_s: float) -> None:
-        """Remember how things stand."""
+    def take(self, now_s: float, age_s: float = float("inf")) -> None:
+        """Remember how things stand; nobody will ask for anything older than `age_s`."""
+        while len(self._taken) > 1 and self._taken[1][0] <= now_s - age_s:
+            self._taken.popleft()
         accounts = {number: _copy(account) for number, account in self._exchange.accounts.items()}
         self._taken.append((now_s, OldView(accounts)))
 

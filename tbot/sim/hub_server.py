@@ -61,6 +61,7 @@ class HubConnection:
         self.subscribed_s: dict[Topic, float] = {}
         self.dropped = ""  # why the server ended the connection, for its log
         self.late = 0  # pieces on their way that a fault holds up
+        self._late_bytes = 0
         self._greeting = greeting
         self._socket = socket
         self._hub = hub
@@ -82,7 +83,8 @@ class HubConnection:
 
     @property
     def queued_bytes(self) -> int:
-        return self._queued
+        """Bytes that wait to be written, those included that a fault holds up."""
+        return self._queued + self._late_bytes
 
     @property
     def scope(self) -> Any:
@@ -94,26 +96,28 @@ class HubConnection:
         return sum(part.count(b"\x1e") for part in self._queue)
 
     def send(self, data: bytes) -> None:
-        """Send whole records in their order."""
+        """Send whole records in their order. Over the bound of what may wait the connection is dropped."""
         faults = self._hub.faults
-        if faults is not None and (self.late or faults.on) and data and faults.postpone(self, data):
+        if self._ending or not data:
+            return
+        if self.queued_bytes + len(data) > MAX_QUEUED_BYTES:
+            self._queue.clear()
+            self._queued = 0
+            self.end(signalr.encode_close(signalr.CLOSED_WITH_ERROR), "reads too slowly")
+            return
+        if faults is not None and (self.late or faults.on) and faults.postpone(self, data):
+            self._late_bytes += len(data)
             return
         self._enqueue(data)
 
     def send_late(self, data: bytes) -> None:
         """What a fault has held up leaves now."""
         self.late -= 1
-        self._enqueue(data)
+        self._late_bytes -= len(data)
+        if not self._ending:
+            self._enqueue(data)
 
     def _enqueue(self, data: bytes) -> None:
-        """Queue whole records. Over the bound the connection is dropped."""
-        if self._ending or not data:
-            return
-        if self._queued + len(data) > MAX_QUEUED_BYTES:
-            self._queue.clear()
-            self._queued = 0
-            self.end(signalr.encode_close(signalr.CLOSED_WITH_ERROR), "reads too slowly")
-            return
         self._queue.append(data)
         self._queued += len(data)
         self._wake.set()

@@ -79,7 +79,7 @@ class SimClock:
 def tape_start_ns(first_ns: int, speed: float | None) -> int:
     """Where a tape's clock begins: a lead-in before the minute of its first tick, so that subscribers are there.
 
-    The lead-in is 2 s of market time or 1 s of real time, whichever is longer.
+    The lead-in is 2 s of market time or 1 s of real time, whichever is longer; at speed max it passes at once.
     """
     lead_ns = max(2 * NS_PER_S, int((speed or 1.0) * NS_PER_S))
     return first_ns - first_ns % NS_PER_MIN - lead_ns

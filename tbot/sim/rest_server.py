@@ -4,6 +4,7 @@
 member is called what stands in `gateway/codec*`; this file knows paths, order of checks, and result rules.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ INVALID_CREDENTIALS, APP_NOT_FOUND = 3, 4
 INVALID_SESSION = 1
 DEFAULT_PAGE, MAX_PAGE = 50, 500
 MAX_BODY_BYTES = 1 << 20
+_END_NS = 2**62  # later than everything that happens here
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,11 +356,15 @@ def _plain(call: Call, answer: Answer) -> bytes:
 
 
 def _time(text: str) -> int:
+    """UTC ns. A year we cannot count in, as in the least and the greatest time of .NET, means before or after all."""
+    year, rest_of_it = text.strip()[:4], text.strip()[4:]
+    far = re.fullmatch("[0-9]{4}", year) is not None and not 1970 <= int(year) <= 2100
     try:
-        return parse_time_lenient(text)
+        ns = parse_time_lenient(f"2000{rest_of_it}" if far else text)
     except ValueError as error:
         raise BadRequest(str(error)) from None
+    return ns if not far else 0 if int(year) < 1970 else _END_NS
 
 
 def _time_or_end(text: str | None) -> int:
-    return 2**62 if text is None else _time(text)
+    return _END_NS if text is None else _time(text)

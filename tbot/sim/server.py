@@ -39,7 +39,7 @@ from tbot.sim.exchange import Exchange
 from tbot.sim.fault_plan import load_plan, parse_plan
 from tbot.sim.fault_rest import bad_negotiation, retry_header
 from tbot.sim.fault_shell import FaultShell
-from tbot.sim.fault_wire import RudeResponse, WireHttp, WireSocket
+from tbot.sim.fault_wire import RudeResponse, WireHttp, WireSocket, wire_of
 from tbot.sim.hub_server import Hub, HubConnection, Topic
 from tbot.sim.listing import front_contract
 from tbot.sim.market import HubRecord, Market, MarketSource, SimClock, boot_ns
@@ -51,6 +51,7 @@ from tbot.storage.sessions import load_sessions
 
 PUMP_S = 0.02
 MAX_QUEUE_AT_SPEED_MAX = 1 << 20  # bytes: at speed max the market waits for its slowest reader
+_MAX_VERSION_DIGITS = 9  # a version is a 32-bit integer
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
@@ -176,7 +177,7 @@ class SimServer:
         if user is None:
             return Response(status_code=401, headers={"WWW-Authenticate": "Bearer"})
         text = request.query_params.get("negotiateVersion", "0")
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > _MAX_VERSION_DIGITS:
             answer = {"error": f"The client requested an invalid protocol version '{text}'"}
         else:
             answer = hub.negotiate(user, int(text), now_s)
@@ -208,6 +209,7 @@ class SimServer:
         entry.answer(status, boot_ns())
         if status != 101 or hub is None or user is None:
             await ws.send_denial_response(Response(text, status_code=status, headers=headers))
+            wire_of(ws.scope).handshake_complete = True  # else uvicorn logs an error for each refusal
             return
         await hub.serve(ws, user, connection_id, token, greeting)
 

@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from tbot.domain.contracts import DEFAULT_SYMBOLS, Contract
+from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import trading_day
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import FillSettings
@@ -16,6 +18,11 @@ from tbot.sim.listing import front_contract, tape_contract
 from tbot.sim.market import MarketSource, tape_start_ns
 from tbot.sim.price_path import SyntheticMarket
 from tbot.sim.tape_market import TapeMarket
+
+# Contract ids have years of two digits.
+_FIRST_START_NS, _LAST_START_NS = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_S for year in (2001, 2099)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,10 @@ def settings_of(values: dict[str, Any]) -> SimSettings:
         raise ConfigError(f"speed must be above 0 and at most 10000, or max, not {settings.speed}")
     if not 1 <= settings.accounts <= 1000:
         raise ConfigError(f"a user has 1 to 1000 accounts, not {settings.accounts}")
+    if settings.seed < 0:
+        raise ConfigError(f"a seed is 0 or more, not {settings.seed}")
+    if settings.start_ns is not None and not _FIRST_START_NS <= settings.start_ns < _LAST_START_NS:
+        raise ConfigError("the synthetic market starts in a year from 2001 to 2098")
     if not 1 <= settings.users <= 100:
         raise ConfigError(f"a simulator has 1 to 100 users, not {settings.users}")
     return settings

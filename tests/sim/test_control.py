@@ -231,7 +231,7 @@ def plan_lines(draw: st.DrawFn) -> dict[str, Any]:
         if arg.default is REQUIRED or draw(st.booleans())
     }
     trigger = draw(st.sampled_from([{"at": 0}, {"after": 1}, {"after": 3}, {"p": 0.5}]))
-    lasting = draw(st.sampled_from([{}, {"for": 0.05}, {"for": "2 events"}]))
+    lasting = draw(st.sampled_from([{}, {"for": 0.05}, *([] if kind.acts else [{"for": "2 events"}])]))
     return {"name": kind.name, "args": args} | trigger | lasting
 
 

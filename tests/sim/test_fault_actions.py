@@ -325,6 +325,23 @@ def test_F_DAT_07_altered_and_missing_history(server: RunningServer, token: str)
     until(lambda: newest in [bar["t"] for bar in bars()], "the bars again")
 
 
+def test_calm_undoes_what_would_have_stayed_on(server: RunningServer, token: str, account: int) -> None:
+    server.plan(
+        now("market.halt", contract="MNQ"),
+        now("account.lock", account=account),
+        now("order.tag_rule", rule="none"),
+        now("contract.deactivate", contract="ES"),
+    )
+    until(lambda: place(server, token, account)["errorCode"] == 4, "the lock")
+    server.calm()
+    assert not place(server, token, account, customTag="after-calm")["errorCode"]
+    assert place(server, token, account, customTag="after-calm")["errorCode"] == 2
+    assert place(server, token, account, contractId=ES, type=1, limitPrice=100)["success"]
+    with HubClient(f"{server.ws}/hubs/market?access_token={token}") as client:
+        client.invoke("SubscribeContractTrades", MNQ)
+        client.event("GatewayTrade")  # the market trades again
+
+
 def test_F_TIM_07_deactivate_and_roll(server: RunningServer, token: str, account: int) -> None:
     def active() -> list[str]:
         rows = server.post("/api/Contract/available", token, live=False).json()["contracts"]

@@ -14,6 +14,7 @@ from raw_hub import RawHub
 from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, running, tick_rows, until
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.gateway.signalr import PingRules
+from tbot.sim import hub_server
 
 ACCOUNT = 1001
 
@@ -278,6 +279,24 @@ def test_F_NET_05_latency_delays_what_is_sent(server: RunningServer, token: str)
         began = time.monotonic()
         client.invoke("SubscribeContractQuotes", ES)
         assert time.monotonic() - began >= 0.4
+
+
+def test_F_NET_05_what_latency_holds_up_counts_as_waiting(
+    server: RunningServer, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a simulator at speed max would run ahead of its reader without end."""
+    hub = server.server.market_hub
+    with trades(server, token) as client:
+        sizes(client, 1)
+        server.plan({"name": "ws.latency", "at": 0, "args": {"hub": "market", "seconds": 0.3}})
+        until(lambda: hub.queued_bytes() > 500, "records that wait")
+        (connection,) = hub.connections
+        server.calm()
+        until(lambda: connection.late == 0, "all of them have left")
+        assert hub.queued_bytes() < 500
+        monkeypatch.setattr(hub_server, "MAX_QUEUED_BYTES", 1000)
+        server.plan({"name": "ws.latency", "at": 0, "args": {"hub": "market", "seconds": 60}})
+        until(lambda: connection.dropped == "reads too slowly", "the bound is kept")
 
 
 def test_F_NET_05_bandwidth_trickles_in_pieces(server: RunningServer, token: str) -> None:

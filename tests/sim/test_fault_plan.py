@@ -153,6 +153,7 @@ def test_for_is_seconds_or_a_count_of_events_and_n_is_such_a_count() -> None:
         (line(**{"for": 0}), "for must be a number of seconds"),
         (line(**{"for": "three events"}), "for must be a number of seconds"),
         (line(**{"for": "0 events"}), "for must be a number of seconds"),
+        (line(**{"for": "3 events"}), "ws.drop happens at once; its for is a number of seconds"),
         (line(args=[]), "args must be an object"),
         (line(args={"hob": "market"}), "ws.drop has no argument 'hob'; allowed are hub, mode"),
         (line(args={"hub": "other"}), 'hub of ws.drop must be one of "", market, user'),

@@ -1,7 +1,7 @@
 """Old copies of the accounts: what a stale read shows, and that the living books never change them."""
 
 from sim_rig import OWNER, ExchangeRig
-from tbot.sim.fault_stale import Views
+from tbot.sim.fault_stale import OldView, Views
 
 
 def test_F_ACC_05_a_view_is_how_things_stood_at_that_time() -> None:
@@ -30,6 +30,17 @@ def test_F_ACC_05_a_view_is_how_things_stood_at_that_time() -> None:
     assert seen(-1.0) == seen(9.9) == (0, 0, 0, [])
     assert seen(10.0) == seen(19.9) == (0, 0, 1, ["open"])
     assert seen(20.0) == seen(1e9) == (1, 1, 0, ["cancelled", "filled"])
+
+
+def test_what_nobody_will_ask_for_is_forgotten() -> None:
+    rig = ExchangeRig()
+    views = Views(rig.exchange)
+    old: list[OldView | None] = []
+    for now_s in range(10):
+        views.take(float(now_s), 3.0)
+        old.append(views.at(float(now_s)))
+    assert views.at(6.5) is old[6]
+    assert views.at(0.0) is views.at(5.0) is old[6]  # the earliest that is left
 
 
 def test_a_view_shows_other_people_nothing() -> None:

@@ -50,12 +50,21 @@ def test_negotiate_takes_the_token_from_either_place_and_keeps_the_query(
     assert answer.json()["connectionToken"] != answer.json()["connectionId"]
 
 
-@pytest.mark.parametrize("version", ["x", "-1", "1.5", ""])
+@pytest.mark.parametrize("version", ["x", "-1", "1.5", "", pytest.param("9" * 5000, id="huge")])
 def test_a_version_that_is_no_number_is_an_error_in_a_200(server: RunningServer, token: str, version: str) -> None:
     url = f"{server.rest}/hubs/market/negotiate?negotiateVersion={version}"
     answer = requests.post(url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
     assert answer.status_code == 200
     assert list(answer.json()) == ["error"]
+
+
+def test_a_refused_upgrade_is_no_error_of_the_server(server: RunningServer, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        with pytest.raises(InvalidStatus) as refused:
+            HubClient(f"{server.ws}/hubs/market?access_token=no-{number}")
+        assert refused.value.response.status_code == 401
+    requests.post(f"{server.rest}/api/Status/ping", timeout=10)  # the tasks of the upgrades are done
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_an_id_is_for_one_connection_of_one_hub(server: RunningServer, token: str) -> None:

@@ -248,6 +248,21 @@ def test_v2_query_filters_sorts_and_counts(server: RunningServer, token: str, ac
         assert server.post("/api/Order/v2/query", token, **refused).status_code == 400
 
 
+def test_the_least_and_the_greatest_time_of_dotnet_mean_before_and_after_all(
+    server: RunningServer, token: str, account: int, five: list[int]
+) -> None:
+    def found(start: str, end: str) -> Any:
+        body = {"accountId": account, "startTimestamp": start, "endTimestamp": end}
+        return server.post("/api/Order/search", token, **body).json()
+
+    least, greatest = "0001-01-01T00:00:00", "9999-12-31T23:59:59.9999999Z"
+    assert [order["id"] for order in found(least, greatest)["orders"]] == five
+    assert found(greatest, greatest)["orders"] == found(least, least)["orders"] == []
+    assert found("0001-13-01T00:00:00", greatest)["status"] == 400
+    bars = BODIES["History/retrieveBars"] | {"startTime": least, "endTime": greatest, "unit": 6, "unitNumber": 2**31}
+    assert server.post("/api/History/retrieveBars", token, **bars).json()["success"]
+
+
 def test_orders_oldest_first_trades_newest_first_and_time_ranges(
     server: RunningServer, token: str, account: int, five: list[int]
 ) -> None:

@@ -89,6 +89,9 @@ def test_in_the_engine_it_serves_the_launchers_socket_in_silence(capsys: pytest.
         ({"speed": 0}, "speed must be"),
         ({"speed": -1.0}, "speed must be"),
         ({"accounts": 0}, "1 to 1000 accounts"),
+        ({"seed": -1}, "a seed is 0 or more"),
+        ({"start_ns": -1}, "from 2001 to 2098"),
+        ({"start_ns": 4_102_444_800_000_000_000}, "from 2001 to 2098"),
     ],
 )
 def test_senseless_settings_are_refused(values: dict[str, Any], text: str) -> None:
