@@ -13,6 +13,7 @@ import orjson
 from tbot.domain.messages import EngineEvent
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
+from tbot.errors import GatewayError
 
 EXIT_NOT_FLAT = 11
 FRAME_S = 0.25
@@ -152,7 +153,7 @@ def drive(
         supervisor.shutdown()
         screen.draw(supervisor)
         screen.close()
-    return _conclude(supervisor, json_output)
+    return _conclude(supervisor, json_output, interrupted=interrupts.count > 0)
 
 
 def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrupts: Interrupts) -> None:
@@ -202,7 +203,7 @@ def final_document(status: dict[str, Any]) -> dict[str, Any]:
     return {"schema": "tbot.run", "version": 1, "contracts": contracts, **{key: status[key] for key in FINAL_KEYS}}
 
 
-def _conclude(supervisor: Supervisor, json_output: bool) -> int:
+def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -> int:
     phase, status = supervisor.phase, supervisor.status()
     replay = supervisor.settings.mode == "replay"  # a tape that ends leaves nothing real behind
     if json_output:
@@ -213,4 +214,7 @@ def _conclude(supervisor: Supervisor, json_output: bool) -> int:
     if not phase.flat and not replay:
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT
+    if not (status["accounts"] or replay or interrupted):  # Ctrl-C in the start is no failure
+        click.echo("tbot: the gateway never let this run in; see tbot doctor --online", err=True)
+        return GatewayError.exit_code
     return 0

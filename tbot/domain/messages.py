@@ -90,6 +90,7 @@ class FeedIn:
     contract: str
     state: Literal["ok", "stale", "gap", "closed"]
     reason: str = ""
+    code: str = ""  # RC_ code of a reason that lies outside the data (a roll, a lost login); "": the state says it
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from tbot.engine.gateway_link import Link
 from tbot.engine.observer import Tell
 
 LOOK_NS = NS_PER_S
+Bar = tuple[str, str]  # RC_ code and reason of a contract that takes no entries
+
 GOODBYES = 3
 USER_HUB_GRACE_NS = 2 * NS_PER_S  # a change of tokens takes less
 
@@ -75,41 +77,43 @@ class GatewayWatch:
         now_ns = self._desk.clock.now_ns()
         for symbol in self._symbols:
             before = self._desk.session.barred.get(symbol, "")
-            reason = self._everywhere() or self._reason(symbol)
-            self._desk.session.bar(symbol, reason, now_ns)
+            code, reason = self._everywhere() or self._reason(symbol)
+            self._desk.session.bar(symbol, code, reason, now_ns)
             if reason != before:
                 self._tell(now_ns, "STATE", symbol, f"no entries: {reason}" if reason else "entries are possible again")
 
-    def _everywhere(self) -> str:
-        """Why no contract takes entries; "" when none of it holds."""
+    def _everywhere(self) -> Bar | None:
+        """Why no contract takes entries; None when none of it holds."""
         refused = self._link.rest.tokens.refused
         if refused:
-            return f"the gateway refused the login: {refused}"
+            return "RC_AUTH", f"the gateway refused the login: {refused}"
         if self._logouts > self._logouts_seen:
-            return "somebody else uses this login"
-        return self._link.clock_trouble or ("order events are down" if self._user_hub_down() else "")
+            return "RC_SECOND_ENGINE", "somebody else uses this login"
+        if self._link.clock_trouble:
+            return "RC_CLOCK", self._link.clock_trouble
+        return ("RC_USER_HUB", "order events are down") if self._user_hub_down() else None
 
     def _user_hub_down(self) -> str:
         """Why no order events come; "" while they do (F-NET-07: queries watch what is open, nothing new is opened)."""
         reason, since_ns = self._desk.user_hub_lost
         return reason if reason and boot_ns() - since_ns >= USER_HUB_GRACE_NS else ""
 
-    def _reason(self, symbol: str) -> str:
-        """Why this contract takes no entries; "" when nothing stands against them."""
+    def _reason(self, symbol: str) -> Bar:
+        """Why this contract takes no entries; two empty texts when nothing stands against them."""
         current = self._link.contracts().get(symbol, "")
         if symbol in self._switching:
-            return f"changing to {current}"
+            return "RC_EXPIRY", f"changing to {current}"
         listing = self._link.listing
         if listing is not None:
             if symbol in listing.missing:
-                return f"the gateway's list: {listing.missing[symbol]}"
+                return "RC_EXPIRY", f"the gateway's list: {listing.missing[symbol]}"
             active = listing.active.get(symbol, current)
             if active != current:
-                return f"rolled from {current} to {active}; what is open in the old month is closed first"
+                return "RC_EXPIRY", f"rolled from {current} to {active}; what is open in the old month is closed first"
         end = entries_end(current)
         if end is not None and trading_day(self._desk.clock.now_ns()) >= end:
-            return f"{current} expires soon (no entries from {end} on)"
-        return ""
+            return "RC_EXPIRY", f"{current} expires soon (no entries from {end} on)"
+        return "", ""
 
     def _roll(self) -> None:
         """Change to the listed month when nothing is open any more."""

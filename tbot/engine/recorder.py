@@ -1,11 +1,10 @@
 """Live ticks to tapes: one file per trading day, of which everything flushed survives any crash.
 
 `TapeFiles` is the writing side. `TickPen` stands where a ring's writer stands, so that the same feed code serves rings
-and tapes. The process at the end reads the rings of a running engine (design ruling 9).
+and tapes.
 """
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -15,26 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbot.domain.contracts import PRODUCTS, Product
+from tbot.domain.contracts import Product
 from tbot.domain.trading_hours import trading_day
-from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.engine.health import Beat, make_wire
-from tbot.engine.settings import EngineSettings
-from tbot.engine.worker import READER_SLOTS
-from tbot.errors import ConfigError, DataError
+from tbot.errors import DataError
 from tbot.storage.tape import TapeReader, TapeWriter, tape_meta
-from tbot.transport.shm import Segment
-from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
-from tbot_ext.ring import RingReader
+from tbot_ext.records import TICK_DTYPE, Kind
 
 Ticks = npt.NDArray[np.void]
 
 FLUSH_NS = NS_PER_S  # what a kill can cost
 SYNC_NS = 10 * NS_PER_S  # what a power cut can cost
 SUFFIX = ".tape"
-BATCH = 8192
-POLL_S = 0.02
 
 GAP = int(Kind.GAP)
 
@@ -194,73 +185,3 @@ def take_rows(rows: list[tuple[int, ...]]) -> Ticks:
     ticks[:] = rows
     rows.clear()
     return ticks
-
-
-class RingRecorder:
-    """Reads the rings of a running engine in the recorder's slot; being lapped leaves a gap mark, never silence."""
-
-    def __init__(self, run_dir: Path, ring_names: dict[str, str], files: TapeFiles) -> None:
-        """`ring_names`: product symbol -> name of its ring."""
-        self._files = files
-        self._segments = {symbol: Segment.attach(run_dir, name) for symbol, name in ring_names.items()}
-        slot = READER_SLOTS["recorder"]
-        self._readers = {symbol: RingReader(segment.buf, slot) for symbol, segment in self._segments.items()}
-        self._buffer = np.zeros(BATCH, TICK_DTYPE)
-        self._lost = dict.fromkeys(self._readers, 0)
-        self.lost = 0  # records
-
-    def drain(self) -> int:
-        """Everything that is there; returns how many records."""
-        total = 0
-        for symbol, reader in self._readers.items():
-            while count := reader.read(self._buffer):
-                if reader.lost > self._lost[symbol]:
-                    self._mark(symbol, reader.lost - self._lost[symbol], self._buffer[0])
-                    self._lost[symbol] = reader.lost
-                self._files.write(self._buffer[:count])
-                total += count
-            reader.publish()
-        return total
-
-    def _mark(self, symbol: str, lost: int, following: np.void) -> None:
-        self.lost += lost
-        mark = np.zeros(1, TICK_DTYPE)
-        for name in ("exch_ns", "recv_ns", "epoch"):
-            mark[name] = following[name]
-        mark["contract_id"], mark["kind"], mark["volume"] = PRODUCTS[symbol].contract_id, GAP, -1
-        mark["price"] = mark["price2"] = NO_PRICE
-        mark["size"] = min(lost, 2**31 - 1)
-        self._files.write(mark)
-
-    def close(self) -> None:
-        """Let go of the rings."""
-        for reader in self._readers.values():
-            reader.close()
-        for segment in self._segments.values():
-            segment.close()
-
-
-def main(settings: EngineSettings, context: ChildContext) -> None:
-    """Process entry point: the rings of a run into `settings.record_dir`."""
-    if settings.record_dir is None:
-        raise ConfigError("a recorder needs a folder to record into")
-    products = [PRODUCTS[symbol] for symbol in settings.symbols]
-    files = TapeFiles(settings.record_dir, products, "tbot run", mode=settings.mode)
-    names = {symbol: settings.ring_name(symbol) for symbol in settings.symbols}
-    recorder = RingRecorder(settings.run_dir, names, files)
-    beat = Beat(settings, context, make_wire(settings, context))
-
-    def status() -> dict[str, Any]:
-        return {"lost": recorder.lost, "recorded": dict(files.counts), "files": [str(path) for path in files.files]}
-
-    while not context.stop.is_set():
-        if not recorder.drain():
-            time.sleep(POLL_S)
-        files.flush_if_due()
-        if beat.due():
-            beat.send("OK", status() if beat.status_due() else None)
-    recorder.drain()
-    files.close()
-    beat.send("STOPPED", status())
-    recorder.close()
-    beat.close()

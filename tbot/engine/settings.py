@@ -50,7 +50,6 @@ class EngineSettings:
     history_days: int = 5
     clock: MarketClock | None = None  # of a paced replay
     pointer: Path | None = None  # file that tells where the newest run keeps its state
-    record_dir: Path | None = None  # folder for tapes of the run's ticks
     keep_bars: Path | None = None  # folder for the closed 1m bars of every contract
 
     @property

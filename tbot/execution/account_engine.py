@@ -45,11 +45,11 @@ class Market:
     """What the Desk knows of the market, shared by its accounts: newest quotes, and the state of each feed."""
 
     quotes: dict[str, Quote] = field(default_factory=dict)
-    feeds: dict[str, tuple[str, str]] = field(default_factory=dict)  # contract -> (state, reason)
+    feeds: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # contract -> (state, reason, RC_ code)
 
-    def feed(self, contract: str) -> tuple[str, str]:
-        """State and reason; a contract that nothing was said about has no data yet."""
-        return self.feeds.get(contract, ("gap", "no market data yet"))
+    def feed(self, contract: str) -> tuple[str, str, str]:
+        """State, reason, RC_ code ("": the state says it); a contract that nothing was said about has no data yet."""
+        return self.feeds.get(contract, ("gap", "no market data yet", ""))
 
 
 class AccountEngine:
@@ -158,7 +158,7 @@ class AccountEngine:
 
     def _request(self, item: SignalIn) -> Request:
         signal, status = item.signal, self._current()
-        feed, feed_text = self.market.feed(signal.contract)
+        feed, feed_text, feed_code = self.market.feed(signal.contract)
         return Request(
             now_ns=self.now_ns,
             signal=signal,
@@ -178,6 +178,7 @@ class AccountEngine:
             ),
             feed=feed,
             feed_text=feed_text,
+            feed_code=feed_code,
             window_refusal=self.settings.calendar.entry_refusal(self.now_ns, signal.contract),
         )
 

@@ -45,7 +45,7 @@ class Desk:
         if isinstance(item, TimerIn):
             self._market.quotes = dict(item.quotes)
         elif isinstance(item, FeedIn):
-            self._market.feeds[item.contract] = (item.state, item.reason)
+            self._market.feeds[item.contract] = (item.state, item.reason, item.code)
         elif isinstance(item, SignalIn):
             self._note_signal(item)
         account = None if isinstance(item, SignalIn | TimerIn | FeedIn) else item.account
@@ -75,7 +75,7 @@ class Desk:
         """State of everything as plain data (schema: execution.view)."""
         contracts = {}
         for symbol in self._settings.products:
-            feed, reason = self._market.feed(symbol)
+            feed, reason, _ = self._market.feed(symbol)
             contracts[symbol] = {"feed": feed, "reason": reason}
         accounts = {str(account): account_view(engine) for account, engine in self._engines.items()}
         return {"accounts": accounts, "contracts": contracts, "ignored_events": self._ignored}

@@ -58,7 +58,7 @@ class DeskSession:
         self._quotes: dict[str, tuple[Quote, int]] = {}  # with the receive stamp
         self._states: dict[str, str] = dict.fromkeys(self._contracts.values(), "gap")
         self._waiting: set[str] = set()  # history is there, a fresh quote is not
-        self._barred: dict[str, str] = {}  # contract -> why it takes no entries, whatever its data says
+        self._barred: dict[str, tuple[str, str]] = {}  # contract -> (RC_ code, why) it takes no entries
         self._last_timer_ns = 0
         self.notes: list[Note] = []
 
@@ -122,17 +122,17 @@ class DeskSession:
     @property
     def barred(self) -> dict[str, str]:
         """Contracts that take no entries, and why."""
-        return dict(self._barred)
+        return {contract: reason for contract, (_, reason) in self._barred.items()}
 
-    def bar(self, contract: str, reason: str, now_ns: int) -> None:
-        """No entries in a contract for a reason outside its data; "" lifts it. Exits are not touched."""
-        if self._barred.get(contract, "") == reason:
+    def bar(self, contract: str, code: str, reason: str, now_ns: int) -> None:
+        """No entries in a contract for a reason outside its data, under an RC_ code; "" lifts it. Exits go on."""
+        if self._barred.get(contract, ("", "")) == (code, reason):
             return
         if reason:
-            self._barred[contract] = reason
+            self._barred[contract] = (code, reason)
         else:
             del self._barred[contract]
-        self._feed(FeedIn(now_ns, contract, self._told(contract), reason))  # type: ignore[arg-type]
+        self._feed(FeedIn(now_ns, contract, self._told(contract), reason, code))  # type: ignore[arg-type]
 
     def _feed(self, item: FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
         self.notes += self._loop.feed(item)

@@ -74,6 +74,7 @@ class Request:
     feed: str
     feed_text: str
     window_refusal: str  # "" when entries are allowed
+    feed_code: str = ""  # RC_ code of what bars the contract although its data is there; "": `feed` says it
 
     @property
     def adverse(self) -> int:
@@ -124,6 +125,8 @@ def signal_is_young(request: Request) -> Refusal | None:
 def feed_is_ok(request: Request) -> Refusal | None:
     if request.feed == "ok":
         return None
+    if request.feed_code:
+        return Refusal(request.feed_code, f"{request.signal.contract} takes no entries: {request.feed_text}")
     code = {"gap": "RC_GAP_REBUILD", "closed": "RC_MARKET_CLOSED"}.get(request.feed, "RC_QUOTE_STALE")
     return Refusal(
         code, f"market data of {request.signal.contract} is {request.feed}: {request.feed_text}".rstrip(": ")

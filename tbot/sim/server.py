@@ -50,6 +50,7 @@ from tbot.sim.wire_log import WireEntry, WireLog
 from tbot.storage.sessions import load_sessions
 
 PUMP_S = 0.02
+MAX_LEAD_S = 0.5  # at speed max, from the start of the clock to its first step: clients subscribe one after the other
 MAX_QUEUE_AT_SPEED_MAX = 1 << 20  # bytes: at speed max the market waits for its slowest reader
 _MAX_VERSION_DIGITS = 9  # a version is a 32-bit integer
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -218,7 +219,11 @@ class SimServer:
         """Step the market for ever; every error ends the server, a market that stands still in silence is worse."""
         loop = asyncio.get_running_loop()
         due_s = loop.time()
+        led = self.settings.speed is not None
         while True:
+            if self.clock.started and not led:
+                led = True
+                await asyncio.sleep(MAX_LEAD_S)
             topics = {(kind, str(value)) for kind, value in self.market_hub.topics()}
             self.market_hub.publish_market(self.market.step(topics))
             self.shell.pump()

@@ -4,9 +4,9 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 KEPT = 20_000
+TEXT_KEPT = 200  # characters of a path or tag
 
 
 @dataclass(slots=True)
@@ -41,10 +41,13 @@ class WireLog:
         self._entries: deque[WireEntry] = deque(maxlen=kept)
         self._number = 0
 
-    def add(self, boot_ns: int, market_ns: int, method: str, path: str, token: str, **more: Any) -> WireEntry:
-        """One more has come."""
+    def add(
+        self, boot_ns: int, market_ns: int, method: str, path: str, token: str, *, account: int | None, tag: str
+    ) -> WireEntry:
+        """One more has come; texts of strangers are cut to TEXT_KEPT characters."""
         self._number += 1
-        entry = WireEntry(self._number, time.time_ns(), boot_ns, market_ns, method, path, token, **more)
+        head = (self._number, time.time_ns(), boot_ns, market_ns, method, path[:TEXT_KEPT], token)
+        entry = WireEntry(*head, account=account, tag=tag[:TEXT_KEPT])
         self._entries.append(entry)
         return entry
 

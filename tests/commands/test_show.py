@@ -111,6 +111,19 @@ def test_proven_flat_is_zero(play: Play) -> None:
     assert play.log == ["start", "started", "stop", "await", "shutdown"]
 
 
+def test_a_run_that_the_gateway_never_let_in_has_failed(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
+    play.children = status_rig.family(accounts={})
+    assert run(play, 1) == 5
+    assert "tbot doctor --online" in capsys.readouterr().err
+    assert run(interrupted(play)) == 0  # Ctrl-C in the start is no failure
+
+
+def interrupted(play: Play) -> Play:
+    play.polls, play.flat_after, play.phase = 0, [True], Phase()
+    play.on_poll = lambda polls: press() if polls == 1 else None
+    return play
+
+
 def test_not_proven_flat_is_eleven_after_asking_twice(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
     play.flat_after = [False, False]
     assert run(play, 1) == EXIT_NOT_FLAT == 11

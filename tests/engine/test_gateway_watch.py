@@ -20,9 +20,11 @@ EXPIRING_NS = DAY_NS + 21 * 24 * 3600 * 10**9  # 2026-12-11
 class FakeSession:
     def __init__(self) -> None:
         self.barred: dict[str, str] = {}
+        self.codes: dict[str, str] = {}
 
-    def bar(self, contract: str, reason: str, now_ns: int) -> None:
+    def bar(self, contract: str, code: str, reason: str, now_ns: int) -> None:
         self.barred.pop(contract, None)
+        self.codes[contract] = code
         if reason:
             self.barred[contract] = reason
 
@@ -165,6 +167,7 @@ def test_F_TIM_07_I29_no_entries_from_eight_days_before_the_last_trading_day(rig
 def test_F_API_02_a_refused_login_bars_everything_and_says_why(rig: Rig) -> None:
     rig.link.rest.tokens.refused = "Invalid credentials (3)"
     assert rig.look() == dict.fromkeys(("MNQ", "ES"), "the gateway refused the login: Invalid credentials (3)")
+    assert rig.desk.session.codes == {"MNQ": "RC_AUTH", "ES": "RC_AUTH"}
     assert "check user name and key" in rig.alarms()["RC_AUTH"]
 
 

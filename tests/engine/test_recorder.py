@@ -13,10 +13,9 @@ import pytest
 
 from lively_tape import lively
 from tbot.domain.contracts import PRODUCTS
-from tbot.engine.recorder import RingRecorder, TapeFiles, TickPen, take_rows
+from tbot.engine.recorder import TapeFiles, TickPen, take_rows
 from tbot.errors import DataError
 from tbot.storage.tape import TapeReader, TapeWriter, tape_meta
-from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
@@ -182,52 +181,3 @@ def test_a_pen_writes_what_a_ring_would_hold(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- rings
-@pytest.fixture
-def ring(tmp_path: Path):
-    place = run_directory(tmp_path)
-    segment = Segment.create(place, "ring.MNQ", ring_bytes(256))
-    format_ring(segment.buf, 256, MNQ.contract_id, 1)
-    writer = RingWriter(segment.buf)
-    yield place, writer
-    writer.close()
-    segment.close()
-
-
-def test_rings_go_to_tape_whole_and_with_their_gaps(tmp_path: Path, ring) -> None:
-    place, writer = ring
-    files = TapeFiles(tmp_path / "out", [MNQ], "test")
-    recorder = RingRecorder(place, {"MNQ": "ring.MNQ"}, files)
-    ticks = lively(("MNQ",), opened=False)[:600]
-    for start in range(0, 600, 100):
-        writer.push_many(ticks[start : start + 100])
-        if start == 300:
-            writer.gap(int(ticks["exch_ns"][start + 99]), 0)
-        recorder.drain()
-    recorder.close()
-    files.close()
-    found = read(files.files[0])
-    assert recorder.lost == 0
-    assert files.counts["gaps"] == 1
-    data = found[found["kind"] != Kind.GAP]
-    for name in ("exch_ns", "price", "price2", "size", "side", "kind"):
-        assert data[name].tolist() == ticks[name].tolist()
-
-
-def test_F_DAT_04_being_lapped_leaves_a_mark_with_the_number_of_lost_records(tmp_path: Path, ring) -> None:
-    place, writer = ring
-    files = TapeFiles(tmp_path / "out", [MNQ], "test")
-    recorder = RingRecorder(place, {"MNQ": "ring.MNQ"}, files)
-    ticks = lively(("MNQ",), opened=False)[:900]
-    writer.push_many(ticks[:100])
-    recorder.drain()
-    writer.push_many(ticks[100:])  # three times what the ring holds
-    recorder.drain()
-    recorder.close()
-    files.close()
-    found = read(files.files[0])
-    marks = found[found["kind"] == Kind.GAP]
-    assert len(marks) == 1
-    assert marks["size"][0] == recorder.lost > 0
-    assert len(found) - 1 + recorder.lost == 900
-    data = found[found["kind"] != Kind.GAP]
-    assert data["price"].tolist() == [*ticks["price"][:100], *ticks["price"][100 + recorder.lost :]]

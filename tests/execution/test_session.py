@@ -256,19 +256,19 @@ def test_I29_a_barred_contract_is_closed_whatever_its_data_says(sink: bool) -> N
     listener = Listener()
     desk = session(listener, "MNQ", "ES", sink=sink)
     desk.on_records(np.concatenate((history(n=0), quote(n=1))), START)
-    desk.bar("MNQ", "rolled", START + 1)
-    desk.bar("MNQ", "rolled", START + 2)  # said once
-    assert listener.heard(FeedIn)[1:] == [FeedIn(START + 1, "MNQ", "closed", "rolled")]
+    desk.bar("MNQ", "RC_EXPIRY", "rolled", START + 1)
+    desk.bar("MNQ", "RC_EXPIRY", "rolled", START + 2)  # said once
+    assert listener.heard(FeedIn)[1:] == [FeedIn(START + 1, "MNQ", "closed", "rolled", "RC_EXPIRY")]
     assert desk.feeds == {"MNQ": "closed", "ES": "gap"}
     desk.on_records(gap(n=2), START + 3)
     desk.on_records(np.concatenate((history(n=3), quote(n=4))), START + 4)
     assert len(states(listener)) == 2  # nothing of it is told while it is barred
-    desk.bar("MNQ", "expired", START + 5)
-    assert listener.heard(FeedIn)[-1] == FeedIn(START + 5, "MNQ", "closed", "expired")
-    desk.bar("MNQ", "", START + 6)
+    desk.bar("MNQ", "RC_AUTH", "refused", START + 5)
+    assert listener.heard(FeedIn)[-1] == FeedIn(START + 5, "MNQ", "closed", "refused", "RC_AUTH")
+    desk.bar("MNQ", "", "", START + 6)
     assert listener.heard(FeedIn)[-1] == FeedIn(START + 6, "MNQ", "ok", "")
     assert desk.barred == {}
-    desk.bar("ES", "", START + 7)  # nothing to lift
+    desk.bar("ES", "", "", START + 7)  # nothing to lift
     assert len(states(listener)) == 4
 
 
@@ -277,9 +277,9 @@ def test_I29_what_happened_behind_the_bar_counts_when_it_is_lifted(sink: bool) -
     listener = Listener()
     desk = session(listener, sink=sink)
     desk.on_records(np.concatenate((history(n=0), quote(n=1))), START)
-    desk.bar("MNQ", "rolled", START + 1)
+    desk.bar("MNQ", "RC_EXPIRY", "rolled", START + 1)
     desk.on_records(gap(n=2), START + 2)
-    desk.bar("MNQ", "", START + 3)
+    desk.bar("MNQ", "", "", START + 3)
     assert listener.heard(FeedIn)[-1] == FeedIn(START + 3, "MNQ", "gap", "")
     desk.on_records(np.concatenate((history(n=3), quote(n=4))), START + 4)
     assert listener.heard(FeedIn)[-1].state == "ok"

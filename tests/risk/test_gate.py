@@ -51,6 +51,7 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
     ("feed stale", {}, {"feed": "stale"}, "RC_QUOTE_STALE"),
     ("feed gap", {}, {"feed": "gap"}, "RC_GAP_REBUILD"),
     ("feed closed", {}, {"feed": "closed"}, "RC_MARKET_CLOSED"),
+    ("barred", {}, {"feed": "closed", "feed_text": "why", "feed_code": "RC_AUTH"}, "RC_AUTH"),
     ("no quote", {}, {"quote": None}, "RC_QUOTE_STALE"),
     (
         "I7 quote age",

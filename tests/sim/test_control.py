@@ -19,6 +19,7 @@ from tbot.domain.timeframes import NS_PER_S
 from tbot.sim.auth import RateLimits
 from tbot.sim.fault_catalogue import CATALOGUE, KINDS
 from tbot.sim.fault_kinds import REQUIRED, Arg
+from tbot.sim.wire_log import TEXT_KEPT, WireLog
 
 ACCOUNT = 1001
 LIMITS = RateLimits(100_000, 30, 100_000, 60)
@@ -258,6 +259,12 @@ def _visit(server: RunningServer) -> None:
                     raw.frame()
         except (OSError, EOFError):
             continue  # any end of the connection will do
+
+
+def test_texts_of_strangers_are_cut_in_the_log() -> None:
+    log = WireLog()
+    entry = log.add(1, 2, "POST", "/" + "p" * 1000, "none", account=None, tag="t" * 1_000_000)
+    assert (len(entry.path), len(entry.tag)) == (TEXT_KEPT, TEXT_KEPT)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

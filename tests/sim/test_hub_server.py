@@ -283,6 +283,21 @@ def test_speed_max_plays_everything_without_a_clock() -> None:
         assert clock["ended"] is True
 
 
+def test_speed_max_waits_a_moment_for_those_who_subscribe_one_after_the_other() -> None:
+    source = (script(), [contract_from_broker_id(MNQ)], DAY_NS - NS_PER_S)
+    with running(source, speed=None, hold=True) as server:
+        token = server.login()
+        with hub(server, "market", token) as first, hub(server, "market", token) as second:
+            for one in (first, second):  # the clock starts with the first of these calls
+                one.invoke("SubscribeContractQuotes", MNQ)
+                one.invoke("SubscribeContractTrades", MNQ)
+            for one in (first, second):
+                prints: list[dict[str, Any]] = []
+                while len(prints) < 3000:
+                    prints += one.event("GatewayTrade")[1]
+                assert parse_time(prints[0]["timestamp"]) == DAY_NS
+
+
 class StuckSocket:
     """A client that never reads: what is sent to it never leaves."""
 
