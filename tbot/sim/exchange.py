@@ -21,6 +21,7 @@ What a fault plan may do to it is in `venue_controls.py`; the hooks for that are
 import heapq
 import itertools
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal, Protocol
@@ -91,6 +92,7 @@ class UserEvent:
     account: SimAccount
     kind: Literal["account", "order", "trade", "position"]
     data: SimAccount | Order | Fill | Holding
+    balance_cents: int = 0  # of an account, as it was then: more may happen before the hub tells it
 
 
 class Exchange:
@@ -447,7 +449,7 @@ class Exchange:
 
     def tell(self, account: SimAccount) -> None:
         """Tell the account's balance and permission."""
-        self._events.append(UserEvent(account, "account", account))
+        self._events.append(UserEvent(account, "account", copy(account), account.book.balance_cents))
 
 
 def _renamed(event: UserEvent, name: str, key: str) -> UserEvent:

@@ -14,6 +14,7 @@ from tbot.sim.exchange import Exchange
 from tbot.sim.fault_board import Hit
 from tbot.sim.market import Market
 from tbot.sim.venue_controls import VenueControls
+from tbot.sim.venue_faults import Scope
 
 _EVERY = "*"
 
@@ -74,26 +75,34 @@ class FaultActions:
 
     # ------------------------------------------------------------------------------------------------------ tables
     def _order_faults(self) -> dict[str, Callable[[Hit], object]]:
-        venue = self._venue
+        venue, scope = self._venue, self._scope
 
         def bracket(kind: Any, **more: str) -> Callable[[Hit], object]:
-            return lambda hit: venue.bracket(kind, hit["which"], **{name: hit[of] for name, of in more.items()})
+            return lambda hit: venue.bracket(
+                kind, hit["which"], scope=scope(hit), **{name: hit[of] for name, of in more.items()}
+            )
 
         return {
-            "order.reject": lambda hit: venue.reject(hit["code"], hit["text"] or None, with_id=hit["with_id"]),
-            "order.partial": lambda hit: venue.partial(hit["sizes"], [_ns(delay) for delay in hit["delays"]]),
-            "order.cancel_race": lambda hit: venue.cancel_race(_ns(hit["seconds"]), hit["size"] or None),
-            "order.cancel_slow": lambda hit: venue.cancel_slow(_ns(hit["seconds"])),
+            "order.reject": lambda hit: venue.reject(
+                hit["code"], hit["text"] or None, with_id=hit["with_id"], scope=scope(hit)
+            ),
+            "order.partial": lambda hit: venue.partial(
+                hit["sizes"], [_ns(delay) for delay in hit["delays"]], scope(hit)
+            ),
+            "order.cancel_race": lambda hit: venue.cancel_race(
+                _ns(hit["seconds"]), hit["size"] or None, scope(hit)
+            ),
+            "order.cancel_slow": lambda hit: venue.cancel_slow(_ns(hit["seconds"]), scope(hit)),
             "bracket.drop": bracket("drop"),
             "bracket.reject": bracket("reject"),
             "bracket.suspended": bracket("suspended"),
             "bracket.wrong_size": bracket("wrong_size", size="size"),
             "bracket.wrong_price": bracket("wrong_price", ticks="ticks"),
             "bracket.cancel_later": lambda hit: venue.bracket(
-                "cancel_later", hit["which"], after_ns=_ns(hit["seconds"])
+                "cancel_later", hit["which"], scope=scope(hit), after_ns=_ns(hit["seconds"])
             ),
-            "bracket.no_oco": lambda _hit: venue.bracket("no_oco"),
-            "fill.slip": lambda hit: venue.slip(hit["ticks"]),
+            "bracket.no_oco": lambda hit: venue.bracket("no_oco", scope=scope(hit)),
+            "fill.slip": lambda hit: venue.slip(hit["ticks"], scope(hit)),
         }
 
     def _account_acts(self) -> dict[str, Callable[[Hit], object]]:
@@ -196,6 +205,11 @@ class FaultActions:
     @property
     def _now_ns(self) -> int:
         return self._market.now_ns
+
+    def _scope(self, hit: Hit) -> Scope:
+        """Whose next request a fault shapes: the request that it met may end before it gets to the venue."""
+        contract = self._optional(hit) if "contract" in hit.fault.args else None
+        return Scope(hit["account"] or None, contract)
 
     def _account(self, hit: Hit) -> int:
         """The account a fault names, or the first one."""

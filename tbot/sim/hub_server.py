@@ -63,6 +63,7 @@ class HubConnection:
         self.late = 0  # pieces on their way that a fault holds up
         self._late_bytes = 0
         self._greeting = greeting
+        self._unanswered = False  # the client never got a handshake answer: its calls count for nothing
         self._socket = socket
         self._hub = hub
         self._protocol = SignalRConnection(Role.SERVER, hub.max_record)
@@ -226,6 +227,8 @@ class HubConnection:
 
     # ----------------------------------------------------------------------------------------------------- records
     def _handle(self, message: signalr.Message) -> None:
+        if self._unanswered:
+            return
         if isinstance(message, Invocation):
             error = self._invoke(message)
             if message.invocation_id is not None:
@@ -246,6 +249,7 @@ class HubConnection:
             else:
                 self.send(answer)
             if self._greeting != "glued":
+                self._unanswered = True
                 return
         else:
             self.send(answer)

@@ -1,6 +1,7 @@
 """What is in the simulated venue, as the gateway's records: the last step before the codec writes JSON."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from tbot.domain.contracts import Contract, Product
@@ -131,7 +132,7 @@ def event_record(
         return broker_trade(data, contracts[data.contract])
     if isinstance(data, Holding):
         return broker_position(data, account_id, contracts[data.contract])
-    return broker_account(data)
+    return replace(broker_account(data), balance_cents=event.balance_cents)
 
 
 def snapshot(

@@ -9,9 +9,11 @@ from sim_rig import DAY_NS, ES, MNQ, OWNER, ExchangeRig
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.fill_model import FillSettings
+from tbot.gateway.codec import BrokerAccount
 from tbot.sim.accounts import AccountRules
 from tbot.sim.exchange import NOT_TRADING, Answer
 from tbot.sim.orders import ModifyFields
+from tbot.sim.views import event_record
 from tbot.storage.sessions import load_sessions
 
 MARKET, LIMIT, STOP, TRAILING, STOP_LIMIT, JOIN_BID, JOIN_ASK = 2, 1, 4, 5, 3, 6, 7
@@ -272,3 +274,14 @@ def test_quiet_contracts_only_move_on_and_busy_ones_see_every_tick() -> None:
     rig.play(("quote", 1100, 1101), ("quote", 1200, 1201), ("trade", 1150, 1, 1), symbol="ES")
     state = rig.exchange.states["ES"]
     assert (state.bid, state.ask, state.last) == (1200, 1201, 1150)
+
+
+def test_each_account_event_tells_the_balance_of_its_moment() -> None:
+    rig = ExchangeRig()
+    rig.place(tag="a")
+    rig.place(tag="b", size=2)
+    rig.told()
+    rig.play(("trade", 1001, 1, 1))  # both fill before anybody is told
+    events = [event_record(event, rig.exchange.contracts) for event in rig.exchange.drain()]
+    balances = [record.balance_cents for record in events if isinstance(record, BrokerAccount)]
+    assert balances == [5_000_000 - 61, 5_000_000 - 3 * 61]

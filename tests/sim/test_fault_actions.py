@@ -112,6 +112,18 @@ def test_F_ORD_04_partial_fills_and_what_is_left_hangs(server: RunningServer, to
     assert [fill["size"] for fill in truth(server, account)["fills"]] == [1, 2]
 
 
+def test_a_fault_for_one_account_leaves_the_others_alone(server: RunningServer, token: str) -> None:
+    """The request that it meets ends before the venue; the next one of another account must not get it."""
+    ours, other = next(_accounts), next(_accounts)
+    server.plan(next_order("order.partial", sizes=[1], account=ours))
+    assert place(server, token, ours, contractId="CON.F.US.ZZZ.Z26")["errorCode"] == 8
+    place(server, token, other, size=3)
+    until(lambda: size(server, other) == 3, "a whole fill")
+    place(server, token, ours, size=3)
+    until(lambda: size(server, ours) == 1, "the first part")
+    assert orders(server, ours)[-1]["status"] == "open"
+
+
 def test_F_ORD_09_a_cancelled_order_fills_all_the_same(server: RunningServer, token: str, account: int) -> None:
     working = place(server, token, account, type=1, limitPrice=200)["orderId"]
     server.plan(next_order("order.cancel_race", seconds=0.1))
