@@ -144,7 +144,7 @@ class GatewayWatch:
         if self._logouts > self._logouts_seen:
             text = (
                 f"the session was taken over {self._logouts - self._logouts_seen} time(s): somebody else uses this "
-                "login; end that, then resume or start the engine again"
+                "login; end that, then start the engine again"
             )
             found.append({"code": "RC_SECOND_ENGINE", "text": text})
         if self._link.clock_trouble:

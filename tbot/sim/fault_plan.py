@@ -199,6 +199,8 @@ def _arguments(kind: FaultKind, given: dict[str, Any]) -> dict[str, Any]:
 def _value(kind: FaultKind, arg: Arg, value: Any) -> Any:
     if value is None and arg.default is None:
         return None
+    if arg.filters and arg.kind == "text" and value == "any":
+        value = ""  # as the lists of faults call it
     if arg.choices and isinstance(value, str):  # endpoints in any case, as the gateway takes them
         value = next((choice for choice in arg.choices if choice.lower() == value.lower()), value)
     fits = {

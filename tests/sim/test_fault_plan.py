@@ -119,6 +119,11 @@ def test_a_line_with_defaults_and_comments() -> None:
     assert (second.id, second.at_ns, second.at_s) == ("x", 1_795_186_800_000_000_000, None)
 
 
+def test_any_is_what_the_lists_call_an_empty_filter() -> None:
+    (fault,) = parse_plan([line(args={"hub": "any"})])
+    assert fault.args["hub"] == ""
+
+
 def test_for_is_seconds_or_a_count_of_events_and_n_is_such_a_count() -> None:
     faults = parse_plan(
         [
