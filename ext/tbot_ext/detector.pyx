@@ -1,30 +1,59 @@
-"""Detector: every detector of one timeframe, bar by bar, causal (smc.md sections 0 to 6).
+"""Detector: every detector of one timeframe, bar by bar, causal (smc.md sections 0 to 10).
 
 Each closed bar goes through one fixed order of work, and events come out in that order. Nothing is ever taken back: a
 zone that ends gives one more event. An event may be used from `known_ns` on, never from the time of its origin.
 """
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport INT64_MIN, int64_t, uint16_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
+from tbot_ext.breakers cimport breakers_birth, breakers_init, breakers_react, breakers_shift, breakers_swing
 from tbot_ext.events cimport BAR_EVENTS_C, emit
-from tbot_ext.gaps cimport gaps_birth, gaps_init, gaps_react
+from tbot_ext.gaps cimport gaps_birth, gaps_init, gaps_react, gaps_shift
 from tbot_ext.indicators cimport (
     SwingStack,
     atr_init,
     atr_push,
+    atr_shift,
     swing_close,
     swing_push,
     swings_init,
+    swings_shift,
     volume_mean,
     volume_push,
 )
-from tbot_ext.order_blocks cimport blocks_birth, blocks_init, blocks_react
+from tbot_ext.levels cimport (
+    levels_array,
+    levels_init,
+    levels_period,
+    levels_react,
+    levels_round,
+    levels_shift,
+    levels_swing,
+)
+from tbot_ext.order_blocks cimport blocks_birth, blocks_init, blocks_react, blocks_shift
 from tbot_ext.params cimport Params
-from tbot_ext.records cimport EVENT_BAR, EVENT_FVG, EVENT_OB, EVENT_SWING_HIGH, EVENT_SWING_LOW, Event
+from tbot_ext.periods cimport (
+    PERIODS_C,
+    PeriodValues,
+    periods_array,
+    periods_init,
+    periods_push,
+    periods_react,
+    periods_shift,
+)
+from tbot_ext.pools cimport pools_array, pools_init, pools_period, pools_react, pools_shift, pools_swing
+from tbot_ext.records cimport EVENT_BAR, EVENT_BREAKER, EVENT_FVG, EVENT_OB, EVENT_SWING_HIGH, EVENT_SWING_LOW, Event
 from tbot_ext.series cimport SERIES_C, View, bar_at, clip, oldest_bar, view_bar
-from tbot_ext.structure cimport StructureBreak, structure_push, structure_swing
+from tbot_ext.structure cimport (
+    StructureBreak,
+    StructureState,
+    structure_follow,
+    structure_push,
+    structure_shift,
+    structure_swing,
+)
 from tbot_ext.zones cimport ZONE_FILLED, ZONE_INVERTED, Zone, ZoneList
 
 import numpy as np
@@ -39,14 +68,16 @@ cdef enum:
     OUTLIER_ATR = 20            # a wider bar is counted as an outlier print (smc.md section 12)
     CHUNK_EVENTS = 8 * BAR_EVENTS_C     # given to Python at a time; pages never written cost nothing
 
+cdef struct NewSwing:
+    int64_t level               # as its side sees it
+    int32_t side                # +1 a high, -1 a low
+
 
 cdef void detector_init(DetectorState* d, ParamValues params) noexcept nogil:
     memset(d, 0, sizeof(DetectorState))
     d.params = params
     atr_init(&d.atr, params.atr_n)
-    swings_init(&d.swings, params.left, params.right)
-    gaps_init(&d.gaps)
-    blocks_init(&d.blocks)
+    _forget(d)
 
 
 # ---------------------------------------------------------------- the order of work
@@ -58,9 +89,9 @@ cdef void _emit_bar(const Bar* bar, int64_t t, EventSink* sink) noexcept nogil:
     event.volume, event.delta = bar.volume, bar.delta
 
 
-cdef void _swings(DetectorState* d, const Bar* bar, int64_t t, EventSink* sink) noexcept nogil:
-    """Step 6: bar t - R may now be known as a swing; the high first. side of the event: +1 a high, -1 a low."""
-    cdef int index, side
+cdef int _swings(DetectorState* d, const Bar* bar, int64_t t, EventSink* sink, NewSwing* found) noexcept nogil:
+    """Step 6: bar t - R may now be known as a swing; the high first. Returns how many. side: +1 a high, -1 a low."""
+    cdef int index, side, n = 0
     cdef int64_t i = t - d.params.right, price = 0
     cdef View view
     cdef Event* event
@@ -75,13 +106,37 @@ cdef void _swings(DetectorState* d, const Bar* bar, int64_t t, EventSink* sink) 
         event.origin, event.origin_ns = i, bar_at(&d.series, i).start_ns
         event.level = event.top = event.bottom = side * price
         event.volume, event.delta = bar_at(&d.series, i).volume, bar_at(&d.series, i).delta
+        found[n].side, found[n].level = side, price
+        n += 1
+    return n
+
+
+cdef void _liquidity(DetectorState* d, int64_t t, const NewSwing* found, int n, double atr, double volume,
+                     EventSink* sink) noexcept nogil:
+    """Step 7: periods take the bar in; levels, then pools, take in what became known."""
+    cdef PeriodValues ended[PERIODS_C]
+    cdef int64_t i = t - d.params.right
+    cdef int k, periods = periods_push(&d.periods, &d.series, sink, &ended[0])
+    for k in range(n):
+        breakers_swing(&d.breakers, found[k].side, i, found[k].level)
+        levels_swing(&d.levels, &d.params, &d.series, found[k].side, i, found[k].side * found[k].level, atr, volume,
+                     sink)
+    for k in range(periods):
+        levels_period(&d.levels, &d.params, &d.series, &ended[k], atr, volume, sink)
+    if d.params.round_step > 0:
+        levels_round(&d.levels, &d.params, &d.series, atr, volume, sink)
+    for k in range(n):
+        pools_swing(&d.pools, &d.params, &d.series, found[k].side, i, found[k].level, atr, volume, sink)
+    for k in range(periods):
+        pools_period(&d.pools, &d.params, &d.series, &ended[k], atr, volume, sink)
 
 
 cdef void detector_push(DetectorState* d, const Bar* bar, EventSink* sink, bint bar_event) noexcept nogil:
     cdef int64_t t = d.series.n
     cdef double atr, volume
     cdef StructureBreak broken[2]
-    cdef int i, breaks
+    cdef NewSwing found[2]
+    cdef int i, n
     if d.atr.value > 0.0 and bar.high - bar.low > OUTLIER_ATR * d.atr.value:
         d.outliers += 1
     # 1. statistics take the bar in
@@ -92,17 +147,64 @@ cdef void detector_push(DetectorState* d, const Bar* bar, EventSink* sink, bint 
     atr, volume = d.atr.value, volume_mean(&d.volumes)
     if bar_event:
         _emit_bar(bar, t, sink)
-    # 2. zones born before react (here go breakers, pools and levels, in the order of their sections)
+    # 2. everything known before reacts, in the order of the sections
     gaps_react(&d.gaps, &d.params, bar, t, sink)
     blocks_react(&d.blocks, &d.params, bar, t, sink)
+    breakers_react(&d.breakers, &d.params, bar, t, &d.blocks, atr, sink)
+    levels_react(&d.levels, &d.params, &d.series, atr, volume, sink)
+    pools_react(&d.pools, &d.params, &d.series, atr, volume, sink)
+    periods_react(&d.periods, &d.series, sink)
     # 3. gaps
     gaps_birth(&d.gaps, &d.params, &d.series, atr, volume, sink)
     # 4. structure against the swings known before this bar, 5. blocks from its breaks
-    breaks = structure_push(&d.structure, &d.params, bar, t, sink, &broken[0])
-    for i in range(breaks):
-        blocks_birth(&d.blocks, &d.params, &d.series, &broken[i], &d.gaps, atr, volume, sink)
-    # 6. swings (7., levels and pools, take the newly known swing in after this)
-    _swings(d, bar, t, sink)
+    structure_follow(&d.structure, &d.gaps, bar, t, sink)
+    n = structure_push(&d.structure, &d.params, &d.gaps, bar, t, atr, sink, &broken[0])
+    for i in range(n):
+        blocks_birth(&d.blocks, &d.params, &d.series, &broken[i], &d.gaps, &d.pools, atr, volume, sink)
+        breakers_birth(&d.breakers, &d.params, &d.series, &broken[i], &d.gaps, &d.pools, atr, volume, sink)
+    # 6. swings, 7. levels and pools
+    n = _swings(d, bar, t, sink, &found[0])
+    _liquidity(d, t, &found[0], n, atr, volume, sink)
+
+
+# ---------------------------------------------------------------- another contract follows
+
+cdef void detector_shift(DetectorState* d, int64_t spread) noexcept nogil:
+    cdef Bar* bar
+    cdef int64_t i
+    for i in range(oldest_bar(&d.series), d.series.n):
+        bar = &d.series.items[i & (SERIES_C - 1)]
+        bar.open += spread
+        bar.high += spread
+        bar.low += spread
+        bar.close += spread
+    atr_shift(&d.atr, spread)
+    swings_shift(&d.swings, spread)
+    structure_shift(&d.structure, spread)
+    gaps_shift(&d.gaps, spread)
+    blocks_shift(&d.blocks, spread)
+    breakers_shift(&d.breakers, spread)
+    levels_shift(&d.levels, spread)
+    pools_shift(&d.pools, spread)
+    periods_shift(&d.periods, spread)
+
+
+cdef void _forget(DetectorState* d) noexcept nogil:
+    """Everything that is made of prices, statistics excepted."""
+    swings_init(&d.swings, d.params.left, d.params.right)
+    memset(&d.structure, 0, sizeof(StructureState))
+    gaps_init(&d.gaps)
+    blocks_init(&d.blocks)
+    breakers_init(&d.breakers)
+    levels_init(&d.levels)
+    pools_init(&d.pools)
+    periods_init(&d.periods, &d.params)
+
+
+cdef void detector_reset(DetectorState* d) noexcept nogil:
+    _forget(d)
+    d.series.first = d.swings.first = d.series.n
+    d.atr.apart = 1
 
 
 # ---------------------------------------------------------------- copies for Python
@@ -155,6 +257,7 @@ cdef detector_zones(const DetectorState* d, int timeframe_min):
     for index in range(2):
         rows += _rows(d, &d.blocks.lists[index], EVENT_OB, timeframe_min)
         rows += _rows(d, &d.gaps.lists[index], EVENT_FVG, timeframe_min)
+        rows += _rows(d, &d.breakers.lists[index], EVENT_BREAKER, timeframe_min)
     return np.array(sorted(rows), ZONE_DTYPE)
 
 
@@ -273,6 +376,32 @@ cdef class Detector:
     def zones(self):
         """A copy of all live zones, ZONE_DTYPE, in order of birth."""
         return detector_zones(self._state, self.timeframe_min)
+
+    def pools(self):
+        """A copy of all unswept liquidity pools, POOL_DTYPE, nearest to price first, buy-side before sell-side."""
+        return pools_array(&self._state.pools, self.timeframe_min)
+
+    def levels(self):
+        """A copy of all reported support and resistance levels, LEVEL_DTYPE, in order of price."""
+        return levels_array(&self._state.levels, self.timeframe_min)
+
+    def periods(self):
+        """A copy of the finished and the running periods, PERIOD_DTYPE."""
+        return periods_array(&self._state.periods, self.timeframe_min)
+
+    def roll_shift(self, long long spread):
+        """The next bar is of another contract, `spread` ticks above this one: add that to every stored price.
+
+        No event: consumers that keep prices of earlier events add the spread as well (smc.md section 1).
+        """
+        detector_shift(self._state, spread)
+
+    def roll_reset(self):
+        """The next bar is of another contract at an unknown distance: forget zones, swings, pools, levels, structure.
+
+        ATR and volume mean are kept, bar numbers and ids go on; windows start with the next bar.
+        """
+        detector_reset(self._state)
 
     def unbroken_swings(self, int side):
         """Prices (ticks) of swing highs (+1) or lows (-1) beyond which no bar has closed, old to new."""

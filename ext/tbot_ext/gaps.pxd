@@ -17,6 +17,7 @@ cdef struct GapState:           # index 0: bull, 1: bear
     GapStack stacks[2]
 
 cdef void gaps_init(GapState* gaps) noexcept nogil
+cdef void gaps_shift(GapState* gaps, int64_t spread) noexcept nogil
 # All gaps born before bar t react to it.
 cdef void gaps_react(GapState* gaps, const ParamValues* p, const Bar* bar, int64_t t, EventSink* sink) noexcept nogil
 # The newest three bars of the series may leave a gap, known at t = series.n - 1. atr, volume: section 2, with bar t.

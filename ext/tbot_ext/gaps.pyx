@@ -22,7 +22,7 @@ from tbot_ext.records cimport (
     FLAG_SESSION_BREAK,
     Event,
 )
-from tbot_ext.series cimport View, bar_at, clip, view_bar, volume_factor
+from tbot_ext.series cimport View, bar_at, clip, oldest_bar, view_bar, volume_factor
 from tbot_ext.zones cimport (
     ZONE_FILLED,
     ZONE_HALF,
@@ -35,6 +35,7 @@ from tbot_ext.zones cimport (
     zones_init,
     zones_make_room,
     zones_relax,
+    zones_shift,
 )
 
 __all__ = []  # for the detector only
@@ -45,6 +46,11 @@ cdef void gaps_init(GapState* gaps) noexcept nogil:
     zones_init(&gaps.lists[0], 1)
     zones_init(&gaps.lists[1], -1)
     gaps.stacks[0].origin = gaps.stacks[1].origin = -2
+
+
+cdef void gaps_shift(GapState* gaps, int64_t spread) noexcept nogil:
+    zones_shift(&gaps.lists[0], spread)
+    zones_shift(&gaps.lists[1], spread)
 
 
 # ---------------------------------------------------------------- life
@@ -171,7 +177,7 @@ cdef void gaps_birth(GapState* gaps, const ParamValues* p, const BarSeries* seri
     cdef View newest, body, oldest
     cdef Zone zone
     cdef int index, side
-    if t < 2 or not atr > 0.0:
+    if t - 2 < oldest_bar(series) or not atr > 0.0:
         return
     bar, middle, first = bar_at(series, t), bar_at(series, t - 1), bar_at(series, t - 2)
     for index in range(2):

@@ -15,6 +15,7 @@ cdef struct AtrState:
     int64_t last_close
     int64_t bars                # true ranges taken
     int32_t period
+    int32_t apart               # the next bar has no predecessor (after a reset): its true range is high - low
 
 cdef struct VolumeState:
     int64_t volumes[VOLUMES_C]
@@ -36,15 +37,18 @@ cdef struct SwingStack:         # prices strictly decrease from old to new
 cdef struct SwingState:         # index 0: highs; 1: lows, with prices negated
     MonotoneQueue queues[2]
     SwingStack stacks[2]
+    int64_t first               # the first bar of the windows; later after a reset
     int32_t left
     int32_t right
 
 cdef void atr_init(AtrState* atr, int period) noexcept nogil
+cdef void atr_shift(AtrState* atr, int64_t spread) noexcept nogil
 cdef void atr_push(AtrState* atr, const Bar* bar) noexcept nogil
 cdef void volume_push(VolumeState* state, int64_t volume) noexcept nogil
 cdef double volume_mean(const VolumeState* state) noexcept nogil
 cdef void swings_init(SwingState* swings, int left, int right) noexcept nogil
 # Takes the high of bar t as a side sees it; 1 when bar t - right is thereby known as a swing, its price in *price.
 cdef int swing_push(SwingState* swings, int index, int64_t t, int64_t high, int64_t* price) noexcept nogil
+cdef void swings_shift(SwingState* swings, int64_t spread) noexcept nogil
 # A close beyond removes swings from the stack of unbroken ones.
 cdef void swing_close(SwingState* swings, int index, int64_t close) noexcept nogil

@@ -22,8 +22,9 @@ cdef void atr_init(AtrState* atr, int period) noexcept nogil:
 cdef void atr_push(AtrState* atr, const Bar* bar) noexcept nogil:
     """Seeded with the mean of the first `period` true ranges. Across a session break the range is high - low alone."""
     cdef int64_t true_range = bar.high - bar.low
-    if atr.bars > 0 and not bar.flags & FLAG_SESSION_BREAK:
+    if atr.bars > 0 and not atr.apart and not bar.flags & FLAG_SESSION_BREAK:
         true_range = max(true_range, max(bar.high - atr.last_close, atr.last_close - bar.low))
+    atr.apart = 0
     atr.last_close = bar.close
     atr.bars += 1
     if atr.bars > atr.period:
@@ -32,6 +33,10 @@ cdef void atr_push(AtrState* atr, const Bar* bar) noexcept nogil:
         atr.sum += true_range
         if atr.bars == atr.period:
             atr.value = <double>atr.sum / atr.period
+
+
+cdef void atr_shift(AtrState* atr, int64_t spread) noexcept nogil:
+    atr.last_close += spread
 
 
 cdef void volume_push(VolumeState* state, int64_t volume) noexcept nogil:
@@ -83,11 +88,25 @@ cdef int swing_push(SwingState* swings, int index, int64_t t, int64_t high, int6
     if queue.bars[front] < t - swings.left - swings.right:
         queue.head += 1
         front = queue.head & (QUEUE_C - 1)
-    if t < swings.left + swings.right or queue.bars[front] != t - swings.right:
+    if t - swings.first < swings.left + swings.right or queue.bars[front] != t - swings.right:
         return 0
     price[0] = queue.prices[front]
     _stack_push(&swings.stacks[index], t - swings.right, price[0])
     return 1
+
+
+cdef void swings_shift(SwingState* swings, int64_t spread) noexcept nogil:
+    cdef MonotoneQueue* queue
+    cdef SwingStack* stack
+    cdef int64_t i, step
+    cdef int index, k
+    for index in range(2):
+        step = -spread if index else spread
+        queue, stack = &swings.queues[index], &swings.stacks[index]
+        for i in range(queue.head, queue.tail):
+            queue.prices[i & (QUEUE_C - 1)] += step
+        for k in range(stack.n):
+            stack.prices[k] += step
 
 
 cdef void swing_close(SwingState* swings, int index, int64_t close) noexcept nogil:

@@ -3,14 +3,14 @@
 Details the rule leaves open, settled here. The base of the move is looked for in the bars still kept (1024). A block
 lives while `t - born <= max_age` and is EXPIRED by the next bar before it could react to it. After MITIGATED only its
 end is reported, no further tests. A bar that gaps through the zone breaks it without test or mitigation: it did not
-trade there. parts: displacement, volume, gap, sweep, structure, each 0..1. The sweep component is 0 until sweeps are
-detected.
+trade there. parts: displacement, volume, gap, sweep, structure, each 0..1.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
 from tbot_ext.gaps cimport gaps_unfilled
+from tbot_ext.pools cimport PoolState, pools_swept
 from tbot_ext.records cimport (
     EVENT_OB,
     EVENT_OB_BROKEN,
@@ -33,14 +33,21 @@ from tbot_ext.zones cimport (
     zones_init,
     zones_make_room,
     zones_relax,
+    zones_shift,
 )
 
 __all__ = []  # for the detector only
 
 
 cdef void blocks_init(BlockState* blocks) noexcept nogil:
+    blocks.broken_n = 0
     zones_init(&blocks.lists[0], 1)
     zones_init(&blocks.lists[1], -1)
+
+
+cdef void blocks_shift(BlockState* blocks, int64_t spread) noexcept nogil:
+    zones_shift(&blocks.lists[0], spread)
+    zones_shift(&blocks.lists[1], spread)
 
 
 # ---------------------------------------------------------------- life
@@ -89,6 +96,7 @@ cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar,
     cdef Zone* zone
     cdef View view
     cdef int index, i, kept
+    blocks.broken_n = 0
     for index in range(2):
         zones = &blocks.lists[index]
         view_bar(&view, bar, zones.side)
@@ -102,6 +110,8 @@ cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar,
                 _emit_life(zone, zones.side, bar, t, EVENT_OB_EXPIRED, sink)
                 continue
             if not _react(zone, zones.side, p, &view, bar, t, sink):
+                blocks.broken[blocks.broken_n], blocks.broken_side[blocks.broken_n] = zone[0], zones.side
+                blocks.broken_n += 1
                 continue
             _watch(zones, zone)
             if kept != i:
@@ -154,8 +164,8 @@ cdef bint _bounds(Zone* zone, const ParamValues* p, const BarSeries* series, int
     return True
 
 
-cdef void _measure(Zone* zone, const BarSeries* series, int64_t k, int unfilled_gap, int choch, double displacement,
-                   double volume) noexcept nogil:
+cdef void _measure(Zone* zone, const BarSeries* series, int64_t k, int unfilled_gap, int swept, int choch,
+                   double displacement, double volume) noexcept nogil:
     """Volume, delta, score and its components of a block with anchor zone.origin and base k."""
     cdef double dispf, volf, gapf, sweepf, structf
     cdef int64_t i
@@ -165,7 +175,7 @@ cdef void _measure(Zone* zone, const BarSeries* series, int64_t k, int unfilled_
     dispf = clip(displacement / 3.0)
     volf = volume_factor(<double>zone.volume / (k - zone.origin + 1), volume)
     gapf = 1.0 if unfilled_gap else 0.0
-    sweepf = 0.0
+    sweepf = 1.0 if swept else 0.0
     structf = 1.0 if choch else 0.5
     zone.score = 100.0 * (0.30 * dispf + 0.25 * volf + 0.20 * gapf + 0.15 * sweepf + 0.10 * structf)
     zone.parts[0], zone.parts[1], zone.parts[2] = <float>dispf, <float>volf, <float>gapf
@@ -188,7 +198,8 @@ cdef bint _refresh(ZoneList* zones, const Zone* fresh, const Bar* bar, int64_t t
 
 
 cdef void blocks_birth(BlockState* blocks, const ParamValues* p, const BarSeries* series, const StructureBreak* broken,
-                       const GapState* gaps, double atr, double volume, EventSink* sink) noexcept nogil:
+                       const GapState* gaps, const PoolState* pools, double atr, double volume,
+                       EventSink* sink) noexcept nogil:
     cdef ZoneList* zones = &blocks.lists[0 if broken.side > 0 else 1]
     cdef int side = broken.side
     cdef int64_t t = series.n - 1
@@ -217,7 +228,8 @@ cdef void blocks_birth(BlockState* blocks, const ParamValues* p, const BarSeries
     displacement = (view.close - zone.bottom) / atr
     if displacement < p.ob_min_disp_atr:
         return
-    _measure(&zone, series, k, gaps_unfilled(gaps, side, k + 1, t - 1), broken.choch, displacement, volume)
+    _measure(&zone, series, k, gaps_unfilled(gaps, side, k + 1, t - 1), pools_swept(pools, -side, j, k), broken.choch,
+             displacement, volume)
     if _refresh(zones, &zone, bar, t, sink):
         return
     if zones_make_room(zones, p.max_zones, &evicted):

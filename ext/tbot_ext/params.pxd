@@ -5,6 +5,7 @@ cdef enum:
     MAX_WINDOW_C = 60           # largest L and R
     MAX_ZONES_C = 64            # zones per list (side and kind)
     MAX_AGE_C = 1000            # bars; below the length of a bar series, which then still holds the births of zones
+    MAX_RECLAIM_C = 20          # largest sweep_reclaim, bars
     TIMEFRAMES_C = 5
 
 cdef struct ParamValues:        # meanings and defaults: smc.md section 0
@@ -14,11 +15,17 @@ cdef struct ParamValues:        # meanings and defaults: smc.md section 0
     int32_t ob_search           # bars
     int32_t max_age             # bars
     int32_t max_zones           # zones per side and kind
+    int32_t sweep_reclaim       # bars
     int64_t break_buffer        # ticks
     int64_t fvg_min_ticks       # ticks
+    int64_t eq_tol_ticks        # ticks
+    int64_t sr_tol_ticks        # ticks
+    int64_t round_step          # ticks between round numbers, 0 none
     double fvg_min_atr          # ATR
     double ob_min_disp_atr      # ATR
     double ob_max_height_atr    # ATR
+    double eq_tol_atr           # ATR
+    double sr_tol_atr           # ATR
     uint8_t break_wick          # structure breaks by high and low instead of close
     uint8_t fvg_need_body
     uint8_t ob_extreme          # ob_pick == "extreme"
@@ -26,9 +33,9 @@ cdef struct ParamValues:        # meanings and defaults: smc.md section 0
     uint8_t zone_break_wick     # blocks break by high and low instead of close
 
 cdef class Params:
-    cdef readonly int L, R, atr_n, ob_search, max_age, max_zones
-    cdef readonly long long break_buffer, fvg_min_ticks
-    cdef readonly double fvg_min_atr, ob_min_disp_atr, ob_max_height_atr
+    cdef readonly int L, R, atr_n, ob_search, max_age, max_zones, sweep_reclaim
+    cdef readonly long long break_buffer, fvg_min_ticks, eq_tol_ticks, sr_tol_ticks, round_step
+    cdef readonly double fvg_min_atr, ob_min_disp_atr, ob_max_height_atr, eq_tol_atr, sr_tol_atr
     cdef readonly bint fvg_need_body
     cdef readonly str break_mode, ob_pick, ob_zone, zone_break
 

@@ -12,11 +12,12 @@ cimport cython
 __all__ = ["RULES_VERSION", "TIMEFRAMES", "Params", "complete_params", "default_params", "params_hash"]
 
 TIMEFRAMES = (1, 5, 15, 30, 60)
-RULES_VERSION = 1   # part of every hash: raise it when a rule changes what the same parameters mean
+RULES_VERSION = 2   # part of every hash: raise it when a rule changes what the same parameters mean
 
 _NAMES = (
     "L", "R", "break_mode", "break_buffer", "atr_n", "fvg_min_ticks", "fvg_min_atr", "fvg_need_body", "ob_pick",
     "ob_search", "ob_zone", "ob_min_disp_atr", "ob_max_height_atr", "zone_break", "max_age", "max_zones",
+    "eq_tol_atr", "eq_tol_ticks", "sr_tol_atr", "sr_tol_ticks", "sweep_reclaim", "round_step",
 )
 
 
@@ -44,12 +45,14 @@ def _choice(name, value, allowed):
 
 @cython.final
 cdef class Params:
-    """Parameters of one timeframe. Units: bars (`L R atr_n ob_search max_age`), ticks (`break_buffer fvg_min_ticks`),
-    multiples of the ATR (`*_atr`), zones (`max_zones`). Raises ValueError that names the parameter and its range."""
+    """Parameters of one timeframe. Units: bars (`L R atr_n ob_search max_age sweep_reclaim`), ticks
+    (`break_buffer fvg_min_ticks eq_tol_ticks sr_tol_ticks round_step`; no round numbers at step 0), multiples of the ATR
+    (`*_atr`), zones (`max_zones`). Raises ValueError that names the parameter and its range."""
 
     def __cinit__(self, *, L=5, R=5, break_mode="close", break_buffer=0, atr_n=14, fvg_min_ticks=1, fvg_min_atr=0.0,
                   fvg_need_body=True, ob_pick="last_opposite", ob_search=5, ob_zone="wick", ob_min_disp_atr=1.0,
-                  ob_max_height_atr=3.5, zone_break="close", max_age=500, max_zones=64):
+                  ob_max_height_atr=3.5, zone_break="close", max_age=500, max_zones=64,
+                  eq_tol_atr=0.10, eq_tol_ticks=2, sr_tol_atr=0.25, sr_tol_ticks=2, sweep_reclaim=3, round_step=0):
         self.L = _whole("L", L, 1, MAX_WINDOW_C)
         self.R = _whole("R", R, 1, MAX_WINDOW_C)
         self.break_mode = _choice("break_mode", break_mode, ("close", "wick"))
@@ -68,15 +71,23 @@ cdef class Params:
         self.zone_break = _choice("zone_break", zone_break, ("close", "wick"))
         self.max_age = _whole("max_age", max_age, 1, MAX_AGE_C)
         self.max_zones = _whole("max_zones", max_zones, 1, MAX_ZONES_C)
+        self.eq_tol_atr = _number("eq_tol_atr", eq_tol_atr, 1000)
+        self.eq_tol_ticks = _whole("eq_tol_ticks", eq_tol_ticks, 0, 1_000_000)
+        self.sr_tol_atr = _number("sr_tol_atr", sr_tol_atr, 1000)
+        self.sr_tol_ticks = _whole("sr_tol_ticks", sr_tol_ticks, 0, 1_000_000)
+        self.sweep_reclaim = _whole("sweep_reclaim", sweep_reclaim, 0, MAX_RECLAIM_C)
+        self.round_step = _whole("round_step", round_step, 0, 1_000_000_000)
 
     cdef ParamValues values(self):
         cdef ParamValues v
         v.left, v.right = self.L, self.R
         v.atr_n, v.ob_search = self.atr_n, self.ob_search
-        v.max_age, v.max_zones = self.max_age, self.max_zones
+        v.max_age, v.max_zones, v.sweep_reclaim = self.max_age, self.max_zones, self.sweep_reclaim
         v.break_buffer, v.fvg_min_ticks = self.break_buffer, self.fvg_min_ticks
         v.fvg_min_atr, v.ob_min_disp_atr = self.fvg_min_atr, self.ob_min_disp_atr
         v.ob_max_height_atr = self.ob_max_height_atr
+        v.eq_tol_ticks, v.sr_tol_ticks, v.round_step = self.eq_tol_ticks, self.sr_tol_ticks, self.round_step
+        v.eq_tol_atr, v.sr_tol_atr = self.eq_tol_atr, self.sr_tol_atr
         v.break_wick = self.break_mode == "wick"
         v.fvg_need_body = self.fvg_need_body
         v.ob_extreme = self.ob_pick == "extreme"

@@ -26,6 +26,7 @@ cdef enum TickFlag:             # Tick.flags, Bar.flags and Event.flags share on
     FLAG_FROM_HISTORY = 256     # (bar) downloaded, not built from ticks
     FLAG_NO_COLOUR = 512        # (event) an order block without an opposite candle
     FLAG_BODY_ZONE = 1024       # (event) the zone was cut to the body of its candle
+    FLAG_DUPLICATE = 2048       # (event) recorded only: parent_id names the zone that stands for it
 
 cdef struct Tick:               # 64 bytes, one cache line
     uint64_t seq                # 2n+1 while tick n is being written, 2n+2 once whole (n counts from 0)
@@ -54,7 +55,7 @@ cdef struct Bar:                # 64 bytes
     uint16_t flags              # TickFlag
     uint16_t timeframe_min      # 1, 5, 15, 30 or 60
 
-cdef enum EventKind:            # Event.kind; life-cycle events name their zone in parent_id
+cdef enum EventKind:            # Event.kind; life-cycle events name their zone, pool, level or period in parent_id
     EVENT_NONE = 0
     EVENT_BAR = 1               # top = high, bottom = low, level = close, volume, delta; known = bar number
     EVENT_SWING_HIGH = 2        # level
@@ -62,6 +63,7 @@ cdef enum EventKind:            # Event.kind; life-cycle events name their zone 
     EVENT_BOS = 4               # level = the swing's price, origin = the swing's bar
     EVENT_CHOCH = 5
     EVENT_OPENING_GAP = 6
+    EVENT_MSS = 7               # parent_id = the CHoCH that it confirms
     EVENT_FVG = 10
     EVENT_FVG_TOUCHED = 11
     EVENT_FVG_HALF = 12
@@ -75,6 +77,43 @@ cdef enum EventKind:            # Event.kind; life-cycle events name their zone 
     EVENT_OB_MITIGATED = 23
     EVENT_OB_BROKEN = 24
     EVENT_OB_EXPIRED = 25
+    EVENT_BREAKER = 30          # parent_id = the broken order block, -1 when it comes from structure
+    EVENT_BREAKER_TESTED = 31   # n = which test
+    EVENT_BREAKER_DEAD = 32
+    EVENT_BREAKER_EXPIRED = 33
+    EVENT_MITIGATION_BLOCK = 35
+    EVENT_MITIGATION_TESTED = 36
+    EVENT_MITIGATION_DEAD = 37
+    EVENT_MITIGATION_EXPIRED = 38
+    EVENT_POOL = 40             # level; side +1 above highs (buy-side), -1 below lows; n = members
+    EVENT_POOL_JOINED = 41
+    EVENT_SWEEP = 42            # side = where it points: a swept buy-side pool is bearish; n = place in its cluster
+    EVENT_RUN = 43
+    EVENT_POOL_EXPIRED = 44
+    EVENT_LEVEL = 50            # side +1 support, -1 resistance; n = members + touches
+    EVENT_LEVEL_JOINED = 51
+    EVENT_LEVEL_TOUCHED = 52
+    EVENT_LEVEL_BROKEN = 53     # side = the new role
+    EVENT_LEVEL_DEAD = 54
+    EVENT_LEVEL_EXPIRED = 55
+    EVENT_DAY = 60              # a finished period: top = high, bottom = low, level = close
+    EVENT_WEEK = 61
+    EVENT_ASIA = 62
+    EVENT_LONDON = 63
+    EVENT_NEW_YORK = 64
+    EVENT_OPENING_15 = 65
+    EVENT_OPENING_30 = 66
+    EVENT_PERIOD_HIGH_BROKEN = 67
+    EVENT_PERIOD_LOW_BROKEN = 68
+
+cdef enum EventSource:          # Event.source: what a level or a pool is made of
+    SOURCE_SWING = 0
+    SOURCE_ROUND = 1
+    # Of a period: 10 * its EventKind + one of these.
+    SOURCE_PART_HIGH = 1
+    SOURCE_PART_LOW = 2
+    SOURCE_PART_MID = 3
+    SOURCE_PART_CLOSE = 4
 
 cdef struct Event:              # 128 bytes
     int64_t id                  # unique within one contract's pipeline, increasing in order of emission
@@ -96,6 +135,6 @@ cdef struct Event:              # 128 bytes
     uint16_t flags              # TickFlag
     uint16_t n                  # number of the test, or of the stack
     uint16_t contract_id
-    uint16_t reserved
+    uint16_t source             # EventSource
 
 # A price that is not known is INT64_MIN (NO_PRICE in Python).

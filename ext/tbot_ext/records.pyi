@@ -30,6 +30,7 @@ class Flag(enum.IntFlag):
     FROM_HISTORY = 256
     NO_COLOUR = 512
     BODY_ZONE = 1024
+    DUPLICATE = 2048
 
 class EventCode(enum.IntEnum):
     NONE = 0
@@ -39,6 +40,7 @@ class EventCode(enum.IntEnum):
     BOS = 4
     CHOCH = 5
     OPENING_GAP = 6
+    MSS = 7
     FVG = 10
     FVG_TOUCHED = 11
     FVG_HALF = 12
@@ -52,5 +54,55 @@ class EventCode(enum.IntEnum):
     OB_MITIGATED = 23
     OB_BROKEN = 24
     OB_EXPIRED = 25
+    BREAKER = 30
+    BREAKER_TESTED = 31
+    BREAKER_DEAD = 32
+    BREAKER_EXPIRED = 33
+    MITIGATION_BLOCK = 35
+    MITIGATION_TESTED = 36
+    MITIGATION_DEAD = 37
+    MITIGATION_EXPIRED = 38
+    POOL = 40
+    POOL_JOINED = 41
+    SWEEP = 42
+    RUN = 43
+    POOL_EXPIRED = 44
+    LEVEL = 50
+    LEVEL_JOINED = 51
+    LEVEL_TOUCHED = 52
+    LEVEL_BROKEN = 53
+    LEVEL_DEAD = 54
+    LEVEL_EXPIRED = 55
+    DAY = 60
+    WEEK = 61
+    ASIA = 62
+    LONDON = 63
+    NEW_YORK = 64
+    OPENING_15 = 65
+    OPENING_30 = 66
+    PERIOD_HIGH_BROKEN = 67
+    PERIOD_LOW_BROKEN = 68
+
+class Source(enum.IntEnum):
+    SWING = 0
+    ROUND = 1
+    DAY_HIGH = 601
+    DAY_LOW = 602
+    DAY_MID = 603
+    DAY_CLOSE = 604
+    WEEK_HIGH = 611
+    WEEK_LOW = 612
+    WEEK_MID = 613
+    WEEK_CLOSE = 614
+    ASIA_HIGH = 621
+    ASIA_LOW = 622
+    LONDON_HIGH = 631
+    LONDON_LOW = 632
+    NEW_YORK_HIGH = 641
+    NEW_YORK_LOW = 642
+    OPENING_15_HIGH = 651
+    OPENING_15_LOW = 652
+    OPENING_30_HIGH = 661
+    OPENING_30_LOW = 662
 
 def check_layout(name: str, dtype: np.dtype[np.void]) -> None: ...

@@ -46,6 +46,7 @@ class Flag(enum.IntFlag):
     FROM_HISTORY = FLAG_FROM_HISTORY
     NO_COLOUR = FLAG_NO_COLOUR
     BODY_ZONE = FLAG_BODY_ZONE
+    DUPLICATE = FLAG_DUPLICATE
 
 
 class EventCode(enum.IntEnum):
@@ -57,6 +58,7 @@ class EventCode(enum.IntEnum):
     BOS = EVENT_BOS
     CHOCH = EVENT_CHOCH
     OPENING_GAP = EVENT_OPENING_GAP
+    MSS = EVENT_MSS
     FVG = EVENT_FVG
     FVG_TOUCHED = EVENT_FVG_TOUCHED
     FVG_HALF = EVENT_FVG_HALF
@@ -70,6 +72,58 @@ class EventCode(enum.IntEnum):
     OB_MITIGATED = EVENT_OB_MITIGATED
     OB_BROKEN = EVENT_OB_BROKEN
     OB_EXPIRED = EVENT_OB_EXPIRED
+    BREAKER = EVENT_BREAKER
+    BREAKER_TESTED = EVENT_BREAKER_TESTED
+    BREAKER_DEAD = EVENT_BREAKER_DEAD
+    BREAKER_EXPIRED = EVENT_BREAKER_EXPIRED
+    MITIGATION_BLOCK = EVENT_MITIGATION_BLOCK
+    MITIGATION_TESTED = EVENT_MITIGATION_TESTED
+    MITIGATION_DEAD = EVENT_MITIGATION_DEAD
+    MITIGATION_EXPIRED = EVENT_MITIGATION_EXPIRED
+    POOL = EVENT_POOL
+    POOL_JOINED = EVENT_POOL_JOINED
+    SWEEP = EVENT_SWEEP
+    RUN = EVENT_RUN
+    POOL_EXPIRED = EVENT_POOL_EXPIRED
+    LEVEL = EVENT_LEVEL
+    LEVEL_JOINED = EVENT_LEVEL_JOINED
+    LEVEL_TOUCHED = EVENT_LEVEL_TOUCHED
+    LEVEL_BROKEN = EVENT_LEVEL_BROKEN
+    LEVEL_DEAD = EVENT_LEVEL_DEAD
+    LEVEL_EXPIRED = EVENT_LEVEL_EXPIRED
+    DAY = EVENT_DAY
+    WEEK = EVENT_WEEK
+    ASIA = EVENT_ASIA
+    LONDON = EVENT_LONDON
+    NEW_YORK = EVENT_NEW_YORK
+    OPENING_15 = EVENT_OPENING_15
+    OPENING_30 = EVENT_OPENING_30
+    PERIOD_HIGH_BROKEN = EVENT_PERIOD_HIGH_BROKEN
+    PERIOD_LOW_BROKEN = EVENT_PERIOD_LOW_BROKEN
+
+
+class Source(enum.IntEnum):
+    """What a level or pool is made of; swings, round numbers, or a value of a finished period."""
+    SWING = SOURCE_SWING
+    ROUND = SOURCE_ROUND
+    DAY_HIGH = 10 * EVENT_DAY + SOURCE_PART_HIGH
+    DAY_LOW = 10 * EVENT_DAY + SOURCE_PART_LOW
+    DAY_MID = 10 * EVENT_DAY + SOURCE_PART_MID
+    DAY_CLOSE = 10 * EVENT_DAY + SOURCE_PART_CLOSE
+    WEEK_HIGH = 10 * EVENT_WEEK + SOURCE_PART_HIGH
+    WEEK_LOW = 10 * EVENT_WEEK + SOURCE_PART_LOW
+    WEEK_MID = 10 * EVENT_WEEK + SOURCE_PART_MID
+    WEEK_CLOSE = 10 * EVENT_WEEK + SOURCE_PART_CLOSE
+    ASIA_HIGH = 10 * EVENT_ASIA + SOURCE_PART_HIGH
+    ASIA_LOW = 10 * EVENT_ASIA + SOURCE_PART_LOW
+    LONDON_HIGH = 10 * EVENT_LONDON + SOURCE_PART_HIGH
+    LONDON_LOW = 10 * EVENT_LONDON + SOURCE_PART_LOW
+    NEW_YORK_HIGH = 10 * EVENT_NEW_YORK + SOURCE_PART_HIGH
+    NEW_YORK_LOW = 10 * EVENT_NEW_YORK + SOURCE_PART_LOW
+    OPENING_15_HIGH = 10 * EVENT_OPENING_15 + SOURCE_PART_HIGH
+    OPENING_15_LOW = 10 * EVENT_OPENING_15 + SOURCE_PART_LOW
+    OPENING_30_HIGH = 10 * EVENT_OPENING_30 + SOURCE_PART_HIGH
+    OPENING_30_LOW = 10 * EVENT_OPENING_30 + SOURCE_PART_LOW
 
 
 TICK_DTYPE = np.dtype([
@@ -85,7 +139,7 @@ EVENT_DTYPE = np.dtype([
     ("id", "<i8"), ("parent_id", "<i8"), ("known_ns", "<i8"), ("origin_ns", "<i8"), ("origin", "<i8"),
     ("known", "<i8"), ("top", "<i8"), ("bottom", "<i8"), ("level", "<i8"), ("volume", "<i8"), ("delta", "<i8"),
     ("score", "<f8"), ("parts", "<f4", (5,)), ("kind", "<u2"), ("side", "i1"), ("timeframe_min", "u1"),
-    ("flags", "<u2"), ("n", "<u2"), ("contract_id", "<u2"), ("reserved", "<u2"),
+    ("flags", "<u2"), ("n", "<u2"), ("contract_id", "<u2"), ("source", "<u2"),
 ])
 
 
@@ -119,7 +173,7 @@ cdef dict _struct_offsets():
             "kind": <char*>&event.kind - e, "side": <char*>&event.side - e,
             "timeframe_min": <char*>&event.timeframe_min - e, "flags": <char*>&event.flags - e,
             "n": <char*>&event.n - e, "contract_id": <char*>&event.contract_id - e,
-            "reserved": <char*>&event.reserved - e,
+            "source": <char*>&event.source - e,
         }),
     }
 

@@ -8,7 +8,8 @@ cdef enum:
 
 cdef struct BarSeries:
     Bar items[SERIES_C]
-    int64_t n                   # bars taken so far; bar i is kept while n - SERIES_C <= i < n
+    int64_t n                   # bars taken so far; bar i is kept while max(n - SERIES_C, first) <= i < n
+    int64_t first               # bars before were made of another contract: nothing may use them (reset)
 
 cdef struct View:               # one bar as a side sees it, in ticks
     int64_t open
@@ -20,7 +21,7 @@ cdef inline const Bar* bar_at(const BarSeries* series, int64_t i) noexcept nogil
     return &series.items[i & (SERIES_C - 1)]
 
 cdef inline int64_t oldest_bar(const BarSeries* series) noexcept nogil:
-    return series.n - SERIES_C if series.n > SERIES_C else 0
+    return series.n - SERIES_C if series.n - SERIES_C > series.first else series.first
 
 # Why every rule is written once, for the bull: the bear sees prices negated, so high and low change places and each
 # comparison turns around by itself. A rule can then not differ between the sides.

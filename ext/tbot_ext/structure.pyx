@@ -12,6 +12,11 @@ from tbot_ext.series cimport View, view_bar
 __all__ = []  # for the detector only
 
 
+cdef void structure_shift(StructureState* state, int64_t spread) noexcept nogil:
+    state.last[0].level += spread
+    state.last[1].level -= spread
+
+
 cdef void structure_swing(StructureState* state, int side, int64_t i, int64_t start_ns, int64_t level) noexcept nogil:
     """A swing became known; `level` as its side sees it."""
     cdef SwingPoint* swing = &state.last[0 if side > 0 else 1]
@@ -43,8 +48,13 @@ cdef int _test_side(StructureState* state, const ParamValues* p, const Bar* bar,
     return 1
 
 
-cdef int structure_push(StructureState* state, const ParamValues* p, const Bar* bar, int64_t t, EventSink* sink,
-                        StructureBreak* out) noexcept nogil:
+cdef void structure_follow(StructureState* state, const GapState* gaps, const Bar* bar, int64_t t,
+                           EventSink* sink) noexcept nogil:
+    pass
+
+
+cdef int structure_push(StructureState* state, const ParamValues* p, const GapState* gaps, const Bar* bar, int64_t t,
+                        double atr, EventSink* sink, StructureBreak* out) noexcept nogil:
     # An outside bar in wick mode breaks both: against its close first, so that the last trend agrees with the bar.
     cdef int first = -1 if bar.close >= bar.open else 1
     cdef int n = _test_side(state, p, bar, t, first, sink, out)

@@ -48,6 +48,8 @@ cdef struct ZoneList:           # one side and kind, oldest first
     int64_t rise_high           # and high <= rise_high
 
 cdef void zones_init(ZoneList* zones, int side) noexcept nogil
+# Adds `spread` ticks to every price; the guard is found again by the next bar.
+cdef void zones_shift(ZoneList* zones, int64_t spread) noexcept nogil
 cdef void zones_relax(ZoneList* zones) noexcept nogil                       # guard open: no zone wants anything
 cdef bint zones_asleep(const ZoneList* zones, const View* view, int64_t t, int max_age) noexcept nogil
 # Makes room for one more zone; a zone that has to go is written to *evicted (1), else 0.

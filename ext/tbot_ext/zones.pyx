@@ -43,6 +43,15 @@ cdef void zones_init(ZoneList* zones, int side) noexcept nogil:
     zones_relax(zones)
 
 
+cdef void zones_shift(ZoneList* zones, int64_t spread) noexcept nogil:
+    cdef int64_t step = spread if zones.side > 0 else -spread
+    cdef int i
+    for i in range(zones.n):
+        zones.items[i].top += step
+        zones.items[i].bottom += step
+    zones.fall = INT64_MAX          # awake: the next bar walks the list and sets the guard
+
+
 cdef void zones_relax(ZoneList* zones) noexcept nogil:
     zones.fall = INT64_MIN
     zones.rise_low = INT64_MAX

@@ -20,7 +20,7 @@ BAR_OFFSETS = {
 EVENT_OFFSETS = {
     "id": 0, "parent_id": 8, "known_ns": 16, "origin_ns": 24, "origin": 32, "known": 40, "top": 48, "bottom": 56,
     "level": 64, "volume": 72, "delta": 80, "score": 88, "parts": 96, "kind": 116, "side": 118, "timeframe_min": 119,
-    "flags": 120, "n": 122, "contract_id": 124, "reserved": 126,
+    "flags": 120, "n": 122, "contract_id": 124, "source": 126,
 }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from typing import Any
 BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
+# What the reference speaks of: events are compared when their kind starts with one of these.
+KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB")
 
 
 @dataclass(frozen=True)

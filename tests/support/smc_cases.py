@@ -124,13 +124,17 @@ def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...
     return rows
 
 
-def assert_same(bars: list[ref_smc.B], params: Params, prefix: str | tuple[str, ...] = "") -> list[str]:
-    """Compare compiled and reference; with `prefix` only such kinds, without ids. Returns the kinds seen."""
-    got = compiled_rows(Detector(1, params).push_bars(bar_array(bars)))
-    expected = reference_rows(bars, params)
-    if prefix:
-        got = [row[:-2] for row in got if row[1].startswith(prefix)]
-        expected = [row[:-2] for row in expected if row[1].startswith(prefix)]
+def chosen(rows: list[tuple[Any, ...]], prefix: str | tuple[str, ...], ids: dict[int, int]) -> list[tuple[Any, ...]]:
+    """Rows whose kind starts with `prefix`, ids counted anew among them; parents outside the choice become -2."""
+    kept = [row for row in rows if row[1].startswith(prefix)]
+    ids.update({row[-2]: place for place, row in enumerate(kept, 1)})
+    return [(*row[:-2], ids[row[-2]], ids.get(row[-1], -1 if row[-1] == -1 else -2)) for row in kept]
+
+
+def assert_same(bars: list[ref_smc.B], params: Params, prefix: str | tuple[str, ...] = ref_smc.KINDS) -> list[str]:
+    """Compare compiled and reference events of these kinds, field by field. Returns the kinds seen."""
+    got = chosen(compiled_rows(Detector(1, params).push_bars(bar_array(bars))), prefix, {})
+    expected = chosen(reference_rows(bars, params), prefix, {})
     for place, (ours, theirs) in enumerate(zip(got, expected, strict=False)):
         assert ours == theirs, f"event {place} of {params}"
     assert len(got) == len(expected)
