@@ -35,7 +35,10 @@ from tbot_ext.bars cimport (
 )
 from tbot_ext.detector cimport detector_bars, detector_init, detector_push, detector_unbroken, detector_zones
 from tbot_ext.events cimport minutes_ns
+from tbot_ext.levels cimport levels_array
 from tbot_ext.params cimport Params
+from tbot_ext.periods cimport periods_array
+from tbot_ext.pools cimport pools_array
 from tbot_ext.records cimport (
     FLAG_FROM_HISTORY,
     FLAG_INCOMPLETE,
@@ -452,8 +455,20 @@ cdef class ContractPipeline:
         return np.frombuffer((<unsigned char*>&bar)[:sizeof(Bar)], BAR_DTYPE)[0]
 
     def zones(self, int timeframe_min):
-        """A copy of all live order blocks and gaps, ZONE_DTYPE, in order of birth."""
+        """A copy of all live order blocks, gaps and breakers, ZONE_DTYPE, in order of birth."""
         return detector_zones(self._detector(timeframe_min), timeframe_min)
+
+    def pools(self, int timeframe_min):
+        """A copy of all unswept liquidity pools, POOL_DTYPE, nearest to price first, buy-side before sell-side."""
+        return pools_array(&self._detector(timeframe_min).pools, timeframe_min)
+
+    def levels(self, int timeframe_min):
+        """A copy of all reported support and resistance levels, LEVEL_DTYPE, in order of price."""
+        return levels_array(&self._detector(timeframe_min).levels, timeframe_min)
+
+    def periods(self, int timeframe_min):
+        """A copy of the finished and the running periods, PERIOD_DTYPE."""
+        return periods_array(&self._detector(timeframe_min).periods, timeframe_min)
 
     def unbroken_swings(self, int timeframe_min, int side):
         """Prices (ticks) of swing highs (+1) or lows (-1) beyond which no bar has closed, old to new."""
