@@ -28,6 +28,7 @@ KIND_STYLE = {
     "STATE": "magenta",
     "FEED": "blue",
     "ZONE": "bright_black",
+    "SWEEP": "bright_black",
     "PROC": "red",
 }
 # Long hop names in the order in which a tick becomes an order.

@@ -32,8 +32,15 @@ LOCKSTEP_ACK_S = 5.0
 COLLECT_BARS = 1024  # what a pipeline remembers
 READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2}
 
-ZONE_LINES = {int(EventCode.OB): "order block", int(EventCode.FVG): "fair value gap"}
-WARMUP = int(Flag.WARMUP)
+ZONE_LINES = {
+    int(EventCode.OB): "order block",
+    int(EventCode.FVG): "fair value gap",
+    int(EventCode.BREAKER): "breaker block",
+    int(EventCode.MITIGATION_BLOCK): "mitigation block",
+}
+SWEEP = int(EventCode.SWEEP)
+SWEEP_LINE_MIN = 15  # sweeps of shorter timeframes are too many to tell
+NOT_TOLD = int(Flag.WARMUP | Flag.DUPLICATE)
 
 
 class ContractShell:
@@ -162,16 +169,24 @@ class Worker:
         self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, f"{side} score {signal.score:.0f}: {signal.reason}")
 
     def _tell(self, shell: ContractShell) -> None:
-        """Zones born on the higher timeframes are worth a line."""
+        """Zones born on the higher timeframes, and sweeps there, are worth a line."""
         product = shell.decider.product
         for event in shell.decider.pipeline.events:
-            name = ZONE_LINES.get(int(event["kind"]))
-            if name is None or event["timeframe_min"] < 5 or event["flags"] & WARMUP:
+            kind, minutes = int(event["kind"]), int(event["timeframe_min"])
+            if event["flags"] & NOT_TOLD or minutes < 5:
                 continue
-            side = "demand" if event["side"] > 0 else "supply"
-            band = f"{product.format(int(event['bottom']))}-{product.format(int(event['top']))}"
-            text = f"{NAMES[int(event['timeframe_min'])]} {name} ({side}) {band}"
-            self._beat.event(int(event["known_ns"]), "ZONE", shell.symbol, text)
+            if kind in ZONE_LINES:
+                side = "demand" if event["side"] > 0 else "supply"
+                band = f"{product.format(int(event['bottom']))}-{product.format(int(event['top']))}"
+                self._beat.event(
+                    int(event["known_ns"]), "ZONE", shell.symbol, f"{NAMES[minutes]} {ZONE_LINES[kind]} ({side}) {band}"
+                )
+            elif kind == SWEEP and minutes >= SWEEP_LINE_MIN:
+                where = "below" if event["side"] > 0 else "above"
+                level = product.format(int(event["level"]))
+                self._beat.event(
+                    int(event["known_ns"]), "SWEEP", shell.symbol, f"{NAMES[minutes]} stops {where} {level} taken"
+                )
 
     def _take_acks(self) -> None:
         for _, data in self._executor.drain():
