@@ -421,7 +421,7 @@ class EngineEvent:
 
     now_ns: int
     process: str
-    kind: str  # SIGNAL, INTENT, DENIAL, FILL, ROUND, STATE, FEED, ZONE, PROC
+    kind: str  # SIGNAL, INTENT, DENIAL, FILL, ROUND, STATE, FEED, ZONE, SWEEP, PROC
     contract: str
     text: str
 
