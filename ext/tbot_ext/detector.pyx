@@ -245,13 +245,14 @@ cdef list _rows(const DetectorState* d, const ZoneList* zones, int kind, int tim
             zone.id, zone.stack_id, zone.known_ns, zone.origin_ns, zone.born, zone.origin,
             zone.top if side > 0 else -zone.bottom, zone.bottom if side > 0 else -zone.top,
             zone.volume, zone.delta, zone.score, _fill(d, zone, side) if kind == EVENT_FVG else 0.0,
-            kind, zone.state, zone.tests, zone.flags, -side if zone.state == ZONE_INVERTED else side, timeframe_min,
+            zone.kind or kind, zone.state, zone.tests, zone.flags, -side if zone.state == ZONE_INVERTED else side,
+            timeframe_min,
         ))
     return rows
 
 
 cdef detector_zones(const DetectorState* d, int timeframe_min):
-    """All live blocks and gaps in order of birth, ZONE_DTYPE."""
+    """All live blocks, gaps and breakers in order of birth, ZONE_DTYPE."""
     cdef int index
     rows = []
     for index in range(2):
