@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ref_smc
 from shared_data import shared
 from smc_cases import bar_array, bars_of, params_for, random_bars, read_bars
 from tbot_ext.bars import mark_session_breaks
