@@ -11,8 +11,20 @@ from tbot_ext.series cimport BarSeries
 from tbot_ext.structure cimport StructureBreak
 from tbot_ext.zones cimport ZoneList
 
+cdef enum:
+    MARKS_C = 64                # known swings remembered per side; a power of two
+
+cdef struct SwingMark:
+    int64_t bar
+    int64_t level               # ticks, as the swing's side sees it: a low is negated
+
+cdef struct SwingMemory:        # the last known swings of one side
+    SwingMark items[MARKS_C]
+    int64_t n                   # swings taken so far; swing k is at k & (MARKS_C - 1)
+
 cdef struct BreakerState:
-    ZoneList lists[2]
+    ZoneList lists[2]           # breakers and mitigation blocks together, told apart by Zone.kind
+    SwingMemory swings[2]       # highs [0], lows [1]
 
 cdef void breakers_init(BreakerState* breakers) noexcept nogil
 cdef void breakers_shift(BreakerState* breakers, int64_t spread) noexcept nogil

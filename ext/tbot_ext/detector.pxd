@@ -15,7 +15,7 @@ from tbot_ext.series cimport BarSeries
 from tbot_ext.structure cimport StructureState
 
 cdef struct DetectorState:      # fixed size, no pointers: a copy of the bytes is a copy of the state
-    ParamValues params
+    ParamValues params          # first, and no part of what Detector.state() saves
     BarSeries series
     AtrState atr
     VolumeState volumes
@@ -47,6 +47,7 @@ cdef class Detector:
     cdef DetectorState* _state
     cdef EventSink _sink
     cdef bint _bar_events
+    cdef str _params_hash
     cdef object _memory                 # uint8 ndarray that owns _sink.items
     cdef readonly int timeframe_min
 

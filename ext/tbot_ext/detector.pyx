@@ -6,7 +6,7 @@ zone that ends gives one more event. An event may be used from `known_ns` on, ne
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint16_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from tbot_ext.breakers cimport breakers_birth, breakers_init, breakers_react, breakers_shift, breakers_swing
 from tbot_ext.events cimport BAR_EVENTS_C, emit
@@ -33,7 +33,7 @@ from tbot_ext.levels cimport (
     levels_swing,
 )
 from tbot_ext.order_blocks cimport blocks_birth, blocks_init, blocks_react, blocks_shift
-from tbot_ext.params cimport Params
+from tbot_ext.params cimport Params, ParamValues
 from tbot_ext.periods cimport (
     PERIODS_C,
     PeriodValues,
@@ -58,6 +58,7 @@ from tbot_ext.zones cimport ZONE_FILLED, ZONE_INVERTED, Zone, ZoneList
 
 import numpy as np
 
+from tbot_ext.envelope import open_envelope, seal
 from tbot_ext.params import default_params
 from tbot_ext.records import BAR_DTYPE, EVENT_DTYPE
 from tbot_ext.zones import ZONE_DTYPE
@@ -245,13 +246,14 @@ cdef list _rows(const DetectorState* d, const ZoneList* zones, int kind, int tim
             zone.id, zone.stack_id, zone.known_ns, zone.origin_ns, zone.born, zone.origin,
             zone.top if side > 0 else -zone.bottom, zone.bottom if side > 0 else -zone.top,
             zone.volume, zone.delta, zone.score, _fill(d, zone, side) if kind == EVENT_FVG else 0.0,
-            kind, zone.state, zone.tests, zone.flags, -side if zone.state == ZONE_INVERTED else side, timeframe_min,
+            zone.kind or kind, zone.state, zone.tests, zone.flags, -side if zone.state == ZONE_INVERTED else side,
+            timeframe_min,
         ))
     return rows
 
 
 cdef detector_zones(const DetectorState* d, int timeframe_min):
-    """All live blocks and gaps in order of birth, ZONE_DTYPE."""
+    """All live blocks, gaps and breakers in order of birth, ZONE_DTYPE."""
     cdef int index
     rows = []
     for index in range(2):
@@ -309,6 +311,7 @@ cdef class Detector:
         self._sink.next_id = 1
         self._sink.contract_id = <uint16_t>contract_id
         detector_init(self._state, checked.values())
+        self._params_hash = checked.params_hash()
         self._memory = np.empty(CHUNK_EVENTS * sizeof(Event), np.uint8)
         cdef unsigned char[::1] space = self._memory
         self._sink.items, self._sink.capacity = <Event*>&space[0], CHUNK_EVENTS
@@ -402,6 +405,27 @@ cdef class Detector:
         ATR and volume mean are kept, bar numbers and ids go on; windows start with the next bar.
         """
         detector_reset(self._state)
+
+    def state(self):
+        """Everything needed to go on as if never interrupted, as bytes for `restore`: bars, zones, the next event id.
+
+        For a build with the same structs; the parameters themselves are not in it, nor what else the constructor takes.
+        """
+        return seal((<const char*>self._state)[sizeof(ParamValues):sizeof(DetectorState)], self.timeframe_min,
+                    self._params_hash, self._sink.next_id)
+
+    def restore(self, bytes state not None):
+        """Go on from where `state()` was taken, whatever this detector has seen; it keeps its constructor's arguments.
+
+        Raises ValueError for a state that is cut short, foreign, damaged, or of another version, layout, timeframe or
+        other parameters; this detector is then unchanged.
+        """
+        cdef bytes content
+        cdef int64_t next_id
+        content, next_id = open_envelope(state, sizeof(DetectorState) - sizeof(ParamValues), self.timeframe_min,
+                                         self._params_hash)
+        memcpy(<char*>self._state + sizeof(ParamValues), <const char*>content, len(content))
+        self._sink.next_id = next_id
 
     def unbroken_swings(self, int side):
         """Prices (ticks) of swing highs (+1) or lows (-1) beyond which no bar has closed, old to new."""

@@ -23,5 +23,7 @@ cdef void gaps_react(GapState* gaps, const ParamValues* p, const Bar* bar, int64
 # The newest three bars of the series may leave a gap, known at t = series.n - 1. atr, volume: section 2, with bar t.
 cdef void gaps_birth(GapState* gaps, const ParamValues* p, const BarSeries* series, double atr, double volume,
                      EventSink* sink) noexcept nogil
+# 1 if a gap of that side became known at bar t, the newest (an opening gap is none).
+cdef int gaps_born(const GapState* gaps, int side, int64_t t) noexcept nogil
 # 1 if a live gap of that side, not yet filled, has its middle bar in first..last.
 cdef int gaps_unfilled(const GapState* gaps, int side, int64_t first, int64_t last) noexcept nogil

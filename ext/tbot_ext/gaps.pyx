@@ -201,6 +201,11 @@ cdef void gaps_birth(GapState* gaps, const ParamValues* p, const BarSeries* seri
             _keep(gaps, index, &zone, p, bar, t, sink)
 
 
+cdef int gaps_born(const GapState* gaps, int side, int64_t t) noexcept nogil:
+    cdef const ZoneList* zones = &gaps.lists[0 if side > 0 else 1]
+    return zones.n > 0 and zones.items[zones.n - 1].born == t
+
+
 cdef int gaps_unfilled(const GapState* gaps, int side, int64_t first, int64_t last) noexcept nogil:
     cdef const ZoneList* zones = &gaps.lists[0 if side > 0 else 1]
     cdef int i

@@ -21,6 +21,10 @@ cdef struct BlockState:         # index 0: bull, 1: bear
 
 cdef void blocks_init(BlockState* blocks) noexcept nogil
 cdef void blocks_shift(BlockState* blocks, int64_t spread) noexcept nogil
+# Score and parts of a block, and of a zone that a failed leg leaves: 0.30 displacement (of 3 ATR), 0.25 volume, 0.20
+# gap, 0.15 sweep, 0.10 structure. displacement in ATR, volf 0..1, the rest 0 or 1.
+cdef void blocks_score(Zone* zone, double displacement, double volf, int unfilled_gap, int swept,
+                       int choch) noexcept nogil
 # All blocks born before bar t react to it.
 cdef void blocks_react(BlockState* blocks, const ParamValues* p, const Bar* bar, int64_t t,
                        EventSink* sink) noexcept nogil

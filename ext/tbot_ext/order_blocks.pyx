@@ -167,16 +167,21 @@ cdef bint _bounds(Zone* zone, const ParamValues* p, const BarSeries* series, int
 cdef void _measure(Zone* zone, const BarSeries* series, int64_t k, int unfilled_gap, int swept, int choch,
                    double displacement, double volume) noexcept nogil:
     """Volume, delta, score and its components of a block with anchor zone.origin and base k."""
-    cdef double dispf, volf, gapf, sweepf, structf
+    cdef double volf
     cdef int64_t i
     for i in range(zone.origin, k + 1):
         zone.volume += bar_at(series, i).volume
         zone.delta += bar_at(series, i).delta
-    dispf = clip(displacement / 3.0)
     volf = volume_factor(<double>zone.volume / (k - zone.origin + 1), volume)
-    gapf = 1.0 if unfilled_gap else 0.0
-    sweepf = 1.0 if swept else 0.0
-    structf = 1.0 if choch else 0.5
+    blocks_score(zone, displacement, volf, unfilled_gap, swept, choch)
+
+
+cdef void blocks_score(Zone* zone, double displacement, double volf, int unfilled_gap, int swept,
+                       int choch) noexcept nogil:
+    cdef double dispf = clip(displacement / 3.0)
+    cdef double gapf = 1.0 if unfilled_gap else 0.0
+    cdef double sweepf = 1.0 if swept else 0.0
+    cdef double structf = 1.0 if choch else 0.5
     zone.score = 100.0 * (0.30 * dispf + 0.25 * volf + 0.20 * gapf + 0.15 * sweepf + 0.10 * structf)
     zone.parts[0], zone.parts[1], zone.parts[2] = <float>dispf, <float>volf, <float>gapf
     zone.parts[3], zone.parts[4] = <float>sweepf, <float>structf

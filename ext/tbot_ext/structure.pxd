@@ -1,4 +1,4 @@
-# Breaks of structure: BOS and CHoCH (smc.md section 4).
+# Breaks of structure: BOS, CHoCH and market structure shifts (smc.md section 4).
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tbot_ext.events cimport EventSink
@@ -13,8 +13,15 @@ cdef struct SwingPoint:
     uint8_t known               # there is one
     uint8_t crossed             # already broken: a level breaks once
 
+cdef struct PendingShift:       # a CHoCH of the newest bar that a gap of the next one may yet make a shift
+    SwingPoint swing
+    int64_t choch_id            # of its event
+    int32_t side
+
 cdef struct StructureState:
     SwingPoint last[2]          # latest known swing high [0], swing low [1]
+    PendingShift pending[2]     # in order of emission
+    int32_t pending_n
     int32_t trend               # -1, 0, +1
 
 cdef struct StructureBreak:

@@ -16,7 +16,7 @@ cdef enum ZoneStateCode:
     ZONE_HALF = 2
     ZONE_FILLED = 3             # may still be closed through, and then inverts
     ZONE_INVERTED = 4
-    ZONE_ACTIVE = 10            # order blocks
+    ZONE_ACTIVE = 10            # order blocks; breakers are only ACTIVE or TESTED
     ZONE_TESTED = 11
     ZONE_MITIGATED = 12
 
@@ -34,10 +34,11 @@ cdef struct Zone:
     double score
     float parts[5]
     uint16_t state              # ZoneStateCode
-    uint16_t tests              # order blocks: entries so far
+    uint16_t tests              # blocks and breakers: entries so far
     uint16_t flags              # NO_COLOUR, BODY_ZONE, SESSION_BREAK
     uint16_t stack_n            # gaps: place in the stack, 1 first
-    uint8_t inside              # order blocks: the last bar touched it
+    uint8_t inside              # blocks and breakers: the last bar touched it
+    uint8_t kind                # breakers: EventKind of its birth, else 0
 
 cdef struct ZoneList:           # one side and kind, oldest first
     Zone items[MAX_ZONES_C]

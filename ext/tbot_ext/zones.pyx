@@ -17,7 +17,7 @@ __all__ = ["ZONE_DTYPE", "ZoneState"]
 
 
 class ZoneState(enum.IntEnum):
-    """Where a live zone stands in its life; the names are those of smc.md sections 5 and 6."""
+    """Where a live zone stands in its life; the names are those of smc.md sections 5 to 7."""
     OPEN = ZONE_OPEN
     TOUCHED = ZONE_TOUCHED
     HALF = ZONE_HALF
@@ -28,8 +28,9 @@ class ZoneState(enum.IntEnum):
     MITIGATED = ZONE_MITIGATED
 
 
-# Live zones for display. kind: EventCode.OB or FVG; state: ZoneState; side: +1 bull, -1 bear (an inverted gap has the
-# side it trades now); prices in ticks; born, origin: bar numbers; known_ns, origin_ns: UTC ns; fill: 0..1 of a gap.
+# Live zones for display. kind: EventCode.OB, FVG, BREAKER or MITIGATION_BLOCK; state: ZoneState; side: +1 bull, -1 bear
+# (an inverted gap has the side it trades now); prices in ticks; born, origin: bar numbers; known_ns, origin_ns: UTC ns;
+# fill: 0..1 of a gap.
 ZONE_DTYPE = np.dtype([
     ("id", "<i8"), ("stack_id", "<i8"), ("known_ns", "<i8"), ("origin_ns", "<i8"), ("born", "<i8"), ("origin", "<i8"),
     ("top", "<i8"), ("bottom", "<i8"), ("volume", "<i8"), ("delta", "<i8"), ("score", "<f8"), ("fill", "<f8"),

@@ -292,7 +292,7 @@ def test_all_state_is_bounded_over_many_bars() -> None:
     assert (np.diff(events["id"]) == 1).all()
     assert (np.diff(events["known"]) >= 0).all()
     counts = collections.Counter((int(zone["kind"]), int(zone["side"])) for zone in detector.zones())
-    assert sum(counts.values()) <= 4 * 8
+    assert sum(counts.values()) <= 6 * 8
     assert (events["top"] >= events["bottom"]).all()
     assert (events["origin"] <= events["known"]).all()
 

@@ -112,7 +112,8 @@ def test_ids_count_up_and_time_never_runs_back() -> None:
     life = events[events["parent_id"] >= 0]
     assert len(life) > 100
     kinds = dict(zip(events["id"].tolist(), events["kind"].tolist(), strict=True))
-    assert {kinds[parent] for parent in life["parent_id"].tolist()} == {EventCode.FVG, EventCode.OB}
+    parents = {kinds[parent] for parent in life["parent_id"].tolist()}
+    assert parents == {EventCode.FVG, EventCode.OB, EventCode.BREAKER, EventCode.MITIGATION_BLOCK, EventCode.CHOCH}
     ends = [e for e in life if EventCode(e["kind"]).name.endswith(("BROKEN", "DEAD", "EXPIRED"))]
     assert len(ends) == len({int(e["parent_id"]) for e in ends})  # a zone ends once
 
@@ -245,7 +246,9 @@ def test_display_shows_bars_partial_zones_and_levels() -> None:
         assert partial["flags"] & Flag.PARTIAL
         assert int(partial["start_ns"]) == int(tape["exch_ns"].max()) // (minutes * MINUTE) * (minutes * MINUTE)
         zones = p.zones(minutes)
-        births = events[np.isin(events["kind"], (EventCode.OB, EventCode.FVG)) & (events["timeframe_min"] == minutes)]
+        kinds = (EventCode.OB, EventCode.FVG, EventCode.BREAKER, EventCode.MITIGATION_BLOCK)
+        births = events[np.isin(events["kind"], kinds) & (events["timeframe_min"] == minutes)]
+        births = births[births["flags"] & Flag.DUPLICATE == 0]
         ended = {
             int(e["parent_id"]) for e in events if EventCode(e["kind"]).name.endswith(("BROKEN", "DEAD", "EXPIRED"))
         }

@@ -1,10 +1,22 @@
-"""BOS and CHoCH: rules one by one (smc.md section 4), then the slow reference."""
+"""BOS, CHoCH and MSS: rules one by one (smc.md section 4), then the slow reference."""
 
 import pytest
 
 from shared_data import shared
-from smc_cases import assert_same, bars_of, found, mirrored, params_for, plain_bars, random_bars, read_bars
+from smc_cases import (
+    assert_same,
+    bar_array,
+    bars_of,
+    compiled_rows,
+    found,
+    mirrored,
+    params_for,
+    plain_bars,
+    random_bars,
+    read_bars,
+)
 from tbot_ext.bars import mark_session_breaks
+from tbot_ext.detector import Detector
 from tbot_ext.params import Params
 
 KINDS = ("BOS", "CHOCH")
@@ -87,3 +99,92 @@ def test_mirrored_prices_give_mirrored_breaks(seed: int) -> None:
 def test_equals_the_reference_on_real_bars() -> None:
     bars = mark_session_breaks(read_bars(shared("smc/ES_201312_1m_20131006_09.csv"), 0.25))
     assert len(assert_same(plain_bars(bars[:2000]), Params(), (*KINDS, "SWING"))) > 200
+
+
+# ---------------------------------------------------------------- market structure shifts
+
+ONE = P.replace(atr_n=1)  # the ATR is the true range of the bar
+UP = (*SWINGS, (6, 12, 6, 11))  # the trend is up; the swing low of bar 3 (2) stands
+CHOCH = (11, 11, 0, 1)  # body 10, true range 11
+
+
+def shifts(*rows: tuple[int, ...], params: Params = ONE) -> list[tuple[int, str, int]]:
+    """(bar, kind, side) of what comes after the first break; mirrored prices must give the mirror image."""
+    bars = bars_of(*rows)
+    ours = [row[:3] for row in found(bars, params, (*KINDS, "MSS"))]
+    theirs = [row[:3] for row in found(mirrored(bars), params, (*KINDS, "MSS"))]
+    assert theirs == [(t, kind, -side) for t, kind, side in ours]
+    assert_same(bars, params)
+    assert ours[0][1] == "BOS"
+    return ours[1:]
+
+
+def test_a_choch_with_a_body_of_one_atr_is_a_shift() -> None:
+    assert shifts(*UP, (11, 11, 1, 1)) == [(6, "CHOCH", -1), (6, "MSS", -1)]
+    assert shifts(*UP, CHOCH) == [(6, "CHOCH", -1)]
+
+
+def test_a_bos_is_none_whatever_its_body() -> None:
+    assert shifts(*UP, (11, 13, 11, 12), (12, 12, 9, 9), (9, 20, 9, 20)) == [(8, "BOS", 1)]
+
+
+def test_a_body_measures_nothing_while_the_atr_is_undefined() -> None:
+    assert shifts(*UP, (11, 11, 1, 1), params=P.replace(atr_n=8)) == [(6, "CHOCH", -1)]
+
+
+def test_a_shift_says_what_its_choch_said() -> None:
+    (choch, shift) = compiled_rows(Detector(1, ONE).push_bars(bar_array(bars_of(*UP, (11, 11, 1, 1)))))[-4:-2]
+    assert (choch[1], shift[1]) == ("CHOCH", "MSS")
+    assert shift[2:7] == choch[2:7] == (-1, 3, 2, 2, 2)
+    assert shift[-1] == choch[-2]  # parent
+    assert choch[-1] == -1
+
+
+def test_a_gap_of_its_side_at_the_same_bar_makes_it_one() -> None:
+    # bar 6 stays below the low of bar 4: a bear gap, if the up-closing bar 5 may be its middle
+    assert shifts(*UP, (2, 2, 0, 1), params=ONE.replace(fvg_need_body=False)) == [(6, "CHOCH", -1), (6, "MSS", -1)]
+    assert shifts(*UP, (2, 2, 0, 1)) == [(6, "CHOCH", -1)]
+
+
+def test_a_gap_at_the_next_bar_makes_it_one_then() -> None:
+    bars = (*UP, CHOCH, (1, 1, 0, 1))  # bar 7 stays below the low of bar 5
+    assert shifts(*bars) == [(6, "CHOCH", -1), (7, "MSS", -1)]
+    rows = compiled_rows(Detector(1, ONE).push_bars(bar_array(bars_of(*bars))))
+    kinds = [row[1] for row in rows if row[0] == 7]
+    assert kinds.index("MSS") == kinds.index("FVG") + 1  # after the gap
+    (shift,) = [row for row in rows if row[1] == "MSS"]
+    (choch,) = [row for row in rows if row[1] == "CHOCH"]
+    assert (shift[2:7], shift[-1]) == ((-1, 3, 2, 2, 2), choch[-2])
+
+
+def test_it_comes_before_the_breaks_of_that_bar() -> None:
+    # bar 6 dips below the swing low, bar 7 closes there; bar 8 gaps away and closes below the new swing low of bar 6
+    assert shifts(*UP, (11, 11, 0, 4), (4, 6, 0, 1), (-1, -1, -3, -3)) == [
+        (7, "CHOCH", -1), (8, "MSS", -1), (8, "BOS", -1),
+    ]  # fmt: skip
+
+
+def test_a_gap_of_the_other_side_makes_the_shift_of_the_other_side() -> None:
+    free = ONE.replace(fvg_need_body=False)
+    assert shifts(*UP, CHOCH, (13, 13, 13, 13), params=free) == [(6, "CHOCH", -1), (7, "CHOCH", 1), (7, "MSS", 1)]
+
+
+def test_later_gaps_and_opening_gaps_do_not() -> None:
+    free = ONE.replace(fvg_need_body=False)
+    assert not [row for row in shifts(*UP, CHOCH, (1, 8, 1, 7), (-2, -1, -3, -3), params=free) if row[1] == "MSS"]
+    assert shifts(*UP, CHOCH, (1, 1, 0, 1, 1, 1)) == [(6, "CHOCH", -1)]
+
+
+def test_an_outside_bar_may_shift_twice_in_wick_mode() -> None:
+    wick = ONE.replace(break_mode="wick")
+    two = (*UP, (11, 11, 8, 9))  # the swing high of bar 5 (12) is known, the swing low of bar 3 (2) stands
+    both = [(7, "CHOCH", -1), (7, "MSS", -1), (7, "CHOCH", 1), (7, "MSS", 1)]
+    assert shifts(*two, (1, 13, 1, 13), params=wick) == both  # the body counts whichever way it points
+    chochs = [(7, "CHOCH", -1), (7, "CHOCH", 1)]
+    assert shifts(*two, (9, 13, 1, 12), params=wick) == chochs
+    assert shifts(*two, (9, 13, 1, 12), (13, 14, 12, 14), params=wick) == [*chochs, (8, "MSS", 1)]
+
+
+@pytest.mark.parametrize("seed", range(30, 60))
+def test_shifts_equal_the_reference(seed: int) -> None:
+    assert "MSS" in assert_same(random_bars(seed, 250, step=2 + seed % 3), params_for(seed), (*KINDS, "MSS", "FVG"))

@@ -6,6 +6,7 @@ import pytest
 from shared_data import shared
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal
+from tbot.strategy import zone_book
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Flag, Kind
@@ -48,7 +49,7 @@ class Rig:
             assert [swing.level for swing in state.highs] == pipeline.unbroken_swings(minutes, 1).tolist()
             assert [swing.level for swing in state.lows] == pipeline.unbroken_swings(minutes, -1).tolist()
             held = pipeline.zones(minutes)
-            live = held[held["state"] != ZoneState.FILLED]
+            live = held[np.isin(held["kind"], list(zone_book._BIRTHS)) & (held["state"] != ZoneState.FILLED)]
             expected = sorted((int(z["id"]), int(z["side"]), int(z["bottom"]), int(z["top"])) for z in live)
             found = [zone for zone in trader._book.live.values() if zone.timeframe_min == minutes]
             assert sorted((zone.id, zone.side, zone.bottom, zone.top) for zone in found) == expected

@@ -1,4 +1,4 @@
-"""Slow, obvious reference for smc.md sections 0 to 6, on plain Python ints, both sides written out.
+"""Slow, obvious reference for smc.md sections 0 to 6, on plain Python ints, both sides written out; 7 is joined in.
 
 Where the streaming code carries state from bar to bar, this looks at the whole list: a swing is tested against its
 windows, a zone's life is read off all bars after its birth. The order of emission is made at the end, by sorting.
@@ -12,7 +12,7 @@ BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
-KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB")
+KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "MSS", "OPENING_GAP", "FVG", "OB", "BREAKER", "MITIGATION")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class Ev:
     parts: tuple[float, ...] = ()
     n: int = 0
     flags: int = 0
-    zone: "Zone | None" = None  # of a life-cycle event
+    zone: "Zone | None" = None  # of a life-cycle event, or what a zone was made of
     born: "Zone | None" = None  # of a birth event
+    parent: "Ev | None" = None  # the event that this one adds to
 
 
 @dataclass
@@ -382,14 +383,18 @@ def score_at(events: list[Ev]) -> None:
 
 
 def all_events(bars: list[B], p: Any) -> list[Ev]:
-    """Every event of sections 3 to 6 in order of emission."""
+    """Every event of sections 3 to 7 in order of emission."""
+    import ref_breakers  # which is written in terms of this module
+
     atrs, vmeds = atr_values(bars, p.atr_n), volume_means(bars)
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
     gap_zones, gap_events = gaps(bars, p, atrs, vmeds)
     block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones)
-    events = broken + gap_events + block_events
-    events += life_events(gap_zones, 5) + life_events(block_zones, 6)
+    breaker_zones, breaker_events = ref_breakers.breakers(bars, p, broken, known, gap_zones, block_zones)
+    events = broken + gap_events + block_events + breaker_events
+    events += ref_breakers.shifts(bars, broken, gap_zones, atrs)
+    events += life_events(gap_zones, 5) + life_events(block_zones, 6) + life_events(breaker_zones, 7)
     for i, side, price in known:
         kind = "SWING_HIGH" if side > 0 else "SWING_LOW"
         events.append(Ev(i + p.R, (6, 0 if side > 0 else 1), kind, side, i, price, price, price))

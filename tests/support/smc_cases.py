@@ -111,11 +111,12 @@ def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...
     """The same from the reference; ids are places in the order of emission."""
     events = ref_smc.all_events(bars, params)
     births = {id(event.born): place + 1 for place, event in enumerate(events) if event.born is not None}
+    places = {id(event): place + 1 for place, event in enumerate(events)}
     rows = []
     for place, e in enumerate(events):
         parts = tuple(float(np.float32(x)) for x in (*e.parts, *(0.0,) * (5 - len(e.parts))))
         flags = e.flags | (128 if bars[e.t].after_break else 0)
-        parent = births[id(e.zone)] if e.zone is not None else -1
+        parent = births[id(e.zone)] if e.zone is not None else places[id(e.parent)] if e.parent is not None else -1
         rows.append(
             (
                 e.t, e.kind, e.side, e.origin, e.top, e.bottom, e.level, e.score, parts, e.n, flags, place + 1, parent,

@@ -1,0 +1,6 @@
+__all__ = ["STATE_VERSION", "open_envelope", "seal"]
+
+STATE_VERSION: int
+
+def seal(state: bytes, timeframe_min: int, params_hash: str, next_id: int) -> bytes: ...
+def open_envelope(envelope: bytes, size: int, timeframe_min: int, params_hash: str) -> tuple[bytes, int]: ...
