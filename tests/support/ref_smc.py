@@ -8,11 +8,15 @@ Details that the page leaves open are those stated in the docstrings of the comp
 from dataclasses import dataclass, field
 from typing import Any
 
+from ref_periods import PERIOD_KINDS, periods
+
+MINUTE = 60_000_000_000
+START = 1_700_000_040_000_000_000 // (60 * MINUTE) * 60 * MINUTE  # of bars that name no time; a whole hour
 BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
-KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB")
+KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB", *PERIOD_KINDS)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,16 @@ class B:
     c: int
     v: int
     after_break: bool = False
+    start_ns: int | None = None  # None: directly after the bar before it
+
+
+def starts_of(bars: list[B], minutes: int = 1) -> list[int]:
+    """When each bar starts, UTC ns."""
+    starts: list[int] = []
+    for bar in bars:
+        following = starts[-1] + minutes * MINUTE if starts else START
+        starts.append(following if bar.start_ns is None else bar.start_ns)
+    return starts
 
 
 @dataclass
@@ -341,6 +355,17 @@ def blocks(
 # ---------------------------------------------------------------- all together
 
 
+def period_events(bars: list[B], starts: list[int], p: Any, minutes: int) -> list[Ev]:
+    finished, _ = periods([(b.h, b.l, b.c, b.v, 0) for b in bars], starts, p.sessions, minutes)
+    events = []
+    for period in finished:
+        token = Zone(0, period.t, period.first, period.high, period.low, 0.0, ())
+        for t, step, kind, side, origin, top, bottom, level, n in period.events():
+            life, born = (token, None) if side else (None, token)
+            events.append(Ev(t, step, kind, side, origin, top, bottom, level, n=n, zone=life, born=born))
+    return events
+
+
 def zone_event(
     zone: Zone, t: int, step: tuple[int, ...], kind: str, n: int, life: bool = False, born: bool = False
 ) -> Ev:
@@ -381,8 +406,8 @@ def score_at(events: list[Ev]) -> None:
             event.score, event.parts = current[id(event.zone)]
 
 
-def all_events(bars: list[B], p: Any) -> list[Ev]:
-    """Every event of sections 3 to 6 in order of emission."""
+def all_events(bars: list[B], p: Any, minutes: int = 1) -> list[Ev]:
+    """Every event of sections 3 to 6 and 10 in order of emission."""
     atrs, vmeds = atr_values(bars, p.atr_n), volume_means(bars)
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
@@ -390,6 +415,7 @@ def all_events(bars: list[B], p: Any) -> list[Ev]:
     block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones)
     events = broken + gap_events + block_events
     events += life_events(gap_zones, 5) + life_events(block_zones, 6)
+    events += period_events(bars, starts_of(bars, minutes), p, minutes)
     for i, side, price in known:
         kind = "SWING_HIGH" if side > 0 else "SWING_LOW"
         events.append(Ev(i + p.R, (6, 0 if side > 0 else 1), kind, side, i, price, price, price))
