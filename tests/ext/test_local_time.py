@@ -1,6 +1,9 @@
-"""Local time in compiled code against zoneinfo: offsets, wall-clock times, every change of clocks."""
+"""Local time in compiled code against zoneinfo; and the parameter that names zones."""
 
 import datetime as dt
+import json
+import pickle
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tbot_ext.local_time import utc_from_wall, utc_offset, zone_index
+from tbot_ext.params import Params
 
 ZONES = ("America/Chicago", "America/New_York", "Europe/London", "Asia/Tokyo", "Europe/Helsinki")
 SECOND = 1_000_000_000
@@ -96,3 +100,49 @@ def test_a_zone_keeps_its_number() -> None:
 def test_an_unknown_zone_is_named(name: str) -> None:
     with pytest.raises(ValueError, match="unknown time zone"):
         zone_index(name)
+
+
+# ---------------------------------------------------------------- the parameter that names zones
+
+
+HOURS = (("Asia/Tokyo", "09:00", "15:00"), ("Europe/London", "08:00", "16:30"), ("America/New_York", "09:30", "16:00"))
+
+
+def test_sessions_have_defaults_and_lists_become_tuples() -> None:
+    assert Params().sessions == HOURS
+    from_file = json.loads(json.dumps(Params().as_dict()))
+    assert from_file["sessions"] == [list(session) for session in HOURS]
+    again = Params(**from_file)
+    assert again.sessions == HOURS
+    assert (again, hash(again), again.params_hash()) == (Params(), hash(Params()), Params().params_hash())
+
+
+def test_sessions_are_kept_by_replace_pickle_and_repr() -> None:
+    other = Params(sessions=[["Asia/Hong_Kong", "22:00", "02:00"], *HOURS[1:]])
+    assert other != Params()
+    assert other.params_hash() != Params().params_hash()
+    assert other.replace(L=3).sessions == other.sessions
+    assert pickle.loads(pickle.dumps(other)) == other
+    assert eval(repr(other), {"Params": Params}) == other
+
+
+@pytest.mark.parametrize(
+    ("sessions", "why"),
+    [
+        (HOURS[:2], "three of"),
+        (None, "three of"),
+        ("abc", "three of"),
+        ((HOURS[0], HOURS[1], "America/New_York"), r"New York must be \(zone"),
+        ((("Asia/Tokyo", "09:00"), *HOURS[1:]), r"Asia must be \(zone"),
+        (((9, "09:00", "15:00"), *HOURS[1:]), r"Asia must be \(zone"),
+        ((("Asia/Edo", "09:00", "15:00"), *HOURS[1:]), "unknown time zone 'Asia/Edo'"),
+        ((("Asia/Tokyo", "9:00", "15:00"), *HOURS[1:]), "start of Asia must be a time HH:MM"),
+        ((("Asia/Tokyo", "09:00", "24:00"), *HOURS[1:]), "end of Asia must be a time HH:MM"),
+        ((("Asia/Tokyo", "09:00", "15:00\n"), *HOURS[1:]), "end of Asia must be a time HH:MM"),
+        ((("Asia/Tokyo", 900, "15:00"), *HOURS[1:]), "start of Asia must be a time HH:MM"),
+        ((HOURS[0], ("Europe/London", "08:00", "08:00"), HOURS[2]), "London must not start and end at the same time"),
+    ],
+)
+def test_bad_sessions_are_refused_with_the_reason(sessions: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Params(sessions=sessions)

@@ -20,7 +20,7 @@ from period_cases import (
     walk,
 )
 from shared_data import shared
-from smc_cases import MINUTE, random_bars, read_bars
+from smc_cases import MINUTE, assert_same, params_for, plain_bars, random_bars, read_bars
 from tbot.domain.trading_hours import CHICAGO, trading_day
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
@@ -152,6 +152,21 @@ def test_a_day_without_bars_never_was() -> None:
         ("2025-12-26 15:59", 10, 11, 9, 10),
     )
     assert days(period_events(bars)) == [(1, 12, 8, 10, 2), (3, 11, 9, 10, 2)]
+
+
+def test_one_bar_may_finish_a_day_and_be_the_last_of_the_next() -> None:
+    """The 6th lacks its last minutes, the 7th has no other bar than its last one."""
+    bars = bars_at(
+        CHICAGO,
+        ("2026-01-05 17:00", 10, 12, 8, 11),
+        ("2026-01-06 15:00", 11, 13, 9, 12),
+        ("2026-01-07 15:59", 14, 15, 14, 14),
+        ("2026-01-07 17:00", 14, 15, 13, 14),
+    )
+    events = [e for e in period_events(bars) if e[1] == "DAY" or e[10] // 10 == EventCode.DAY]
+    assert days(events) == [(2, 13, 8, 12, 2), (2, 15, 14, 14, 1)]
+    assert [(e[0], e[1]) for e in events[:3]] == [(2, "DAY"), (2, "PERIOD_HIGH_BROKEN"), (2, "DAY")]
+    assert breaks(events) == [(2, 1, 13, "DAY_HIGH"), (3, -1, 14, "DAY_LOW")]
 
 
 def test_a_jump_over_years_finishes_once_and_finds_the_new_day() -> None:
@@ -387,8 +402,6 @@ def test_equals_the_reference_on_random_times(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_whole_comparison_takes_periods_in(seed: int) -> None:
     """The reference of all sections, on bars that name their times."""
-    from smc_cases import assert_same, params_for, plain_bars
-
     rng = np.random.default_rng(seed)
     starts = market_minutes("2026-03-06", 8, 1.0)[:: 1 + seed]
     starts = starts[rng.random(len(starts)) < 600 / len(starts)]

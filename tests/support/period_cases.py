@@ -8,13 +8,13 @@ import pytest
 
 from ref_periods import PERIOD_KINDS, periods
 from shared_data import shared
+from tbot.domain.trading_hours import CHICAGO
 from tbot_ext.bars import BarBuilder
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, EventCode, Kind
 
 MINUTE = 60_000_000_000
-CHICAGO_OPEN = 17 * 60  # minutes
 ALL = {*PERIOD_KINDS[:-1], "PERIOD_HIGH_BROKEN", "PERIOD_LOW_BROKEN"}
 CODES = {code.value: code.name for code in EventCode if code.name in ALL}
 
@@ -98,11 +98,9 @@ def assert_as_reference(bars: np.ndarray, params: Params, minutes: int) -> list[
 def market_minutes(first: str, days: int, gap: float) -> np.ndarray:
     """Starts (UTC ns) of the minutes in which a market of Chicago's hours trades, from a date on.
 
-    `gap`: how much of the time is left out in holes of up to two hours, edges of sessions included; 1.0 for none. One
-    day is a holiday and one closes at noon.
+    `gap` below 1: with holes of random length, up to `gap` of two hours each, edges of sessions included; one day is a
+    holiday and one closes at noon. 1: without.
     """
-    from tbot.domain.trading_hours import CHICAGO
-
     start = dt.datetime.fromisoformat(first)
     rng = np.random.default_rng(days)
     made = []
