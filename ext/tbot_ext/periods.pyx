@@ -3,25 +3,24 @@
 A bar belongs to a period when start <= its start < end. Edges are wall-clock times of named zones, found anew for each
 occurrence, so a change of clocks moves them:
 
-    DAY         17:00 to 16:00 Chicago, named by the date on which it ends
+    DAY         17:00 to 16:00 Chicago, named by the date on which it ends, a weekday
     WEEK        Sunday 17:00 to Friday 16:00 Chicago
     ASIA ...    the parameter `sessions`, where the local date of the start is a weekday
     OPENING_15  the first 15 minutes of New York's session, OPENING_30 the first 30
 
 A period is finished by the first bar that closes at or after its end. That bar is part of it if it starts before the
 end; a longer bar that overlaps the end is therefore taken in whole. A bar after a hole may finish one period and be the
-last of the next: both events come with it. Until the next one of its kind is finished, its
-values stay, and the first bar beyond the high or the low gives PERIOD_HIGH_BROKEN or PERIOD_LOW_BROKEN (side +1 or -1),
-once each. A bar that came after the end and finished the period has often traded beyond already: that event then
-follows the period's own at once.
+last of the next: both events come with it. Until the next one of its kind is finished, the values stay, and the first
+bar beyond the high or the low gives PERIOD_HIGH_BROKEN or PERIOD_LOW_BROKEN (side +1 or -1), once each. A bar that came
+after the end and finished the period has often traded beyond already: that event then follows the period's own at once.
 
-Details the rule leaves open, settled here. Bars that start from 16:00 to 17:00 Chicago, or on a weekend, belong to no
-day or week; markets of 2013 traded until 16:15. They may break its levels all the same. An early close changes no end:
-the day is then finished by the first bar of the next. A period without bars never was. The first period of a kind that
-has bars, after start-up or a reset, is incomplete unless the stream's first bar starts exactly with it: it gives no
-event and no values, also when it began later than the stream, and is shown with `complete` 0. An opening range is made
-only of bars that fit: its start and its length are whole multiples of theirs. Where a change of clocks leaves nothing
-between start and end, there is no period.
+Details the rule leaves open, settled here. Bars that start from 16:00 to 17:00 Chicago belong to no day, though to the
+week (markets of 2013 traded until 16:15), and bars of the weekend to neither; they may break levels all the same. An
+early close changes no end: the day is then finished by the first bar of the next. A period without bars never was. The
+first period of a kind that has bars, after start-up or a reset, is incomplete unless the stream's first bar starts
+exactly with it: it gives no event and no values, also when it began later than the stream, and is shown with `complete`
+0. An opening range is made only of bars that fit: its start and its length are whole multiples of theirs; it does not
+care when the session ends. Where a change of clocks leaves nothing between start and end, there is no period.
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memset
@@ -59,8 +58,7 @@ cdef enum:
     NEW_YORK = 4
     OPENING_15 = 5
     OPENING_30 = 6
-    EVERY_DAY = 0x7F            # bits of weekdays, Monday 1
-    MONDAY_TO_FRIDAY = 0x1F
+    MONDAY_TO_FRIDAY = 0x1F     # bits of weekdays, Monday 1
     FRIDAY = 0x10
     OPEN_MIN = 17 * 60          # Chicago, the evening before
     CLOSE_MIN = 16 * 60
@@ -81,7 +79,7 @@ cdef void _rule(PeriodRule* rule, int zone, int weekdays, int start_day, int sta
 
 cdef void periods_bind(PeriodState* periods, const ParamValues* p) noexcept nogil:
     cdef int i, overnight
-    _rule(&periods.rules[DAY], CHICAGO_C, EVERY_DAY, -1, OPEN_MIN, 0, CLOSE_MIN)
+    _rule(&periods.rules[DAY], CHICAGO_C, MONDAY_TO_FRIDAY, -1, OPEN_MIN, 0, CLOSE_MIN)
     _rule(&periods.rules[WEEK], CHICAGO_C, FRIDAY, -5, OPEN_MIN, 0, CLOSE_MIN)
     for i in range(SESSIONS_C):
         overnight = p.sessions[i].end_min <= p.sessions[i].start_min

@@ -113,6 +113,8 @@ def test_bars_of_the_break_belong_to_no_day_but_may_break_it(clock: str) -> None
     events = period_events(bars)
     assert days(events) == [(1, 12, 8, 10, 2), (4, 11, 9, 10, 2)]
     assert breaks(events) == [(2, 1, 12, "DAY_HIGH")]
+    (week,) = shown(bars, "WEEK")
+    assert int(week["bars"]) == len(bars)  # they are in the week
 
 
 def test_each_side_is_broken_once_by_the_first_bar_strictly_beyond() -> None:
@@ -222,6 +224,15 @@ def test_sessions_are_of_weekdays_of_their_own_date() -> None:
     assert len(shown(bars_at(LONDON, ("2026-01-03 09:00", 1, 1, 1, 1)), "LONDON")) == 0
 
 
+@pytest.mark.parametrize("clock", ["2026-01-09 17:00", "2026-01-10 12:00", "2026-01-11 16:59"])
+def test_the_weekend_belongs_to_no_day_and_no_week(clock: str) -> None:
+    """From Friday 16:00 to Sunday 17:00 in Chicago; a stray print must not replace Friday's values."""
+    bars = bars_at(CHICAGO, ("2026-01-04 17:00", 5, 6, 4, 5), ("2026-01-09 15:59", 5, 7, 5, 6), (clock, 6, 9, 6, 8))
+    assert [len(shown(bars, kind)) for kind in ("DAY", "WEEK")] == [1, 1]
+    assert shown(bars, "WEEK")["close"] == [6]
+    assert breaks(period_events(bars))[-2:] == [(2, 1, 7, "DAY_HIGH"), (2, 1, 7, "WEEK_HIGH")]
+
+
 def test_a_session_may_end_on_the_next_day() -> None:
     night = P.replace(sessions=[["Asia/Tokyo", "22:00", "02:00"], *P.sessions[1:]])
     rows = [("2026-01-09 22:00", 3, 5, 2, 3), ("2026-01-10 01:59", 3, 6, 3, 4), ("2026-01-10 02:00", 3, 9, 3, 4)]
@@ -300,6 +311,21 @@ def test_a_shift_moves_running_and_finished_values() -> None:
     assert [int(e["level"]) for e in period_rows(detector.push_bars(bars[4:])) if e["parent_id"] == old["id"]] == [
         112, 108,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spread", [-777, 500])
+def test_a_roll_by_shift_is_as_if_all_bars_had_been_shifted(weeks: np.ndarray, spread: int) -> None:
+    shifted = weeks.copy()
+    for name in ("open", "high", "low", "close"):
+        shifted[name] += spread
+    expected, whole = (period_rows(Detector(1, P).push_bars(bars)) for bars in (shifted, weeks))
+    for cut in (1, 1500, 9001, len(weeks) // 2):
+        detector = Detector(1, P)
+        before = period_rows(detector.push_bars(weeks[:cut]))
+        detector.roll_shift(spread)
+        after = period_rows(detector.push_bars(shifted[cut:]))
+        assert before.tobytes() == whole[: len(before)].tobytes()
+        assert after.tobytes() == expected[len(before) :].tobytes()
 
 
 def period_rows(events: np.ndarray) -> np.ndarray:

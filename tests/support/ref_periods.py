@@ -66,13 +66,13 @@ def at(zone: ZoneInfo, day: dt.date, clock: str) -> int:
 def occurrences(kind: str, day: dt.date, sessions: Sessions, minutes: int) -> list[tuple[int, int]]:
     """(start, end) of the period of this kind that belongs to a date, if there is one."""
     one = dt.timedelta(days=1)
+    if day.weekday() not in MONDAY_TO_FRIDAY:
+        return []
     if kind == "DAY":
         return [(at(CHICAGO, day - one, "17:00"), at(CHICAGO, day, "16:00"))]
     if kind == "WEEK":
         friday = day.weekday() == 4
         return [(at(CHICAGO, day - 5 * one, "17:00"), at(CHICAGO, day, "16:00"))] if friday else []
-    if day.weekday() not in MONDAY_TO_FRIDAY:
-        return []
     name, start, end = sessions[{"ASIA": 0, "LONDON": 1}.get(kind, 2)]
     zone = ZoneInfo(name)
     first = at(zone, day, start)
