@@ -74,8 +74,10 @@ def _session_hours(value):
 @cython.final
 cdef class Params:
     """Parameters of one timeframe. Units: bars (`L R atr_n ob_search max_age sweep_reclaim`), ticks
-    (`break_buffer fvg_min_ticks eq_tol_ticks sr_tol_ticks round_step`; no round numbers at step 0), multiples of the ATR
-    (`*_atr`), zones (`max_zones`). Raises ValueError that names the parameter and its range."""
+    (`break_buffer fvg_min_ticks eq_tol_ticks sr_tol_ticks round_step`; no round numbers at step 0), multiples of the
+    ATR (`*_atr`), zones (`max_zones`). `sessions` are (zone of the tz database, "HH:MM" start, "HH:MM" end) of Asia,
+    London and New York, on weekdays; an end before the start is one on the next day. Raises ValueError that names the
+    parameter and its range."""
 
     def __cinit__(self, *, L=5, R=5, break_mode="close", break_buffer=0, atr_n=14, fvg_min_ticks=1, fvg_min_atr=0.0,
                   fvg_need_body=True, ob_pick="last_opposite", ob_search=5, ob_zone="wick", ob_min_disp_atr=1.0,
