@@ -35,7 +35,7 @@ from tbot_ext.levels cimport (
 from tbot_ext.order_blocks cimport blocks_birth, blocks_init, blocks_react, blocks_shift
 from tbot_ext.params cimport Params, ParamValues
 from tbot_ext.periods cimport (
-    PERIODS_C,
+    ENDED_C,
     PeriodValues,
     periods_array,
     periods_init,
@@ -115,7 +115,7 @@ cdef int _swings(DetectorState* d, const Bar* bar, int64_t t, EventSink* sink, N
 cdef void _liquidity(DetectorState* d, int64_t t, const NewSwing* found, int n, double atr, double volume,
                      EventSink* sink) noexcept nogil:
     """Step 7: periods take the bar in; levels, then pools, take in what became known."""
-    cdef PeriodValues ended[PERIODS_C]
+    cdef PeriodValues ended[ENDED_C]
     cdef int64_t i = t - d.params.right
     cdef int k, periods = periods_push(&d.periods, &d.series, sink, &ended[0])
     for k in range(n):

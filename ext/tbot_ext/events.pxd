@@ -7,7 +7,7 @@ from tbot_ext.records cimport Bar, Event
 cdef enum:
     # One bar can give at most this many events: its own, 4 for each of 128 gaps, 4 for each of 128 blocks (the last is
     # the breaker it becomes, which may evict another), 2 for each of 128 breakers, 1 for each of 128 pools and 512
-    # runs, 2 for each of 128 levels, 9 of periods, and about 40 births with their evictions: below 2400.
+    # runs, 2 for each of 128 levels, 56 of periods, and about 40 births with their evictions: below 2400.
     BAR_EVENTS_C = 3072
 
 cdef struct EventSink:

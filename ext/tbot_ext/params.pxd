@@ -7,6 +7,12 @@ cdef enum:
     MAX_AGE_C = 1000            # bars; below the length of a bar series, which then still holds the births of zones
     MAX_RECLAIM_C = 20          # largest sweep_reclaim, bars
     TIMEFRAMES_C = 5
+    SESSIONS_C = 3              # Asia, London, New York
+
+cdef struct SessionHours:       # weekdays, by the clocks of a zone
+    int32_t zone                # local_time.zone_index: holds within one process
+    int32_t start_min           # minutes after local midnight
+    int32_t end_min             # not above start_min: of the next day
 
 cdef struct ParamValues:        # meanings and defaults: smc.md section 0
     int32_t left                # L, bars
@@ -31,6 +37,7 @@ cdef struct ParamValues:        # meanings and defaults: smc.md section 0
     uint8_t ob_extreme          # ob_pick == "extreme"
     uint8_t ob_body             # ob_zone == "body"
     uint8_t zone_break_wick     # blocks break by high and low instead of close
+    SessionHours sessions[SESSIONS_C]
 
 cdef class Params:
     cdef readonly int L, R, atr_n, ob_search, max_age, max_zones, sweep_reclaim
@@ -38,5 +45,6 @@ cdef class Params:
     cdef readonly double fvg_min_atr, ob_min_disp_atr, ob_max_height_atr, eq_tol_atr, sr_tol_atr
     cdef readonly bint fvg_need_body
     cdef readonly str break_mode, ob_pick, ob_zone, zone_break
+    cdef readonly tuple sessions
 
     cdef ParamValues values(self)

@@ -6,8 +6,11 @@ that a decision can be replayed with exactly what decided it. Parameters of dete
 import hashlib
 import json
 import math
+import re
 
 cimport cython
+
+from tbot_ext.local_time cimport zone_index
 
 __all__ = ["RULES_VERSION", "TIMEFRAMES", "Params", "complete_params", "default_params", "params_hash"]
 
@@ -18,6 +21,11 @@ _NAMES = (
     "L", "R", "break_mode", "break_buffer", "atr_n", "fvg_min_ticks", "fvg_min_atr", "fvg_need_body", "ob_pick",
     "ob_search", "ob_zone", "ob_min_disp_atr", "ob_max_height_atr", "zone_break", "max_age", "max_zones",
     "eq_tol_atr", "eq_tol_ticks", "sr_tol_atr", "sr_tol_ticks", "sweep_reclaim", "round_step",
+    "sessions",
+)
+_SESSION_NAMES = ("Asia", "London", "New York")
+_SESSIONS = (
+    ("Asia/Tokyo", "09:00", "15:00"), ("Europe/London", "08:00", "16:30"), ("America/New_York", "09:30", "16:00"),
 )
 
 
@@ -43,16 +51,39 @@ def _choice(name, value, allowed):
     return value
 
 
+def _minutes(name, value):
+    """Minutes after midnight of "HH:MM"."""
+    if not isinstance(value, str) or re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value) is None:
+        raise ValueError(f"{name} must be a time HH:MM from 00:00 to 23:59, not {value!r}")
+    return int(value[:2]) * 60 + int(value[3:])
+
+
+def _session_hours(value):
+    """(zone, start, end) for Asia, London and New York; lists, as files give them, become tuples."""
+    if not isinstance(value, (tuple, list)) or len(value) != SESSIONS_C:
+        raise ValueError(f"sessions must be three of (zone, start, end), for {', '.join(_SESSION_NAMES)}: {value!r}")
+    for place, session in zip(_SESSION_NAMES, value):
+        if not isinstance(session, (tuple, list)) or len(session) != 3 or not isinstance(session[0], str):
+            raise ValueError(f"sessions: {place} must be (zone, start HH:MM, end HH:MM), not {session!r}")
+        zone_index(session[0])
+        if _minutes(f"sessions: start of {place}", session[1]) == _minutes(f"sessions: end of {place}", session[2]):
+            raise ValueError(f"sessions: {place} must not start and end at the same time ({session[1]})")
+    return tuple(tuple(session) for session in value)
+
+
 @cython.final
 cdef class Params:
     """Parameters of one timeframe. Units: bars (`L R atr_n ob_search max_age sweep_reclaim`), ticks
-    (`break_buffer fvg_min_ticks eq_tol_ticks sr_tol_ticks round_step`; no round numbers at step 0), multiples of the ATR
-    (`*_atr`), zones (`max_zones`). Raises ValueError that names the parameter and its range."""
+    (`break_buffer fvg_min_ticks eq_tol_ticks sr_tol_ticks round_step`; no round numbers at step 0), multiples of the
+    ATR (`*_atr`), zones (`max_zones`). `sessions` are (zone of the tz database, "HH:MM" start, "HH:MM" end) of Asia,
+    London and New York, on weekdays; an end before the start is one on the next day. Raises ValueError that names the
+    parameter and its range."""
 
     def __cinit__(self, *, L=5, R=5, break_mode="close", break_buffer=0, atr_n=14, fvg_min_ticks=1, fvg_min_atr=0.0,
                   fvg_need_body=True, ob_pick="last_opposite", ob_search=5, ob_zone="wick", ob_min_disp_atr=1.0,
                   ob_max_height_atr=3.5, zone_break="close", max_age=500, max_zones=64,
-                  eq_tol_atr=0.10, eq_tol_ticks=2, sr_tol_atr=0.25, sr_tol_ticks=2, sweep_reclaim=3, round_step=0):
+                  eq_tol_atr=0.10, eq_tol_ticks=2, sr_tol_atr=0.25, sr_tol_ticks=2, sweep_reclaim=3, round_step=0,
+                  sessions=_SESSIONS):
         self.L = _whole("L", L, 1, MAX_WINDOW_C)
         self.R = _whole("R", R, 1, MAX_WINDOW_C)
         self.break_mode = _choice("break_mode", break_mode, ("close", "wick"))
@@ -77,9 +108,11 @@ cdef class Params:
         self.sr_tol_ticks = _whole("sr_tol_ticks", sr_tol_ticks, 0, 1_000_000)
         self.sweep_reclaim = _whole("sweep_reclaim", sweep_reclaim, 0, MAX_RECLAIM_C)
         self.round_step = _whole("round_step", round_step, 0, 1_000_000_000)
+        self.sessions = _session_hours(sessions)
 
     cdef ParamValues values(self):
         cdef ParamValues v
+        cdef int i
         v.left, v.right = self.L, self.R
         v.atr_n, v.ob_search = self.atr_n, self.ob_search
         v.max_age, v.max_zones, v.sweep_reclaim = self.max_age, self.max_zones, self.sweep_reclaim
@@ -93,6 +126,10 @@ cdef class Params:
         v.ob_extreme = self.ob_pick == "extreme"
         v.ob_body = self.ob_zone == "body"
         v.zone_break_wick = self.zone_break == "wick"
+        for i in range(SESSIONS_C):
+            zone, start, end = self.sessions[i]
+            v.sessions[i].zone = zone_index(zone)
+            v.sessions[i].start_min, v.sessions[i].end_min = _minutes("start", start), _minutes("end", end)
         return v
 
     def as_dict(self):

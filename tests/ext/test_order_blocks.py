@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import ref_smc
+from ref_periods import PERIOD_KINDS
 from shared_data import shared
 from smc_cases import (
     MINUTE,
@@ -263,6 +264,7 @@ def test_the_random_bars_reach_every_kind_of_event() -> None:
         kind for seed in range(120) for kind in assert_same(random_bars(seed, 250, step=2 + seed % 4), params_for(seed))
     )
     expected = {code.name for code in EventCode if code.name.startswith(ref_smc.KINDS)}
+    expected -= {code.name for code in EventCode if code.name.startswith(PERIOD_KINDS)}  # four hours: test_periods.py
     # a refresh is rare on random bars: it has its own case above
     assert expected - set(kinds) <= {"OB_REFRESHED"}
 

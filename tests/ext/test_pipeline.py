@@ -109,7 +109,7 @@ def test_ids_count_up_and_time_never_runs_back() -> None:
     assert events["id"].tolist() == list(range(1, len(events) + 1))
     assert (np.diff(events["known_ns"]) >= 0).all()
     assert (events["origin_ns"] < events["known_ns"]).all()
-    life = events[events["parent_id"] >= 0]
+    life = events[(events["parent_id"] >= 0) & (events["kind"] < EventCode.PERIOD_HIGH_BROKEN)]
     assert len(life) > 100
     kinds = dict(zip(events["id"].tolist(), events["kind"].tolist(), strict=True))
     parents = {kinds[parent] for parent in life["parent_id"].tolist()}
@@ -165,7 +165,8 @@ def test_mirrored_prices_give_mirrored_events() -> None:
     tape = random_tape(5, 1500)
     mirror = tape.copy()
     mirror["price"] = -tape["price"]
-    swap = {EventCode.SWING_HIGH: EventCode.SWING_LOW, EventCode.SWING_LOW: EventCode.SWING_HIGH}
+    swap = {EventCode.SWING_HIGH: EventCode.SWING_LOW, EventCode.PERIOD_HIGH_BROKEN: EventCode.PERIOD_LOW_BROKEN}
+    swap |= {low: high for high, low in swap.items()}
 
     def key(event: np.void, side: int) -> tuple[object, ...]:
         top, bottom, level = int(event["top"]), int(event["bottom"]), int(event["level"])
@@ -342,6 +343,8 @@ def test_the_hash_names_every_parameter() -> None:
         "L": 4, "R": 4, "break_mode": "wick", "break_buffer": 1, "atr_n": 13, "fvg_min_ticks": 2, "fvg_min_atr": 0.1,
         "fvg_need_body": False, "ob_pick": "extreme", "ob_search": 4, "ob_zone": "body", "ob_min_disp_atr": 0.9,
         "ob_max_height_atr": 3.0, "zone_break": "wick", "max_age": 499, "max_zones": 63,
+        "eq_tol_atr": 0.2, "eq_tol_ticks": 1, "sr_tol_atr": 0.2, "sr_tol_ticks": 1, "sweep_reclaim": 2,
+        "round_step": 50, "sessions": (*base.sessions[:2], ("America/New_York", "09:30", "16:15")),
     }  # fmt: skip
     assert set(changed) == set(base.as_dict())
     hashes = {base.params_hash(), *(base.replace(**{name: value}).params_hash() for name, value in changed.items())}

@@ -1,4 +1,4 @@
-"""Slow, obvious reference for smc.md sections 0 to 6, on plain Python ints, both sides written out; 7 is joined in.
+"""Slow, obvious reference for smc.md sections 0 to 10, on plain Python ints, both sides written out; 7 is joined in.
 
 Where the streaming code carries state from bar to bar, this looks at the whole list: a swing is tested against its
 windows, a zone's life is read off all bars after its birth. The order of emission is made at the end, by sorting.
@@ -8,11 +8,19 @@ Details that the page leaves open are those stated in the docstrings of the comp
 from dataclasses import dataclass, field
 from typing import Any
 
+import ref_pools
+from ref_periods import PERIOD_KINDS, Period, periods
+
+MINUTE = 60_000_000_000
+START = 1_700_000_040_000_000_000 // (60 * MINUTE) * 60 * MINUTE  # of bars that name no time; a whole hour
 BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
-KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "MSS", "OPENING_GAP", "FVG", "OB", "BREAKER", "MITIGATION")
+KINDS: tuple[str, ...] = (
+    "SWING", "BOS", "CHOCH", "MSS", "OPENING_GAP", "FVG", "OB", "BREAKER", "MITIGATION", "LEVEL", "POOL", "SWEEP", "RUN",
+    *PERIOD_KINDS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,16 @@ class B:
     c: int
     v: int
     after_break: bool = False
+    start_ns: int | None = None  # None: directly after the bar before it
+
+
+def starts_of(bars: list[B], minutes: int = 1) -> list[int]:
+    """When each bar starts, UTC ns."""
+    starts: list[int] = []
+    for bar in bars:
+        following = starts[-1] + minutes * MINUTE if starts else START
+        starts.append(following if bar.start_ns is None else bar.start_ns)
+    return starts
 
 
 @dataclass
@@ -258,7 +276,9 @@ def block_life(bars: list[B], zone: Zone, p: Any) -> None:
             return
 
 
-def block_from(bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_gaps: list[Zone]) -> Zone | None:
+def block_from(
+    bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_gaps: list[Zone], liquidity: list[Any]
+) -> Zone | None:
     """Rules 1 to 4 of section 6 and the score."""
     t, side = event.t, event.side
     span = range(max(event.origin + 1, t + 1 - KEPT_BARS), t)
@@ -297,13 +317,20 @@ def block_from(bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_ga
         alive = gap.born <= t and (gap.end is None or gap.end > t)
         if gap.side == side and k + 1 <= gap.origin <= t - 1 and alive and not (filled and filled[0] <= t):
             fvgf = 1.0
-    parts = (clip(d / 3), volf, fvgf, 0.0, 1.0 if event.kind == "CHOCH" else 0.5)
+    sweepf = 1.0 if ref_pools.swept(liquidity, -side, j, k, t) else 0.0
+    parts = (clip(d / 3), volf, fvgf, sweepf, 1.0 if event.kind == "CHOCH" else 0.5)
     score = 100.0 * (0.30 * parts[0] + 0.25 * parts[1] + 0.20 * parts[2] + 0.15 * parts[3] + 0.10 * parts[4])
     return Zone(side, t, j, top, bottom, score, parts, flags)
 
 
 def blocks(
-    bars: list[B], p: Any, broken: list[Ev], atrs: list[float | None], vmeds: list[float], all_gaps: list[Zone]
+    bars: list[B],
+    p: Any,
+    broken: list[Ev],
+    atrs: list[float | None],
+    vmeds: list[float],
+    all_gaps: list[Zone],
+    liquidity: list[Any],
 ) -> tuple[list[Zone], list[Ev]]:
     """Zones and the events of step 5 (births, refreshes, evictions)."""
     zones: list[Zone] = []
@@ -312,7 +339,7 @@ def blocks(
         t, atr = event.t, atrs[event.t]
         if not atr:
             continue
-        zone = block_from(bars, event, p, atr, vmeds[t], all_gaps)
+        zone = block_from(bars, event, p, atr, vmeds[t], all_gaps, liquidity)
         if zone is None:
             continue
         place = event.step[1]
@@ -337,6 +364,24 @@ def blocks(
         zones.append(zone)
         events.append(zone_event(zone, t, (5, place, 1), "OB", 0, born=True))
     return zones, events
+
+
+# ---------------------------------------------------------------- periods
+
+
+def finished_periods(bars: list[B], p: Any, minutes: int) -> list[tuple[Period, Zone]]:
+    """Finished periods in order of becoming known, each with the token that stands for it among the events."""
+    finished, _ = periods([(b.h, b.l, b.c, b.v, 0) for b in bars], starts_of(bars, minutes), p.sessions, minutes)
+    return [(x, Zone(0, x.t or 0, x.first, x.high, x.low, 0.0, ())) for x in finished]
+
+
+def period_events(ended: list[tuple[Period, Zone]]) -> list[Ev]:
+    events = []
+    for period, token in ended:
+        for t, step, kind, side, origin, top, bottom, level, n in period.events():
+            life, born = (token, None) if side else (None, token)
+            events.append(Ev(t, step, kind, side, origin, top, bottom, level, n=n, zone=life, born=born))
+    return events
 
 
 # ---------------------------------------------------------------- all together
@@ -382,19 +427,26 @@ def score_at(events: list[Ev]) -> None:
             event.score, event.parts = current[id(event.zone)]
 
 
-def all_events(bars: list[B], p: Any) -> list[Ev]:
-    """Every event of sections 3 to 7 in order of emission."""
-    import ref_breakers  # which is written in terms of this module
+def all_events(bars: list[B], p: Any, minutes: int = 1) -> list[Any]:
+    """Every event of sections 3 to 10 in order of emission."""
+    import ref_breakers  # these two are written in terms of this module
+    import ref_levels
 
     atrs, vmeds = atr_values(bars, p.atr_n), volume_means(bars)
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
+    ended = finished_periods(bars, p, minutes)
     gap_zones, gap_events = gaps(bars, p, atrs, vmeds)
-    block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones)
+    values = [(x.t, ref_pools.period_values(x, bars)) for x, _ in ended]
+    liquidity = ref_pools.Pools(bars, p, atrs, vmeds).run(known, values)
+    block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones, liquidity)
     breaker_zones, breaker_events = ref_breakers.breakers(bars, p, broken, known, gap_zones, block_zones)
-    events = broken + gap_events + block_events + breaker_events
+    fixed = [(x.t or 0, ref_levels.period_values(x, token, bars)) for x, token in ended]
+    events: list[Any] = broken + gap_events + block_events + breaker_events + liquidity
     events += ref_breakers.shifts(bars, broken, gap_zones, atrs)
     events += life_events(gap_zones, 5) + life_events(block_zones, 6) + life_events(breaker_zones, 7)
+    events += ref_levels.level_events(bars, p, known, atrs, vmeds, fixed)
+    events += period_events(ended)
     for i, side, price in known:
         kind = "SWING_HIGH" if side > 0 else "SWING_LOW"
         events.append(Ev(i + p.R, (6, 0 if side > 0 else 1), kind, side, i, price, price, price))

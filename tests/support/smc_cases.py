@@ -13,8 +13,7 @@ from tbot_ext.detector import Detector
 from tbot_ext.params import Params
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, EventCode, Flag
 
-MINUTE = 60_000_000_000
-START = 1_700_000_040_000_000_000 // (60 * MINUTE) * 60 * MINUTE  # a whole hour
+MINUTE, START = ref_smc.MINUTE, ref_smc.START
 
 
 def random_bars(seed: int, n: int, step: int = 3, breaks: bool = True) -> list[ref_smc.B]:
@@ -61,16 +60,16 @@ def params_for(seed: int) -> Params:
     )
 
 
-def bar_array(bars: list[ref_smc.B], minutes: int = 1, start: int = START) -> np.ndarray:
+def bar_array(bars: list[ref_smc.B], minutes: int = 1) -> np.ndarray:
     rows = [
-        (start + t * minutes * MINUTE, b.o, b.h, b.l, b.c, b.v, b.v // 2, 1, int(b.after_break) * 128, minutes)
-        for t, b in enumerate(bars)
+        (start, b.o, b.h, b.l, b.c, b.v, b.v // 2, 1, int(b.after_break) * 128, minutes)
+        for start, b in zip(ref_smc.starts_of(bars, minutes), bars, strict=True)
     ]
     return np.array(rows, BAR_DTYPE)
 
 
 def mirrored(bars: list[ref_smc.B]) -> list[ref_smc.B]:
-    return [ref_smc.B(-b.o, -b.l, -b.h, -b.c, b.v, b.after_break) for b in bars]
+    return [ref_smc.B(-b.o, -b.l, -b.h, -b.c, b.v, b.after_break, b.start_ns) for b in bars]
 
 
 def read_bars(path: Path, tick_size: float) -> np.ndarray:
@@ -87,7 +86,8 @@ def read_bars(path: Path, tick_size: float) -> np.ndarray:
 def plain_bars(bars: np.ndarray) -> list[ref_smc.B]:
     names = ("open", "high", "low", "close", "volume")
     return [
-        ref_smc.B(*(int(bar[name]) for name in names), bool(bar["flags"] & Flag.SESSION_BREAK)) for bar in bars
+        ref_smc.B(*(int(bar[name]) for name in names), bool(bar["flags"] & Flag.SESSION_BREAK), int(bar["start_ns"]))
+        for bar in bars
     ]  # fmt: skip
 
 
