@@ -1,4 +1,4 @@
-"""Slow, obvious reference for smc.md sections 0 to 6, on plain Python ints, both sides written out.
+"""Slow, obvious reference for smc.md sections 0 to 6 and 9, on plain Python ints, both sides written out.
 
 Where the streaming code carries state from bar to bar, this looks at the whole list: a swing is tested against its
 windows, a zone's life is read off all bars after its birth. The order of emission is made at the end, by sorting.
@@ -8,11 +8,13 @@ Details that the page leaves open are those stated in the docstrings of the comp
 from dataclasses import dataclass, field
 from typing import Any
 
+import ref_pools
+
 BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
-KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB")
+KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB", "POOL", "SWEEP", "RUN")
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,9 @@ def block_life(bars: list[B], zone: Zone, p: Any) -> None:
             return
 
 
-def block_from(bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_gaps: list[Zone]) -> Zone | None:
+def block_from(
+    bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_gaps: list[Zone], liquidity: list[Any]
+) -> Zone | None:
     """Rules 1 to 4 of section 6 and the score."""
     t, side = event.t, event.side
     span = range(max(event.origin + 1, t + 1 - KEPT_BARS), t)
@@ -296,13 +300,20 @@ def block_from(bars: list[B], event: Ev, p: Any, atr: float, vmed: float, all_ga
         alive = gap.born <= t and (gap.end is None or gap.end > t)
         if gap.side == side and k + 1 <= gap.origin <= t - 1 and alive and not (filled and filled[0] <= t):
             fvgf = 1.0
-    parts = (clip(d / 3), volf, fvgf, 0.0, 1.0 if event.kind == "CHOCH" else 0.5)
+    sweepf = 1.0 if ref_pools.swept(liquidity, -side, j, k, t) else 0.0
+    parts = (clip(d / 3), volf, fvgf, sweepf, 1.0 if event.kind == "CHOCH" else 0.5)
     score = 100.0 * (0.30 * parts[0] + 0.25 * parts[1] + 0.20 * parts[2] + 0.15 * parts[3] + 0.10 * parts[4])
     return Zone(side, t, j, top, bottom, score, parts, flags)
 
 
 def blocks(
-    bars: list[B], p: Any, broken: list[Ev], atrs: list[float | None], vmeds: list[float], all_gaps: list[Zone]
+    bars: list[B],
+    p: Any,
+    broken: list[Ev],
+    atrs: list[float | None],
+    vmeds: list[float],
+    all_gaps: list[Zone],
+    liquidity: list[Any],
 ) -> tuple[list[Zone], list[Ev]]:
     """Zones and the events of step 5 (births, refreshes, evictions)."""
     zones: list[Zone] = []
@@ -311,7 +322,7 @@ def blocks(
         t, atr = event.t, atrs[event.t]
         if not atr:
             continue
-        zone = block_from(bars, event, p, atr, vmeds[t], all_gaps)
+        zone = block_from(bars, event, p, atr, vmeds[t], all_gaps, liquidity)
         if zone is None:
             continue
         place = event.step[1]
@@ -381,14 +392,15 @@ def score_at(events: list[Ev]) -> None:
             event.score, event.parts = current[id(event.zone)]
 
 
-def all_events(bars: list[B], p: Any) -> list[Ev]:
-    """Every event of sections 3 to 6 in order of emission."""
+def all_events(bars: list[B], p: Any) -> list[Any]:
+    """Every event of sections 3 to 6 and 9 in order of emission."""
     atrs, vmeds = atr_values(bars, p.atr_n), volume_means(bars)
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
     gap_zones, gap_events = gaps(bars, p, atrs, vmeds)
-    block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones)
-    events = broken + gap_events + block_events
+    liquidity = ref_pools.pools(bars, p, atrs, vmeds, known)
+    block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones, liquidity)
+    events: list[Any] = broken + gap_events + block_events + liquidity
     events += life_events(gap_zones, 5) + life_events(block_zones, 6)
     for i, side, price in known:
         kind = "SWING_HIGH" if side > 0 else "SWING_LOW"
