@@ -46,8 +46,8 @@ cdef struct PoolList:           # one side
     int32_t n
     int32_t waiting
     int32_t side
-    Pool items[MAX_ZONES_C]     # furthest first, so that the pools near price come and go at the end; of equal levels
-                                # the newest first
+    # Furthest first, so that the pools near price come and go at the end; of equal levels the newest first.
+    Pool items[MAX_ZONES_C]
     TakenPool runs[RUNS_C]      # waiting for a close back, nearest first
     SweptPool swept[SWEPT_C]    # by bar number & (SWEPT_C - 1): the furthest pool that bar swept
 

@@ -9,12 +9,13 @@ re-forming need none. A re-formed pool is a new one, aged 0, whose parent is the
 tolerance and source, not its marks. Only the furthest pool that a bar swept at its own close can be re-formed by it,
 before its swing could join another.
 
-Periods. High and low of a finished day, week or session count as two members and make the pool's source; opening ranges
-make no pools. The pool is marked and does not expire by age until the next period of that kind has ended. If the bar of
-the extreme is no longer kept, `origin` is -1 and `origin_ns` the start of the period.
+Periods. High and low of a finished day, week or session count as two members and make the pool's source; opening
+ranges make no pools. The pool is marked and does not expire by age until the next period of that kind has ended. If the
+bar of the extreme is no longer kept, `origin` is -1 and `origin_ns` the start of the period.
 
-End. A pool lives while the newest member has been known for at most `max_age` bars and is EXPIRED by the next bar before
-it could react. Of a full side the weakest pool goes, of equals the oldest; the one to be born does not compete.
+End. A pool lives while its newest member has been known for at most `max_age` bars and is EXPIRED by the next bar
+before it could react. Of a full side the weakest pool goes, of equals the oldest, marked or not; the one to be born
+does not compete.
 
 Events of one bar and side: pools that expire, then those taken, then runs closed back, each nearest first. A run is
 closed back by one of the `sweep_reclaim` bars after the taking one, never by that bar itself.

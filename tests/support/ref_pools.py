@@ -213,30 +213,21 @@ class Pools:
             member = Member(values.low_bar, values.low, values.low_volume, 2, t)
             self.enter(t, -1, member, 10 * values.kind + 2, {values.kind})
 
-
-def pools(
-    bars: Sequence[Any],
-    p: Any,
-    atrs: Sequence[float | None],
-    vmeds: Sequence[float],
-    known: Sequence[tuple[int, int, int]],
-    periods: Sequence[tuple[int, Any]] = (),
-) -> list[PoolEvent]:
-    """All events of section 9 in order of emission. `known`: swings (bar, side, price) in order of becoming known;
-    `periods`: (bar at which it became known, values) of finished periods in order of emission."""
-    state = Pools(bars, p, atrs, vmeds)
-    for t in range(len(bars)):
-        for side in (1, -1):
-            state.expire(t, side)
-            state.take(t, side)
-            state.reclaim(t, side)
-        for i, side, price in known:
-            if i + p.R == t:
-                state.swing(t, i, side, price)
-        for when, values in periods:
-            if when == t:
-                state.period(t, values)
-    return state.events
+    def run(self, known: Sequence[tuple[int, int, int]], periods: Sequence[tuple[int, Any]] = ()) -> list[PoolEvent]:
+        """All events in order of emission. `known`: swings (bar, side, price) in order of becoming known; `periods`:
+        (bar at which it became known, values) of finished periods in order of emission."""
+        for t in range(len(self.bars)):
+            for side in (1, -1):
+                self.expire(t, side)
+                self.take(t, side)
+                self.reclaim(t, side)
+            for i, side, price in known:
+                if i + self.p.R == t:
+                    self.swing(t, i, side, price)
+            for when, values in periods:
+                if when == t:
+                    self.period(t, values)
+        return self.events
 
 
 def swept(events: Sequence[PoolEvent], side: int, first: int, last: int, now: int) -> bool:

@@ -398,7 +398,7 @@ def all_events(bars: list[B], p: Any) -> list[Any]:
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
     gap_zones, gap_events = gaps(bars, p, atrs, vmeds)
-    liquidity = ref_pools.pools(bars, p, atrs, vmeds, known)
+    liquidity = ref_pools.Pools(bars, p, atrs, vmeds).run(known)
     block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones, liquidity)
     events: list[Any] = broken + gap_events + block_events + liquidity
     events += life_events(gap_zones, 5) + life_events(block_zones, 6)
