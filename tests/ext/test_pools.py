@@ -210,6 +210,20 @@ def test_delayed_sweeps_are_a_cluster_of_their_own_after_the_taken_pools() -> No
     ]  # fmt: skip
 
 
+def test_a_full_side_run_through_at_once_is_closed_back_at_once() -> None:
+    """64 pools taken by one bar, more born and taken while they wait, and all closed back by the last bar allowed."""
+    patient = P.replace(sweep_reclaim=20, eq_tol_ticks=0)
+    stairs = [row for step in range(64) for row in (QUIET, peak(200 - step))]
+    heights = range(320, 365, 5)  # each runs through the pool of the one before
+    later = [row for high in heights for row in ((300, high, 299, high - 1), (high - 1, high - 1, 299, high - 1))]
+    rows = rows_of(*stairs, QUIET, (5, 300, 4, 300), *later, (359, 359, 299, 359), (300, 300, 3, 4), params=patient)
+    t = 2 * 64 + 1
+    assert [row.n for row in rows if row.kind == "RUN" and row.t == t] == list(range(1, 65))
+    back = [row for row in rows if row.kind == "SWEEP" and row.t == t + 20 and row.origin < row.t]
+    assert [row.n for row in back] == list(range(1, len(back) + 1))
+    assert [row.level for row in back] == [*range(137, 201), *heights[:-1]]
+
+
 # ---------------------------------------------------------------- re-formed
 
 

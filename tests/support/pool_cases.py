@@ -42,15 +42,21 @@ def side_rows(bars: list[ref_smc.B], params: Params, side: int) -> list[Row]:
 
 
 def assert_pools_same(bars: list[ref_smc.B], params: Params) -> list[str]:
-    """What assert_same compares, and source and volume, and the pools that are left."""
+    """What assert_same compares, and source, volume, delta and times, and the pools that are left."""
     kinds = assert_same(bars, params, KINDS)
     detector = Detector(1, params)
-    events = detector.push_bars(bar_array(bars))
+    array = bar_array(bars)
+    events = detector.push_bars(array)
     atrs, vmeds = ref_smc.atr_values(bars, params.atr_n), ref_smc.volume_means(bars)
     reference = ref_pools.Pools(bars, params, atrs, vmeds)
     expected = reference.run(ref_smc.swings(bars, params.L, params.R))
     chosen = [event for event in events if EventCode(event["kind"]).name.startswith(KINDS)]
     assert [(int(e["source"]), int(e["volume"])) for e in chosen] == [(e.source, e.volume) for e in expected]
+    for event in chosen:
+        first, last = int(event["origin"]), int(event["known"])
+        taken = EventCode(event["kind"]).name in ("SWEEP", "RUN")
+        assert int(event["origin_ns"]) == int(array["start_ns"][first])
+        assert int(event["delta"]) == (int(array["delta"][first : last + 1].sum()) if taken else 0)
     left = [(pool.side, pool.level, pool.count, pool.born) for side in (1, -1) for pool in reference.live(side)]
     shown = [tuple(int(pool[name]) for name in ("side", "level", "members", "born")) for pool in detector.pools()]
     assert shown == left
