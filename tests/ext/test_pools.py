@@ -266,9 +266,15 @@ def test_re_forming_goes_before_joining_another_pool() -> None:
     assert [(row.t, row.kind, row.level, row.n, row.parent) for row in rows] == [
         (2, "POOL", 11, 1, -1), (4, "POOL", 10, 1, -1), (5, "SWEEP", 10, 1, 2), (6, "POOL", 11, 2, 2),
     ]  # fmt: skip
-    # now there are two of one level: the older is the nearer one
-    both = rows_of(QUIET, peak(11), small, peak(10), QUIET, peak(11), QUIET, peak(20), params=params)
-    assert [(row.kind, row.parent) for row in both[4:]] == [("SWEEP", 1), ("SWEEP", 4)]
+    # now there are two of one level: the older is the nearer one, also when runs are closed back
+    both = (QUIET, peak(11), small, peak(10), QUIET, peak(11), QUIET)
+    assert [(row.kind, row.parent) for row in rows_of(*both, peak(20), params=params)[4:]] == [
+        ("SWEEP", 1), ("SWEEP", 4),
+    ]  # fmt: skip
+    back = rows_of(*both, (5, 12, 4, 12), (12, 12, 4, 5), params=params)
+    assert [(row.kind, row.parent, row.n) for row in back[4:8]] == [
+        ("RUN", 1, 1), ("RUN", 4, 2), ("SWEEP", 1, 1), ("SWEEP", 4, 2),
+    ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- ends
@@ -321,6 +327,16 @@ def test_a_swept_pool_counts_for_the_order_block_that_starts_there() -> None:
     assert parts((5, 6, 2, 3), *tail) == [1.0]  # a run, closed back before the break
     assert parts((5, 6, 2, 3), (3, 7, 3, 3), tail[1]) == [1.0]  # by the break itself
     assert parts((5, 6, 2, 3), *[(3, 6, 3, 3)] * 3, tail[1]) == [0.0]  # too late
+
+
+def test_a_sweep_is_forgotten_with_its_bar() -> None:
+    """A bar 1024 bars later, which swept nothing, stands in its place."""
+    lead = ((8, 8, 5, 6), (6, 7, 3, 6), (6, 7, 4, 5))
+    leg = ((5, 10, 5, 6), (6, 7, 5, 5), (5, 6, 2, 4), (4, 7, 3, 6), (6, 12, 6, 11))
+    bars = bars_of(*lead, *leg, *[(5, 6, 2, 5)] * (1024 - len(leg)), *leg)
+    rows = compiled_rows(Detector(1, P).push_bars(bar_array(bars)))
+    blocks = [(row[0], row[3], row[8][3]) for row in rows if row[1] == "OB" and row[2] == 1]
+    assert blocks == [(7, 5, 1.0), (7 + 1024, 5 + 1024, 0.0)]
 
 
 def test_pools_shows_what_is_not_taken_yet_nearest_first() -> None:
