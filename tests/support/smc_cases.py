@@ -57,6 +57,9 @@ def params_for(seed: int) -> Params:
         zone_break=rng.choice(("close", "wick")),
         max_age=rng.choice((4, 20, 500)),
         max_zones=rng.choice((1, 2, 5, 64)),
+        eq_tol_atr=rng.choice((0.0, 0.1, 0.5)),
+        eq_tol_ticks=rng.choice((0, 1, 2)),
+        sweep_reclaim=rng.choice((0, 1, 3, 6)),
     )
 
 
