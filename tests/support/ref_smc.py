@@ -12,7 +12,7 @@ BREAK_FLAG = 128  # first bar after a session break
 NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
-KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB")
+KINDS: tuple[str, ...] = ("SWING", "BOS", "CHOCH", "OPENING_GAP", "FVG", "OB", "LEVEL")
 
 
 @dataclass(frozen=True)
@@ -382,7 +382,9 @@ def score_at(events: list[Ev]) -> None:
 
 
 def all_events(bars: list[B], p: Any) -> list[Ev]:
-    """Every event of sections 3 to 6 in order of emission."""
+    """Every event of sections 3 to 6 and 8 in order of emission."""
+    from ref_levels import level_events  # it uses this module
+
     atrs, vmeds = atr_values(bars, p.atr_n), volume_means(bars)
     known = swings(bars, p.L, p.R)
     broken = breaks(bars, known, p)
@@ -390,6 +392,7 @@ def all_events(bars: list[B], p: Any) -> list[Ev]:
     block_zones, block_events = blocks(bars, p, broken, atrs, vmeds, gap_zones)
     events = broken + gap_events + block_events
     events += life_events(gap_zones, 5) + life_events(block_zones, 6)
+    events += level_events(bars, p, known, atrs, vmeds)
     for i, side, price in known:
         kind = "SWING_HIGH" if side > 0 else "SWING_LOW"
         events.append(Ev(i + p.R, (6, 0 if side > 0 else 1), kind, side, i, price, price, price))

@@ -58,6 +58,9 @@ def params_for(seed: int) -> Params:
         zone_break=rng.choice(("close", "wick")),
         max_age=rng.choice((4, 20, 500)),
         max_zones=rng.choice((1, 2, 5, 64)),
+        sr_tol_atr=rng.choice((0.0, 0.25, 0.7)),
+        sr_tol_ticks=rng.choice((0, 1, 2)),
+        round_step=rng.choice((0, 0, 4, 7)),
     )
 
 
