@@ -29,6 +29,7 @@ from tbot_ext.levels cimport (
     levels_period,
     levels_react,
     levels_round,
+    levels_settle,
     levels_shift,
     levels_swing,
 )
@@ -38,6 +39,7 @@ from tbot_ext.periods cimport (
     ENDED_C,
     PeriodValues,
     periods_array,
+    periods_bind,
     periods_init,
     periods_push,
     periods_react,
@@ -120,8 +122,9 @@ cdef void _liquidity(DetectorState* d, int64_t t, const NewSwing* found, int n, 
     cdef int k, periods = periods_push(&d.periods, &d.series, sink, &ended[0])
     for k in range(n):
         breakers_swing(&d.breakers, found[k].side, i, found[k].level)
-        levels_swing(&d.levels, &d.params, &d.series, found[k].side, i, found[k].side * found[k].level, atr, volume,
-                     sink)
+        levels_swing(&d.levels, found[k].side, i, found[k].side * found[k].level)
+    if n > 0:
+        levels_settle(&d.levels, &d.params, &d.series, atr, volume, sink)
     for k in range(periods):
         levels_period(&d.levels, &d.params, &d.series, &ended[k], atr, volume, sink)
     if d.params.round_step > 0:
@@ -425,6 +428,7 @@ cdef class Detector:
         content, next_id = open_envelope(state, sizeof(DetectorState) - sizeof(ParamValues), self.timeframe_min,
                                          self._params_hash)
         memcpy(<char*>self._state + sizeof(ParamValues), <const char*>content, len(content))
+        periods_bind(&self._state.periods, &self._state.params)    # zones are numbered anew in every process
         self._sink.next_id = next_id
 
     def unbroken_swings(self, int side):

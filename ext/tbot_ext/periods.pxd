@@ -14,8 +14,10 @@ cdef struct PeriodValues:       # a period that has just ended; prices in ticks
     int64_t high
     int64_t low
     int64_t close
-    int64_t high_bar            # number of the first bar that made the high, -1 if the series has forgotten it
+    int64_t high_bar            # number of the first bar that made the high; the series may have forgotten that bar
     int64_t low_bar
+    int64_t high_start_ns       # of that bar
+    int64_t low_start_ns
     int64_t high_volume         # contracts of that bar
     int64_t low_volume
     int64_t start_ns
@@ -35,7 +37,8 @@ cdef struct PeriodRule:         # when a kind of period happens; dates are local
 
 cdef struct PeriodEdge:         # index 0: the high, 1: the low with its price negated
     int64_t price
-    int64_t bar                 # the first bar that made it
+    int64_t bar                 # number of the first bar that made it
+    int64_t bar_ns              # its start
     int64_t volume              # of that bar
     uint8_t broken              # by a bar after it became known
 
@@ -57,8 +60,7 @@ cdef struct PeriodState:        # by kind, in the order of EVENT_DAY ...
     Period running[PERIODS_C]   # begun, or the next to begin
     Period finished[PERIODS_C]  # the newest one
     int64_t guards[2]           # a bar breaks nothing that is finished unless it trades beyond (index as for edges)
-    uint8_t seen[PERIODS_C]     # one has begun
-    uint8_t streaming           # a bar was taken
+    int64_t stream_ns           # start of the first bar taken, INT64_MIN before it
 
 cdef void periods_init(PeriodState* periods, const ParamValues* p) noexcept nogil
 # Zones are numbered anew in every process: to be called as well after a state came from another one.

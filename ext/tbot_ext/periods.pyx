@@ -16,10 +16,9 @@ after the end and finished the period has often traded beyond already: that even
 
 Details the rule leaves open, settled here. Bars that start from 16:00 to 17:00 Chicago belong to no day, though to the
 week (markets of 2013 traded until 16:15), and bars of the weekend to neither; they may break levels all the same. An
-early close changes no end: the day is then finished by the first bar of the next. A period without bars never was. The
-first period of a kind that has bars, after start-up or a reset, is incomplete unless the stream's first bar starts
-exactly with it: it gives no event and no values, also when it began later than the stream, and is shown with `complete`
-0. An opening range is made only of bars that fit: its start and its length are whole multiples of theirs; it does not
+early close changes no end: the day is then finished by the first bar of the next. A period without bars never was. A
+period that began before the first bar after start-up or a reset is incomplete: it gives no event and no values, and is
+shown with `complete` 0. An opening range is made only of bars that fit: its start and its length are whole multiples of theirs; it does not
 care when the session ends. Where a change of clocks leaves nothing between start and end, there is no period.
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t
@@ -38,7 +37,7 @@ from tbot_ext.records cimport (
     Bar,
     Event,
 )
-from tbot_ext.series cimport View, bar_at, oldest_bar, view_bar
+from tbot_ext.series cimport View, bar_at, view_bar
 
 import numpy as np
 
@@ -94,6 +93,7 @@ cdef void periods_init(PeriodState* periods, const ParamValues* p) noexcept nogi
     cdef int k
     memset(periods, 0, sizeof(PeriodState))
     periods_bind(periods, p)
+    periods.stream_ns = INT64_MIN
     for k in range(PERIODS_C):
         periods.running[k].start_ns = periods.running[k].end_ns = INT64_MIN
     _guard(periods)
@@ -175,13 +175,12 @@ cdef void _take(PeriodState* periods, int k, const Bar* bar, int64_t t) noexcept
     cdef int index
     if run.bars == 0:
         run.first_bar, run.first_ns = t, bar.start_ns
-        run.complete = periods.seen[k] or (not periods.streaming and bar.start_ns == run.start_ns)
-        periods.seen[k] = 1
+        run.complete = run.start_ns >= periods.stream_ns
     for index in range(2):
         view_bar(&view, bar, SIDES[index])
         edge = &run.edges[index]
         if run.bars == 0 or view.high > edge.price:
-            edge.price, edge.bar, edge.volume = view.high, t, bar.volume
+            edge.price, edge.bar, edge.bar_ns, edge.volume = view.high, t, bar.start_ns, bar.volume
     run.bars += 1
     run.close = bar.close
     run.volume += bar.volume
@@ -210,17 +209,17 @@ cdef int _finish(PeriodState* periods, int k, const BarSeries* series, EventSink
         view_bar(&view, bar, SIDES[index])
         if view.high > done.edges[index].price:
             _break(done, EVENT_DAY + k, index, bar, t, sink)
-    _values(done, EVENT_DAY + k, oldest_bar(series), out)
+    _values(done, EVENT_DAY + k, out)
     return 1
 
 
-cdef void _values(const Period* done, int kind, int64_t oldest, PeriodValues* out) noexcept nogil:
-    """What levels and pools are told of a period; `oldest`: number of the first bar that is still kept."""
+cdef void _values(const Period* done, int kind, PeriodValues* out) noexcept nogil:
+    """What levels and pools are told of a period."""
     out.event_id, out.kind = done.id, <uint8_t>kind
     out.start_ns, out.end_ns = done.start_ns, done.end_ns
     out.high, out.low, out.close = done.edges[0].price, -done.edges[1].price, done.close
-    out.high_bar = done.edges[0].bar if done.edges[0].bar >= oldest else -1
-    out.low_bar = done.edges[1].bar if done.edges[1].bar >= oldest else -1
+    out.high_bar, out.high_start_ns = done.edges[0].bar, done.edges[0].bar_ns
+    out.low_bar, out.low_start_ns = done.edges[1].bar, done.edges[1].bar_ns
     out.high_volume, out.low_volume = done.edges[0].volume, done.edges[1].volume
     out.high_gone, out.low_gone = done.edges[0].broken, done.edges[1].broken
 
@@ -232,6 +231,8 @@ cdef int periods_push(PeriodState* periods, const BarSeries* series, EventSink* 
     cdef Period* run
     cdef bint over = False
     cdef int k, n = 0
+    if periods.stream_ns == INT64_MIN:
+        periods.stream_ns = bar.start_ns
     for k in range(PERIODS_C):
         run = &periods.running[k]
         if bar.start_ns >= run.end_ns:
@@ -245,7 +246,6 @@ cdef int periods_push(PeriodState* periods, const BarSeries* series, EventSink* 
                 over = True
                 n += _finish(periods, k, series, sink, &out[n])
                 _next(run, &periods.rules[k], run.end_ns, bar.timeframe_min)
-    periods.streaming = 1
     if over:
         _guard(periods)
     return n

@@ -428,7 +428,7 @@ cdef void pools_period(PoolState* pools, const ParamValues* p, const BarSeries* 
         if period.low_gone if index else period.high_gone:
             continue
         member.bar = period.low_bar if index else period.high_bar
-        member.bar_ns = bar_at(series, member.bar).start_ns if member.bar >= 0 else period.start_ns
+        member.bar_ns = period.low_start_ns if index else period.high_start_ns
         member.level = -period.low if index else period.high
         member.volume = period.low_volume if index else period.high_volume
         member.weight = 2

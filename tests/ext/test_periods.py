@@ -72,11 +72,12 @@ def test_the_first_day_is_incomplete_unless_the_first_bar_starts_it() -> None:
     assert (day["state"], day["complete"], day["bars"]) == (0, 0, 1)
 
 
-def test_the_first_of_a_kind_is_incomplete_even_when_it_began_after_the_stream() -> None:
-    """The page: the first period after start-up is not used."""
+def test_only_a_period_that_start_up_cut_off_is_incomplete() -> None:
     rows = [(f"2026-01-{day:02d} {clock}", 5, 6, 4, 5) for day in (6, 7) for clock in ("07:00", "08:00", "16:29")]
-    events = period_events(bars_at(LONDON, *rows))
-    assert days(events, "LONDON") == [(5, 6, 4, 5, 2)]
+    whole = period_events(bars_at(LONDON, *rows))
+    assert days(whole, "LONDON") == [(2, 6, 4, 5, 2), (5, 6, 4, 5, 2)]
+    cut = period_events(bars_at(LONDON, *rows[2:]))
+    assert days(cut, "LONDON") == [(3, 6, 4, 5, 2)]
 
 
 def test_the_last_minute_may_be_missing_then_the_next_bar_finishes_the_day_without_being_in_it() -> None:

@@ -192,7 +192,7 @@ def test_shifted_and_scaled_prices_give_the_same_events() -> None:
     ours = feed_all(fresh(), tape)
     names = ["kind", "side", "origin", "known", "n", "score", "parent_id", "flags"]
     assert feed_all(fresh(), shifted)[names].tolist() == ours[names].tolist()
-    scale = feed_all(fresh(FAST.replace(fvg_min_ticks=4, eq_tol_ticks=4 * FAST.eq_tol_ticks)), scaled)
+    scale = feed_all(fresh(FAST.replace(fvg_min_ticks=4, eq_tol_ticks=8, sr_tol_ticks=8)), scaled)
     assert scale[names].tolist() == ours[names].tolist()
 
 

@@ -99,7 +99,7 @@ def periods(
         mine = [found for start, end in spans for found in one_period(kind, place, start, end, rows, starts, minutes)]
         if not mine:
             continue
-        mine[0].complete = starts[0] == mine[0].start_ns
+        mine[0].complete = starts[0] <= mine[0].start_ns  # not cut off
         over = [period for period in mine if period.t is not None]
         for period, following in zip(over, [*over, None][1:], strict=True):
             if period.complete:

@@ -7,7 +7,10 @@ and every bar looks at every pool there ever was. A run is closed back when the 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import floor
+from types import SimpleNamespace
 from typing import Any
+
+from tbot_ext.records import EventCode
 
 FIRST_PERIOD, LAST_PERIOD = 60, 64  # EventCode of DAY .. NEW_YORK
 
@@ -75,6 +78,15 @@ def clip(x: float) -> float:
 
 def volume_factor(volume: float, mean: float) -> float:
     return clip(volume / (2 * mean)) if mean > 0 else 0.5
+
+
+def period_values(period: Any, bars: Sequence[Any]) -> SimpleNamespace:
+    """What `Pools.period` wants of a finished period of ref_periods."""
+    return SimpleNamespace(
+        kind=EventCode[period.kind], high=period.high, low=period.low, high_bar=period.high_bar, low_bar=period.low_bar,
+        high_volume=bars[period.high_bar].v, low_volume=bars[period.low_bar].v,
+        high_gone=period.high_broken == period.t, low_gone=period.low_broken == period.t,
+    )  # fmt: skip
 
 
 class Pools:

@@ -18,8 +18,8 @@ NO_COLOUR, BODY_ZONE = 512, 1024
 KEPT_BARS = 1024
 # What the reference speaks of: events are compared when their kind starts with one of these.
 KINDS: tuple[str, ...] = (
-    "SWING", "BOS", "CHOCH", "MSS", "OPENING_GAP", "FVG", "OB", "BREAKER", "MITIGATION", "LEVEL", "POOL", "SWEEP", "RUN",
-    *PERIOD_KINDS,
+    "SWING", "BOS", "CHOCH", "MSS", "OPENING_GAP", "FVG", "OB", "BREAKER", "MITIGATION", "LEVEL", "POOL", "SWEEP",
+    "RUN", *PERIOD_KINDS,
 )  # fmt: skip
 
 

@@ -60,6 +60,9 @@ def params_for(seed: int) -> Params:
         eq_tol_atr=rng.choice((0.0, 0.1, 0.5)),
         eq_tol_ticks=rng.choice((0, 1, 2)),
         sweep_reclaim=rng.choice((0, 1, 3, 6)),
+        sr_tol_atr=rng.choice((0.0, 0.25, 0.7)),
+        sr_tol_ticks=rng.choice((0, 1, 2)),
+        round_step=rng.choice((0, 0, 4, 7)),
     )
 
 
@@ -119,7 +122,7 @@ def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...
     for place, e in enumerate(events):
         parts = tuple(float(np.float32(x)) for x in (*e.parts, *(0.0,) * (5 - len(e.parts))))
         flags = e.flags | (128 if bars[e.t].after_break else 0)
-        parent = births[id(e.zone)] if e.zone is not None else places[id(e.parent)] if e.parent is not None else -1
+        parent = births[id(e.zone)] if e.zone is not None else places[id(e.parent)] if getattr(e, "parent", None) is not None else -1
         rows.append(
             (
                 e.t, e.kind, e.side, e.origin, e.top, e.bottom, e.level, e.score, parts, e.n, flags, place + 1, parent,
