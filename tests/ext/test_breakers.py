@@ -350,6 +350,19 @@ def test_sharing_one_price_is_overlapping(low: int, duplicate: bool) -> None:
     assert second[-1] == (first[-2] if duplicate else -1)
 
 
+@pytest.mark.parametrize(("high", "duplicate"), [(5, True), (4, False)])
+def test_sharing_one_price_at_the_other_end_is_overlapping_too(high: int, duplicate: bool) -> None:
+    # The swing high of bar 3 (9) is broken by bar 5: a bull block of bar 4, [5, 8]. The candle below it is bar 2.
+    rows = (
+        (10, 11, 9, 10), (10, 15, 10, 12), (high, high, 3, 3), (6, 9, 6, 9), (6, 8, 5, 7), (6, 12, 6, 11),
+        (11, 17, 10, 16), (16, 16, 9, 10), (10, 10, 3, 4),
+    )  # fmt: skip
+    first, second = [row for row in rows_of(*rows) if row[0] == 8]
+    assert first[:6] == (8, "BREAKER", -1, 4, 8, 5)
+    assert second[:6] == (8, "BREAKER", -1, 2, high, 3)
+    assert bool(second[10] & Flag.DUPLICATE) is duplicate
+
+
 def test_a_live_zone_with_the_same_origin_and_bounds_stands_for_a_new_one() -> None:
     # in wick mode bar 6 breaks the block; bar 7 breaks the swing low by its close
     wick = P.replace(zone_break="wick")
