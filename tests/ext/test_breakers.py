@@ -23,7 +23,7 @@ from smc_cases import (
 from tbot_ext.bars import mark_session_breaks
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
-from tbot_ext.records import EventCode, Flag
+from tbot_ext.records import BAR_DTYPE, EventCode, Flag
 from tbot_ext.zones import ZoneState
 
 KINDS = ("BREAKER", "MITIGATION")
@@ -433,3 +433,21 @@ def test_equals_the_reference_on_real_bars(first: int) -> None:
     kinds = assert_same(plain_bars(bars[first : first + 2000]), Params(L=3, R=3))
     assert kinds.count("BREAKER") > 20
     assert kinds.count("MITIGATION_BLOCK") > 5
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("symbol", "tick_size", "first"), [("NQ", 0.25, 20_000), ("GC", 0.1, 31_000)])
+def test_equals_the_reference_on_the_brokers_own_bars(symbol: str, tick_size: float, first: int) -> None:
+    """Wicks and little room, so that every part of section 7 happens in 2 000 bars."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(shared(f"market/bars_1m/{symbol}_1m_tsx_20260120_20260318.parquet"))[
+        first : first + 2000
+    ]
+    bars = np.zeros(table.num_rows, BAR_DTYPE)
+    bars["start_ns"] = table["ts"].cast("timestamp[ns]").to_numpy().astype("datetime64[ns]").astype(np.int64)
+    for name in ("open", "high", "low", "close"):
+        bars[name] = np.rint(table[name].to_numpy() / tick_size)
+    bars["volume"], bars["timeframe_min"] = table["volume"].to_numpy(), 1
+    params = Params(L=2, R=2, break_mode="wick", zone_break="wick", max_zones=8)
+    kinds = set(assert_same(plain_bars(mark_session_breaks(bars)), params))
+    assert {code.name for code in EventCode if code.name.startswith((*KINDS, "MSS"))} <= kinds
