@@ -23,7 +23,7 @@ from smc_cases import (
 from tbot_ext.bars import mark_session_breaks
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
-from tbot_ext.records import EventCode, Flag
+from tbot_ext.records import BAR_DTYPE, EventCode, Flag
 from tbot_ext.zones import ZoneState
 
 KINDS = ("BREAKER", "MITIGATION")
@@ -350,6 +350,19 @@ def test_sharing_one_price_is_overlapping(low: int, duplicate: bool) -> None:
     assert second[-1] == (first[-2] if duplicate else -1)
 
 
+@pytest.mark.parametrize(("high", "duplicate"), [(5, True), (4, False)])
+def test_sharing_one_price_at_the_other_end_is_overlapping_too(high: int, duplicate: bool) -> None:
+    # The swing high of bar 3 (9) is broken by bar 5: a bull block of bar 4, [5, 8]. The candle below it is bar 2.
+    rows = (
+        (10, 11, 9, 10), (10, 15, 10, 12), (high, high, 3, 3), (6, 9, 6, 9), (6, 8, 5, 7), (6, 12, 6, 11),
+        (11, 17, 10, 16), (16, 16, 9, 10), (10, 10, 3, 4),
+    )  # fmt: skip
+    first, second = [row for row in rows_of(*rows) if row[0] == 8]
+    assert first[:6] == (8, "BREAKER", -1, 4, 8, 5)
+    assert second[:6] == (8, "BREAKER", -1, 2, high, 3)
+    assert bool(second[10] & Flag.DUPLICATE) is duplicate
+
+
 def test_a_live_zone_with_the_same_origin_and_bounds_stands_for_a_new_one() -> None:
     # in wick mode bar 6 breaks the block; bar 7 breaks the swing low by its close
     wick = P.replace(zone_break="wick")
@@ -420,3 +433,21 @@ def test_equals_the_reference_on_real_bars(first: int) -> None:
     kinds = assert_same(plain_bars(bars[first : first + 2000]), Params(L=3, R=3))
     assert kinds.count("BREAKER") > 20
     assert kinds.count("MITIGATION_BLOCK") > 5
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("symbol", "tick_size", "first"), [("NQ", 0.25, 20_000), ("GC", 0.1, 31_000)])
+def test_equals_the_reference_on_the_brokers_own_bars(symbol: str, tick_size: float, first: int) -> None:
+    """Wicks and little room, so that every part of section 7 happens in 2 000 bars."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(shared(f"market/bars_1m/{symbol}_1m_tsx_20260120_20260318.parquet"))[
+        first : first + 2000
+    ]
+    bars = np.zeros(table.num_rows, BAR_DTYPE)
+    bars["start_ns"] = table["ts"].cast("timestamp[ns]").to_numpy().astype("datetime64[ns]").astype(np.int64)
+    for name in ("open", "high", "low", "close"):
+        bars[name] = np.rint(table[name].to_numpy() / tick_size)
+    bars["volume"], bars["timeframe_min"] = table["volume"].to_numpy(), 1
+    params = Params(L=2, R=2, break_mode="wick", zone_break="wick", max_zones=8)
+    kinds = set(assert_same(plain_bars(mark_session_breaks(bars)), params))
+    assert {code.name for code in EventCode if code.name.startswith((*KINDS, "MSS"))} <= kinds
