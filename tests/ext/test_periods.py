@@ -270,10 +270,9 @@ def test_opening_ranges_are_made_of_bars_that_fit(minutes: int, lengths: tuple[i
 def test_a_start_between_bars_has_no_opening_range() -> None:
     odd = P.replace(sessions=(*P.sessions[:2], ("America/New_York", "09:20", "16:00")))
     rows = [(f"2026-01-06 {clock}", 5, 6, 4, 5) for clock in ("09:15", "09:20", "09:30", "09:45", "10:00", "16:00")]
-    kinds = [e[1] for e in period_events(bars_at(NEW_YORK, *rows, minutes=5), odd)]
-    assert "OPENING_15" not in kinds  # the first, and the stream began before it
-    exact = period_events(bars_at(NEW_YORK, *rows[1:], minutes=5), odd)
-    assert days(exact, "OPENING_15") == [(1, 6, 4, 5, 2)]
+    assert days(period_events(bars_at(NEW_YORK, *rows, minutes=5), odd), "OPENING_15") == [(2, 6, 4, 5, 2)]
+    cut_off = [e[1] for e in period_events(bars_at(NEW_YORK, *rows[2:], minutes=5), odd)]
+    assert "OPENING_15" not in cut_off
     assert not any(e[1].startswith("OPENING_") for e in period_events(bars_at(NEW_YORK, *rows, minutes=15), odd))
 
 
@@ -457,7 +456,8 @@ def test_equals_the_reference_on_eight_real_weeks(minutes: int) -> None:
     kinds = Counter(assert_as_reference(bars, P, minutes))
     assert kinds["DAY"] > 38
     assert kinds["WEEK"] == 7
-    assert kinds["OPENING_30"] == (0 if minutes == 60 else 40)  # weekdays but the first, 20 January
+    # every weekday; the first bar, at 10:56 on 20 January, cuts none off but that day's own
+    assert kinds["OPENING_30"] == (0 if minutes == 60 else 41)
 
 
 @pytest.mark.shared_data

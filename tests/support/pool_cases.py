@@ -49,7 +49,8 @@ def assert_pools_same(bars: list[ref_smc.B], params: Params) -> list[str]:
     events = detector.push_bars(array)
     atrs, vmeds = ref_smc.atr_values(bars, params.atr_n), ref_smc.volume_means(bars)
     reference = ref_pools.Pools(bars, params, atrs, vmeds)
-    expected = reference.run(ref_smc.swings(bars, params.L, params.R))
+    ended = [(x.t, ref_pools.period_values(x, bars)) for x, _ in ref_smc.finished_periods(bars, params, 1)]
+    expected = reference.run(ref_smc.swings(bars, params.L, params.R), ended)
     chosen = [event for event in events if EventCode(event["kind"]).name.startswith(KINDS)]
     assert [(int(e["source"]), int(e["volume"])) for e in chosen] == [(e.source, e.volume) for e in expected]
     for event in chosen:

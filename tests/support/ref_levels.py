@@ -114,7 +114,7 @@ class Levels:
                 t, (step, 8, len(self.events)), "LEVEL" if birth else kind, level.side, level.origin, level.hi,
                 level.lo, level.first + round(level.offset), level.strength(t, self.p.max_age, self.vmeds[t]),
                 level.shares(t, self.p.max_age, self.vmeds[t]), level.n, 0, parent if birth else level,
-                level if birth else None, level.source, level.volume,
+                level if birth else None, source=level.source, volume=level.volume,
             )
         )  # fmt: skip
 

@@ -34,11 +34,11 @@ class B:
     start_ns: int | None = None  # None: directly after the bar before it
 
 
-def starts_of(bars: list[B], minutes: int = 1) -> list[int]:
+def starts_of(bars: list[B], minutes: int = 1, start: int = START) -> list[int]:
     """When each bar starts, UTC ns."""
     starts: list[int] = []
     for bar in bars:
-        following = starts[-1] + minutes * MINUTE if starts else START
+        following = starts[-1] + minutes * MINUTE if starts else start
         starts.append(following if bar.start_ns is None else bar.start_ns)
     return starts
 

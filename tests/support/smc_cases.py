@@ -66,10 +66,10 @@ def params_for(seed: int) -> Params:
     )
 
 
-def bar_array(bars: list[ref_smc.B], minutes: int = 1) -> np.ndarray:
+def bar_array(bars: list[ref_smc.B], minutes: int = 1, start: int = START) -> np.ndarray:
     rows = [
-        (start, b.o, b.h, b.l, b.c, b.v, b.v // 2, 1, int(b.after_break) * 128, minutes)
-        for start, b in zip(ref_smc.starts_of(bars, minutes), bars, strict=True)
+        (at, b.o, b.h, b.l, b.c, b.v, b.v // 2, 1, int(b.after_break) * 128, minutes)
+        for at, b in zip(ref_smc.starts_of(bars, minutes, start), bars, strict=True)
     ]
     return np.array(rows, BAR_DTYPE)
 
@@ -122,7 +122,11 @@ def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...
     for place, e in enumerate(events):
         parts = tuple(float(np.float32(x)) for x in (*e.parts, *(0.0,) * (5 - len(e.parts))))
         flags = e.flags | (128 if bars[e.t].after_break else 0)
-        parent = births[id(e.zone)] if e.zone is not None else places[id(e.parent)] if getattr(e, "parent", None) is not None else -1
+        parent = -1
+        if e.zone is not None:
+            parent = births[id(e.zone)]
+        elif getattr(e, "parent", None) is not None:
+            parent = places[id(e.parent)]
         rows.append(
             (
                 e.t, e.kind, e.side, e.origin, e.top, e.bottom, e.level, e.score, parts, e.n, flags, place + 1, parent,
