@@ -1,45 +1,21 @@
-"""Support and resistance from swings: rules one by one (smc.md section 8), then the slow reference and properties."""
+"""Support and resistance from swings: rules one by one (smc.md section 8)."""
 
-import collections
 import math
 
 import numpy as np
-import pyarrow.parquet as parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import ref_levels
-import ref_smc
-from shared_data import shared
-from smc_cases import (
-    MINUTE,
-    START,
-    assert_same,
-    bar_array,
-    bars_of,
-    mirrored,
-    params_for,
-    plain_bars,
-    random_bars,
-    read_bars,
-)
-from tbot_ext.bars import mark_session_breaks
+from level_cases import compare, events_of
+from smc_cases import MINUTE, START, bar_array, bars_of, mirrored
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
-from tbot_ext.records import BAR_DTYPE, EventCode, Source
+from tbot_ext.records import EventCode, Source
 
 P = Params(L=1, R=1, atr_n=1, sr_tol_ticks=2, sr_tol_atr=0.0)
 # Bar 1 is a swing high at 10, known at bar 2: a resistance with the band 8..12.
 HIGH = ((5, 6, 4, 5), (5, 10, 5, 6), (6, 7, 5, 5))
 TOUCH = (5, 8, 5, 6)
 QUIET = (5, 7, 5, 6)
-FIELDS = ("known", "kind", "side", "origin", "top", "bottom", "level", "score", "n", "source", "volume")
-
-
-def events_of(bars: list[ref_smc.B], params: Params = P) -> np.ndarray:
-    events = Detector(1, params).push_bars(bar_array(bars))
-    return events[(events["kind"] >= EventCode.LEVEL) & (events["kind"] <= EventCode.LEVEL_EXPIRED)]
 
 
 def happened(*rows: tuple[int, ...], params: Params = P) -> list[tuple[int, str, int]]:
@@ -136,9 +112,9 @@ def test_breaks_older_than_max_age_no_longer_count() -> None:
 def test_breaks_of_an_unreported_level_are_silent_but_count() -> None:
     rows = (*HIGH, UP, DOWN)
     assert happened(*rows) == []
-    (event,) = [e for e in events_of(bars_of(*rows, TOUCH)) if e["level"] == 10]
+    (event,) = [e for e in events_of(bars_of(*rows, TOUCH), P) if e["level"] == 10]
     assert (int(event["known"]), int(event["side"]), float(event["parts"][3])) == (5, -1, 2.0)
-    assert not [e for e in events_of(bars_of(*rows, UP, TOUCH)) if e["level"] == 10]  # dead
+    assert not [e for e in events_of(bars_of(*rows, UP, TOUCH), P) if e["level"] == 10]  # dead
 
 
 # ---------------------------------------------------------------- members
@@ -201,7 +177,7 @@ def test_a_close_exactly_on_a_new_level_takes_the_role_of_its_kind() -> None:
     rows = (*HIGH[:2], (6, 10, 5, 10), (7, 7, 5, 5), TOUCH)
     assert happened(*rows) == [(4, "LEVEL", -1)]
     flipped = mirrored(bars_of(*rows))
-    assert [(int(e["known"]), int(e["side"])) for e in events_of(flipped)] == [(4, 1)]
+    assert [(int(e["known"]), int(e["side"])) for e in events_of(flipped, P)] == [(4, 1)]
 
 
 # ---------------------------------------------------------------- an outside bar is both
@@ -217,6 +193,14 @@ def test_high_and_low_of_one_bar_do_not_join_each_other() -> None:
     assert not [e for e in events if e["kind"] == EventCode.LEVEL_JOINED or e["kind"] == EventCode.LEVEL]
     # both are there: a gap far above breaks one of them, then both are touched on the way back
     assert sorted(b[2] for b in bands(*OUTSIDE, (30, 31, 30, 30), (17, 30, 9, 30), params=params)) == [1, 9]
+
+
+def test_between_two_levels_born_together_a_high_joins_the_higher_and_a_low_the_lower() -> None:
+    """Levels 9 and 1 with 4 ticks each; a swing at 5 is in both bands."""
+    bars = bars_of(*OUTSIDE, (3, 4, 3, 3), (3, 5, 2, 3), (3, 4, 1, 3))
+    for seen, level in ((bars, 7), (mirrored(bars), -7)):
+        events = events_of(seen, P.replace(sr_tol_ticks=4))
+        assert events[events["known"] == 5]["level"].tolist() == [level]
 
 
 def test_when_both_join_one_level_that_is_one_event_with_two_members() -> None:
@@ -290,7 +274,7 @@ def test_with_room_for_one_the_nearer_of_two_is_made() -> None:
 
 def test_strength_and_its_parts() -> None:
     rows = [(*row, v) for row, v in zip((*HIGH, QUIET, QUIET, TOUCH, UP), (2, 6, 4, 4, 4, 4, 4), strict=True)]
-    touch, broken = events_of(bars_of(*rows))
+    touch, broken = events_of(bars_of(*rows), P)
     # two of six; touched at this bar; volume 6 over four times the mean of 2 6 4 4 4 4
     assert touch["score"] == 2 / 6 * 0.5 + 1.0 * 0.3 + 6 / 16 * 0.2 - 0.15 * 0
     assert touch["parts"].tolist() == [np.float32(2 / 6), 1.0, 0.375, 0.0, 0.0]
@@ -304,7 +288,6 @@ def test_strength_is_never_below_zero() -> None:
     wait = [(16, 17, 15, 16)] * 995
     rows = [(*row, 0 if k == 1 else 9) for k, row in enumerate((*HIGH, TOUCH, UP, *wait, DOWN))]
     events = events_of(bars_of(*rows), P.replace(max_age=1000))
-    events = events[events["source"] == Source.SWING]  # the wait is longer than a night: sessions end in it
     assert float(events[-1]["parts"][3]) == 2.0
     weak = 2 / 6 * 0.5 + math.exp2(-997 / 250) * 0.3 - 0.15 * 2
     assert weak < 0
@@ -313,12 +296,12 @@ def test_strength_is_never_below_zero() -> None:
 
 
 def test_without_volume_the_volume_share_is_one_half() -> None:
-    (event,) = events_of(bars_of(*[(*row, 0) for row in (*HIGH, TOUCH)]))
+    (event,) = events_of(bars_of(*[(*row, 0) for row in (*HIGH, TOUCH)]), P)
     assert event["parts"].tolist()[2] == 0.5
 
 
 def test_later_events_name_the_first_which_names_nothing() -> None:
-    first, *later = events_of(bars_of(*HIGH, TOUCH, UP, DOWN, UP))
+    first, *later = events_of(bars_of(*HIGH, TOUCH, UP, DOWN, UP), P)
     assert int(first["parent_id"]) == -1
     assert {int(e["parent_id"]) for e in later if e["level"] == 10} == {int(first["id"])}
 
@@ -336,120 +319,19 @@ def test_levels_shows_what_is_reported_in_order_of_price() -> None:
     assert len(Detector(1).levels()) == 0
 
 
-# ---------------------------------------------------------------- against the reference
-
-
-def compare(bars: list[ref_smc.B], params: Params) -> list[str]:
-    """Everything `assert_same` compares, and source and volume."""
-    kinds = assert_same(bars, params, "LEVEL")
-    theirs = [(e.source, e.volume) for e in ref_smc.all_events(bars, params) if isinstance(e, ref_levels.LevelEv)]
-    assert events_of(bars, params)[["source", "volume"]].tolist() == theirs
-    return kinds
-
-
-@pytest.mark.parametrize("seed", range(150))
-def test_equals_the_reference(seed: int) -> None:
-    compare(random_bars(seed + 500, 250, step=2 + seed % 4), params_for(seed))
-
-
-def test_the_random_bars_reach_every_kind_of_event_of_swing_levels() -> None:
-    seen: collections.Counter[str] = collections.Counter()
-    for seed in range(150):
-        events = events_of(random_bars(seed + 500, 250, step=2 + seed % 4), params_for(seed))
-        seen.update(EventCode(kind).name for kind in events[events["source"] == Source.SWING]["kind"].tolist())
-    assert min(seen[code.name] for code in EventCode if code.name.startswith("LEVEL")) > 50
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_equals_the_reference_with_full_lists_and_wide_bands(seed: int) -> None:
-    """Longer walks with many levels that lie close and whose tolerances differ widely."""
-    params = Params(
-        L=1, R=1 + seed % 2, atr_n=1, sr_tol_atr=0.5 * (seed % 4), sr_tol_ticks=seed % 3, max_zones=(12, 64)[seed % 2]
-    )
-    assert len(compare(random_bars(seed + 900, 500, step=(2, 4, 8)[seed % 3]), params)) > 100
-
-
-def nasdaq_bars() -> np.ndarray:
-    table = parquet.read_table(shared("market/bars_1m/NQ_1m_tsx_20260120_20260318.parquet")).slice(5000, 2000)
-    bars = np.zeros(len(table), BAR_DTYPE)
-    bars["start_ns"] = table["ts"].to_numpy().astype("datetime64[ns]").astype(np.int64)
-    bars["timeframe_min"] = 1
-    for name in ("open", "high", "low", "close"):
-        bars[name] = np.rint(table[name].to_numpy() / 0.25)
-    bars["volume"] = table["volume"].to_numpy()
-    return bars
-
-
-@pytest.mark.shared_data
-def test_equals_the_reference_on_real_nasdaq_bars() -> None:
-    bars = plain_bars(mark_session_breaks(nasdaq_bars()))
-    kinds = collections.Counter(compare(bars, Params(round_step=400)))
-    assert min(kinds[name] for name in ("LEVEL", "LEVEL_JOINED", "LEVEL_TOUCHED", "LEVEL_BROKEN")) > 50
-
-
-@pytest.mark.shared_data
-@pytest.mark.parametrize("first", [0, 2100])
-def test_equals_the_reference_on_real_bars(first: int) -> None:
-    bars = mark_session_breaks(read_bars(shared("smc/ES_201312_1m_20131006_09.csv"), 0.25))[first : first + 2000]
-    assert len(compare(plain_bars(bars), Params(round_step=20))) > 300
-
-
-# ---------------------------------------------------------------- properties
-
-
-def rows_of(events: np.ndarray, sign: int = 1) -> list[tuple[object, ...]]:
-    """What events say, apart from their numbers, seen in a mirror for sign -1; order within a bar does not matter."""
-    if sign < 0:
-        events = events.copy()
-        events["side"] *= -1
-        events["level"] *= -1
-        events["top"], events["bottom"] = -events["bottom"].copy(), -events["top"].copy()
-    return sorted((*map(float, e.tolist()[:11]), *e["parts"].tolist()) for e in events[[*FIELDS, "parts"]])
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[list[ref_smc.B], Params]:
-    seed = draw(st.integers(0, 10**6))
-    bars = random_bars(seed, draw(st.integers(20, 250)), step=draw(st.integers(1, 8)))
-    return bars, params_for(draw(st.integers(0, 10**6)))
-
-
-@settings(max_examples=150, deadline=None)
-@given(cases())
-def test_mirrored_prices_give_mirrored_levels(case: tuple[list[ref_smc.B], Params]) -> None:
-    bars, params = case
-    assert rows_of(events_of(mirrored(bars), params), -1) == rows_of(events_of(bars, params))
-
-
-@settings(max_examples=60, deadline=None)
-@given(cases(), st.integers(-(10**9), 10**9), st.integers(0, 250))
-def test_shifted_prices_give_shifted_levels_in_a_roll_as_well(
-    case: tuple[list[ref_smc.B], Params], spread: int, cut: int
-) -> None:
-    bars, params = case[0], case[1].replace(round_step=0)
-    ours = Detector(1, params).push_bars(bar_array(bars))
-    shifted = bar_array(bars)
-    for name in ("open", "high", "low", "close"):
-        shifted[name][cut:] += spread
-    rolled = Detector(1, params)
-    parts = [rolled.push_bars(shifted[:cut])]
-    rolled.roll_shift(spread)
-    parts.append(rolled.push_bars(shifted[cut:]))
-    parts[1]["level"] -= np.where(parts[1]["level"] == np.iinfo(np.int64).min, 0, spread)
-    for name in ("top", "bottom"):
-        parts[1][name] -= spread
-    assert np.concatenate(parts).tobytes() == ours.tobytes()
-
-
-@settings(max_examples=60, deadline=None)
-@given(cases(), st.integers(0, 250), st.integers(0, 10**6))
-def test_later_bars_change_nothing(case: tuple[list[ref_smc.B], Params], cut: int, noise: int) -> None:
-    bars, params = case
-    cut = min(cut, len(bars))
-    whole = events_of(bars, params)
-    other = [*bars[:cut], *random_bars(noise, 60)]
-    for events in (events_of(bars[:cut], params) if cut else whole[:0], events_of(other, params)):
-        assert events[events["known"] < cut].tobytes() == whole[whole["known"] < cut].tobytes()
+def test_a_sleeping_list_wakes_for_a_wide_band_behind_a_narrow_one() -> None:
+    """The support 80 reaches up to 110, the nearer one at 100 to 101 only, and price is far from both."""
+    still = (300, 301, 299, 300)
+    bars = bars_of(
+        still, (300, 301, 100, 300), still, (300, 301, 80, 300), (300, 330, 270, 300), still,
+        (300, 330, 299, 300), (300, 301, 105, 300),
+    )  # fmt: skip
+    params = P.replace(sr_tol_ticks=1, sr_tol_atr=0.5)  # the ATR is 60 when 80 becomes known
+    for seen, sign in ((bars, 1), (mirrored(bars), -1)):
+        events = events_of(seen, params)
+        told = [(int(e["known"]), sign * int(e["level"])) for e in events if e["kind"] == EventCode.LEVEL]
+        assert told == [(3, 100), (6, 330), (7, 80)]
+        compare(seen, params)
 
 
 def test_after_a_reset_nothing_is_left() -> None:
@@ -461,28 +343,3 @@ def test_after_a_reset_nothing_is_left() -> None:
     later = bar_array(bars_of(*HIGH, TOUCH), start=START + 100 * MINUTE)
     events = detector.push_bars(later)
     assert [int(e["known"]) for e in events if e["kind"] == EventCode.LEVEL] == [7]
-
-
-def test_all_state_is_bounded_over_many_bars() -> None:
-    rng = np.random.default_rng(5)
-    n = 100_000
-    bars = np.zeros(n, BAR_DTYPE)
-    bars["start_ns"], bars["timeframe_min"] = START + np.arange(n) * MINUTE, 1
-    bars["open"] = np.cumsum(rng.integers(-4, 5, n))
-    bars["close"] = bars["open"] + rng.integers(-4, 5, n)
-    bars["high"] = np.maximum(bars["open"], bars["close"]) + rng.integers(0, 3, n)
-    bars["low"] = np.minimum(bars["open"], bars["close"]) - rng.integers(0, 3, n)
-    bars["volume"] = rng.integers(0, 100, n)
-    detector = Detector(1, Params(L=1, R=1, max_zones=16, round_step=50))
-    events = detector.push_bars(bars)
-    levels = detector.levels()
-    assert 0 < len(levels[levels["source"] == Source.SWING]) <= 16
-    assert len(levels) <= 16 + 18 + 2  # with the values of periods and the round numbers
-    assert (np.diff(levels["level"]) >= 0).all()
-    ours = events[(events["kind"] >= EventCode.LEVEL) & (events["kind"] <= EventCode.LEVEL_EXPIRED)]
-    assert (ours["bottom"] <= ours["level"]).all()
-    assert (ours["level"] <= ours["top"]).all()
-    ends = ours[np.isin(ours["kind"], [EventCode.LEVEL_DEAD, EventCode.LEVEL_EXPIRED])]["parent_id"]
-    births = ours[ours["kind"] == EventCode.LEVEL]["id"]
-    assert len(set(ends.tolist())) == len(ends)
-    assert set(births.tolist()) - set(ends.tolist()) == set(levels["id"].tolist())
