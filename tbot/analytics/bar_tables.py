@@ -181,6 +181,11 @@ def times_of(source: Path, columns: fc.Columns, tz: str | None = None) -> fc.Int
     return np.asarray(_refusing(fc.to_utc_ns, source, values, zone, certain=False), np.int64)
 
 
+def zone_is_assumed(columns: fc.Columns) -> bool:
+    """True when the times say nothing of a zone and are taken as UTC."""
+    return len(columns["time"]) > 0 and "certain" not in columns and not fc.carries_zone(columns["time"])
+
+
 def _zulu(values: npt.NDArray[Any]) -> fc.Ints | None:
     """Text in which every time ends with Z or +00:00, read at once; None for everything else."""
     if values.dtype != object or not isinstance(values[0], str):

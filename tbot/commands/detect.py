@@ -18,6 +18,7 @@ from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from tbot.analytics.detect import Events, Found
+    from tbot_ext.records import EventCode
 
 PROGRESS_AFTER_S = 2.0
 
@@ -49,13 +50,18 @@ def detect(bars: Path, out: Path | None, plot: Path | None, json_output: bool, q
     zone = parse_zone(options["zone"])
     since = parse_time_ns(options["from_time"]) if options["from_time"] else None
     until = parse_time_ns(options["to_time"]) if options["to_time"] else None
+    kinds = _kinds(options["kinds"])
+    if plot is not None:
+        from tbot.analytics.chart import check_target
+
+        check_target(plot)
     found = _run(bars, options, since, until, quiet)
-    events = _chosen(found, options["kinds"], since, until)
+    events = _chosen(found, kinds, since, until)
     form = options["form"] or ("jsonl" if out and out.suffix in (".jsonl", ".ndjson", ".json") else "csv")
     if plot is not None:
         from tbot.analytics.chart import save_chart
 
-        save_chart(found, events, plot, name=bars.name, zone=zone, last=options["plot_bars"])
+        save_chart(found, plot, name=bars.name, kinds=kinds, zone=zone, last=options["plot_bars"])
     _write(found, events, out, form, json_output)
     summary = _summary(bars, found, events)
     if json_output:
@@ -73,7 +79,7 @@ def _refuse_overwriting(bars: Path, *targets: Path | None) -> None:
 
 def _run(path: Path, options: dict[str, Any], since: int | None, until: int | None, quiet: bool) -> "Found":
     from tbot.analytics import detect as analysis
-    from tbot.analytics.bar_tables import bars_of, file_columns, parse_timeframe
+    from tbot.analytics.bar_tables import bars_of, file_columns, parse_timeframe, zone_is_assumed
 
     minutes = parse_timeframe(options["timeframe"])
     tick = _tick_size(path, options["tick_size"], options["contract"])
@@ -84,7 +90,10 @@ def _run(path: Path, options: dict[str, Any], since: int | None, until: int | No
     def tell(done: int, total: int) -> None:
         click.echo(f"tbot: {done} of {total} bars", err=True)
 
-    bars = bars_of(path, file_columns(path), tick, minutes, options["data_tz"])
+    columns = file_columns(path)
+    if options["data_tz"] is None and zone_is_assumed(columns) and not quiet:
+        click.echo("tbot: times without a zone are taken as UTC; --data-tz names another", err=True)
+    bars = bars_of(path, columns, tick, minutes, options["data_tz"])
     if until is not None:
         bars = bars[bars["start_ns"] + minutes * 60_000_000_000 < until]
     if not len(bars):
@@ -134,13 +143,17 @@ def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -
     return values
 
 
-def _chosen(found: "Found", kinds: str | None, since: int | None, until: int | None) -> "Events":
-    import numpy as np
-
+def _kinds(text: str | None) -> "frozenset[EventCode]":
     from tbot.analytics.kinds import parse_kinds
 
+    return parse_kinds(text)
+
+
+def _chosen(found: "Found", kinds: "frozenset[EventCode]", since: int | None, until: int | None) -> "Events":
+    import numpy as np
+
     events = found.events
-    keep = np.isin(events["kind"], [int(code) for code in parse_kinds(kinds)])
+    keep = np.isin(events["kind"], [int(code) for code in kinds])
     if since is not None:
         keep &= events["known_ns"] >= since
     if until is not None:
