@@ -39,16 +39,16 @@ UP, DOWN = "#26a69a", "#ef5350"
 _LOOKS: dict[str, tuple[str, str, float, str]] = {
     "OB": ("#26a69a", "#ef5350", 0.26, ""),
     "FVG": ("#4c9be8", "#f0a040", 0.20, ""),
-    "IFVG": ("#4c9be8", "#f0a040", 0.10, "...."),
-    "BREAKER": ("#26a69a", "#ef5350", 0.12, "////"),
-    "MITIGATION": ("#26a69a", "#ef5350", 0.12, "\\\\\\\\"),
+    "IFVG": ("#4c9be8", "#f0a040", 0.08, "..."),
+    "BREAKER": ("#26a69a", "#ef5350", 0.09, "///"),
+    "MITIGATION": ("#26a69a", "#ef5350", 0.09, "\\\\\\"),
     "LEVEL": ("#9aa4b8", "#9aa4b8", 0.16, ""),
 }
 _NAMES = {"MITIGATION": "MB", "BREAKER": "BRK", "LEVEL": "S/R", "CHOCH": "CHoCH"}
 # Of a kind: living ones (the nearest) and past ones (the best); more would hide the candles.
-_MOST = {"OB": (5, 4), "FVG": (4, 3), "IFVG": (2, 1), "BREAKER": (3, 2), "MITIGATION": (2, 1), "LEVEL": (5, 0)}
-_POOLS = 8
-_RIGHT = 16.0  # bars of room for labels
+_MOST = {"OB": (5, 3), "FVG": (3, 2), "BREAKER": (2, 1), "MITIGATION": (1, 0), "IFVG": (2, 1), "LEVEL": (3, 0)}
+_POOLS = 6
+_RIGHT = 0.13  # room for labels, as a share of the bars
 _PICTURE = (16.0, 9.0, 100)  # inches and dots per inch: 1600 x 900
 
 
@@ -108,7 +108,7 @@ def save_chart(found: Found, path: Path, **options: Any) -> None:
     check_target(path)
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "tbot", "svg.fonttype": "none"}):
+    with rc_context({"svg.hashsalt": "tbot", "svg.fonttype": "none", "hatch.linewidth": 0.5}):
         metadata: dict[str, Any] = dict(_METADATA[path.suffix.lower()])
         figure = draw_chart(found, **options)
         figure.savefig(path, dpi=_PICTURE[2], facecolor=PAPER, metadata=metadata)
@@ -135,7 +135,7 @@ def draw_chart(
     bars = found.bars[first:]
     low, high = float(found.tick * int(bars["low"].min())), float(found.tick * int(bars["high"].max()))
     room = max(high - low, float(found.tick) * 4) * 0.07
-    axes.set_xlim(-1.0, len(bars) - 0.5 + _RIGHT)
+    axes.set_xlim(-1.0, len(bars) * (1 + _RIGHT) + 2)
     axes.set_ylim(low - room, high + room)
     _style(axes)
     _style(volumes)
@@ -286,7 +286,7 @@ def _draw_band(sheet: _Sheet, band: Band) -> None:
     faded = 1.0 if band.end is None else 0.45
     box = Rectangle((left, bottom), right - left, height, zorder=2, gid=f"band:{band.kind}:{band.id}")
     box.set_facecolor((*_rgb(colour), opacity * faded))
-    box.set_edgecolor((*_rgb(colour), 0.8 * faded))
+    box.set_edgecolor((*_rgb(colour), (0.45 if hatch else 0.8) * faded))
     box.set_linewidth(0.9 if band.kind != "LEVEL" else 0.0)
     box.set_linestyle("-" if band.state == "active" else (0, (4, 2)))
     if hatch:
@@ -342,7 +342,7 @@ def _draw_break(sheet: _Sheet, line: Line) -> None:
 
 
 def _draw_points(sheet: _Sheet, points: Sequence[Point]) -> None:
-    """Swings as small triangles off the wick, sweeps as a cross on it; several sweeps of one bar count together."""
+    """Swings as small triangles off the wick, sweeps as a cross on the end of theirs; those of one bar together."""
     for side, kind, marker in ((1, "SWING_HIGH", "v"), (-1, "SWING_LOW", "^")):
         found = [point for point in points if point.kind == kind]
         if found:
@@ -351,12 +351,14 @@ def _draw_points(sheet: _Sheet, points: Sequence[Point]) -> None:
             low, high = sheet.axes.get_ylim()
             y = [value + side * 0.011 * (high - low) for value in y]
             sheet.axes.scatter(x, y, s=16, marker=marker, color="#b8c0d0", linewidths=0, zorder=5, gid=kind)
-    sweeps: dict[tuple[int, int], int] = {}
+    sweeps: dict[tuple[int, int], list[int]] = {}
     for point in points:
         if point.kind == "SWEEP":
-            sweeps[point.bar, point.side] = sweeps.get((point.bar, point.side), 0) + 1
-    for (bar, side), count in sorted(sweeps.items()):
-        price = sheet.price(int(sheet.found.bars["high" if side < 0 else "low"][bar]))
+            path = sheet.found.bars["low" if point.side > 0 else "high"][max(point.bar, 0) : point.known + 1]
+            bar = max(point.bar, 0) + int(path.argmin() if point.side > 0 else path.argmax())
+            sweeps.setdefault((bar, point.side), []).append(point.price)
+    for (bar, side), prices in sorted(sweeps.items()):
+        count, price = len(prices), sheet.price(min(prices) if side > 0 else max(prices))
         colour = UP if side > 0 else DOWN
         gid = f"sweep:{bar}:{side}"
         sheet.axes.scatter([sheet.x(bar)], [price], s=46, marker="x", color=colour, linewidths=1.8, zorder=7, gid=gid)
@@ -388,6 +390,8 @@ def _draw_periods(sheet: _Sheet, lines: Sequence[Line]) -> None:
             continue
         left = max(sheet.x(line.known + 0.5), -1.0)
         right = sheet.right + 2 if line.end is None else sheet.x(line.end + 0.5)
+        if line.end is not None and not line.kind.startswith("P"):
+            continue  # sessions that are over say nothing any more
         y, colour = sheet.price(line.price), "#e6c86e" if line.kind.startswith("P") else "#7fb0c8"
         sheet.axes.plot([left, right], [y, y], color=colour, linewidth=1.0, linestyle=(0, (6, 3)), zorder=2,
                         alpha=0.9 if line.end is None else 0.35, gid=f"period:{line.kind}:{line.id}")  # fmt: skip

@@ -60,7 +60,7 @@ class Labels:
 
     def finish(self) -> None:
         """Write the labels of the right edge, spread so that all can be read, each with a thread to its price."""
-        places = sorted(self._right, key=lambda label: (label.price, label.text))
+        places = self._joined()
         pixels = [float(self._axes.transData.transform((label.x, label.price))[1]) for label in places]
         low, high = self._axes.bbox.y0 + 8, self._axes.bbox.y1 - 8
         moved = spread(pixels, _STEP * self._scale * 72 / 100, low, high)
@@ -71,6 +71,16 @@ class Labels:
                 ends = self._axes.transData.inverted().transform([(px, old), (px + gap - 2, new)])
                 self._axes.plot(ends[:, 0], ends[:, 1], color=label.colour, linewidth=0.6, alpha=0.7, zorder=6)
             self._write(px + gap, new, label.text, label.colour, "left")
+
+    def _joined(self) -> list[_Right]:
+        """By price; labels of one price share a line."""
+        joined: list[_Right] = []
+        for label in sorted(self._right, key=lambda label: label.price):  # of one price in the order they came
+            if joined and joined[-1].price == label.price:
+                joined[-1] = _Right(label.x, label.price, f"{joined[-1].text} · {label.text}", joined[-1].colour)
+            else:
+                joined.append(label)
+        return joined
 
     def _extent(self, text: str) -> tuple[float, float]:
         size = _SIZE * self._scale

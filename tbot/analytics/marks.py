@@ -61,14 +61,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """SWING_HIGH, SWING_LOW at their bar, SWEEP at the bar that made it known."""
+    """SWING_HIGH, SWING_LOW and SWEEP; a sweep's extreme lies on one of the bars from `bar` to `known`."""
 
     id: int
     kind: str
     side: int
     bar: int
+    known: int
     price: int
-    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +171,21 @@ def _breaks(rows: Iterable[Row], wanted: Collection[int]) -> list[Line]:
     return list(lines.values())
 
 
+def _outer(row: Row) -> int:
+    """The level of a pool: its furthest member, beyond which the stops rest."""
+    return row.top if row.side > 0 else row.bottom
+
+
 def _pools(rows: Iterable[Row], wanted: Collection[int]) -> list[Line]:
     pools: dict[int, Line] = {}
     for row in rows:
         if row.kind == E.POOL and row.kind in wanted:
-            pools[row.id] = Line(row.id, "POOL", row.side, row.top, row.origin, row.known, None, row.n)
+            pools[row.id] = Line(row.id, "POOL", row.side, _outer(row), row.origin, row.known, None, row.n)
         pool = pools.get(row.parent)
         if pool is None:
             continue
         if row.kind == E.POOL_JOINED:
-            pools[pool.id] = replace(pool, price=row.top, n=row.n)
+            pools[pool.id] = replace(pool, price=_outer(row), n=row.n)
         elif row.kind in (E.SWEEP, E.RUN, E.POOL_EXPIRED) and pool.end is None:
             pools[pool.id] = replace(pool, end=row.known)
     return list(pools.values())
@@ -210,22 +215,40 @@ def _points(rows: Iterable[Row], wanted: Collection[int]) -> list[Point]:
         if row.kind not in wanted:
             continue
         if row.kind in (E.SWING_HIGH, E.SWING_LOW):
-            points.append(Point(row.id, E(row.kind).name, row.side, row.origin, row.top))
+            points.append(Point(row.id, E(row.kind).name, row.side, row.origin, row.known, row.top))
         elif row.kind == E.SWEEP:
-            points.append(Point(row.id, "SWEEP", row.side, row.known, row.top, row.score))
+            price = row.bottom if row.side > 0 else row.top
+            points.append(Point(row.id, "SWEEP", row.side, row.origin, row.known, price))
     return points
 
 
 def most_relevant(bands: Iterable[Band], price: int, most: Mapping[str, tuple[int, int]]) -> list[Band]:
-    """By kind, as many as `most` allows: of the living the nearest, of those that are over the best; oldest first."""
+    """By kind in the order of `most`: so many of the living, nearest first, and of those that are over, best first.
+
+    A band that lies mostly inside another of its side that was chosen before adds nothing and is left out.
+    """
     chosen: list[Band] = []
-    by_kind: dict[str, list[Band]] = {}
-    for band in bands:
-        by_kind.setdefault(band.kind, []).append(band)
-    for kind, group in by_kind.items():
+    everything = list(bands)
+    for kind, (live, ended) in most.items():
+        group = [band for band in everything if band.kind == kind]
         alive = [band for band in group if band.end is None]
         over = [band for band in group if band.end is not None]
-        live, ended = most[kind]
-        chosen += sorted(alive, key=lambda b: (max(b.bottom - price, price - b.top, 0), -b.score, b.id))[:live]
-        chosen += sorted(over, key=lambda b: (-b.score, -b.id))[:ended]
+        alive.sort(key=lambda b: (max(b.bottom - price, price - b.top, 0), -b.score, b.id))
+        over.sort(key=lambda b: (-b.score, -b.id))
+        for candidates, limit in ((alive, live), (over, ended)):
+            taken = 0
+            for band in candidates:
+                if taken < limit and not any(_covers(other, band) for other in chosen):
+                    chosen.append(band)
+                    taken += 1
     return sorted(chosen, key=lambda b: (b.known, b.id))
+
+
+def _covers(other: Band, band: Band) -> bool:
+    """`other` shows most of what `band` would: same side, over six tenths of its height, while it is there."""
+    common = min(other.top, band.top) - max(other.bottom, band.bottom)
+    if other.side != band.side or common * 10 <= 6 * (band.top - band.bottom):
+        return False
+    if (other.kind == "LEVEL") != (band.kind == "LEVEL"):
+        return False
+    return other.end is None or (band.end is not None and other.known <= band.known and band.end <= other.end)

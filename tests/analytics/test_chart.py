@@ -55,6 +55,7 @@ def by_hand() -> tuple[Found, dict[str, int]]:
     for name in ("open", "high", "low", "close"):
         bars[name] = np.clip(20_000 + (bars[name] - 20_000) // 4, 19_900, 20_100)
     bars["high"][60], bars["low"][60] = 20_100, 19_900
+    bars["high"][168:171] = bars["high"][168:171] - 3 + np.array([0, 8, 0])  # the sweep's extreme is on bar 169
     make, ids = EventBuilder(), {}
     ids["live"] = make.order_block(101, 1, 1, 19_950, 19_960, 71.0)
     ids["broken"] = make.add(E.OB, 111, side=-1, bottom=20_030, top=20_040, origin=105, score=40.0)
@@ -67,11 +68,11 @@ def by_hand() -> tuple[Found, dict[str, int]]:
     ids["breaker"] = make.add(E.BREAKER, 151, parent_id=ids["broken"], side=1, bottom=20_030, top=20_040, origin=105)
     ids["block"] = make.add(E.MITIGATION_BLOCK, 155, side=-1, bottom=20_050, top=20_056, origin=150)
     ids["level"] = make.add(E.LEVEL, 161, side=1, bottom=19_990, top=19_994, n=2, origin=90)
-    ids["pool"] = make.add(E.POOL, 71, side=1, level=20_060, n=2, origin=60)
-    ids["joined"] = make.add(E.POOL_JOINED, 91, parent_id=ids["pool"], side=1, level=20_062, n=3)
-    ids["sweep"] = make.add(E.SWEEP, 171, parent_id=ids["pool"], side=-1, level=20_062, n=1)
-    make.add(E.SWEEP, 171, parent_id=-1, side=-1, level=20_064, n=2)
-    ids["open pool"] = make.add(E.POOL, 72, side=-1, level=19_940, n=2, origin=60)
+    ids["pool"] = make.add(E.POOL, 71, side=1, top=20_060, bottom=20_059, n=2, origin=60)
+    ids["joined"] = make.add(E.POOL_JOINED, 91, parent_id=ids["pool"], side=1, top=20_062, bottom=20_059, n=3)
+    ids["sweep"] = make.add(E.SWEEP, 171, parent_id=ids["pool"], side=-1, top=20_066, bottom=20_062, origin=168, n=1)
+    make.add(E.SWEEP, 171, parent_id=-1, side=-1, top=20_066, bottom=20_064, origin=168, n=2)
+    ids["open pool"] = make.add(E.POOL, 72, side=-1, top=19_941, bottom=19_940, n=2, origin=60)
     ids["lone pool"] = make.add(E.POOL, 73, side=-1, level=19_941, n=1, origin=60)
     ids["bos"] = make.add(E.BOS, 101, side=1, top=20_015, bottom=20_015, level=20_015, origin=92)
     ids["choch"] = make.add(E.CHOCH, 111, side=-1, top=20_005, bottom=20_005, level=20_005, origin=95)
@@ -131,7 +132,7 @@ def test_lines_and_points() -> None:
     assert f"pool:{ids['lone pool']}" not in drawn
     assert line(f"period:PDH:{ids['day 1']}") == ([64.5 - first, 124.5 - first], 5017.5)
     assert line(f"period:PDL:{ids['day 2']}") == ([124.5 - first, right], 4983.75)
-    assert drawn["sweep:170:-1"].get_offsets().tolist() == [[120, float(found.bars["high"][170]) * 0.25]]
+    assert drawn["sweep:169:-1"].get_offsets().tolist() == [[169 - first, 5016.5]]
     assert len(drawn["SWING_HIGH"].get_offsets()) == len(drawn["SWING_LOW"].get_offsets()) == 1
     said = texts(figure)
     assert {"BOS", "MSS", "sweep ×2", "PDH", "PDL", "SSL ×2", "+OB 71 tested", "S ×2", "+BRK"} <= set(said)
