@@ -5,6 +5,7 @@ row, counted from 1. Times are taken as starts of bars: numbers since the epoch 
 text, datetimes; those without a zone are UTC unless `tz` names one.
 """
 
+import warnings
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -29,6 +30,7 @@ _TIME_NAMES = (
     "start_ns", "start", "time", "ts", "ts_event", "timestamp", "datetime", "date", "open_time", "start_time", "t",
 )  # fmt: skip
 _SHORT = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "vol": "volume"}
+_LATEST_NS = 7_258_118_400_000_000_000  # 2200-01-01
 _LONGER_MIN = (5, 15, 30, 60, 240, 1440)
 _ON_GRID = 1e-6  # of a tick: binary floats on the grid lie far nearer, and a price farther away is refused
 
@@ -87,17 +89,27 @@ def file_columns(path: Path) -> fc.Columns:
     return _named(path, columns) | ({"certain": np.zeros(0)} if _time_name(columns) in certain else {})
 
 
-def _refusing(read: Any, *arguments: Any, **options: Any) -> Any:
-    """Whatever `read` gives; what it refuses becomes a ValueError for those who call from Python."""
+def _refusing(read: Any, source: Path, *arguments: Any, **options: Any) -> Any:
+    """Whatever `read` gives of `source`; what it refuses becomes a ValueError for those who call from Python."""
     try:
-        return read(*arguments, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # numpy's, for a zone among times that have none
+            return read(source, *arguments, **options)
     except DataError as error:
-        raise BadBars(str(error)) from None
+        raise BadBars(" ".join(str(error).split())) from None  # a damaged file may have lines in its values
+    except (OverflowError, UnicodeError, UserWarning) as error:
+        raise BadBars(f"{source} holds a value that cannot be read: {error}") from None
 
 
 # ---------------------------------------------------------------- columns
-def table_columns(bars: Any, source: Path) -> fc.Columns:
-    """The columns of a mapping, a structured array or a table (pandas, pyarrow, polars; none of them is needed)."""
+def table_columns(bars: Any, source: Path, tick: Decimal) -> fc.Columns:
+    """The columns of a mapping, a structured array or a table (pandas, pyarrow, polars; none of them is needed).
+
+    Our own bars (BAR_DTYPE) are known to hold ticks and nanoseconds.
+    """
+    if isinstance(bars, np.ndarray) and bars.dtype == BAR_DTYPE:
+        prices = {name: bars[name] * float(tick) for name in _PRICES}
+        return {"time": bars["start_ns"].astype("datetime64[ns]"), **prices, "volume": bars["volume"]}
     if isinstance(bars, np.ndarray):
         if bars.dtype.names is None:
             raise BadBars("bars without column names; give a mapping, a structured array or a table")
@@ -147,7 +159,7 @@ def _named(source: Path, columns: Mapping[str, npt.NDArray[Any]]) -> fc.Columns:
     time = _time_name(columns)
     missing = [name for name in _PRICES if name not in columns] + ([] if time else ["time"])
     if missing:
-        raise BadBars(f"{source} has no column {missing[0]!r}; its columns are {', '.join(columns) or 'none'}")
+        raise BadBars(f"{source} has no column {missing[0]!r}; its columns are {_listed(columns)}")
     out = {name: columns[name] for name in (*_PRICES, "volume") if name in columns}
     out["time"] = columns[str(time)]
     if "date" in columns and "time" in columns and _is_text(columns["date"]) and _is_text(columns["time"]):
@@ -156,6 +168,12 @@ def _named(source: Path, columns: Mapping[str, npt.NDArray[Any]]) -> fc.Columns:
     if len(set(lengths.values())) > 1:
         raise BadBars(f"{source}: the columns differ in length: {lengths}")
     return out
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    """Names of columns for a message: some of them, none too long."""
+    shown = [" ".join(name.split())[:40] for name in list(names)[:20]]
+    return ", ".join(shown) or "none"
 
 
 def _is_text(values: npt.NDArray[Any]) -> bool:
@@ -190,15 +208,18 @@ def _zulu(values: npt.NDArray[Any]) -> fc.Ints | None:
     """Text in which every time ends with Z or +00:00, read at once; None for everything else."""
     if values.dtype != object or not isinstance(values[0], str):
         return None
-    text = np.char.strip(values.astype("U"))
-    for suffix in ("Z", "+00:00"):
-        if bool(np.char.endswith(text, suffix).all()):
-            try:
-                bare = np.array([value[: -len(suffix)] for value in text.tolist()], "datetime64[ns]")
-            except ValueError:
-                return None
-            return None if np.isnat(bare).any() else bare.astype(np.int64)
-    return None
+    texts = [str(value).strip() for value in values.tolist()]
+    suffix = "Z" if texts[0].endswith("Z") else "+00:00"
+    bare = [text.removesuffix(suffix) for text in texts]
+    if any(len(short) == len(text) for short, text in zip(bare, texts, strict=True)):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            stamps = np.array(bare, "datetime64[ns]")
+    except (ValueError, UserWarning):
+        return None
+    return None if np.isnat(stamps).any() else stamps.astype(np.int64)
 
 
 # ---------------------------------------------------------------- bars
@@ -236,6 +257,9 @@ def to_ticks(source: Path, name: str, values: npt.NDArray[Any], tick: Decimal) -
 
 
 def _check_order(source: Path, starts: fc.Ints) -> None:
+    bad = np.flatnonzero((starts < 0) | (starts > _LATEST_NS))
+    if len(bad):
+        raise BadBars(f"{source} row {bad[0] + 1}: its time lies outside the years 1970 to 2199; correct the file")
     bad = np.flatnonzero(np.diff(starts) <= 0)
     if len(bad):
         row = int(bad[0]) + 1

@@ -67,7 +67,7 @@ def detect(
     """
     tick, minutes = parse_tick_size(tick_size), parse_timeframe(timeframe)
     source = Path("bars")
-    series = bars_of(source, table_columns(bars, source), tick, minutes)
+    series = bars_of(source, table_columns(bars, source, tick), tick, minutes)
     return event_table(find(series, tick, minutes, params_of(params, minutes)))
 
 

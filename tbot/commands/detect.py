@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tbot_ext.records import EventCode
 
 PROGRESS_AFTER_S = 2.0
+LARGE_BYTES = 20_000_000  # takes seconds to read
 
 
 @click.command("detect")
@@ -90,6 +91,8 @@ def _run(path: Path, options: dict[str, Any], since: int | None, until: int | No
     def tell(done: int, total: int) -> None:
         click.echo(f"tbot: {done} of {total} bars", err=True)
 
+    if path.stat().st_size > LARGE_BYTES and not quiet:
+        click.echo(f"tbot: reading {path} ({path.stat().st_size / 1e6:.0f} MB)", err=True)
     columns = file_columns(path)
     if options["data_tz"] is None and zone_is_assumed(columns) and not quiet:
         click.echo("tbot: times without a zone are taken as UTC; --data-tz names another", err=True)

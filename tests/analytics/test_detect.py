@@ -1,5 +1,6 @@
 """`tbot.detect` and `tbot.load`: fields, equality with the detector, the ways bars may come, what is refused."""
 
+import random
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import tbot
 from bar_samples import MINUTE, START, columns, csv_text, walk
 from shared_data import shared
+from tbot.analytics.detect import after_seconds
 from tbot.errors import ConfigError, DataError
 from tbot_ext.bars import mark_session_breaks
 from tbot_ext.detector import Detector
@@ -195,6 +197,14 @@ def test_names_and_containers():
     assert (detect(split | {name.upper(): values for name, values in data.items()}) == expected).all()
 
 
+def test_our_own_bars_are_ticks_already():
+    bars = walk(300, pause_at=100)
+    assert (detect(bars) == detect(columns(bars))).all()
+    early = walk(300)
+    early["start_ns"] -= START  # 1970: nanoseconds by their type, not by their size
+    assert (detect(early)["origin"] == detect(columns(walk(300)))["origin"]).all()
+
+
 def test_a_frame_of_pandas():
     pd = pytest.importorskip("pandas")
     bars = columns(walk(200))
@@ -281,6 +291,11 @@ OTHER_BAD = [
     (lambda c: {k: v for k, v in c.items() if k != "time"}, "no column 'time'"),
     (lambda c: shorter(c, "low"), "differ in length"),
     (lambda c: c | {"time": [f"day {k}" for k in range(10)]}, "row 1: 'day 0' is not a time"),
+    (lambda c: c | {"time": [f"{2500 + k}-01-01 00:00" for k in range(10)]}, "bars row 1"),
+    (lambda c: c | {"time": [f"{1900 + k}-01-01 00:00" for k in range(10)]}, "row 1: its time lies outside the years"),
+    (lambda c: c | {"time": [2**63 - 10 + k for k in range(10)]}, "row 1: its time lies outside"),
+    (lambda c: c | {"time": [10**30 + k for k in range(10)]}, "bars"),
+    (lambda c: c | {"time": [True] * 10}, "bars"),
     (lambda c: c | {"time": np.full(10, "NaT", "datetime64[ns]")}, "row 1 has no time"),
     (lambda c: c | {"close": np.zeros((10, 2))}, "one dimension"),
     (lambda _: np.zeros((10, 6)), "without column names"),
@@ -351,6 +366,57 @@ def test_nothing_but_a_value_error_comes_of_nonsense(bars):
     except ValueError as refusal:
         message = str(refusal)
         assert message.startswith("bars")
+
+
+PIECES = [
+    b",",
+    b"\n",
+    b'"',
+    b"-",
+    b"e9",
+    b"nan",
+    b"9" * 25,
+    b"\x00",
+    b"\xff",
+    b"Z",
+    b"T",
+    b" ",
+    b"+05:00",
+    b"inf",
+    b";",
+    b"",
+]
+
+
+def test_damaged_files_end_in_one_sentence(tmp_path):
+    whole, path, generator = csv_text(walk(30)).encode(), tmp_path / "bars.csv", random.Random(7)
+    outcomes = set()
+    for _ in range(400):
+        text = bytearray(whole)
+        for _ in range(generator.randint(1, 3)):
+            place = generator.randrange(len(text))
+            text[place : place + generator.randint(0, 4)] = generator.choice(PIECES)
+        path.write_bytes(text)
+        try:
+            detect(tbot.load(path), generator.choice(["1m", "5m"]))
+            outcomes.add("read")
+        except DataError as refusal:
+            outcomes.add("refused")
+            message = str(refusal)
+            assert message.startswith((str(path), "bars"))
+            assert "\n" not in message
+    assert outcomes == {"read", "refused"}
+
+
+def test_progress_is_told_by_tenths_and_only_when_it_takes_long():
+    told = []
+    progress = after_seconds(-1.0, lambda done, total: told.append((done, total)))
+    for done in range(1, 101):
+        progress(done, 100)
+    assert told == [(tenth, 100) for tenth in range(10, 101, 10)]
+    silent = after_seconds(1e9, lambda done, total: told.append((done, total)))
+    silent(100, 100)
+    assert len(told) == 10
 
 
 def test_importing_tbot_is_light():
