@@ -205,7 +205,13 @@ def _time_axis(sheet: _Sheet, volumes: "Axes", zone: ZoneInfo) -> None:
         wanted = (time.hour * 60 + time.minute) % step == 0 or bars["flags"][k] & int(Flag.SESSION_BREAK)
         if not wanted or k < len(bars) / 40 or k - seen < len(bars) / 16:
             continue
-        head = f"{time:%H:%M}" if time.date() == day else f"{time:%a %d %b}" if step >= 1440 else f"{time:%d %b %H:%M}"
+        head = (
+            f"{time:%H:%M}"
+            if time.date() == day
+            else f"{time:%a %d %b %H:%M}"
+            if step >= 1440
+            else f"{time:%d %b %H:%M}"
+        )
         chicago = time.astimezone(CHICAGO)
         places.append(k)
         texts.append(f"{head}\n{chicago:%H:%M} CT")
@@ -286,7 +292,7 @@ def _draw_band(sheet: _Sheet, band: Band) -> None:
     faded = 1.0 if band.end is None else 0.45
     box = Rectangle((left, bottom), right - left, height, zorder=2, gid=f"band:{band.kind}:{band.id}")
     box.set_facecolor((*_rgb(colour), opacity * faded))
-    box.set_edgecolor((*_rgb(colour), (0.45 if hatch else 0.8) * faded))
+    box.set_edgecolor((*_rgb(colour), (0.32 if hatch else 0.8) * faded))
     box.set_linewidth(0.9 if band.kind != "LEVEL" else 0.0)
     box.set_linestyle("-" if band.state == "active" else (0, (4, 2)))
     if hatch:
@@ -362,7 +368,7 @@ def _draw_points(sheet: _Sheet, points: Sequence[Point]) -> None:
         colour = UP if side > 0 else DOWN
         gid = f"sweep:{bar}:{side}"
         sheet.axes.scatter([sheet.x(bar)], [price], s=46, marker="x", color=colour, linewidths=1.8, zorder=7, gid=gid)
-        sheet.labels.beside(sheet.x(bar), price, "sweep" + (f" ×{count}" if count > 1 else ""), colour, -side)
+        sheet.labels.beside(sheet.x(bar), price, "sweep" + (f" ×{count}" if count > 1 else ""), colour, -side, rows=2)
 
 
 def _draw_pools(sheet: _Sheet, pools: Sequence[Line], price: int) -> None:
@@ -384,14 +390,16 @@ def _draw_pools(sheet: _Sheet, pools: Sequence[Line], price: int) -> None:
 
 
 def _draw_periods(sheet: _Sheet, lines: Sequence[Line]) -> None:
+    """Levels in force, with their names; of those that are over only days and weeks that fill much of the picture."""
     low, high = sheet.axes.get_ylim()
+    half_hours = {line.price for line in lines if line.kind.startswith("OR30") and line.end is None}
     for line in lines:
-        if not low <= sheet.price(line.price) <= high:
-            continue
         left = max(sheet.x(line.known + 0.5), -1.0)
         right = sheet.right + 2 if line.end is None else sheet.x(line.end + 0.5)
-        if line.end is not None and not line.kind.startswith("P"):
-            continue  # sessions that are over say nothing any more
+        past = line.end is not None and (not line.kind.startswith("P") or right - left < sheet.right / 4)
+        twice = line.kind.startswith("OR15") and line.price in half_hours
+        if past or twice or not low <= sheet.price(line.price) <= high:
+            continue
         y, colour = sheet.price(line.price), "#e6c86e" if line.kind.startswith("P") else "#7fb0c8"
         sheet.axes.plot([left, right], [y, y], color=colour, linewidth=1.0, linestyle=(0, (6, 3)), zorder=2,
                         alpha=0.9 if line.end is None else 0.35, gid=f"period:{line.kind}:{line.id}")  # fmt: skip

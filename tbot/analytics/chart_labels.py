@@ -31,11 +31,13 @@ class Labels:
         self._right: list[_Right] = []
         self._scale = axes.figure.dpi / 72.0  # pixels a point
 
-    def beside(self, x: float, price: float, text: str, colour: str, side: int, *, bold: bool = False) -> bool:
-        """Centred over (side +1) or under (-1) a point; tries a second row. False when there is no room."""
+    def beside(
+        self, x: float, price: float, text: str, colour: str, side: int, *, bold: bool = False, rows: int = 3
+    ) -> bool:
+        """Centred over (side +1) or under (-1) a point, in the first free of some rows. False when there is no room."""
         px, py = self._axes.transData.transform((x, price))
         width, height = self._extent(text)
-        for row in (0.0, 1.0, 2.0):
+        for row in range(rows):
             shift = side * (3 * self._scale + row * height)
             bottom = py + shift if side > 0 else py + shift - height
             if self._claim((px - width / 2, bottom, px + width / 2, bottom + height)):
