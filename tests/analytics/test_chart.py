@@ -174,11 +174,11 @@ def test_trades() -> None:
 def test_no_mark_begins_before_it_was_known(seed: int) -> None:
     """Bands by their events; and a picture of a shorter series has the same bands up to its last bar."""
     found = walked(600, seed)
-    births = {int(event["id"]): event for event in found.events if event["kind"] in (E.OB, E.FVG)}
+    known = dict(found.events[["id", "known"]].tolist())
     marks = marks_of(found.events, KINDS, 450, 599)
     assert len(marks.bands) > 10
     for band in marks.bands:
-        assert band.known >= births[band.id]["known"]
+        assert band.known >= known[band.id]
         assert band.end is None or band.end >= band.known
     part = found.events[found.events["known"] <= 500]
     assert marks_of(part, KINDS, 450, 500) == marks_of(found.events, KINDS, 450, 500)
