@@ -160,7 +160,7 @@ def _named(source: Path, columns: Mapping[str, npt.NDArray[Any]]) -> fc.Columns:
     missing = [name for name in _PRICES if name not in columns] + ([] if time else ["time"])
     if missing:
         raise BadBars(f"{source} has no column {missing[0]!r}; its columns are {_listed(columns)}")
-    out = {name: columns[name] for name in (*_PRICES, "volume") if name in columns}
+    out = {name: columns[name] for name in (*_PRICES, "volume", "symbol") if name in columns}
     out["time"] = columns[str(time)]
     if "date" in columns and "time" in columns and _is_text(columns["date"]) and _is_text(columns["time"]):
         out["time"] = np.array([f"{d} {t}" for d, t in zip(columns["date"], columns["time"], strict=True)], object)
@@ -202,6 +202,11 @@ def times_of(source: Path, columns: fc.Columns, tz: str | None = None) -> fc.Int
 def zone_is_assumed(columns: fc.Columns) -> bool:
     """True when the times say nothing of a zone and are taken as UTC."""
     return len(columns["time"]) > 0 and "certain" not in columns and not fc.carries_zone(columns["time"])
+
+
+def several_contracts(columns: fc.Columns) -> bool:
+    """True when a column `symbol` names more than one contract: where it changes, prices are not comparable."""
+    return "symbol" in columns and len({str(name) for name in columns["symbol"].tolist()}) > 1
 
 
 def _zulu(values: npt.NDArray[Any]) -> fc.Ints | None:

@@ -79,29 +79,32 @@ def _refuse_overwriting(bars: Path, *targets: Path | None) -> None:
 
 
 def _run(path: Path, options: dict[str, Any], since: int | None, until: int | None, quiet: bool) -> "Found":
+    from tbot.analytics import bar_tables as tables
     from tbot.analytics import detect as analysis
-    from tbot.analytics.bar_tables import bars_of, file_columns, parse_timeframe, zone_is_assumed
 
-    minutes = parse_timeframe(options["timeframe"])
+    minutes = tables.parse_timeframe(options["timeframe"])
     tick = _tick_size(path, options["tick_size"], options["contract"])
     params = analysis.params_of(read_params(options["params_file"], options["param"], minutes), minutes)
     if since is not None and until is not None and since >= until:
         raise ConfigError("--from must lie before --to")
 
-    def tell(done: int, total: int) -> None:
-        click.echo(f"tbot: {done} of {total} bars", err=True)
+    def note(text: str) -> None:
+        if not quiet:
+            click.echo(f"tbot: {text}", err=True)
 
-    if path.stat().st_size > LARGE_BYTES and not quiet:
-        click.echo(f"tbot: reading {path} ({path.stat().st_size / 1e6:.0f} MB)", err=True)
-    columns = file_columns(path)
-    if options["data_tz"] is None and zone_is_assumed(columns) and not quiet:
-        click.echo("tbot: times without a zone are taken as UTC; --data-tz names another", err=True)
-    bars = bars_of(path, columns, tick, minutes, options["data_tz"])
+    if path.stat().st_size > LARGE_BYTES:
+        note(f"reading {path} ({path.stat().st_size / 1e6:.0f} MB)")
+    columns = tables.file_columns(path)
+    if options["data_tz"] is None and tables.zone_is_assumed(columns):
+        note("times without a zone are taken as UTC; --data-tz names another")
+    if tables.several_contracts(columns):
+        note("several contract months in one file; prices are not adjusted where they change")
+    bars = tables.bars_of(path, columns, tick, minutes, options["data_tz"])
     if until is not None:
         bars = bars[bars["start_ns"] + minutes * 60_000_000_000 < until]
     if not len(bars):
         raise DataError(f"{path} has no finished {options['timeframe']} bars{' before --to' if until else ''}")
-    progress = None if quiet else analysis.after_seconds(PROGRESS_AFTER_S, tell)
+    progress = analysis.after_seconds(PROGRESS_AFTER_S, lambda done, total: note(f"{done} of {total} bars"))
     return analysis.find(bars, tick, minutes, params, progress)
 
 

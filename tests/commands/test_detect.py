@@ -132,6 +132,16 @@ def test_times_without_a_zone(tmp_path: Path) -> None:
     assert "no time zone 'Mars'" in refused(path, "--timeframe", "1m", "--data-tz", "Mars")
 
 
+def test_several_contracts_in_one_file_are_said(tmp_path: Path) -> None:
+    head, *rows = csv_text(walk(200)).splitlines()
+    path = tmp_path / "ES.csv"
+    for second, said in (("ESH6", False), ("ESM6", True)):
+        names = ["ESH6"] * 100 + [second] * 100
+        lines = [f"{row},{name}" for row, name in zip(rows, names, strict=True)]
+        path.write_text("\n".join([f"{head},symbol", *lines]) + "\n")
+        assert ("several contract months" in good(path, "--timeframe", "1m").stderr) is said
+
+
 BAD_OPTIONS = [
     (("--timeframe", "2m"), "'2m' is not one of 1m, 5m"),
     (("--timeframe", "1m", "--tick-size", "-1"), "not a positive price step"),
