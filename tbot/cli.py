@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("tbot.commands.sim:sim", "Run the gateway simulator: REST and both hubs on one loopback port."),
     "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
     "record": ("tbot.commands.record:record", "Record live ticks to tapes, one file per trading day."),
+    "detect": ("tbot.commands.detect:detect", "Find all pattern events of a bar file; CSV, JSON lines, pictures."),
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and the one a run would trade."),

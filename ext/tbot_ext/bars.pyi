@@ -3,7 +3,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "mark_session_breaks"]
+__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "join_minutes", "mark_session_breaks"]
 
 SESSION_BREAK_MIN: int
 
@@ -18,3 +18,4 @@ class BarBuilder:
     def counters(self) -> dict[str, int]: ...
 
 def mark_session_breaks(bars: npt.NDArray[np.void]) -> npt.NDArray[np.void]: ...
+def join_minutes(bars: npt.NDArray[np.void], timeframe_min: int) -> npt.NDArray[np.void]: ...

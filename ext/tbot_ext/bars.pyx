@@ -38,7 +38,7 @@ import numpy as np
 
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE
 
-__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "mark_session_breaks"]
+__all__ = ["SESSION_BREAK_MIN", "BarBuilder", "join_minutes", "mark_session_breaks"]
 
 SESSION_BREAK_MIN = 15
 
@@ -322,6 +322,41 @@ def mark_session_breaks(bars):
         holes = marked["start_ns"][1:] - ends[:len(ends) - 1]
         marked["flags"][1:][holes >= (SESSION_BREAK_MIN - 1) * 60_000_000_000] |= FLAG_SESSION_BREAK
     return marked
+
+
+def join_minutes(bars, int timeframe_min):
+    """The finished bars of 5, 15, 30 or 60 minutes made of a BAR_DTYPE array of 1m bars, oldest first.
+
+    The same fold as live: flags and session breaks included, and the bar that still forms at the end is left out.
+    Raises ValueError for another timeframe, and for bars that are not 1m bars or not strictly later one by one.
+    """
+    if timeframe_min not in (5, 15, 30, 60):
+        raise ValueError(f"timeframe {timeframe_min} is not one of 5, 15, 30, 60 minutes")
+    if bars.dtype != BAR_DTYPE:
+        raise ValueError(f"bars must have BAR_DTYPE, not {bars.dtype}")
+    cdef int64_t count = len(bars), i, used = 0
+    cdef int k, n
+    cdef Aggregator higher
+    cdef Bar burst[BURST_C]
+    result = np.empty(count, BAR_DTYPE)
+    if count == 0:
+        return result
+    cdef const unsigned char[::1] raw = np.ascontiguousarray(bars).view(np.uint8)
+    cdef unsigned char[::1] space = result.view(np.uint8)
+    cdef const Bar* minutes = <const Bar*>&raw[0]
+    cdef Bar* out = <Bar*>&space[0]
+    aggregate_init(&higher)
+    for i in range(count):
+        if minutes[i].timeframe_min != 1:
+            raise ValueError(f"bar {i} is no 1m bar")
+        if i and minutes[i].start_ns <= minutes[i - 1].start_ns:
+            raise ValueError(f"bar {i} starts at or before the start of the bar before it")
+        n = aggregate(&higher, &minutes[i], &burst[0])
+        for k in range(n):
+            if burst[k].timeframe_min == timeframe_min:
+                out[used] = burst[k]
+                used += 1
+    return result[:used].copy()
 
 
 cdef _copy(const Bar* bars, int n):

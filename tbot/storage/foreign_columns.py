@@ -193,6 +193,11 @@ def _from_zone(path: Path, naive_ns: Ints, tz: str) -> Ints:
     return np.asarray(naive_ns - np.array(offsets, np.int64)[place])
 
 
+def _shown(values: npt.NDArray[Any], row: Any) -> str:
+    """A value as its file had it: -1, not np.int64(-1)."""
+    return repr(values[row : row + 1].tolist()[0])
+
+
 def to_numbers(path: Path, name: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """A column as finite floats; DataError with the row otherwise."""
     try:
@@ -206,7 +211,7 @@ def to_numbers(path: Path, name: str, values: npt.NDArray[Any]) -> npt.NDArray[n
         raise
     bad = np.flatnonzero(~np.isfinite(out))
     if len(bad):
-        raise DataError(f"{path} row {bad[0] + 1}: {name} {values[bad[0]]!r} is not a finite number.")
+        raise DataError(f"{path} row {bad[0] + 1}: {name} {_shown(values, bad[0])} is not a finite number.")
     return out
 
 
@@ -220,11 +225,11 @@ def to_integers(path: Path, name: str, values: npt.NDArray[Any]) -> Ints:
         numbers = to_numbers(path, name, values)
         bad = np.flatnonzero((numbers != np.floor(numbers)) | (np.abs(numbers) > 2**53))
         if len(bad):
-            raise DataError(f"{path} row {bad[0] + 1}: {name} {values[bad[0]]!r} is not a whole number.")
+            raise DataError(f"{path} row {bad[0] + 1}: {name} {_shown(values, bad[0])} is not a whole number.")
         out = numbers.astype(np.int64)
     bad = np.flatnonzero(out < 0)
     if len(bad):
-        raise DataError(f"{path} row {bad[0] + 1}: {name} {values[bad[0]]!r} is negative.")
+        raise DataError(f"{path} row {bad[0] + 1}: {name} {_shown(values, bad[0])} is negative.")
     return out
 
 
@@ -233,7 +238,7 @@ def to_sizes(path: Path, values: npt.NDArray[Any]) -> Ints:
     out = to_integers(path, "size", values)
     bad = np.flatnonzero(out >= 2**31)
     if len(bad):
-        raise DataError(f"{path} row {bad[0] + 1}: size {values[bad[0]]!r} is not believable.")
+        raise DataError(f"{path} row {bad[0] + 1}: size {_shown(values, bad[0])} is not believable.")
     return out
 
 

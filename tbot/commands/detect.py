@@ -1,0 +1,240 @@
+"""`tbot detect`: all events of a bar file as CSV or JSON lines, with a summary and, if asked for, a picture."""
+
+import contextlib
+import os
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from tbot.commands.options import parse_time_ns, parse_zone
+from tbot.domain.contracts import PRODUCTS
+from tbot.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from tbot.analytics.detect import Events, Found
+    from tbot_ext.records import EventCode
+
+PROGRESS_AFTER_S = 2.0
+LARGE_BYTES = 20_000_000  # takes seconds to read
+
+
+@click.command("detect")
+@click.argument("bars", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--timeframe", required=True, help="1m, 5m, 15m, 30m or 1h; 1m bars are put together into longer ones.")
+@click.option("--tick-size", help="Price step of the contract, such as 0.25.")
+@click.option("--contract", help="Take the tick size of this contract, such as ES.  [default: by the file's name]")
+@click.option("--kinds", help="Only these: families (ob, fvg, bos, sweep, ...) or single kinds (OB_TESTED, ...).")
+@click.option("--from", "from_time", metavar="TIME", help="Only events known at this time (ISO 8601, UTC) or later.")
+@click.option("--to", "to_time", metavar="TIME", help="Only events known before this time.")
+@click.option("--params", "params_file", type=click.Path(path_type=Path), help="TOML file of detector parameters.")
+@click.option("-p", "param", multiple=True, metavar="NAME=VALUE", help="One parameter, such as -p L=3; repeatable.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the events to this file.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="[default: by the suffix of --out; csv]")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Picture of the last bars (.png, .svg).")
+@click.option("--plot-bars", type=click.IntRange(20, 2000), default=150, show_default=True, help="Bars in the picture.")
+@click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
+@click.option("--tz", "zone", default="Europe/Helsinki", show_default=True, help="Time zone of the picture.")
+@click.option("--json", "json_output", is_flag=True, help="One document on stdout: the summary, without --out events.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
+def detect(bars: Path, out: Path | None, plot: Path | None, json_output: bool, quiet: bool, **options: Any) -> int:
+    """All pattern events of BARS (CSV or Parquet: time, open, high, low, close, volume), in order of emission.
+
+    An event may be used from its known_time on, never from the time of its origin.
+    """
+    _refuse_overwriting(bars, out, plot)
+    zone = parse_zone(options["zone"])
+    since = parse_time_ns(options["from_time"]) if options["from_time"] else None
+    until = parse_time_ns(options["to_time"]) if options["to_time"] else None
+    kinds = _kinds(options["kinds"])
+    if plot is not None:
+        from tbot.analytics.chart import check_target
+
+        check_target(plot)
+    found = _run(bars, options, since, until, quiet)
+    events = _chosen(found, kinds, since, until)
+    form = options["form"] or ("jsonl" if out and out.suffix in (".jsonl", ".ndjson", ".json") else "csv")
+    if plot is not None:
+        from tbot.analytics.chart import save_chart
+
+        save_chart(found, plot, name=bars.name, kinds=kinds, zone=zone, last=options["plot_bars"])
+    _write(found, events, out, form, json_output)
+    summary = _summary(bars, found, events)
+    if json_output:
+        _print_document(summary, found, events if out is None else None)
+    if not quiet and not json_output:
+        _tell(summary, out, plot)
+    return 0
+
+
+def _refuse_overwriting(bars: Path, *targets: Path | None) -> None:
+    for target in targets:
+        if target is not None and target.exists() and target.samefile(bars):
+            raise ConfigError(f"{target} is the file of bars itself; choose another name for what is written")
+
+
+def _run(path: Path, options: dict[str, Any], since: int | None, until: int | None, quiet: bool) -> "Found":
+    from tbot.analytics import bar_tables as tables
+    from tbot.analytics import detect as analysis
+
+    minutes = tables.parse_timeframe(options["timeframe"])
+    tick = _tick_size(path, options["tick_size"], options["contract"])
+    params = analysis.params_of(read_params(options["params_file"], options["param"], minutes), minutes)
+    if since is not None and until is not None and since >= until:
+        raise ConfigError("--from must lie before --to")
+
+    def note(text: str) -> None:
+        if not quiet:
+            click.echo(f"tbot: {text}", err=True)
+
+    if path.stat().st_size > LARGE_BYTES:
+        note(f"reading {path} ({path.stat().st_size / 1e6:.0f} MB)")
+    columns = tables.file_columns(path)
+    if options["data_tz"] is None and tables.zone_is_assumed(columns):
+        note("times without a zone are taken as UTC; --data-tz names another")
+    if tables.several_contracts(columns):
+        note("several contract months in one file; prices are not adjusted where they change")
+    bars = tables.bars_of(path, columns, tick, minutes, options["data_tz"])
+    if until is not None:
+        bars = bars[bars["start_ns"] + minutes * 60_000_000_000 < until]
+    if not len(bars):
+        raise DataError(f"{path} has no finished {options['timeframe']} bars{' before --to' if until else ''}")
+    progress = analysis.after_seconds(PROGRESS_AFTER_S, lambda done, total: note(f"{done} of {total} bars"))
+    return analysis.find(bars, tick, minutes, params, progress)
+
+
+def _tick_size(path: Path, text: str | None, contract: str | None) -> Decimal:
+    from tbot.analytics.bar_tables import parse_tick_size
+    from tbot.storage.foreign_columns import product_of
+
+    if text is not None:
+        tick = parse_tick_size(text)
+        if contract is not None and product_of(path, PRODUCTS, contract).tick_size != tick:
+            raise ConfigError(f"the tick size of {contract} is not {text}; give --contract or --tick-size")
+        return tick
+    with contextlib.suppress(DataError):
+        return product_of(path, PRODUCTS, contract).tick_size
+    if contract is not None:
+        raise ConfigError(f"unknown contract {contract!r}; known are {', '.join(PRODUCTS)}; or give --tick-size")
+    raise ConfigError("the price step is not known; give --tick-size, such as 0.25, or --contract, such as ES")
+
+
+def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -> dict[str, Any]:
+    """Parameters by name: of a TOML file (a table such as ["5m"] only for that timeframe), then of `-p NAME=VALUE`."""
+    from tbot.domain.timeframes import NAMES
+
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} could not be read: {error.strerror}; check --params") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        tables = {name: document.pop(name) for name in NAMES.values() if isinstance(document.get(name), dict)}
+        values = {**document, **tables.get(NAMES[minutes], {})}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"parameter {text!r} has no value; write it like -p L=3")
+        try:
+            values[name.strip()] = tomllib.loads(f"value = {value.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[name.strip()] = value.strip()  # a word: break_mode=wick
+    return values
+
+
+def _kinds(text: str | None) -> "frozenset[EventCode]":
+    from tbot.analytics.kinds import parse_kinds
+
+    return parse_kinds(text)
+
+
+def _chosen(found: "Found", kinds: "frozenset[EventCode]", since: int | None, until: int | None) -> "Events":
+    import numpy as np
+
+    events = found.events
+    keep = np.isin(events["kind"], [int(code) for code in kinds])
+    if since is not None:
+        keep &= events["known_ns"] >= since
+    if until is not None:
+        keep &= events["known_ns"] < until
+    return events[keep]
+
+
+@contextlib.contextmanager
+def _target(out: Path | None) -> Iterator[IO[str]]:
+    """The file to write, whole or not at all; or stdout, whose reader may leave (`| head`)."""
+    if out is not None:
+        part = out.with_name(out.name + ".part")
+        try:
+            with open(part, "w", encoding="utf-8", newline="") as file:
+                yield file
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+        return
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(found: "Found", events: "Events", out: Path | None, form: str, json_output: bool) -> None:
+    from tbot.analytics.event_files import write_events
+
+    if out is None and json_output:
+        return
+    with _target(out) as file:
+        write_events(file, events, found.tick, form)
+
+
+def _summary(path: Path, found: "Found", events: "Events") -> dict[str, Any]:
+    from tbot.analytics.bar_tables import utc_text
+    from tbot.analytics.detect import kind_names
+    from tbot.domain.timeframes import NAMES
+
+    return {
+        "schema": "tbot.detect",
+        "version": 1,
+        "file": path.name,
+        "timeframe": NAMES[found.timeframe_min],
+        "tick_size": float(found.tick),
+        "params": found.params.as_dict(),
+        "params_hash": found.params.params_hash(),
+        "bars": len(found.bars),
+        "first": utc_text(found.bars["start_ns"][0]),
+        "last": utc_text(found.bars["start_ns"][-1]),
+        "events": len(events),
+        "kinds": dict(sorted(Counter(kind_names(events).tolist()).items(), key=lambda item: (-item[1], item[0]))),
+    }
+
+
+def _print_document(summary: dict[str, Any], found: "Found", events: "Events | None") -> None:
+    import orjson
+
+    from tbot.analytics.event_files import rows_of
+
+    document = summary if events is None else {**summary, "rows": list(rows_of(events, found.tick))}
+    with _target(None) as file:
+        file.write(orjson.dumps(document).decode() + "\n")
+
+
+def _tell(summary: dict[str, Any], out: Path | None, plot: Path | None) -> None:
+    from tbot.analytics.kinds import KINDS
+
+    order = {code.name: place for place, code in enumerate(KINDS)}
+    first, last = summary["first"], summary["last"]
+    lines = [f"{summary['bars']} bars of {summary['timeframe']}, {first} to {last}; {summary['events']} events"]
+    counts = sorted(summary["kinds"].items(), key=lambda item: order.get(item[0], 0))
+    for start in range(0, len(counts), 6):
+        lines.append("  " + "  ".join(f"{name} {count}" for name, count in counts[start : start + 6]))
+    lines += [f"wrote {path}" for path in (out, plot) if path is not None]
+    with contextlib.suppress(OSError):
+        click.echo("\n".join(lines), err=True)
