@@ -1,26 +1,49 @@
-"""The zones of one contract that are alive, and which of them price enters. Rules: smc.md sections 5, 6 and 11.
+"""The zones of one contract that are alive, and which of them price enters. Rules: smc.md sections 5, 6, 7 and 11.
 
 A zone's life is told by the events of its own timeframe. That price *enters* it is seen on the entry timeframe, whose
 bars close first: a one-hour zone is entered in the minute in which it happens, not when its hour is over.
+
+A breaker is a zone of its own with its own id and tests; a birth with the flag DUPLICATE is a record, not a zone.
 """
 
 from typing import Literal
 
 from tbot.strategy.events import EventRow
-from tbot_ext.records import EventCode
+from tbot_ext.records import EventCode, Flag
 
-ZoneKind = Literal["ob", "fvg", "ifvg"]
+ZoneKind = Literal["ob", "fvg", "ifvg", "breaker", "mitigation"]
 
 # The pipeline keeps 64 zones per side, kind and timeframe, fewer than this in all; the bound is for a broken stream.
 _MAX_ZONES = 4096
+
+_DUPLICATE = int(Flag.DUPLICATE)
 
 _BIRTHS: dict[int, tuple[ZoneKind, float]] = {
     # kind of zone, and the factor that brings its score to 0..100
     EventCode.OB: ("ob", 1.0),
     EventCode.FVG: ("fvg", 100.0),
+    EventCode.BREAKER: ("breaker", 1.0),
+    EventCode.MITIGATION_BLOCK: ("mitigation", 1.0),
 }
-_TESTS = frozenset({EventCode.OB_TESTED, EventCode.OB_MITIGATED, EventCode.FVG_TOUCHED, EventCode.FVG_HALF})
-_ENDS = frozenset({EventCode.OB_BROKEN, EventCode.OB_EXPIRED, EventCode.FVG_EXPIRED, EventCode.FVG_DEAD})
+_COUNTED_TESTS = frozenset({EventCode.OB_TESTED, EventCode.BREAKER_TESTED, EventCode.MITIGATION_TESTED})
+_TESTS = _COUNTED_TESTS | {EventCode.OB_MITIGATED, EventCode.FVG_TOUCHED, EventCode.FVG_HALF}
+_ENDS = frozenset(
+    {
+        EventCode.OB_BROKEN,
+        EventCode.OB_EXPIRED,
+        EventCode.FVG_EXPIRED,
+        EventCode.FVG_DEAD,
+        EventCode.BREAKER_DEAD,
+        EventCode.BREAKER_EXPIRED,
+        EventCode.MITIGATION_DEAD,
+        EventCode.MITIGATION_EXPIRED,
+    }
+)
+ZONE_EVENTS = frozenset(_BIRTHS) | _TESTS | _ENDS | {
+    EventCode.OB_REFRESHED,
+    EventCode.FVG_FILLED,
+    EventCode.FVG_INVERTED,
+}  # fmt: skip
 
 
 class Zone:
@@ -33,6 +56,7 @@ class Zone:
         "inside",
         "kind",
         "known_ns",
+        "parts",
         "score",
         "side",
         "tests",
@@ -48,6 +72,7 @@ class Zone:
         self.top = birth.top
         self.bottom = birth.bottom
         self.score = score
+        self.parts = birth.parts  # components of the score, in the order of its formula
         self.known_ns = birth.known_ns
         self.tests = 0
         self.inside = False  # price has not left since the last test
@@ -63,9 +88,9 @@ class Zone:
         """The far edge."""
         return self.bottom if self.side > 0 else self.top
 
-    def distance_to(self, other: "Zone") -> int:
-        """Ticks between two bands; 0 when they touch or overlap."""
-        return max(0, other.bottom - self.top, self.bottom - other.top)
+    def distance_to(self, bottom: int, top: int) -> int:
+        """Ticks between this band and another; 0 when they touch or overlap."""
+        return max(0, bottom - self.top, self.bottom - top)
 
     def state(self) -> tuple[object, ...]:
         """Everything that later outputs depend on, for digests."""
@@ -89,6 +114,8 @@ class ZoneBook:
         kind = event.kind
         birth = _BIRTHS.get(kind)
         if birth is not None:
+            if event.flags & _DUPLICATE:
+                return None
             self._add(Zone(event, birth[0], event.side, event.score * birth[1], event.id))
             return None
         zone = self.live.get(event.parent_id)
@@ -103,11 +130,11 @@ class ZoneBook:
             self._filled[zone.id] = zone
             return self._remove(zone.id)
         if kind == EventCode.OB_REFRESHED:
-            zone.score = event.score
+            zone.score, zone.parts = event.score, event.parts
             zone.event_ids = (zone.event_ids[0], event.id)
         elif kind in _TESTS:
             # Normally the entry timeframe saw it first. It did not when its bars are missing: then the test is spent.
-            tested = event.n if kind == EventCode.OB_TESTED else 1
+            tested = event.n if kind in _COUNTED_TESTS else 1
             zone.tests = max(zone.tests, tested)
             if zone.tests >= self._max_tests:
                 self._watched.pop(zone.id, None)
@@ -144,10 +171,27 @@ class ZoneBook:
             del self._watched[zone_id]
         return entered
 
-    def neighbours(self, zone: Zone, within: float) -> list[Zone]:
-        """Other live zones of the same side within so many ticks, oldest first."""
-        others = (other for other in self.live.values() if other.side == zone.side and other.id != zone.id)
-        return [other for other in others if zone.distance_to(other) <= within]
+    def neighbours(self, zone: Zone, within: float, least_tf: int) -> list[Zone]:
+        """Other live zones of the same side within so many ticks, oldest first; of `least_tf` minutes and longer."""
+        return [
+            other
+            for other in self.live.values()
+            if other.side == zone.side
+            and other.timeframe_min >= least_tf
+            and other.id != zone.id
+            and zone.distance_to(other.bottom, other.top) <= within
+        ]
+
+    def nearest(self, timeframe_min: int, price: int) -> Zone | None:
+        """The newest live zone of a timeframe that contains `price`, else the newest of those nearest to it."""
+        best: Zone | None = None
+        least = 0
+        for zone in self.live.values():  # oldest first
+            if zone.timeframe_min == timeframe_min:
+                away = zone.distance_to(price, price)
+                if best is None or away <= least:
+                    best, least = zone, away
+        return best
 
     def _add(self, zone: Zone) -> None:
         self.live[zone.id] = zone

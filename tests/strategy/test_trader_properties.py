@@ -225,8 +225,7 @@ def test_state_is_bounded() -> None:
     trader = ContractTrader(MNQ, ANY_SCORE)
     for number in range(4200):
         make.order_block(number, 5, 1, 100, 110, 50.0)
-        make.swing_high(number, 10_000 - number)
+        make.pool(number, 1, 10_000 - number)
     trader.on_events(make.take(), RandomStream(0)._view(1))
-    assert len(trader._book.live) == 4096
-    assert trader._book.dropped == 104
-    assert len(trader._states[1].highs) == 64
+    assert len(trader._book.live) == len(trader._liquidity.live) == 4096
+    assert trader._book.dropped == trader._liquidity.dropped == 104
