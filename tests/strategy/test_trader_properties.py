@@ -1,110 +1,20 @@
 """The trader on random event streams: against the slow restatement, and what must hold whatever the market does."""
 
-import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from event_builder import MINUTE_NS, START_NS, WARMUP, EventBuilder, mirrored
+from event_builder import MINUTE_NS, START_NS, EventBuilder, mirrored
+from random_stream import Batches, RandomStream
 from slow_trader import signals_of
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
-from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
-from tbot_ext.records import NO_PRICE, EventCode, Flag
+from tbot.strategy.trader import ContractTrader, StrategySettings
+from tbot_ext.records import NO_PRICE
 
 MNQ = PRODUCTS["MNQ"]
 ANY_SCORE = StrategySettings(min_score=0.0, trigger_bars=8)
-Batches = list[tuple[np.ndarray, MarketView]]
-
-
-class RandomStream:
-    """A random walk with zones, breaks and swings strewn about it: sound in form, without meaning in content."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.make = EventBuilder(first_id=1)
-        self.price = 20_000
-        self.zones: list[tuple[int, int, str]] = []  # id, timeframe, kind
-        self.bars: dict[int, list[int]] = {}  # open bar per timeframe: high, low
-
-    def batches(self, minutes: int, warm: int) -> Batches:
-        out = []
-        for minute in range(1, minutes + 1):
-            backfilled = minute % 25 < 3  # as after a gap
-            self.make.flags = WARMUP if minute <= warm or backfilled else 0
-            if self.chance.random() < 0.02:
-                self.make.flags |= int(self.chance.choice([Flag.INCOMPLETE, Flag.SUSPECT]))
-            self._minute(minute)
-            out.append((self.make.take(), self._view(minute)))
-        return out
-
-    def _view(self, minute: int) -> MarketView:
-        chance = self.chance
-        lag = chance.choice([250_000_000] * 9 + [MINUTE_NS])
-        bid = self.price if chance.random() > 0.05 else NO_PRICE
-        ask = self.price + chance.choice([1, 1, 1, 0, -1])
-        now = START_NS + minute * MINUTE_NS + lag
-        return MarketView(now, bid, ask, now - 1, minute, 1, minute, live=chance.random() > 0.05)
-
-    def _minute(self, minute: int) -> None:
-        chance = self.chance
-        steps = [self.price]
-        for _ in range(6):
-            steps.append(steps[-1] + chance.randint(-4, 4))
-        if chance.random() < 0.05:
-            steps = [step + chance.choice([-25, 25]) for step in steps]  # a jump: bars beyond zones
-        self.price = steps[-1]
-        high, low = max(steps), min(steps)
-        for tf in (60, 30, 15, 5, 1):
-            held = self.bars.setdefault(tf, [high, low])
-            held[0], held[1] = max(held[0], high), min(held[1], low)
-        for tf in (60, 30, 15, 5, 1):  # the longest first
-            if minute % tf == 0:
-                high, low = self.bars.pop(tf)
-                self.make.bar(minute, high, low, self.price, tf, flags=chance.choice([0] * 20 + [128]))
-                self._detector_events(minute, tf)
-
-    def _detector_events(self, minute: int, tf: int) -> None:
-        chance, make, price = self.chance, self.make, self.price
-        for zone in [z for z in self.zones if z[1] == tf and chance.random() < 0.08]:
-            self._live_on(minute, zone)
-        for _ in range(chance.choice([0, 0, 1]) if tf == 1 else 3):
-            self._zone(minute, tf)
-        if chance.random() < 0.2:
-            make.choch(minute, chance.choice([1, -1]), tf)
-        elif chance.random() < 0.1:
-            make.bos(minute, chance.choice([1, -1]), tf)
-        if chance.random() < 0.2:
-            make.swing_high(minute, price + chance.randint(0, 60), tf)
-        if chance.random() < 0.2:
-            make.swing_low(minute, price - chance.randint(0, 60), tf)
-
-    def _zone(self, minute: int, tf: int) -> None:
-        chance, make = self.chance, self.make
-        side, height, away = chance.choice([1, -1]), chance.randint(1, 12), chance.randint(0, 15)
-        edge = self.price - side * away
-        bottom, top = (edge - height, edge) if side > 0 else (edge, edge + height)
-        if chance.random() < 0.5:
-            self.zones.append((make.order_block(minute, tf, side, bottom, top, chance.uniform(20, 100)), tf, "ob"))
-        else:
-            self.zones.append((make.gap(minute, tf, side, bottom, top, chance.random()), tf, "fvg"))
-
-    def _live_on(self, minute: int, zone: tuple[int, int, str]) -> None:
-        zone_id, tf, kind = zone
-        make, chance = self.make, self.chance
-        if kind == "ob":
-            what = chance.choice(["TESTED", "MITIGATED", "REFRESHED", "BROKEN", "EXPIRED"])
-            extra = {"n": 1} if what == "TESTED" else {"score": chance.uniform(20, 100)} if what == "REFRESHED" else {}
-            make.life(EventCode[f"OB_{what}"], minute, tf, zone_id, **extra)
-        else:
-            follow = {"fvg": ["TOUCHED", "HALF", "FILLED", "EXPIRED"], "filled": ["INVERTED"], "ifvg": ["DEAD"]}
-            what = chance.choice(follow[kind])
-            make.life(EventCode[f"FVG_{what}"], minute, tf, zone_id)
-        self.zones.remove(zone)
-        after = {"FILLED": "filled", "INVERTED": "ifvg"}.get(what, kind)
-        if what not in ("BROKEN", "EXPIRED", "DEAD"):
-            self.zones.append((zone_id, tf, after))
 
 
 def run(batches: Batches, settings: StrategySettings = ANY_SCORE) -> tuple[list[Signal], ContractTrader]:
@@ -134,6 +44,20 @@ def test_the_random_streams_reach_every_counter() -> None:
     unreached = {name for name, count in total.items() if not count}
     assert unreached <= {"data_only", "score_too_low"}
     assert total["signals"] > 50
+
+
+def test_the_random_streams_reach_every_kind_of_reason() -> None:
+    signals = [signal for seed in range(6) for signal in run(RandomStream(seed).batches(minutes=360, warm=212))[0]]
+    reasons = [signal.why for signal in signals if signal.why is not None]
+    assert len(reasons) == len(signals)
+    assert {signal.parts["trigger"] for signal in signals} == {0.5, 0.7, 1.0}
+    assert {why.zone.kind for why in reasons} == {"ob", "fvg", "ifvg", "breaker", "mitigation"}
+    triggers = {tuple(trigger.kind for trigger in why.triggers) for why in reasons}
+    assert {("choch",), ("mss",), ("choch", "mss"), ("sweep",), ("sweep", "choch"), ("choch", "sweep")} <= triggers
+    targets = {why.target and why.target.kind for why in reasons}
+    assert targets >= {"pool", "level"}
+    near = {evidence.kind for why in reasons for evidence in why.neighbours}
+    assert near == {"ob", "fvg", "ifvg", "breaker", "mitigation", "pool", "level"}
 
 
 @pytest.mark.parametrize("seed", range(20, 26))
