@@ -68,25 +68,22 @@ class LiquidityBook:
         self.live: dict[int, Place] = {}
         self.dropped = 0  # by the bound; 0 with a sound pipeline
 
-    def apply(self, event: EventRow) -> None:
-        """Take in an event of a pool or a level. What it says of an unknown one is passed over."""
+    def apply(self, event: EventRow) -> Place | None:
+        """Take in an event of a pool or a level; returns one that this ends. What it says of an unknown one is nothing."""
         kind = event.kind
         if kind in (EventCode.POOL, EventCode.LEVEL):
             self._add(Place(event), event.parent_id)
-            return
+            return None
         if kind in _ENDS:
-            self.live.pop(event.parent_id, None)
-            return
+            return self.live.pop(event.parent_id, None)
         place = self.live.get(event.parent_id)
-        if place is None:
-            return
-        if kind == EventCode.LEVEL_BROKEN:
-            place.serves = event.side
-        elif kind in _MOVES:
-            place.level, place.members, place.score = event.level, event.n, event.score
-        else:
-            return
-        place.event_ids = (place.id, event.id)
+        if place is not None:
+            if kind == EventCode.LEVEL_BROKEN:
+                place.serves = event.side
+            else:
+                place.level, place.members, place.score = event.level, event.n, event.score
+            place.event_ids = (place.id, event.id)
+        return None
 
     def _add(self, place: Place, replaces: int) -> None:
         if place.is_pool:

@@ -118,7 +118,9 @@ class ContractTrader:
     def _on_event(self, event: EventRow) -> None:
         kind = event.kind
         if kind in LIQUIDITY_EVENTS:
-            self._liquidity.apply(event)
+            ended = self._liquidity.apply(event)
+            if kind == EventCode.SWEEP:  # its own n, the place in the cluster, has told its order
+                event = event._replace(n=0 if ended is None else ended.members)
         elif kind in ZONE_EVENTS:
             dead = self._book.apply(event)
             if dead is not None and self._setups.pop(dead, None) is not None:

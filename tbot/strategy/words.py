@@ -59,6 +59,8 @@ def place_name(source: int, kind: str, side: int, n: int) -> str:
     if kind == "level":
         return "support" if side > 0 else "resistance"
     what = "high" if side > 0 else "low"
+    if n == 0:  # a pool that was run before it was swept is not in the book any more
+        return f"{what}s"
     return f"equal {what}s x{n}" if n > 1 else f"swing {what}"
 
 
@@ -82,7 +84,7 @@ def trigger_words(triggers: tuple[Evidence, ...], product: Product) -> str:
             words.append(f"{TRIGGER_NAMES[trigger.kind]} {up_down}")
             continue
         # Stops below lows are taken before price turns up: the swept pool lies on the other side.
-        name = place_name(trigger.source, "pool", -trigger.side, 1)
+        name = place_name(trigger.source, "pool", -trigger.side, trigger.n)
         words.append(f"sweep of {name} {product.format(trigger.level)}")
     return f"{NAMES[triggers[0].timeframe_min]} {' + '.join(words)}"
 
