@@ -66,6 +66,7 @@ class Why:
     target: Evidence | None  # None: a multiple of the risk
     gain_cents: int  # of one contract at the target
     cost_cents: int  # of one contract, entry and exit
+    cost_multiple: int  # so many times the cost was the least gain
 
 
 @dataclass(frozen=True, slots=True)

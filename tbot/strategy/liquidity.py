@@ -69,7 +69,7 @@ class LiquidityBook:
         self.dropped = 0  # by the bound; 0 with a sound pipeline
 
     def apply(self, event: EventRow) -> Place | None:
-        """Take in an event of a pool or a level; returns one that this ends. What it says of an unknown one is nothing."""
+        """Take in an event of a pool or a level; returns the one that it ends. Unknown ones are passed over."""
         kind = event.kind
         if kind in (EventCode.POOL, EventCode.LEVEL):
             self._add(Place(event), event.parent_id)

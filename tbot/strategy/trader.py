@@ -269,6 +269,7 @@ class ContractTrader:
             target=None if plan.place is None else reasons.of_place(plan.place),
             gain_cents=(plan.target - plan.entry) * setup.zone.side * self._product.tick_value_cents,
             cost_cents=self._product.round_turn_cents,
+            cost_multiple=self._settings.cost_multiple,
         )
 
     def _used(self, chosen: Candidate) -> tuple[int, ...]:
