@@ -5,8 +5,9 @@ below lows and a support serve a long; a pool above highs and a resistance serve
 is where a trade may be met: its target.
 
 A pool lives until it is run, swept or expired; a re-formed pool is a new one that takes its old one's place. A level
-lives until it is dead or expired; when it breaks it changes roles. An event costs one look-up; only a decision walks
-the book.
+lives until it is dead or expired; when it breaks it changes roles. One whose role is not known yet (a middle or a close
+that no close has left) serves nobody until an event of it tells. An event costs one look-up; only a decision walks the
+book.
 """
 
 from tbot.strategy.events import EventRow
@@ -78,9 +79,9 @@ class LiquidityBook:
             return self.live.pop(event.parent_id, None)
         place = self.live.get(event.parent_id)
         if place is not None:
-            if kind == EventCode.LEVEL_BROKEN:
+            if event.side and not place.is_pool:
                 place.serves = event.side
-            else:
+            if kind in _MOVES:
                 place.level, place.members, place.score = event.level, event.n, event.score
             place.event_ids = (place.id, event.id)
         return None
@@ -113,7 +114,7 @@ class LiquidityBook:
         best: Place | None = None
         nearest = 0
         for place in self.live.values():
-            if place.serves == side:
+            if place.serves != -side:
                 continue
             away = (place.level - price) * side
             if away >= least and (best is None or (away, place.id) < (nearest, best.id)):

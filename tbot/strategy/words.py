@@ -13,11 +13,15 @@ ZONE_NAMES = {
     "mitigation": "mitigation block",
 }
 TRIGGER_NAMES = {"choch": "CHoCH", "mss": "MSS"}
-# The components of a score, in the order of its formula (smc.md sections 5, 6 and 9).
+# The components of a score, in the order of its formula (smc.md sections 5, 6, 7 and 9).
+_BLOCK_PARTS = ("displacement", "volume", "gap", "sweep", "structure")
+_GAP_PARTS = ("size", "volume", "body")
 PART_NAMES: dict[str, tuple[str, ...]] = {
-    "ob": ("displacement", "volume", "gap", "sweep", "structure"),
-    "fvg": ("size", "volume", "body"),
-    "ifvg": ("size", "volume", "body"),
+    "ob": _BLOCK_PARTS,
+    "breaker": _BLOCK_PARTS,  # those of the broken block; the break itself only scales its score
+    "mitigation": _BLOCK_PARTS,
+    "fvg": _GAP_PARTS,
+    "ifvg": _GAP_PARTS,
     "sweep": ("strength", "wick", "volume", "depth"),
 }
 _ORDINALS = {1: "first", 2: "second", 3: "third"}

@@ -85,6 +85,15 @@ def test_a_broken_level_changes_roles_and_stays_where_it_is() -> None:
     assert shelf.place(level).event_ids == (level, broken)
 
 
+def test_a_level_without_a_role_serves_nobody_until_one_is_told() -> None:
+    shelf = Shelf()
+    level = shelf.make.level(0, 0, 105)
+    assert (shelf.near(+1), shelf.near(-1)) == ([], [])
+    assert (shelf.ahead(+1, 90), shelf.ahead(-1, 120)) == (None, None)
+    shelf.make.life(EventCode.LEVEL_TOUCHED, 1, 5, level, level=105, n=3, side=-1)
+    assert (shelf.near(-1), shelf.ahead(+1, 90)) == ([level], level)
+
+
 @pytest.mark.parametrize("move", [EventCode.LEVEL_JOINED, EventCode.LEVEL_TOUCHED])
 def test_a_level_moves_with_its_members(move: EventCode) -> None:
     shelf = Shelf()

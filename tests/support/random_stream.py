@@ -137,6 +137,7 @@ class RandomStream:
             if chance.random() < 0.5:
                 self.places.append((make.pool(minute, side, level, tf, source=source), tf, "POOL", side))
             else:
+                side = 0 if chance.random() < 0.1 else side
                 self.places.append((make.level(minute, side, level, tf, source=source), tf, "LEVEL", side))
         if chance.random() < 0.15:
             self._sweep(minute, tf, chance.choice([1, -1]), -1)
@@ -156,11 +157,14 @@ class RandomStream:
                 self.places.append((again, tf, kind, side))
         else:
             what = chance.choice(["JOINED", "TOUCHED", "BROKEN", "DEAD", "EXPIRED"])
-            extra = {"side": -side} if what == "BROKEN" else moved if what in ("JOINED", "TOUCHED") else {}
+            role = side or chance.choice([1, -1])
+            extra = (
+                {"side": -role} if what == "BROKEN" else moved | {"side": role} if what in ("JOINED", "TOUCHED") else {}
+            )
             make.life(EventCode[f"LEVEL_{what}"], minute, tf, place_id, **extra)
         self.places.remove(place)
         if what in ("JOINED", "TOUCHED", "BROKEN"):
-            self.places.append((place_id, tf, kind, -side if what == "BROKEN" else side))
+            self.places.append((place_id, tf, kind, extra["side"] if kind == "LEVEL" else side))
 
     def _sweep(self, minute: int, tf: int, side: int, pool: int) -> None:
         """Up to three pools taken by one bar, nearest first."""

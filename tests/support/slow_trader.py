@@ -132,7 +132,8 @@ def places_at(events: list[Row], now: int) -> list[tuple[int, int, int, int, int
         if any(e["kind"] in GONE for e in later):
             continue
         level = [int(e["level"]) for e in [birth, *later] if e is birth or e["kind"] in MOVED][-1]
-        role = [int(e["side"]) for e in [birth, *later] if e is birth or e["kind"] == EventCode.LEVEL_BROKEN][-1]
+        roles = [int(e["side"]) for e in later if e["kind"] in MOVED | {EventCode.LEVEL_BROKEN} and e["side"]]
+        role = [int(birth["side"]), *(roles if birth["kind"] == EventCode.LEVEL else [])][-1]
         serves = -role if birth["kind"] == EventCode.POOL else role
         found.append((int(birth["id"]), serves, level, int(birth["timeframe_min"]), int(birth["source"])))
     return found
@@ -251,7 +252,7 @@ def judge_all(
         risk = (entry - stop) * side
         if risk <= 0:
             continue
-        ahead = [(level - entry) * side for _, serves, level, _, _ in places if serves != side]
+        ahead = [(level - entry) * side for _, serves, level, _, _ in places if serves == -side]
         reward = min((d for d in ahead if d >= 1.5 * risk), default=2 * risk)
         if reward * product.tick_value_cents < 4 * product.round_turn_cents:
             continue
