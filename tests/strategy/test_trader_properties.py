@@ -53,7 +53,7 @@ def test_the_random_streams_reach_every_kind_of_reason() -> None:
     assert {signal.parts["trigger"] for signal in signals} == {0.5, 0.7, 1.0}
     assert {why.zone.kind for why in reasons} == {"ob", "fvg", "ifvg", "breaker", "mitigation"}
     triggers = {tuple(trigger.kind for trigger in why.triggers) for why in reasons}
-    assert {("choch",), ("mss",), ("choch", "mss"), ("sweep",), ("sweep", "choch"), ("choch", "sweep")} <= triggers
+    assert {("choch",), ("mss",), ("choch", "mss"), ("sweep",), ("sweep", "choch")} <= triggers
     targets = {why.target and why.target.kind for why in reasons}
     assert targets >= {"pool", "level"}
     near = {evidence.kind for why in reasons for evidence in why.neighbours}
