@@ -15,6 +15,7 @@ ZoneKind = Literal["ob", "fvg", "ifvg", "breaker", "mitigation"]
 
 # The pipeline keeps 64 zones per side, kind and timeframe, fewer than this in all; the bound is for a broken stream.
 _MAX_ZONES = 4096
+_NEVER = 2**62  # beyond any price
 
 _DUPLICATE = int(Flag.DUPLICATE)
 
@@ -97,6 +98,36 @@ class Zone:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
+class _Edges:
+    """The prices that a bar must reach for any watched zone of one side to change, as that side sees them.
+
+    A demand zone outside is entered at or below its top; one that price is in is left above it. For supply all prices
+    are turned. Too wide is safe, it costs a walk: so additions widen, removals change nothing, and a walk starts anew.
+    """
+
+    __slots__ = ("enter", "leave", "side")
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.clear()
+
+    def clear(self) -> None:
+        self.enter = -_NEVER  # the highest edge of a zone outside
+        self.leave = _NEVER  # the lowest edge of a zone that price is in
+
+    def add(self, zone: Zone) -> None:
+        edge = zone.proximal * self.side
+        if zone.inside:
+            self.leave = min(self.leave, edge)
+        else:
+            self.enter = max(self.enter, edge)
+
+    def reached(self, nearest: int) -> bool:
+        """Whether a bar whose price nearest to the zones (low, or high) is this one may change any."""
+        price = nearest * self.side
+        return price <= self.enter or price > self.leave
+
+
 class ZoneBook:
     """All live zones by the id of their birth event."""
 
@@ -106,6 +137,7 @@ class ZoneBook:
         self.live: dict[int, Zone] = {}
         self._filled: dict[int, Zone] = {}  # gaps that are no zones any more but may still invert
         self._watched: dict[int, Zone] = {}  # live zones of a traded timeframe that may still be tested
+        self._edges = {side: _Edges(side) for side in (1, -1)}
         self.passed_through = 0  # bars beyond a zone that never traded inside it
         self.dropped = 0  # by the bound; 0 with a sound pipeline
 
@@ -145,28 +177,28 @@ class ZoneBook:
 
         A bar wholly beyond a zone went through without trading inside it: the test is spent, nobody could have entered.
         """
+        if not (self._edges[1].reached(low) or self._edges[-1].reached(high)):
+            return []
         entered = []
         spent = []
+        for edges in self._edges.values():
+            edges.clear()
         for zone in self._watched.values():
-            if zone.known_ns > start_ns:
-                continue
-            if zone.side > 0:
-                reached, beyond = low <= zone.top, high < zone.bottom
-            else:
-                reached, beyond = high >= zone.bottom, low > zone.top
-            if not reached:
-                zone.inside = False
-                continue
-            if zone.inside:
-                continue
-            zone.inside = True
-            zone.tests += 1
-            if zone.tests >= self._max_tests:
-                spent.append(zone.id)
-            if beyond:
-                self.passed_through += 1
-            else:
-                entered.append(zone)
+            if zone.known_ns <= start_ns:
+                if zone.side > 0:
+                    reached, beyond = low <= zone.top, high < zone.bottom
+                else:
+                    reached, beyond = high >= zone.bottom, low > zone.top
+                if reached and not zone.inside:
+                    zone.tests += 1
+                    if beyond:
+                        self.passed_through += 1
+                    else:
+                        entered.append(zone)
+                    if zone.tests >= self._max_tests:
+                        spent.append(zone.id)
+                zone.inside = reached
+            self._edges[zone.side].add(zone)
         for zone_id in spent:
             del self._watched[zone_id]
         return entered
@@ -197,6 +229,7 @@ class ZoneBook:
         self.live[zone.id] = zone
         if zone.timeframe_min in self._traded:
             self._watched[zone.id] = zone
+            self._edges[zone.side].add(zone)
         for book in (self.live, self._filled):
             if len(book) > _MAX_ZONES:
                 oldest = next(iter(book))
@@ -215,7 +248,8 @@ class ZoneBook:
         removed = self._remove(gap.id)
         # Same bounds, other side, a life of its own: its tests count from here.
         zone = Zone(event, "ifvg", -gap.side, gap.score, gap.id)
-        zone.top, zone.bottom, zone.event_ids = gap.top, gap.bottom, (*gap.event_ids, event.id)
+        zone.top, zone.bottom, zone.parts = gap.top, gap.bottom, gap.parts
+        zone.event_ids = (*gap.event_ids, event.id)
         self._add(zone)
         return removed
 

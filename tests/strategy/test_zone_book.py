@@ -194,3 +194,42 @@ def test_nearest_is_the_newest_that_contains_the_price_else_the_newest_of_the_ne
     found = book.nearest(30, 107)
     assert found is not None
     assert found.id == gap
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_guard_skips_only_bars_that_change_nothing(seed: int) -> None:
+    """Against a book that walks through all zones at every bar: the same entries, the same state."""
+    import random
+
+    chance = random.Random(seed)
+    make, quick, slow = EventBuilder(), ZoneBook((5,), 3), ZoneBook((5,), 3)
+    price, alive, skipped, found = 1000, [], 0, 0
+    for minute in range(600):
+        if chance.random() < 0.2:
+            edge = price + chance.randint(-30, 30)
+            alive.append(make.order_block(minute, 5, chance.choice([1, -1]), edge, edge + chance.randint(1, 8), 50.0))
+        if alive and chance.random() < 0.1:
+            make.life(EventCode.OB_BROKEN, minute, 5, alive.pop(chance.randrange(len(alive))))
+        for row in rows_of(make.take()):
+            quick.apply(row)
+            slow.apply(row)
+        price += chance.randint(-6, 6)
+        high, low = price + chance.randint(0, 4), price - chance.randint(0, 4)
+        start = START_NS + minute * MINUTE_NS
+        skipped += not (quick._edges[1].reached(low) or quick._edges[-1].reached(high))
+        for edges in slow._edges.values():
+            edges.enter = 2**62  # everything is always reached
+        entered = [zone.id for zone in quick.enter(high, low, start)]
+        assert entered == [zone.id for zone in slow.enter(high, low, start)]
+        assert quick.state() == slow.state()
+        found += len(entered)
+    assert skipped > 50
+    assert found > 50
+
+
+def test_an_inverted_gap_keeps_the_parts_of_its_score() -> None:
+    make, book = EventBuilder(), ZoneBook((5,), 1)
+    gap = make.add(EventCode.FVG, 0, 5, side=1, bottom=100, top=110, score=0.5, parts=(1.0, 0.25, 0.1, 0, 0))
+    make.life(EventCode.FVG_INVERTED, 5, 5, gap)
+    feed(book, make)
+    assert book.live[gap].parts == (1.0, 0.25, 0.1, 0.0, 0.0)
