@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tbot_ext.records import EventCode, Flag
+from tbot_ext.records import EVENT_DTYPE, EventCode, Flag
 
 WARMUP = int(Flag.WARMUP)
 
@@ -43,17 +43,18 @@ _WITH_PARTS = frozenset(
         EventCode.SWEEP,
     }
 )
+# The same bytes seen as these columns only. Why not events[_COLUMNS]: that makes a new dtype at every call.
+_NARROW = EVENT_DTYPE[_COLUMNS]
 _NO_PARTS: tuple[tuple[float, ...]] = ((),)
 
 
 def rows_of(events: npt.NDArray[np.void]) -> list[EventRow]:
     """All events in order of emission."""
-    parts = events["parts"]
     return [
-        EventRow._make(raw + (_NO_PARTS if raw[_KIND] not in _WITH_PARTS else (_rounded(parts[index]),)))
-        for index, raw in enumerate(events[_COLUMNS].tolist())
+        EventRow._make(raw + (_NO_PARTS if raw[_KIND] not in _WITH_PARTS else (_rounded(events, index),)))
+        for index, raw in enumerate(events.view(_NARROW).tolist())
     ]
 
 
-def _rounded(parts: npt.NDArray[np.float32]) -> tuple[float, ...]:
-    return tuple(round(part, 4) for part in parts.tolist())
+def _rounded(events: npt.NDArray[np.void], index: int) -> tuple[float, ...]:
+    return tuple(round(part, 4) for part in events["parts"][index].tolist())

@@ -98,36 +98,6 @@ class Zone:
         return tuple(getattr(self, name) for name in self.__slots__)
 
 
-class _Edges:
-    """The prices that a bar must reach for any watched zone of one side to change, as that side sees them.
-
-    A demand zone outside is entered at or below its top; one that price is in is left above it. For supply all prices
-    are turned. Too wide is safe, it costs a walk: so additions widen, removals change nothing, and a walk starts anew.
-    """
-
-    __slots__ = ("enter", "leave", "side")
-
-    def __init__(self, side: int) -> None:
-        self.side = side
-        self.clear()
-
-    def clear(self) -> None:
-        self.enter = -_NEVER  # the highest edge of a zone outside
-        self.leave = _NEVER  # the lowest edge of a zone that price is in
-
-    def add(self, zone: Zone) -> None:
-        edge = zone.proximal * self.side
-        if zone.inside:
-            self.leave = min(self.leave, edge)
-        else:
-            self.enter = max(self.enter, edge)
-
-    def reached(self, nearest: int) -> bool:
-        """Whether a bar whose price nearest to the zones (low, or high) is this one may change any."""
-        price = nearest * self.side
-        return price <= self.enter or price > self.leave
-
-
 class ZoneBook:
     """All live zones by the id of their birth event."""
 
@@ -137,7 +107,10 @@ class ZoneBook:
         self.live: dict[int, Zone] = {}
         self._filled: dict[int, Zone] = {}  # gaps that are no zones any more but may still invert
         self._watched: dict[int, Zone] = {}  # live zones of a traded timeframe that may still be tested
-        self._edges = {side: _Edges(side) for side in (1, -1)}
+        # Prices that a bar must reach to change any watched zone: nearest edges of those it is outside of, and of those
+        # it is inside of. Too near is safe, it costs a walk: additions move them, removals do not, a walk starts anew.
+        self._enter_low, self._enter_high = -_NEVER, _NEVER
+        self._leave_low, self._leave_high = -_NEVER, _NEVER
         self.passed_through = 0  # bars beyond a zone that never traded inside it
         self.dropped = 0  # by the bound; 0 with a sound pipeline
 
@@ -177,12 +150,12 @@ class ZoneBook:
 
         A bar wholly beyond a zone went through without trading inside it: the test is spent, nobody could have entered.
         """
-        if not (self._edges[1].reached(low) or self._edges[-1].reached(high)):
+        outside = self._enter_low < low and high < self._enter_high
+        if outside and low <= self._leave_high and self._leave_low <= high:
             return []
         entered = []
         spent = []
-        for edges in self._edges.values():
-            edges.clear()
+        self._enter_low, self._enter_high, self._leave_low, self._leave_high = -_NEVER, _NEVER, -_NEVER, _NEVER
         for zone in self._watched.values():
             if zone.known_ns <= start_ns:
                 if zone.side > 0:
@@ -198,7 +171,7 @@ class ZoneBook:
                     if zone.tests >= self._max_tests:
                         spent.append(zone.id)
                 zone.inside = reached
-            self._edges[zone.side].add(zone)
+            self._guard(zone)
         for zone_id in spent:
             del self._watched[zone_id]
         return entered
@@ -229,13 +202,27 @@ class ZoneBook:
         self.live[zone.id] = zone
         if zone.timeframe_min in self._traded:
             self._watched[zone.id] = zone
-            self._edges[zone.side].add(zone)
+            self._guard(zone)
         for book in (self.live, self._filled):
             if len(book) > _MAX_ZONES:
                 oldest = next(iter(book))
                 del book[oldest]
                 self._watched.pop(oldest, None)
                 self.dropped += 1
+
+    def _guard(self, zone: Zone) -> None:
+        """Let the next bar that may change this zone walk."""
+        if zone.side > 0:
+            if zone.inside:
+                if zone.top < self._leave_high:
+                    self._leave_high = zone.top
+            elif zone.top > self._enter_low:
+                self._enter_low = zone.top
+        elif zone.inside:
+            if zone.bottom > self._leave_low:
+                self._leave_low = zone.bottom
+        elif zone.bottom < self._enter_high:
+            self._enter_high = zone.bottom
 
     def _remove(self, zone_id: int) -> int | None:
         self._watched.pop(zone_id, None)
