@@ -20,7 +20,8 @@ _POOL_ENDS = frozenset({EventCode.RUN, EventCode.SWEEP, EventCode.POOL_EXPIRED})
 _LEVEL_ENDS = frozenset({EventCode.LEVEL_DEAD, EventCode.LEVEL_EXPIRED})
 _ENDS = _POOL_ENDS | _LEVEL_ENDS
 _MOVES = frozenset({EventCode.POOL_JOINED, EventCode.LEVEL_JOINED, EventCode.LEVEL_TOUCHED})
-LIQUIDITY_EVENTS = _ENDS | _MOVES | {EventCode.POOL, EventCode.LEVEL, EventCode.LEVEL_BROKEN}
+_BIRTHS = frozenset({EventCode.POOL, EventCode.LEVEL})
+LIQUIDITY_EVENTS = _ENDS | _MOVES | _BIRTHS | {EventCode.LEVEL_BROKEN}
 
 
 class Place:
@@ -72,7 +73,7 @@ class LiquidityBook:
     def apply(self, event: EventRow) -> Place | None:
         """Take in an event of a pool or a level; returns the one that it ends. Unknown ones are passed over."""
         kind = event.kind
-        if kind in (EventCode.POOL, EventCode.LEVEL):
+        if kind in _BIRTHS:
             self._add(Place(event), event.parent_id)
             return None
         if kind in _ENDS:

@@ -36,6 +36,11 @@ __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LEAST_NEIGHBOUR_MIN = 5
 
+# Why constants: a look-up in the enumeration costs more than the comparison, and this runs for every event.
+_BAR, _SWEEP = int(EventCode.BAR), int(EventCode.SWEEP)
+_BREAKS = frozenset({EventCode.BOS, EventCode.CHOCH})
+_SWINGS = frozenset({EventCode.SWING_HIGH, EventCode.SWING_LOW})
+
 # What became of zones, setups and triggers, in the order of the funnel.
 COUNTERS = (
     "tests",  # a live bar entered a zone: a setup opened
@@ -119,19 +124,19 @@ class ContractTrader:
         kind = event.kind
         if kind in LIQUIDITY_EVENTS:
             ended = self._liquidity.apply(event)
-            if kind == EventCode.SWEEP:  # its own n, the place in the cluster, has told its order
+            if kind == _SWEEP:  # its own n, the place in the cluster, has told its order
                 event = event._replace(n=0 if ended is None else ended.members)
         elif kind in ZONE_EVENTS:
             dead = self._book.apply(event)
             if dead is not None and self._setups.pop(dead, None) is not None:
                 self.counters["died_zone"] += 1
-        elif kind == EventCode.BAR:
+        elif kind == _BAR:
             self._states[event.timeframe_min].on_bar(event)
             if event.timeframe_min == self._entry_min:
                 self._on_entry_bar(event)
-        elif kind in (EventCode.BOS, EventCode.CHOCH):
+        elif kind in _BREAKS:
             self._states[event.timeframe_min].on_break(event)
-        elif kind in (EventCode.SWING_HIGH, EventCode.SWING_LOW):
+        elif kind in _SWINGS:
             self._states[event.timeframe_min].on_swing(event)
         if kind in TRIGGER_KINDS and event.timeframe_min == self._entry_min and not self._is_spoken(event):
             self._triggers.append(event)

@@ -40,6 +40,7 @@ _ENDS = frozenset(
         EventCode.MITIGATION_EXPIRED,
     }
 )
+_INVERTED, _FILLED, _REFRESHED = int(EventCode.FVG_INVERTED), int(EventCode.FVG_FILLED), int(EventCode.OB_REFRESHED)
 ZONE_EVENTS = frozenset(_BIRTHS) | _TESTS | _ENDS | {
     EventCode.OB_REFRESHED,
     EventCode.FVG_FILLED,
@@ -124,17 +125,17 @@ class ZoneBook:
             self._add(Zone(event, birth[0], event.side, event.score * birth[1], event.id))
             return None
         zone = self.live.get(event.parent_id)
-        if kind == EventCode.FVG_INVERTED:
+        if kind == _INVERTED:
             return self._invert(event)
         if kind in _ENDS:
             self._filled.pop(event.parent_id, None)
             return self._remove(event.parent_id)
         if zone is None:
             return None
-        if kind == EventCode.FVG_FILLED:
+        if kind == _FILLED:
             self._filled[zone.id] = zone
             return self._remove(zone.id)
-        if kind == EventCode.OB_REFRESHED:
+        if kind == _REFRESHED:
             zone.score, zone.parts = event.score, event.parts
             zone.event_ids = (zone.event_ids[0], event.id)
         elif kind in _TESTS:
