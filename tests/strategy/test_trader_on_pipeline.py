@@ -1,12 +1,20 @@
 """Trader and compiled pipeline together: what the trader keeps from events must equal what the pipeline holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from random_stream import Batches
 from shared_data import shared
+from slow_trader import short, signals_of
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal
+from tbot.strategy.events import rows_of
+from tbot.strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot_ext.detector import Detector
+from tbot_ext.params import Params
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Flag, Kind
 from tbot_ext.zones import ZoneState
@@ -18,18 +26,21 @@ ANY_SCORE = StrategySettings(min_score=0.0)
 class Rig:
     """One contract's pipeline and trader, fed with arrays."""
 
-    def __init__(self, product: Product, history: np.ndarray | None = None) -> None:
+    def __init__(
+        self, product: Product, history: np.ndarray | None = None, settings: StrategySettings = ANY_SCORE
+    ) -> None:
         self.product = product
-        detectors = ANY_SCORE.detectors()
+        detectors = settings.detectors(product)
         self.pipeline = ContractPipeline(
             product.contract_id, detectors, await_history=history is not None, history=history
         )
-        self.trader = ContractTrader(product, ANY_SCORE)
+        self.trader = ContractTrader(product, settings)
         self.signals: list[Signal] = []
+        self.batches: Batches = []
         if history is not None:
             self.feed(record(product, Kind.HISTORY, int(history["start_ns"][-1]) + MINUTE, size=len(history)))
 
-    def feed(self, ticks: np.ndarray) -> None:
+    def feed(self, ticks: np.ndarray, *, keep: bool = False) -> None:
         at, pipeline = 0, self.pipeline
         while at < len(ticks) or pipeline.pending:
             at = pipeline.feed(ticks, at)
@@ -38,6 +49,8 @@ class Rig:
                 pipeline.ring_seq, pipeline.live,
             )  # fmt: skip
             self.signals += self.trader.on_events(pipeline.events, view)
+            if keep:
+                self.batches.append((pipeline.events.copy(), view))
 
     def check(self) -> None:
         """Structure and zones of every timeframe, item by item."""
@@ -137,6 +150,40 @@ def test_a_cut_stream_gives_the_first_part_of_the_signals() -> None:
     part.feed(ticks[:cut])
     assert part.signals == whole.signals[: len(part.signals)]
     assert part.signals[-1] == middle
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_book_of_pools_and_levels_agrees_with_the_detector(seed: int) -> None:
+    """A level whose role the detector learns without telling is the one thing that the book may not know."""
+    detector, book, compared = Detector(1, Params(L=2, R=2, round_step=50)), LiquidityBook(), 0
+    for part in np.array_split(random_bars(seed, 4000), 40):
+        for row in rows_of(detector.push_bars(part)):
+            if row.kind in LIQUIDITY_EVENTS:
+                book.apply(row)
+        expected = {}
+        for place in detector.pools():
+            expected[int(place["id"])] = (int(place["level"]), -int(place["side"]))
+        for place in detector.levels():
+            expected[int(place["id"])] = (int(place["level"]), int(place["side"]))
+        found = {place.id: (place.level, place.serves or expected[place.id][1]) for place in book.live.values()}
+        assert found == expected
+        compared += len(expected)
+    if not compared:
+        pytest.skip("the detectors of this build find no pools and levels")
+    assert compared > 1000
+    assert book.dropped == 0
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_signals_of_the_pipeline_equal_the_slow_restatement(seed: int) -> None:
+    """Short swings, so that a few hours of random bars hold every pattern."""
+    product = PRODUCTS["MES"]
+    quick = {"L": 2, "R": 2, "max_age": 60, "max_zones": 8}
+    settings = replace(ANY_SCORE, detector={name: dict(quick) for name in ("1m", "5m", "15m", "30m", "1h")})
+    rig = Rig(product, settings=settings)
+    rig.feed(ticks_of(random_bars(seed, 1100), product), keep=True)
+    assert [short(signal) for signal in rig.signals] == signals_of(rig.batches, product, settings)
+    assert len(rig.signals) > 10
 
 
 @pytest.mark.shared_data

@@ -7,7 +7,7 @@ import pytest
 
 from event_builder import MINUTE_NS, START_NS, EventBuilder, mirrored
 from random_stream import Batches, RandomStream
-from slow_trader import signals_of
+from slow_trader import short, signals_of
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.strategy.trader import ContractTrader, StrategySettings
@@ -20,10 +20,6 @@ ANY_SCORE = StrategySettings(min_score=0.0, trigger_bars=8)
 def run(batches: Batches, settings: StrategySettings = ANY_SCORE) -> tuple[list[Signal], ContractTrader]:
     trader = ContractTrader(MNQ, settings)
     return [signal for events, view in batches for signal in trader.on_events(events, view)], trader
-
-
-def short(signal: Signal) -> tuple[int, int, int, int, float, int]:
-    return signal.zone_id, signal.side, signal.stop, signal.target, signal.score, signal.decided_ns
 
 
 @pytest.mark.parametrize("seed", range(6))

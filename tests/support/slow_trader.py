@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tbot.domain.contracts import Product
+from tbot.domain.messages import Signal
 from tbot.strategy.trader import MarketView, StrategySettings
 from tbot_ext.records import NO_PRICE, EventCode, Flag, Source
 
@@ -150,6 +151,11 @@ class Memory:
 
 Result = tuple[int, int, int, int, float, int]
 Judged = tuple[float, int, int, int, int, int, set[int]]  # score, timeframe, zone, stop, target, side, its CHoCHs
+
+
+def short(signal: Signal) -> Result:
+    """What is compared."""
+    return signal.zone_id, signal.side, signal.stop, signal.target, signal.score, signal.decided_ns
 
 
 def signals_of(
