@@ -126,10 +126,13 @@ def atr_at(events: list[Row], now: int, tf: int) -> float | None:
 def places_at(events: list[Row], now: int) -> list[tuple[int, int, int, int, int]]:
     """(id, side that it serves, price, timeframe, source) of every pool and level that is alive."""
     found = []
-    for index, birth in enumerate(events[:now]):
+    told: dict[int, list[Row]] = {}
+    for event in events[:now]:
+        told.setdefault(int(event["parent_id"]), []).append(event)
+    for birth in events[:now]:
         if birth["kind"] not in (EventCode.POOL, EventCode.LEVEL):
             continue
-        later = [e for e in events[index + 1 : now] if int(e["parent_id"]) == int(birth["id"])]
+        later = told.get(int(birth["id"]), [])
         if any(e["kind"] in GONE for e in later):
             continue
         level = [int(e["level"]) for e in [birth, *later] if e is birth or e["kind"] in MOVED][-1]
@@ -217,9 +220,9 @@ def triggers_of(events: list[Row], band: Band, test: Row, memory: Memory) -> lis
     """All clean triggers of a zone since the bar that tested it."""
     found = []
     for event in events:
-        if not is_trigger(event, memory) or int(event["side"]) != band.side:
+        if int(event["known_ns"]) < int(test["known_ns"]) or int(event["side"]) != band.side:
             continue
-        if int(event["known_ns"]) < int(test["known_ns"]) or not clean(events, event):
+        if not is_trigger(event, memory) or not clean(events, event):
             continue
         wick = int(event["bottom"] if band.side > 0 else event["top"])
         if event["kind"] != EventCode.SWEEP or band.bottom <= wick <= band.top:
