@@ -74,6 +74,14 @@ def test_signals_do_not_depend_on_the_future(seed: int) -> None:
     assert prefix == expected
 
 
+def evidence_ids(signal: Signal) -> list[object]:
+    """Everything that a signal tells of, by the events it comes from."""
+    why = signal.why
+    assert why is not None
+    told = [why.zone, *why.triggers, *why.bias, *why.neighbours, *filter(None, [why.target])]
+    return [(evidence.event_id, evidence.kind, evidence.parts) for evidence in told]
+
+
 @pytest.mark.parametrize("seed", range(40, 46))
 def test_mirrored_markets_give_mirrored_signals(seed: int) -> None:
     batches = RandomStream(seed).batches(minutes=400, warm=100)
@@ -84,9 +92,10 @@ def test_mirrored_markets_give_mirrored_signals(seed: int) -> None:
     plain, _ = run(batches)
     mirror, _ = run(turned)
     assert plain
-    assert [(s.signal_id, -s.side, -s.stop, -s.target, s.score, s.event_ids) for s in mirror] == [
-        (s.signal_id, s.side, s.stop, s.target, s.score, s.event_ids) for s in plain
+    assert [(s.signal_id, -s.side, -s.stop, -s.target, s.score, s.parts, s.event_ids) for s in mirror] == [
+        (s.signal_id, s.side, s.stop, s.target, s.score, s.parts, s.event_ids) for s in plain
     ]
+    assert [evidence_ids(s) for s in mirror] == [evidence_ids(s) for s in plain]
 
 
 @pytest.mark.parametrize("seed", range(60, 64))
