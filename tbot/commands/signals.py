@@ -169,9 +169,16 @@ def explained(decision: Decision, zone: "ZoneInfo") -> list[str]:
 
 def _story(decision: Decision, zone: "ZoneInfo") -> list[str]:
     from tbot.domain.contracts import PRODUCTS
+    from tbot.errors import DataError
     from tbot.strategy.explain import story
 
-    return story(decision.signal, PRODUCTS[decision.signal.contract], lambda ns: _stamp(ns, zone))
+    signal = decision.signal
+    try:
+        return story(signal, PRODUCTS[signal.contract], lambda ns: _stamp(ns, zone))
+    except LookupError as error:  # a pattern, trend or trigger that this version has no words for
+        raise DataError(
+            f"signal {signal.signal_id} speaks of {error}, which this version does not know; use the one that wrote it"
+        ) from None
 
 
 def _became(decision: Decision) -> list[str]:

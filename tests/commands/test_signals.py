@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,16 @@ def test_the_newest_run_is_found_where_the_pointer_says(home: Path, tmp_path: Pa
 def test_bad_options(home: Path, arguments: tuple[str, ...], error: type[Exception]) -> None:
     with pytest.raises(error):
         call(*arguments)
+
+
+@pytest.mark.parametrize("change", [{"kind": "wyckoff"}, {"timeframe_min": 7}])
+def test_a_story_with_unknown_words_is_told_in_one_sentence(home: Path, change: dict[str, Any]) -> None:
+    assert REAL.why is not None
+    odd = replace(REAL, signal_id="odd", why=replace(REAL.why, zone=replace(REAL.why.zone, **change)))
+    with journal_at(home / "paper" / "journal.db") as journal:
+        journal.record(m.SignalIn(NOW, odd, None, 5), [])
+    with pytest.raises(DataError, match=r"signal odd speaks of .*does not know"):
+        call("--explain", "odd")
 
 
 @pytest.mark.parametrize("change", [{"contract": "XYZ"}, {"score": "much"}])
