@@ -186,18 +186,51 @@ def test_signals_of_the_pipeline_equal_the_slow_restatement(seed: int) -> None:
     assert len(rig.signals) > 5
 
 
+def real_bars(name: str, product: Product) -> np.ndarray:
+    """The broker's own 1m bars of a file of the shared market data."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(shared(f"market/bars_1m/{name}.parquet"))
+    bars = np.zeros(table.num_rows, BAR_DTYPE)
+    bars["start_ns"] = table["ts"].cast("timestamp[ns]").to_numpy().astype("datetime64[ns]").astype(np.int64)
+    for column in ("open", "high", "low", "close"):
+        bars[column] = np.rint(table[column].to_numpy() / float(product.tick_size))
+    bars["volume"], bars["timeframe_min"] = table["volume"].to_numpy(), 1
+    bars["flags"] = int(Flag.FROM_HISTORY)
+    return bars
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["MNQ_1m_tsx_20260120_20260318", "MGC_1m_tsx_20260121_20260318"])
+def test_signals_on_real_bars_do_not_depend_on_the_future(name: str) -> None:
+    """Fifty cuts: behind each the market is another one, and every signal up to the cut is the same."""
+    product = PRODUCTS[name[:3]]
+    bars = real_bars(name, product)[5000:7000]
+    whole = Rig(product)
+    whole.feed(ticks_of(bars, product))
+    assert len(whole.signals) > 5
+    noise = random_bars(7, 90)
+    for cut in np.linspace(900, 1990, 50).astype(int):
+        other = noise.copy()
+        other["start_ns"] += bars["start_ns"][cut] - other["start_ns"][0]
+        for column in ("open", "high", "low", "close"):
+            other[column] += bars["close"][cut - 1] - noise["open"][0]
+        rig = Rig(product)
+        rig.feed(ticks_of(np.concatenate((bars[:cut], other)), product))
+        until = int(bars["start_ns"][cut - 1]) + MINUTE
+        expected = [story_of(signal) for signal in whole.signals if signal.decided_ns < until]
+        assert [story_of(signal) for signal in rig.signals if signal.decided_ns < until] == expected
+
+
+def story_of(signal: Signal) -> tuple[object, ...]:
+    """All of a signal but the quote and the record at which the next minute began."""
+    return (signal.signal_id, signal.stop, signal.target, signal.score, signal.parts, signal.event_ids, signal.why)
+
+
 @pytest.mark.shared_data
 def test_books_agree_on_real_gold_bars() -> None:
     """Two months of the broker's own 1m bars of MGC, the last week as live minutes."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     product = PRODUCTS["MGC"]
-    table = parquet.read_table(shared("market/bars_1m/MGC_1m_tsx_20260121_20260318.parquet"))
-    bars = np.zeros(table.num_rows, BAR_DTYPE)
-    bars["start_ns"] = table["ts"].cast("timestamp[ns]").to_numpy().astype("datetime64[ns]").astype(np.int64)
-    for name in ("open", "high", "low", "close"):
-        bars[name] = np.rint(table[name].to_numpy() / float(product.tick_size))
-    bars["volume"], bars["timeframe_min"] = table["volume"].to_numpy(), 1
-    bars["flags"] = int(Flag.FROM_HISTORY)
+    bars = real_bars("MGC_1m_tsx_20260121_20260318", product)
     split = len(bars) - 6000
     rig = Rig(product, bars[:split])
     rig.check()
