@@ -6,9 +6,12 @@ is where a trade may be met: its target.
 
 A pool lives until it is run, swept or expired; a re-formed pool is a new one that takes its old one's place. A level
 lives until it is dead or expired; when it breaks it changes roles. One whose role is not known yet (a middle or a close
-that no close has left) serves nobody until an event of it tells. An event costs one look-up; only a decision walks the
-book.
+that no close has left) serves nobody until an event of it tells. Prices are kept in order, so that an event and a
+decision cost a binary search.
 """
+
+from bisect import bisect_left, insort
+from math import ceil, floor
 
 from tbot.strategy.events import EventRow
 from tbot_ext.records import EventCode, Source
@@ -68,6 +71,7 @@ class LiquidityBook:
 
     def __init__(self) -> None:
         self.live: dict[int, Place] = {}
+        self._prices: dict[int, list[tuple[int, int]]] = {1: [], -1: [], 0: []}  # by side served: (level, id)
         self.dropped = 0  # by the bound; 0 with a sound pipeline
 
     def apply(self, event: EventRow) -> Place | None:
@@ -77,33 +81,50 @@ class LiquidityBook:
             self._add(Place(event), event.parent_id)
             return None
         if kind in _ENDS:
-            return self.live.pop(event.parent_id, None)
+            return self._remove(event.parent_id)
         place = self.live.get(event.parent_id)
         if place is not None:
+            self._unlist(place)
             if event.side and not place.is_pool:
                 place.serves = event.side
             if kind in _MOVES:
                 place.level, place.members, place.score = event.level, event.n, event.score
             place.event_ids = (place.id, event.id)
+            insort(self._prices[place.serves], (place.level, place.id))
         return None
 
     def _add(self, place: Place, replaces: int) -> None:
         if place.is_pool:
-            self.live.pop(replaces, None)
+            self._remove(replaces)
+        self._remove(place.id)  # ids are unique in a sound stream
         self.live[place.id] = place
+        insort(self._prices[place.serves], (place.level, place.id))
         if len(self.live) > _MAX_PLACES:
-            del self.live[next(iter(self.live))]
+            self._remove(next(iter(self.live)))
             self.dropped += 1
+
+    def _remove(self, place_id: int) -> Place | None:
+        place = self.live.pop(place_id, None)
+        if place is not None:
+            self._unlist(place)
+        return place
+
+    def _unlist(self, place: Place) -> None:
+        prices = self._prices[place.serves]
+        del prices[bisect_left(prices, (place.level, place.id))]
 
     def neighbours(self, side: int, bottom: int, top: int, within: float, least_tf: int) -> list[Place]:
         """What serves a trade of this side within so many ticks of a band, of `least_tf` minutes and longer.
 
         Oldest first; of several tellings of one place (same named source and price) the oldest stands for all.
         """
-        low, high = bottom - within, top + within
+        prices = self._prices[side]
+        first = bisect_left(prices, (ceil(bottom - within), -1))
+        beyond = bisect_left(prices, (floor(top + within) + 1, -1))
         found: dict[tuple[int, ...], Place] = {}
-        for place in self.live.values():
-            if place.serves == side and low <= place.level <= high and place.timeframe_min >= least_tf:
+        for place_id in sorted(place_id for _, place_id in prices[first:beyond]):
+            place = self.live[place_id]
+            if place.timeframe_min >= least_tf:
                 found.setdefault(place.key, place)
         return list(found.values())
 
@@ -112,15 +133,14 @@ class LiquidityBook:
 
         At the same price the one that is known longest is named.
         """
-        best: Place | None = None
-        nearest = 0
-        for place in self.live.values():
-            if place.serves != -side:
-                continue
-            away = (place.level - price) * side
-            if away >= least and (best is None or (away, place.id) < (nearest, best.id)):
-                best, nearest = place, away
-        return best
+        prices = self._prices[-side]
+        if side > 0:
+            index = bisect_left(prices, (ceil(price + least), -1))
+        else:
+            index = bisect_left(prices, (floor(price - least) + 1, -1)) - 1
+            if index >= 0:
+                index = bisect_left(prices, (prices[index][0], -1))
+        return self.live[prices[index][1]] if 0 <= index < len(prices) else None
 
     def state(self) -> tuple[object, ...]:
         """Everything that later outputs depend on, for digests. Order counts: it breaks ties."""

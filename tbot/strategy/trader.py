@@ -256,7 +256,7 @@ class ContractTrader:
     def _why(self, chosen: Candidate) -> Why:
         setup, plan = chosen.setup, chosen.plan
         leg_low, leg_high = self._leg()
-        bias = [self._book.nearest(minutes, plan.entry) for minutes in confluence.MTF_WEIGHTS]
+        bias = self._book.nearest(confluence.MTF_WEIGHTS, plan.entry)
         neighbours = [reasons.of_zone(zone) for zone in chosen.zones]
         neighbours += [reasons.of_place(place) for place in chosen.places]
         return Why(
@@ -265,7 +265,7 @@ class ContractTrader:
             entered_ns=setup.entered_ns,
             triggers=tuple(reasons.of_trigger(row) for row in setup.triggers),
             trends={NAMES[minutes]: self._states[minutes].trend for minutes in confluence.MTF_WEIGHTS},
-            bias=tuple(reasons.of_zone(zone) for zone in bias if zone is not None),
+            bias=tuple(map(reasons.of_zone, bias)),
             near_ticks=chosen.near_ticks,
             neighbours=tuple(neighbours),
             leg_low=leg_low,

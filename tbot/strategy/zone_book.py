@@ -6,6 +6,7 @@ bars close first: a one-hour zone is entered in the minute in which it happens, 
 A breaker is a zone of its own with its own id and tests; a birth with the flag DUPLICATE is a record, not a zone.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 from tbot.strategy.events import EventRow
@@ -89,10 +90,6 @@ class Zone:
     def distal(self) -> int:
         """The far edge."""
         return self.bottom if self.side > 0 else self.top
-
-    def distance_to(self, bottom: int, top: int) -> int:
-        """Ticks between this band and another; 0 when they touch or overlap."""
-        return max(0, bottom - self.top, self.bottom - top)
 
     def state(self) -> tuple[object, ...]:
         """Everything that later outputs depend on, for digests."""
@@ -179,25 +176,29 @@ class ZoneBook:
 
     def neighbours(self, zone: Zone, within: float, least_tf: int) -> list[Zone]:
         """Other live zones of the same side within so many ticks, oldest first; of `least_tf` minutes and longer."""
+        side, low, high = zone.side, zone.bottom - within, zone.top + within
         return [
             other
             for other in self.live.values()
-            if other.side == zone.side
+            if other.bottom <= high
+            and other.top >= low
+            and other.side == side
             and other.timeframe_min >= least_tf
             and other.id != zone.id
-            and zone.distance_to(other.bottom, other.top) <= within
         ]
 
-    def nearest(self, timeframe_min: int, price: int) -> Zone | None:
-        """The newest live zone of a timeframe that contains `price`, else the newest of those nearest to it."""
-        best: Zone | None = None
-        least = 0
+    def nearest(self, timeframes: Iterable[int], price: int) -> list[Zone]:
+        """Of each timeframe that has any: the newest live zone with `price` in it, else the newest of the nearest."""
+        best: dict[int, tuple[int, Zone] | None] = dict.fromkeys(timeframes)
         for zone in self.live.values():  # oldest first
-            if zone.timeframe_min == timeframe_min:
-                away = zone.distance_to(price, price)
-                if best is None or away <= least:
-                    best, least = zone, away
-        return best
+            minutes = zone.timeframe_min
+            if minutes not in best:
+                continue
+            away = zone.bottom - price if price < zone.bottom else price - zone.top if price > zone.top else 0
+            known = best[minutes]
+            if known is None or away <= known[0]:
+                best[minutes] = away, zone
+        return [found[1] for found in best.values() if found is not None]
 
     def _add(self, zone: Zone) -> None:
         self.live[zone.id] = zone

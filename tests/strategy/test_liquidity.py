@@ -157,3 +157,49 @@ def test_what_is_said_of_unknown_places_is_harmless() -> None:
             shelf.make.life(kind, 1, 5, 424242)
     assert shelf.ahead(+1) == pool
     assert list(shelf.book.live) == [pool]
+
+
+def test_the_mirror_image_finds_the_mirrored_places() -> None:
+    """Prices in order or not: a search downwards finds what a search upwards finds in the turned market."""
+    import random
+
+    chance = random.Random(3)
+    up, down, told = Shelf(), Shelf(), []
+    for _ in range(400):
+        level, side = chance.randint(60, 150), chance.choice([1, -1])
+        if told and chance.random() < 0.5:
+            place = chance.choice(told)
+            up.make.life(EventCode.LEVEL_JOINED, 1, 5, place, level=level, side=side)
+            down.make.life(EventCode.LEVEL_JOINED, 1, 5, place, level=-level, side=-side)
+        else:
+            told.append(up.make.level(0, side, level))
+            assert down.make.level(0, -side, -level) == told[-1]
+        if chance.random() < 0.3:
+            gone = told.pop(chance.randrange(len(told)))
+            for shelf in (up, down):
+                shelf.make.life(EventCode.LEVEL_DEAD, 1, 5, gone)
+        price, least = chance.randint(60, 150), chance.choice([0.5, 1, 3.5, 10])
+        for look in (1, -1):
+            found = up.ahead(look, price, least)
+            assert found == down.ahead(-look, -price, least)
+            away = [
+                ((place.level - price) * look, place.id)
+                for place in up.book.live.values()
+                if place.serves == -look and (place.level - price) * look >= least
+            ]
+            assert found == (min(away)[1] if away else None)
+            near = [place.id for place in down.book.neighbours(-look, -110, -100, 7.5, 1)]
+            assert up.near(look, 7.5) == near
+            served = [place.id for place in up.book.live.values() if place.serves == look]
+            assert near == [one for one in served if 92.5 <= up.book.live[one].level <= 117.5]
+    assert len(told) > 20
+
+
+def test_an_id_told_twice_is_the_newer_one() -> None:
+    shelf = Shelf()
+    first = shelf.make.level(0, -1, 150)
+    shelf.make.add(EventCode.LEVEL, 1, 5, id=first, side=-1, level=160, n=2)
+    assert shelf.ahead(+1) == first
+    assert shelf.place(first).level == 160
+    shelf.make.life(EventCode.LEVEL_DEAD, 1, 5, first)
+    assert shelf.ahead(+1) is None

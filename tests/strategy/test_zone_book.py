@@ -4,7 +4,7 @@ import pytest
 
 from event_builder import MINUTE_NS, START_NS, EventBuilder
 from tbot.strategy.events import rows_of
-from tbot.strategy.zone_book import Zone, ZoneBook
+from tbot.strategy.zone_book import ZoneBook
 from tbot_ext.records import EventCode, Flag
 
 
@@ -97,18 +97,16 @@ def test_events_of_unknown_zones_are_harmless() -> None:
     assert len(book.live) == 1
 
 
-def zone_of(bottom: int, top: int, side: int = 1) -> Zone:
-    make = EventBuilder()
-    make.order_block(0, 5, side, bottom, top, 50.0)
-    return Zone(rows_of(make.take())[0], "ob", side, 50.0, 1)
-
-
 @pytest.mark.parametrize(
     ("other", "distance"), [((110, 120), 0), ((111, 120), 1), ((90, 95), 5), ((90, 100), 0), ((102, 104), 0)]
 )
-def test_distance_between_bands(other: tuple[int, int], distance: int) -> None:
-    zone, neighbour = zone_of(100, 110), zone_of(*other)
-    assert zone.distance_to(*other) == neighbour.distance_to(zone.bottom, zone.top) == distance
+def test_how_far_apart_zones_are(other: tuple[int, int], distance: int) -> None:
+    book, make, zone = book_with(+1)
+    near = make.order_block(0, 5, +1, *other, 50.0)
+    feed(book, make)
+    for one, another in ((zone, near), (near, zone)):
+        assert [found.id for found in book.neighbours(book.live[one], distance, 5)] == [another]
+        assert not distance or book.neighbours(book.live[one], distance - 1, 5) == []
 
 
 def test_neighbours_are_other_live_zones_of_the_same_side_at_most_so_far_away() -> None:
@@ -180,10 +178,10 @@ def test_nearest_is_the_newest_that_contains_the_price_else_the_newest_of_the_ne
     make.order_block(0, 15, +1, 100, 110, 50.0)
     feed(book, make)
     for price, expected in ((107, inside), (104, inside - 1), (120, inside), (95, inside - 1), (130, inside)):
-        found = book.nearest(5, price)
-        assert found is not None
+        (found,) = book.nearest([5], price)
         assert found.id == expected, price
-    assert book.nearest(30, 100) is None
+    assert book.nearest([30], 100) == []
+    assert [found.timeframe_min for found in book.nearest([60, 15, 30, 5], 100)] == [15, 5]
     # Refreshed is not new; inverted is.
     gap = make.gap(0, 30, +1, 100, 110, 0.5)
     block = make.order_block(0, 30, +1, 100, 110, 0.5)
@@ -191,8 +189,7 @@ def test_nearest_is_the_newest_that_contains_the_price_else_the_newest_of_the_ne
     make.life(EventCode.FVG_INVERTED, 5, 30, gap)
     make.life(EventCode.OB_REFRESHED, 10, 30, block, score=60.0)
     feed(book, make)
-    found = book.nearest(30, 107)
-    assert found is not None
+    (found,) = book.nearest([30], 107)
     assert found.id == gap
 
 
