@@ -45,7 +45,7 @@ class Evidence:
     source: int = 0  # EventSource: what a pool or level is made of
     n: int = 0  # members of a pool (of the one that was swept; 0 unknown), members and touches of a level
     score: float = 0.0  # 0..100 of a zone, 0..1 of a sweep or level, members and more of a pool
-    parts: dict[str, float] = field(default_factory=dict)  # components of the score by name, each 0..1
+    parts: dict[str, float] = field(default_factory=dict)  # of the zone and sweeps: components of the score by name
 
 
 @dataclass(frozen=True, slots=True)

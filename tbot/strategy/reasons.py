@@ -10,8 +10,8 @@ from tbot_ext.records import EventCode
 _TRIGGER_KINDS = {EventCode.CHOCH: "choch", EventCode.MSS: "mss", EventCode.SWEEP: "sweep"}
 
 
-def of_zone(zone: Zone) -> Evidence:
-    """A zone as it stands now."""
+def of_zone(zone: Zone, *, in_full: bool = False) -> Evidence:
+    """A zone as it stands now; `in_full`: with the parts of its score, which nobody asks of a neighbour."""
     return Evidence(
         event_id=zone.event_ids[-1],
         kind=zone.kind,
@@ -22,7 +22,7 @@ def of_zone(zone: Zone) -> Evidence:
         level=zone.proximal,
         known_ns=zone.known_ns,
         score=zone.score,
-        parts=_named(zone.kind, zone.parts),
+        parts=_named(zone.kind, zone.parts) if in_full else {},
     )
 
 

@@ -260,7 +260,7 @@ class ContractTrader:
         neighbours = [reasons.of_zone(zone) for zone in chosen.zones]
         neighbours += [reasons.of_place(place) for place in chosen.places]
         return Why(
-            zone=reasons.of_zone(setup.zone),
+            zone=reasons.of_zone(setup.zone, in_full=True),
             test=setup.test,
             entered_ns=setup.entered_ns,
             triggers=tuple(reasons.of_trigger(row) for row in setup.triggers),
