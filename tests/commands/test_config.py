@@ -35,8 +35,8 @@ def test_values_arrive(tmp_path: Path) -> None:
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
     text = (
-        '[engine]\nworkerz = 1\nwait = "nap"\n[nowhere]\nx = 1\n[account]\nids = ["a"]\n'
-        '[gateway]\napi_key = "secret"\nrest = 5\n'
+        "[engine]\nworkerz = 1\nwait = \"nap\"\n[nowhere]\nx = 1\n[account]\nids = [\"a\"]\n"
+        "[gateway]\napi_key = \"secret\"\nrest = 5\n"
     )
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path, text))

@@ -150,7 +150,7 @@ def test_doctor_online_with_the_simulator(server: RunningServer, home: Path) -> 
 
 def test_doctor_finds_failures_and_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = home.parent / "bad.toml"
-    config.write_text('[engine]\nwait = "nap"\n[risk]\nnonsense = 1\n')
+    config.write_text("[engine]\nwait = \"nap\"\n[risk]\nnonsense = 1\n")
     result = call(doctor, "--json", "--online", "-c", str(config), "--gateway", "http://127.0.0.1:9")
     assert result.return_value == FOUND_FAILURE
     found = checks(result)
@@ -202,7 +202,9 @@ def test_doctor_leaves_the_hubs_to_a_running_engine(server: RunningServer, home:
     (home / "paper" / "status.json").write_text("broken")
 
 
-def test_I30_nothing_secret_is_printed_whatever_the_gateway_echoes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_I30_nothing_secret_is_printed_whatever_the_gateway_echoes(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TBOT_USERNAME", USER)
     monkeypatch.setenv("TBOT_API_KEY", API_KEY)
     echo = f"you are {USER} with {API_KEY} and {jwt()}"

@@ -59,7 +59,9 @@ def test_F_API_01_a_token_that_a_hub_refused_leads_to_one_new_login(tmp_path: Pa
         assert link.rest.tokens.logins == 2
 
 
-def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A feed that outlives its executor holds the old one's token and months: it must take the new one's."""
     with gateway() as server, linked(tmp_path, server) as old:
         assert old.account() is not None

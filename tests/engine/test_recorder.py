@@ -166,6 +166,7 @@ def test_a_pen_writes_what_a_ring_would_hold(tmp_path: Path) -> None:
         writer.gap(20, 21)
         writer.push(int(Kind.TRADE), 30, 31, 402, 0, 5, 0, -1, -1, 0)
 
+
     out = np.zeros(8, TICK_DTYPE)
     reader = RingReader(memory, 0)
     count = reader.read(out)

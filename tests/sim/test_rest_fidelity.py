@@ -321,6 +321,8 @@ def test_login_is_case_insensitive_in_the_name_and_counts_against_the_budget() -
 
 def test_a_partial_close_with_the_wrong_member_closes_nothing(server: RunningServer, token: str, account: int) -> None:
     """Reported of clients: `closeSize` instead of `size`."""
-    answer = server.post("/api/Position/partialCloseContract", token, accountId=account, contractId=MNQ, closeSize=1)
+    answer = server.post(
+        "/api/Position/partialCloseContract", token, accountId=account, contractId=MNQ, closeSize=1
+    )
     assert answer.status_code == 400
     assert "size" in answer.text

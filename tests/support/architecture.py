@@ -47,40 +47,10 @@ NUMPY_LAYER = 2
 # No clock, randomness, I/O, logging or threads in the deciders and below them.
 PURE_LAYER = 2
 BANNED_MODULES = {
-    "time",
-    "random",
-    "secrets",
-    "uuid",
-    "logging",
-    "warnings",
-    "os",
-    "io",
-    "pathlib",
-    "shutil",
-    "tempfile",
-    "glob",
-    "socket",
-    "select",
-    "selectors",
-    "ssl",
-    "http",
-    "urllib",
-    "subprocess",
-    "threading",
-    "multiprocessing",
-    "concurrent",
-    "asyncio",
-    "queue",
-    "signal",
-    "sqlite3",
-    "mmap",
-    "ctypes",
-    "fcntl",
-    "importlib",
-    "getpass",
-    "platform",
-    "sched",
-    "atexit",
+    "time", "random", "secrets", "uuid", "logging", "warnings", "os", "io", "pathlib", "shutil", "tempfile", "glob",
+    "socket", "select", "selectors", "ssl", "http", "urllib", "subprocess", "threading", "multiprocessing",
+    "concurrent", "asyncio", "queue", "signal", "sqlite3", "mmap", "ctypes", "fcntl", "importlib", "getpass",
+    "platform", "sched", "atexit",
 }
 BANNED_CALLS = {"open", "print", "input", "exec", "eval", "breakpoint", "__import__"}
 CLOCK_METHODS = {"now", "utcnow", "today"}  # of datetime and date
@@ -95,16 +65,7 @@ SIZED_FOLDERS = ("tbot", "ext", "tests", "bench")
 SIZED_SUFFIXES = {".py", ".pyx", ".pxd", ".pyi", ".h"}
 
 TOP_LEVEL = {
-    "setup.py",
-    "pyproject.toml",
-    "tbot",
-    "ext",
-    "bench",
-    "tests",
-    "README.md",
-    "docs",
-    "LICENSE",
-    "CHANGELOG.md",
+    "setup.py", "pyproject.toml", "tbot", "ext", "bench", "tests", "README.md", "docs", "LICENSE", "CHANGELOG.md",
 }
 
 

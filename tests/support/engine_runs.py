@@ -136,7 +136,9 @@ class Command:
 
 
 @contextlib.contextmanager
-def running(home: Path, *arguments: str, program: tuple[str, ...] = TBOT, **environment: str) -> Iterator[Command]:
+def running(
+    home: Path, *arguments: str, program: tuple[str, ...] = TBOT, **environment: str
+) -> Iterator[Command]:
     """A command that is certainly gone afterwards."""
     command = Command(home, *arguments, program=program, **environment)
     try:
