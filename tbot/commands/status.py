@@ -75,8 +75,8 @@ def _execution(document: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def read_newest() -> dict[str, Any]:
-    """The newest status document of this user's runs; NotRunning when there is none."""
+def newest_status() -> Path:
+    """The newest status file of this user's runs; NotRunning when there is none. The journal lies beside it."""
     from tbot.config import home
 
     pointer = home() / "current.json"
@@ -86,7 +86,11 @@ def read_newest() -> dict[str, Any]:
     found = [path for path in candidates if path.exists()]
     if not found:
         raise NotRunning("no engine has left a status here; start one with `tbot run`")
-    newest = max(found, key=lambda path: path.stat().st_mtime)
-    document = orjson.loads(newest.read_bytes())
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def read_newest() -> dict[str, Any]:
+    """The newest status document; NotRunning when there is none."""
+    document = orjson.loads(newest_status().read_bytes())
     assert isinstance(document, dict)
     return document

@@ -31,6 +31,45 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """One pattern that a signal rests on, as it stood at the decision. Prices in ticks."""
+
+    event_id: int  # its newest event
+    kind: str  # ob, fvg, ifvg, breaker, mitigation; pool, level; choch, mss, sweep
+    side: int  # of a pool: +1 above highs; of a level: +1 support
+    timeframe_min: int
+    bottom: int
+    top: int
+    level: int  # of a zone: the edge that price reaches first
+    known_ns: int
+    source: int = 0  # EventSource: what a pool or level is made of
+    n: int = 0  # members of a pool (of the one that was swept; 0 unknown), members and touches of a level
+    score: float = 0.0  # 0..100 of a zone, 0..1 of a sweep or level, members and more of a pool
+    parts: dict[str, float] = field(default_factory=dict)  # of the zone and sweeps: components of the score by name
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a signal rests on: enough to tell its story without the market it came from. Prices in ticks."""
+
+    zone: Evidence
+    test: int  # which test of the zone
+    entered_ns: int  # close of the bar that entered it
+    triggers: tuple[Evidence, ...]
+    trends: dict[str, int]  # timeframe -> +1, -1, 0 (none yet)
+    bias: tuple[Evidence, ...]  # of each timeframe the zone that contains price, else the nearest; not in the score
+    near_ticks: int  # how near is near
+    neighbours: tuple[Evidence, ...]  # what counted as confluence
+    leg_low: int | None  # last 1h swings
+    leg_high: int | None
+    entry: int  # adverse side of the decision quote
+    target: Evidence | None  # None: a multiple of the risk
+    gain_cents: int  # of one contract at the target
+    cost_cents: int  # of one contract, entry and exit
+    cost_multiple: int  # so many times the cost was the least gain
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """A strategy's opinion: what it would trade and why. Says nothing about size or permission."""
 
@@ -49,6 +88,7 @@ class Signal:
     params_hash: str
     decided_ns: int  # market time of the decision (close of the deciding bar)
     ring_seq: int  # last ring record the decision saw
+    why: Why | None = None  # of the strategy's own signals; what makes a signal by script has no story
 
 
 @dataclass(frozen=True, slots=True)

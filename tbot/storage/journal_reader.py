@@ -26,6 +26,7 @@ _CODES: Final[dict[str, int]] = {"start": 0, "in": 1, "out": 2, "note": 3}
 _FIXED: Final = struct.Struct("<32sQqq?qBH")
 COLUMNS: Final = "seq, boot_ns, market_ns, account, direction, kind, body, previous, hash"
 _PAGE: Final = f"SELECT {COLUMNS} FROM record WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
+_PAGE_OF_KIND: Final = f"SELECT seq, body FROM record WHERE kind = ? AND seq < ? ORDER BY seq DESC LIMIT {PAGE_ROWS}"
 
 
 class Codec(Protocol):
@@ -155,6 +156,14 @@ class JournalReader:
         for row in self.rows(after):
             if row.direction == "note":
                 yield row.seq, self._codec.decode_record(row.kind, row.body)
+
+    def of_kind(self, kind: str) -> Iterator[tuple[int, Any]]:
+        """(seq, item) of every input or output of one class of the schema, newest first."""
+        before = 2**63 - 1
+        while page := self._ask(_PAGE_OF_KIND, kind, before):
+            for seq, body in page:
+                yield seq, self._codec.decode_record(kind, body)
+            before = page[-1][0]
 
     def outputs_of(self, seq: int) -> list[DeskOutput]:
         """What the Desk answered to the input with this seq."""

@@ -12,7 +12,7 @@ def mtf_share(trends: Mapping[int, int], side: int) -> float:
 
 
 def confluence_share(neighbours: int, full: int) -> float:
-    """`full` live zones of the same side close by give 1."""
+    """`full` live zones, levels and pools of the same side close by give 1."""
     return min(1.0, neighbours / full)
 
 

@@ -21,7 +21,7 @@ class ContractDecider:
 
     def __init__(self, product: Product, settings: StrategySettings, history: Records | None = None) -> None:
         self.product = product
-        self.pipeline = ContractPipeline(product.contract_id, settings.detectors(), history=history)
+        self.pipeline = ContractPipeline(product.contract_id, settings.detectors(product), history=history)
         self._settings = settings
         self._resets = 0
         self.trader = ContractTrader(product, settings)

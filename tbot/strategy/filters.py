@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tbot_ext.records import NO_PRICE, Flag
 
-_UNCLEAN = int(Flag.INCOMPLETE | Flag.SUSPECT)
+UNCLEAN = int(Flag.INCOMPLETE | Flag.SUSPECT)  # of a bar that may not tell what was traded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def refusal(view: MarketView, decided_ns: int, period_ns: int, bar_flags: int) -
     """
     if not view.live:
         return "not_live"
-    if bar_flags & _UNCLEAN:
+    if bar_flags & UNCLEAN:
         return "unclean_bar"
     if view.now_ns >= decided_ns + period_ns:
         return "too_late"

@@ -3,16 +3,26 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import MINUTES, TIMEFRAMES_MIN
 from tbot.errors import ConfigError
 from tbot_ext.params import Params, complete_params, default_params, params_hash
 
+# Points between the round numbers that traders watch, by product; products that are not named have none.
+ROUND_STEP_POINTS: dict[str, str] = {"ES": "25", "MES": "25", "NQ": "100", "MNQ": "100", "GC": "10", "MGC": "10"}
+_MAX_STEP_TICKS = 1_000_000_000  # what the detectors take
+
 
 @dataclass(frozen=True, slots=True)
 class StrategySettings:
-    """What counts as a setup, and where stop and target go. ConfigError when a value makes no sense."""
+    """What counts as a setup, and where stop and target go. ConfigError when a value makes no sense.
+
+    The entry is at market. A resting entry at the zone's edge (smc.md section 11, `limit`) needs an order manager that
+    keeps an entry for minutes, knows its own end and carries it over a restart; there is none yet, so no option either.
+    """
 
     entry_timeframe_min: int = 1  # its bars decide
     zone_timeframes_min: tuple[int, ...] = (5, 15, 30, 60)  # zones of these timeframes are traded
@@ -23,9 +33,11 @@ class StrategySettings:
     default_rr: float = 2.0  # target when no opposing level lies far enough
     stop_atr: float = 0.1  # stop beyond the zone: this many ATR of the zone's timeframe
     stop_min_ticks: int = 2  # and at least this many ticks
-    confluence_atr: float = 0.25  # how near another zone must be, in ATR of the zone's timeframe
+    confluence_atr: float = 0.25  # how near a zone, level or pool must be, in ATR of the zone's timeframe
     confluence_full: int = 3  # so many neighbours give the full share
     cost_multiple: int = 4  # the target must be worth this many round-trip costs
+    # Points between round numbers by product, where they differ from ROUND_STEP_POINTS: {"MNQ": 50}; 0 = none.
+    round_step_points: dict[str, Any] = field(default_factory=dict)
     # Detector parameters (smc.md section 0) that differ from their defaults, by timeframe: {"1h": {"L": 4}}.
     detector: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -48,20 +60,48 @@ class StrategySettings:
             self.detectors()
         except (ValueError, TypeError) as error:
             problems.append(f"detector: {error}")
+        for symbol in self.round_step_points:
+            try:
+                self.round_step_ticks(_product(symbol))
+            except ValueError as error:
+                problems.append(f"round_step_points: {error}")
         if problems:
             raise ConfigError("strategy: " + "; ".join(problems))
 
-    def detectors(self) -> dict[int, Params]:
-        """Parameters of the detectors by timeframe in minutes. Raises ValueError or TypeError for what is unknown."""
-        chosen = default_params()
+    def round_step_ticks(self, product: Product) -> int:
+        """Ticks between the round numbers of a product, 0 none. Raises ValueError when it is no whole number."""
+        points = self.round_step_points.get(product.symbol, ROUND_STEP_POINTS.get(product.symbol, "0"))
+        if isinstance(points, bool) or not isinstance(points, (int, float, str)):
+            raise ValueError(f"{product.symbol} must be a number of points, not {points!r}")
+        try:
+            ticks = product.to_ticks(Decimal(str(points)))
+        except InvalidOperation:
+            raise ValueError(f"{product.symbol} must be a number of points, not {points!r}") from None
+        if not 0 <= ticks <= _MAX_STEP_TICKS:
+            raise ValueError(f"{product.symbol} must lie between 0 and {_MAX_STEP_TICKS} ticks, not {points!r}")
+        return ticks
+
+    def detectors(self, product: Product | None = None) -> dict[int, Params]:
+        """Parameters of the detectors by timeframe in minutes; round numbers are the product's, None: there are none.
+
+        What `detector` says wins. Raises ValueError or TypeError for what is unknown.
+        """
+        step = {} if product is None else {"round_step": self.round_step_ticks(product)}
+        chosen = {minutes: params.replace(**step) for minutes, params in default_params().items()}
         for name, changes in self.detector.items():
             if name not in MINUTES:
                 raise ValueError(f"unknown timeframe {name!r}; known are {', '.join(MINUTES)}")
             chosen[MINUTES[name]] = chosen[MINUTES[name]].replace(**changes)
         return complete_params(chosen)
 
-    def digest(self) -> str:
-        """Short hash of every option and every detector parameter: the params_hash of a signal."""
-        options = {name: value for name, value in asdict(self).items() if name != "detector"}
-        text = json.dumps([options, params_hash(self.detectors())], sort_keys=True)
+    def digest(self, product: Product | None = None) -> str:
+        """Short hash of every option and every detector parameter of a product: the params_hash of a signal."""
+        options = {name: value for name, value in asdict(self).items() if name not in ("detector", "round_step_points")}
+        text = json.dumps([options, params_hash(self.detectors(product))], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _product(symbol: str) -> Product:
+    if symbol not in PRODUCTS:
+        raise ValueError(f"unknown product {symbol!r}; known are {', '.join(PRODUCTS)}")
+    return PRODUCTS[symbol]

@@ -1,11 +1,10 @@
-"""What one timeframe looks like at its last closed bar: ATR, trend, unbroken swings. Rules: smc.md sections 2 to 4."""
+"""What one timeframe looks like at its last closed bar: ATR, trend, last swings. Rules: smc.md sections 2 to 4."""
 
 from typing import NamedTuple
 
 from tbot.strategy.events import EventRow
 from tbot_ext.records import Flag
 
-_MAX_SWINGS = 64  # unbroken ones of each kind, as many as the pipeline keeps; the oldest and furthest goes first
 _SESSION_BREAK = int(Flag.SESSION_BREAK)
 
 
@@ -50,41 +49,25 @@ class TimeframeState:
         self.trend_event = -1  # id of the break that set the trend
         self.last_high: Swing | None = None
         self.last_low: Swing | None = None
-        # Unbroken swings. Highs strictly descend from old to new, lows strictly ascend: the newest is the nearest.
-        self.highs: list[Swing] = []
-        self.lows: list[Swing] = []
 
     def on_bar(self, bar: EventRow) -> None:
-        """A closed bar: `level` is its close. A close beyond a swing breaks it for good."""
+        """A closed bar: `level` is its close."""
         self.atr.push(bar.top, bar.bottom, bar.level, bool(bar.flags & _SESSION_BREAK))
-        while self.highs and bar.level > self.highs[-1].level:
-            self.highs.pop()
-        while self.lows and bar.level < self.lows[-1].level:
-            self.lows.pop()
 
     def on_break(self, event: EventRow) -> None:
         """BOS or CHoCH: the trend is its side."""
         self.trend = event.side
         self.trend_event = event.id
 
-    def on_swing_high(self, event: EventRow) -> None:
-        """A swing high became known; it hides the lower ones before it."""
-        self.last_high = Swing(event.level, event.id)
-        while self.highs and self.highs[-1].level <= event.level:
-            self.highs.pop()
-        self.highs.append(self.last_high)
-        del self.highs[:-_MAX_SWINGS]
-
-    def on_swing_low(self, event: EventRow) -> None:
-        """A swing low became known; it hides the higher ones before it."""
-        self.last_low = Swing(event.level, event.id)
-        while self.lows and self.lows[-1].level >= event.level:
-            self.lows.pop()
-        self.lows.append(self.last_low)
-        del self.lows[:-_MAX_SWINGS]
+    def on_swing(self, event: EventRow) -> None:
+        """A swing high (side +1) or low became known."""
+        if event.side > 0:
+            self.last_high = Swing(event.level, event.id)
+        else:
+            self.last_low = Swing(event.level, event.id)
 
     def state(self) -> tuple[object, ...]:
         """Everything that later outputs depend on, for digests."""
         atr = self.atr
-        swings = (self.last_high, self.last_low, tuple(self.highs), tuple(self.lows))
+        swings = (self.last_high, self.last_low)
         return (atr.value, atr._sum, atr._count, atr._last_close, self.trend, self.trend_event, swings)

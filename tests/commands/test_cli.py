@@ -59,6 +59,11 @@ BAD = [
     (("replay", "missing.tape"), 2, "does not exist"),
     (("import", "missing.csv"), 2, "does not exist"),
     (("status",), 7, "no engine has left a status"),
+    (("signals",), 7, "no engine has left a status"),
+    (("signals", "--last", "0"), 2, "--last"),
+    (("signals", "--contract", "XYZ"), 3, "unknown contract"),
+    (("signals", "--state-dir", "missing"), 2, "does not exist"),
+    (("signals", "--state-dir", ".", "--explain", "x"), 9, "no journal"),
 ]
 
 

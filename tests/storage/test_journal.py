@@ -195,6 +195,21 @@ def test_many_rows_are_read_in_pages_and_the_log_is_folded_in_meanwhile(
         assert journal.verify().state == "ok"
 
 
+def test_one_kind_is_read_newest_first_and_in_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tbot.storage.journal_reader as reading
+
+    monkeypatch.setattr(reading, "_PAGE_OF_KIND", reading._PAGE_OF_KIND.replace("LIMIT 1000", "LIMIT 2"))
+    with journal_at(path) as journal:
+        for number in range(1, 16):
+            journal.record(*step(number))
+    with JournalReader(path, wire) as reader:
+        found = list(reader.of_kind("SignalIn"))
+        assert [item.signal.signal_id for _, item in found] == [f"MNQ-{number}" for number in (15, 12, 9, 6, 3)]
+        assert {seq: item for seq, item in reader.inputs() if seq in dict(found)} == dict(found)
+        assert [item.signal_id for _, item in reader.of_kind("Intent")] == [i.signal.signal_id for _, i in found]
+        assert list(reader.of_kind("Fill")) == []
+
+
 def test_a_reader_sees_whole_steps_while_the_writer_goes_on(journal: Journal, path: Path) -> None:
     with JournalReader(path, wire) as reader:
         walk = None

@@ -186,14 +186,14 @@ def test_closing_lets_go_of_the_history_segment() -> None:
 
 
 def test_detectors_are_those_of_the_settings() -> None:
-    events = feed_all(ContractPipeline(MES.contract_id, LIVELY.detectors()), TAPE)
+    events = feed_all(ContractPipeline(MES.contract_id, LIVELY.detectors(MES)), TAPE)
     decider, parts = fresh(), [np.zeros(0, events.dtype)]
     at = 0
     while at < len(TAPE) or decider.pending:
         at, _ = decider.feed(TAPE, at)
         parts.append(decider.pipeline.events.copy())
     assert np.array_equal(np.concatenate(parts), events)
-    assert decider.pipeline.params_hash() == ContractPipeline(MES.contract_id, LIVELY.detectors()).params_hash()
+    assert decider.pipeline.params_hash() == ContractPipeline(MES.contract_id, LIVELY.detectors(MES)).params_hash()
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -1,11 +1,11 @@
-"""ATR and unbroken swings against values worked out by hand."""
+"""ATR and last swings against values worked out by hand."""
 
 import pytest
 
 from event_builder import EventBuilder
-from tbot.strategy.events import EventRow, rows_of
-from tbot.strategy.structure import TimeframeState, WilderAtr
-from tbot_ext.records import Flag
+from tbot.strategy.events import rows_of
+from tbot.strategy.structure import Swing, TimeframeState, WilderAtr
+from tbot_ext.records import EventCode, Flag
 
 
 def test_wilder_atr_by_hand() -> None:
@@ -42,53 +42,16 @@ def test_the_flag_of_the_bar_event_marks_the_break() -> None:
     assert state.atr.value == 10
 
 
-class Stack:
-    """Swings and closes of one timeframe, written short."""
-
-    def __init__(self) -> None:
-        self.state = TimeframeState(14)
-        self._make = EventBuilder(first_id=1)
-
-    def _row(self) -> EventRow:
-        return rows_of(self._make.take())[0]
-
-    def high(self, *levels: int) -> None:
-        for level in levels:
-            self._make.swing_high(0, level)
-            self.state.on_swing_high(self._row())
-
-    def low(self, *levels: int) -> None:
-        for level in levels:
-            self._make.swing_low(0, level)
-            self.state.on_swing_low(self._row())
-
-    def close(self, price: int) -> None:
-        self._make.bar(1, price + 50, price - 50, price)
-        self.state.on_bar(self._row())
-
-    def levels(self) -> tuple[list[int], list[int]]:
-        return [swing.level for swing in self.state.highs], [swing.level for swing in self.state.lows]
-
-
-def test_a_new_swing_hides_lesser_and_equal_ones() -> None:
-    stack = Stack()
-    stack.high(100, 90, 80, 90)
-    assert stack.levels()[0] == [100, 90]
-    assert [swing.event_id for swing in stack.state.highs] == [1, 4]
-    stack.low(10, 20, 30, 20)
-    assert stack.levels()[1] == [10, 20]
-
-
-def test_a_close_beyond_breaks_and_a_wick_or_an_equal_close_does_not() -> None:
-    stack = Stack()
-    stack.high(100, 90, 80)
-    stack.low(10, 20, 30)
-    stack.close(80)
-    stack.close(30)
-    assert stack.levels() == ([100, 90, 80], [10, 20, 30])
-    stack.close(91)
-    assert stack.levels()[0] == [100]
-    stack.close(19)
-    assert stack.levels()[1] == [10]
-    assert stack.state.last_high is not None  # the last known swing stays known
-    assert stack.state.last_high.level == 80
+def test_the_last_swing_of_each_kind_is_kept() -> None:
+    make, state = EventBuilder(first_id=1), TimeframeState(14)
+    assert (state.last_high, state.last_low) == (None, None)
+    make.swing_high(0, 100)
+    make.swing_low(0, 50)
+    make.swing_high(0, 90)
+    make.bar(1, 130, 40, 120)  # a close beyond a swing does not make it unknown
+    for row in rows_of(make.take()):
+        if row.kind == EventCode.BAR:
+            state.on_bar(row)
+        else:
+            state.on_swing(row)
+    assert (state.last_high, state.last_low) == (Swing(90, 3), Swing(50, 2))

@@ -7,45 +7,10 @@ import pytest
 
 from event_builder import START_NS, WARMUP, EventBuilder, mirrored, view_at
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Quote, Signal
-from tbot.strategy.trader import ContractTrader, StrategySettings
+from tbot.domain.messages import Quote
+from tbot.strategy.trader import ContractTrader
 from tbot_ext.records import NO_PRICE, EventCode, Flag
-
-MNQ = PRODUCTS["MNQ"]  # tick 0.25, 50 cents a tick; round trip 122 cents
-ONLY_15M = StrategySettings(zone_timeframes_min=(15,))
-DEMAND = (100_000, 100_050)
-
-
-class Scene:
-    """A 15m demand zone 25000.00-25012.50 in an up-trend, with its surroundings, and a trader that has seen it."""
-
-    def __init__(self, settings: StrategySettings = ONLY_15M, score: float = 80.0) -> None:
-        self.make = make = EventBuilder()
-        self.trader = ContractTrader(MNQ, settings)
-        make.quiet_bars(tf=15, until=0, count=14, high=100_240, low=100_200)  # ATR of 15m: 40 ticks
-        self.trends = [make.bos(0, +1, 60), make.bos(0, +1, 30), make.bos(0, +1, 15), make.bos(0, -1, 5)]
-        self.leg = [make.swing_high(0, 100_400, 60), make.swing_low(0, 99_900, 60)]  # middle 100 150
-        self.zone = make.order_block(0, 15, +1, *DEMAND, score)
-        self.near = make.gap(0, 5, +1, 100_055, 100_070, 0.5)  # 5 ticks above the zone: within 0.25 * 40 = 10
-        make.order_block(0, 5, +1, 100_061, 100_090, 90.0)  # 11 ticks above: not a neighbour
-        self.supply = make.order_block(0, 30, -1, 100_158, 100_170, 50.0)  # its lower edge is 98 ticks above 100 060
-        make.swing_high(0, 100_150, 1)  # 90 ticks above
-        make.swing_high(0, 100_160, 5)  # 100 ticks above
-        make.bar(1, 100_100, 100_060, 100_080)
-        self.test_bar = -1
-
-    def enter(self, closes: float = 2, low: int = 100_050) -> None:
-        self.test_bar = self.make.bar(closes, 100_090, low, 100_055)
-
-    def choch(self, closes: float = 3, side: int = 1) -> int:
-        self.make.bar(closes, 100_062, 100_052, 100_060)
-        return self.make.choch(closes, side)
-
-    def run(self, closes: float = 3, bid: int = 100_058, ask: int = 100_060, **view: object) -> list[Signal]:
-        return self.trader.on_events(self.make.take(), view_at(closes, bid, ask, **view))
-
-    def died(self) -> dict[str, int]:
-        return {name: count for name, count in self.trader.counters.items() if count}
+from trader_scene import DEMAND, MNQ, ONLY_15M, Scene
 
 
 def test_the_start_of_the_scene_is_a_friday_in_new_york() -> None:
@@ -58,7 +23,7 @@ def test_an_order_block_and_a_choch_make_the_signal_worked_out_by_hand() -> None
     trigger = scene.choch()
     (signal,) = scene.run()
     # stop: 100 000 - max(2, 0.1 * 40) = 99 996; risk 100 060 - 99 996 = 64; least reward 1.5 * 64 = 96
-    # levels above: 90 (too near), 98 (the supply zone), 100: the nearest that is far enough is 100 158
+    # above: 90 (a pool, too near), 98 (the resistance), 100: the nearest that is far enough is 100 158
     assert (signal.side, signal.stop, signal.target) == (1, 99_996, 100_158)
     # 35 * 0.80 = 28; 25 * (0.35 + 0.25 + 0.25) = 21.25; 15 * 0.5 = 7.5; 15 * 1/3 = 5; 10 * 1 (100 060 < 100 150)
     assert signal.score == 71.75
@@ -73,10 +38,10 @@ def test_an_order_block_and_a_choch_make_the_signal_worked_out_by_hand() -> None
     assert signal.reason == (
         "demand 25000.00-25012.50 (15m order block, first test) + 1m CHoCH up; 1h 30m 15m trends up"
     )
-    used = {scene.zone, scene.near, scene.supply, scene.test_bar, trigger, *scene.trends, *scene.leg}
+    used = {scene.zone, scene.near, scene.wall, scene.test_bar, trigger, *scene.trends, *scene.leg}
     assert signal.event_ids == tuple(sorted(used))
     assert signal.signal_id == f"MNQ-{base36(decided)}-{scene.zone}-1"
-    assert signal.params_hash == ONLY_15M.digest()
+    assert signal.params_hash == ONLY_15M.digest(MNQ)
     assert scene.died() == {"tests": 1, "triggers": 1, "signals": 1}
 
 
@@ -144,29 +109,12 @@ def test_the_target_rounds_towards_the_entry() -> None:
 @pytest.mark.parametrize(("distance", "target"), [(96, 100_156), (95, 100_160)])
 def test_a_level_exactly_one_and_a_half_risks_away_is_far_enough(distance: int, target: int) -> None:
     scene = Scene()
-    scene.make.life(EventCode.OB_BROKEN, 1, 30, scene.supply)
-    scene.make.swing_high(1, 100_060 + distance, 30)
+    scene.make.life(EventCode.LEVEL_DEAD, 1, 30, scene.wall)
+    scene.make.pool(1, +1, 100_060 + distance, 30)
     scene.enter()
     scene.choch()
     (signal,) = scene.run()
     assert signal.target == target
-
-
-def test_a_swing_that_was_closed_beyond_is_no_target() -> None:
-    scene = Scene()
-    scene.make.life(EventCode.OB_BROKEN, 1, 30, scene.supply)
-    scene.make.bar(1, 100_170, 100_150, 100_161, tf=5)  # closes above the 5m swing at 100 160
-    scene.enter()
-    scene.choch()
-    (signal,) = scene.run()
-    assert signal.target == 100_400  # the next above: the 1h swing
-    touched = Scene()
-    touched.make.life(EventCode.OB_BROKEN, 1, 30, touched.supply)
-    touched.make.bar(1, 100_170, 100_150, 100_160, tf=5)  # a wick beyond and a close at the level break nothing
-    touched.enter()
-    touched.choch()
-    (signal,) = touched.run()
-    assert signal.target == 100_160
 
 
 @pytest.mark.parametrize(("closes", "fires"), [(2, True), (3, True), (14, True), (15, False)])

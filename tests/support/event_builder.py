@@ -67,6 +67,24 @@ class EventBuilder:
     def swing_low(self, closes: float, level: int, tf: int = 1) -> int:
         return self.add(EventCode.SWING_LOW, closes, tf, level=level, side=-1)
 
+    def mss(self, closes: float, side: int, parent: int, tf: int = 1) -> int:
+        return self.add(EventCode.MSS, closes, tf, side=side, parent_id=parent)
+
+    def sweep(self, closes: float, side: int, bottom: int, top: int, tf: int = 1, **fields: object) -> int:
+        """`side`: where it points; the band lies between the pool's level and the extreme of the excursion."""
+        level = top if side > 0 else bottom
+        return self.add(
+            EventCode.SWEEP, closes, tf, **({"side": side, "bottom": bottom, "top": top, "level": level} | fields)
+        )
+
+    def pool(self, closes: float, side: int, level: int, tf: int = 5, **fields: object) -> int:
+        """`side`: +1 above highs, -1 below lows."""
+        return self.add(EventCode.POOL, closes, tf, **({"side": side, "level": level, "n": 1} | fields))
+
+    def level(self, closes: float, role: int, level: int, tf: int = 5, **fields: object) -> int:
+        """`role`: +1 support, -1 resistance."""
+        return self.add(EventCode.LEVEL, closes, tf, **({"side": role, "level": level, "n": 2} | fields))
+
     def take(self) -> np.ndarray:
         """All events since the last call."""
         events = np.array([tuple((BLANK | row).values()) for row in self._rows], EVENT_DTYPE)
@@ -83,6 +101,9 @@ def mirrored(events: np.ndarray) -> np.ndarray:
     high, low = events["kind"] == EventCode.SWING_HIGH, events["kind"] == EventCode.SWING_LOW
     turned["kind"][high] = EventCode.SWING_LOW
     turned["kind"][low] = EventCode.SWING_HIGH
+    # Of a period: its source ends in 1 for the high, in 2 for the low.
+    source = events["source"]
+    turned["source"] = np.where(source > 100, np.choose(source % 10, [0, 2, 1, 3, 4]) + source // 10 * 10, source)
     return turned
 
 

@@ -1,6 +1,6 @@
 """The strategy restated the slow way: at every trigger everything is looked up anew in the list of all events so far.
 
-Nothing is remembered but which zones have spoken. First tests only, entry timeframe 1m. Used to check the fold.
+Nothing is remembered but which zones and CHoCHs have spoken. First tests only, entry timeframe 1m. Checks the fold.
 """
 
 import math
@@ -10,14 +10,37 @@ from typing import Any
 import numpy as np
 
 from tbot.domain.contracts import Product
+from tbot.domain.messages import Signal
 from tbot.strategy.trader import MarketView, StrategySettings
-from tbot_ext.records import NO_PRICE, EventCode, Flag
+from tbot_ext.records import NO_PRICE, EventCode, Flag, Source
 
 MINUTE_NS = 60_000_000_000
 Row = dict[str, Any]
 WEIGHTS = {60: 0.35, 30: 0.25, 15: 0.25, 5: 0.15}
-ENDS = {EventCode.OB_BROKEN, EventCode.OB_EXPIRED, EventCode.FVG_EXPIRED, EventCode.FVG_DEAD, EventCode.FVG_FILLED}
-TOUCHES = {EventCode.OB_TESTED, EventCode.OB_MITIGATED, EventCode.FVG_TOUCHED, EventCode.FVG_HALF}
+BIRTHS = {EventCode.OB: 1, EventCode.FVG: 100, EventCode.BREAKER: 1, EventCode.MITIGATION_BLOCK: 1}
+ENDS = {
+    EventCode[name]
+    for name in [
+        "OB_BROKEN",
+        "OB_EXPIRED",
+        "FVG_EXPIRED",
+        "FVG_DEAD",
+        "FVG_FILLED",
+        "BREAKER_DEAD",
+        "BREAKER_EXPIRED",
+        "MITIGATION_DEAD",
+        "MITIGATION_EXPIRED",
+    ]
+}
+TOUCHES = {
+    EventCode[name]
+    for name in ["OB_TESTED", "OB_MITIGATED", "FVG_TOUCHED", "FVG_HALF", "BREAKER_TESTED", "MITIGATION_TESTED"]
+}
+GONE = {
+    EventCode[name] for name in ["POOL", "POOL_EXPIRED", "RUN", "SWEEP", "LEVEL_DEAD", "LEVEL_EXPIRED"]
+}  # of a place when it is the event's parent
+MOVED = {EventCode.POOL_JOINED, EventCode.LEVEL_JOINED, EventCode.LEVEL_TOUCHED}
+TRIGGERS = {EventCode.CHOCH, EventCode.MSS, EventCode.SWEEP}
 
 
 @dataclass(frozen=True)
@@ -40,8 +63,10 @@ def bands_at(events: list[Row], now: int) -> list[Band]:
     gaps: dict[int, Band] = {}
     for index, event in enumerate(events[:now]):
         kind, parent = event["kind"], int(event["parent_id"])
-        if kind in (EventCode.OB, EventCode.FVG):
-            score = float(event["score"]) * (100 if kind == EventCode.FVG else 1)
+        if kind in BIRTHS:
+            if event["flags"] & Flag.DUPLICATE:
+                continue
+            score = float(event["score"]) * BIRTHS[kind]
             edges = int(event["bottom"]), int(event["top"])
             band = Band(
                 int(event["id"]), index, int(event["side"]), int(event["timeframe_min"]), *edges, score,
@@ -98,90 +123,166 @@ def atr_at(events: list[Row], now: int, tf: int) -> float | None:
     return value
 
 
-def levels_at(events: list[Row], now: int, side: int) -> list[tuple[int, int]]:
-    """Swings against a trade of this side that no close of their timeframe and no greater swing has overtaken."""
-    wanted = EventCode.SWING_HIGH if side > 0 else EventCode.SWING_LOW
+def places_at(events: list[Row], now: int) -> list[tuple[int, int, int, int, int]]:
+    """(id, side that it serves, price, timeframe, source) of every pool and level that is alive."""
     found = []
-    for index, swing in enumerate(events[:now]):
-        if swing["kind"] != wanted:
+    told: dict[int, list[Row]] = {}
+    for event in events[:now]:
+        told.setdefault(int(event["parent_id"]), []).append(event)
+    for birth in events[:now]:
+        if birth["kind"] not in (EventCode.POOL, EventCode.LEVEL):
             continue
-        later = [e for e in events[index + 1 : now] if e["timeframe_min"] == swing["timeframe_min"]]
-        level = int(swing["level"])
-        broken = any(e["kind"] == EventCode.BAR and (int(e["level"]) - level) * side > 0 for e in later)
-        hidden = any(e["kind"] == wanted and (int(e["level"]) - level) * side >= 0 for e in later)
-        if not broken and not hidden:
-            found.append((level, int(swing["id"])))
+        later = told.get(int(birth["id"]), [])
+        if any(e["kind"] in GONE for e in later):
+            continue
+        level = [int(e["level"]) for e in [birth, *later] if e is birth or e["kind"] in MOVED][-1]
+        roles = [int(e["side"]) for e in later if e["kind"] in MOVED | {EventCode.LEVEL_BROKEN} and e["side"]]
+        role = [int(birth["side"]), *(roles if birth["kind"] == EventCode.LEVEL else [])][-1]
+        serves = -role if birth["kind"] == EventCode.POOL else role
+        found.append((int(birth["id"]), serves, level, int(birth["timeframe_min"]), int(birth["source"])))
     return found
+
+
+@dataclass
+class Memory:
+    """What has been said."""
+
+    spoken: set[tuple[int, int]]  # (zone, birth index) of zones that had their trigger
+    chochs: set[int]  # that gave a signal
+    ignored: set[int]  # MSS that confirmed one of those
+
+
+Result = tuple[int, int, int, int, float, int]
+Judged = tuple[float, int, int, int, int, int, set[int]]  # score, timeframe, zone, stop, target, side, its CHoCHs
+
+
+def short(signal: Signal) -> Result:
+    """What is compared."""
+    return signal.zone_id, signal.side, signal.stop, signal.target, signal.score, signal.decided_ns
 
 
 def signals_of(
     batches: list[tuple[np.ndarray, MarketView]], product: Product, settings: StrategySettings
-) -> list[tuple[int, int, int, int, float, int]]:
+) -> list[Result]:
     """(zone, side, stop, target, score, decided_ns) of every signal."""
     events: list[Row] = []
-    spoken: set[tuple[int, int]] = set()
-    out = []
+    memory = Memory(set(), set(), set())
+    out: list[Result] = []
     for batch, view in batches:
         names = [name for name in batch.dtype.names if name != "parts"]
-        for raw in batch[names].tolist():
-            event = dict(zip(names, raw, strict=True))
-            events.append(event)
-            if event["kind"] != EventCode.CHOCH or event["timeframe_min"] != 1 or event["flags"] & Flag.WARMUP:
-                continue
-            bar = next((e for e in reversed(events) if is_entry_bar(e)), None)
-            unclean = int(event["flags"]) | (int(bar["flags"]) if bar is not None else 0)
-            late = view.now_ns >= int(event["known_ns"]) + MINUTE_NS
-            bad_quote = NO_PRICE in (view.bid, view.ask) or view.bid > view.ask
-            if not view.live or unclean & (Flag.INCOMPLETE | Flag.SUSPECT) or late or bad_quote:
-                continue
-            found = judge_all(events, int(event["side"]), view, product, settings, spoken)
-            if found:
-                best = min(found, key=lambda row: (-row[0], -row[1], row[2]))
-                out.append((best[2], int(event["side"]), best[3], best[4], best[0], int(event["known_ns"])))
+        rows = [dict(zip(names, raw, strict=True)) for raw in batch[names].tolist()]
+        for at in sorted({int(row["known_ns"]) for row in rows}):
+            news = [row for row in rows if int(row["known_ns"]) == at]
+            events += news
+            out += decide(events, news, view, product, settings, memory)
     return out
+
+
+def decide(
+    events: list[Row],
+    news: list[Row],
+    view: MarketView,
+    product: Product,
+    settings: StrategySettings,
+    memory: Memory,
+) -> list[Result]:
+    """The signal of one instant, whose events are `news`, if there is one."""
+    memory.ignored |= {
+        int(e["id"]) for e in news if e["kind"] == EventCode.MSS and int(e["parent_id"]) in memory.chochs
+    }
+    fresh = [e for e in news if is_trigger(e, memory)]
+    if not fresh or not clean(events, fresh[0]):
+        return []
+    decided = int(fresh[0]["known_ns"])
+    bad_quote = NO_PRICE in (view.bid, view.ask) or view.bid > view.ask
+    if not view.live or view.now_ns >= decided + MINUTE_NS or bad_quote:
+        return []
+    found = judge_all(events, decided, view, product, settings, memory)
+    if not found:
+        return []
+    score, _, zone, stop, target, side, chochs = min(found, key=lambda row: (-row[0], -row[1], row[2]))
+    memory.chochs |= chochs
+    return [(zone, side, stop, target, score, decided)]
+
+
+def is_trigger(event: Row, memory: Memory) -> bool:
+    return event["kind"] in TRIGGERS and int(event["timeframe_min"]) == 1 and int(event["id"]) not in memory.ignored
+
+
+def clean(events: list[Row], trigger: Row) -> bool:
+    """Neither it nor the bar at whose close it was known is of warm-up, incomplete or suspect."""
+    bars = [e for e in events if is_entry_bar(e) and int(e["known_ns"]) <= int(trigger["known_ns"])]
+    flags = int(trigger["flags"]) | (int(bars[-1]["flags"]) if bars else 0)
+    return not flags & (Flag.WARMUP | Flag.INCOMPLETE | Flag.SUSPECT)
+
+
+def triggers_of(events: list[Row], band: Band, test: Row, memory: Memory) -> list[Row]:
+    """All clean triggers of a zone since the bar that tested it."""
+    found = []
+    for event in events:
+        if int(event["known_ns"]) < int(test["known_ns"]) or int(event["side"]) != band.side:
+            continue
+        if not is_trigger(event, memory) or not clean(events, event):
+            continue
+        wick = int(event["bottom"] if band.side > 0 else event["top"])
+        if event["kind"] != EventCode.SWEEP or band.bottom <= wick <= band.top:
+            found.append(event)
+    return found
 
 
 def judge_all(
     events: list[Row],
-    side: int,
+    decided: int,
     view: MarketView,
     product: Product,
     settings: StrategySettings,
-    spoken: set[tuple[int, int]],
-) -> list[tuple[float, int, int, int, int]]:
-    """(score, timeframe, zone, stop, target) of every setup that the newest event triggers."""
+    memory: Memory,
+) -> list[Judged]:
+    """Every setup that is triggered at this instant and may be traded."""
     now = len(events)
-    entry = view.ask if side > 0 else view.bid
     bands = bands_at(events, now)
+    places = places_at(events, now)
     bar_now = max(int(e["known"]) for e in events if is_entry_bar(e))
-    found = []
+    found: list[Judged] = []
     for band in bands:
-        if band.side != side or band.tf not in settings.zone_timeframes_min or (band.zone_id, band.born) in spoken:
+        side, key = band.side, (band.zone_id, band.born)
+        if band.tf not in settings.zone_timeframes_min or key in memory.spoken:
             continue
         test = first_test(events, now, band)
-        atr = atr_at(events, now, band.tf)
-        if test is None or bar_now - int(test["known"]) > settings.trigger_bars or atr is None:
+        if test is None or bar_now - int(test["known"]) > settings.trigger_bars:
             continue
+        triggers = triggers_of(events, band, test, memory)
+        atr = atr_at(events, now, band.tf)
+        if not any(int(e["known_ns"]) == decided for e in triggers) or atr is None:
+            continue
+        entry = view.ask if side > 0 else view.bid
         room = max(settings.stop_min_ticks, settings.stop_atr * atr)
         stop = math.floor(band.bottom - room) if side > 0 else math.ceil(band.top + room)
         risk = (entry - stop) * side
         if risk <= 0:
             continue
-        edges = [other.bottom if side > 0 else other.top for other in bands if other.side == -side]
-        ahead = [(level - entry) * side for level, _ in levels_at(events, now, side)]
-        ahead += [(edge - entry) * side for edge in edges]
+        ahead = [(level - entry) * side for _, serves, level, _, _ in places if serves == -side]
         reward = min((d for d in ahead if d >= 1.5 * risk), default=2 * risk)
         if reward * product.tick_value_cents < 4 * product.round_turn_cents:
             continue
-        score = score_of(events, band, bands, atr, entry)
+        score = score_of(events, band, bands, places, triggers, atr, entry)
         if score >= settings.min_score:
-            found.append((score, band.tf, band.zone_id, stop, entry + side * reward))
-    for row in found:
-        spoken.update((band.zone_id, band.born) for band in bands if band.zone_id == row[2])
+            chochs = {int(e["id"]) for e in triggers if e["kind"] == EventCode.CHOCH}
+            found.append((score, band.tf, band.zone_id, stop, entry + side * reward, side, chochs))
+    chosen = {row[2] for row in found}
+    memory.spoken.update((band.zone_id, band.born) for band in bands if band.zone_id in chosen)
     return found
 
 
-def score_of(events: list[Row], band: Band, bands: list[Band], atr: float, entry: int) -> float:
+def score_of(
+    events: list[Row],
+    band: Band,
+    bands: list[Band],
+    places: list[tuple[int, int, int, int, int]],
+    triggers: list[Row],
+    atr: float,
+    entry: int,
+) -> float:
     """The weighted sum of section 11."""
     mtf = 0.0
     for tf, weight in WEIGHTS.items():
@@ -189,16 +290,24 @@ def score_of(events: list[Row], band: Band, bands: list[Band], atr: float, entry
             int(e["side"]) for e in events if e["kind"] in (EventCode.BOS, EventCode.CHOCH) and e["timeframe_min"] == tf
         ]
         mtf += weight * (bool(breaks) and breaks[-1] == band.side)
-    near = 0
+    near: set[tuple[int, ...]] = set()
     for other in bands:
-        if other.side == band.side and other.zone_id != band.zone_id:
-            apart = max(other.bottom - band.top, band.bottom - other.top, 0)
-            near += apart <= 0.25 * atr
+        apart = max(other.bottom - band.top, band.bottom - other.top, 0)
+        if other.side == band.side and other.zone_id != band.zone_id and other.tf >= 5 and apart <= 0.25 * atr:
+            near.add((other.zone_id,))
+    for place_id, serves, level, tf, source in places:
+        apart = max(level - band.top, band.bottom - level, 0)
+        if serves == band.side and tf >= 5 and apart <= 0.25 * atr:
+            near.add((place_id,) if source == Source.SWING else (source, level))
+    swept = any(e["kind"] == EventCode.SWEEP for e in triggers)
+    shifted = any(e["kind"] != EventCode.SWEEP for e in triggers)
+    trigger = {(True, True): 1.0, (True, False): 0.7, (False, True): 0.5}[swept, shifted]
     highs = [int(e["level"]) for e in events if e["kind"] == EventCode.SWING_HIGH and e["timeframe_min"] == 60]
     lows = [int(e["level"]) for e in events if e["kind"] == EventCode.SWING_LOW and e["timeframe_min"] == 60]
     location = 0
     if highs and lows and highs[-1] > lows[-1]:
         middle = (highs[-1] + lows[-1]) / 2
         location = entry <= middle if band.side > 0 else entry >= middle
-    near_share = min(1, near / 3)
-    return round(100 * (0.35 * band.score / 100 + 0.25 * mtf + 0.15 * 0.5 + 0.15 * near_share + 0.1 * location), 6)
+    near_share = min(1, len(near) / 3)
+    parts = 0.35 * band.score / 100 + 0.25 * mtf + 0.15 * trigger + 0.15 * near_share + 0.1 * location
+    return round(100 * parts, 6)
