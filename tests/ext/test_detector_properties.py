@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sample_bars import EIGHT_WEEKS, SAMPLES, sample
 from smc_cases import bar_array, params_for, random_bars
-from smc_properties import canonical, check_invariants, raw
+from smc_properties import canonical, check_invariants, raw, same
 from tbot_ext.bars import mark_session_breaks
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
@@ -69,7 +69,7 @@ def test_events_of_a_prefix_are_a_prefix_of_the_events(name: str) -> None:
     cuts = np.random.default_rng(1).integers(1, len(bars), CUTS)
     for cut in cuts:
         part = events_of(bars[:cut])
-        assert raw(part) == raw(known_before(whole, cut)), f"cut at bar {cut}"
+        assert same(part, known_before(whole, cut)), f"cut at bar {cut}"
 
 
 @on_samples
@@ -81,7 +81,7 @@ def test_no_event_depends_on_what_comes_later(name: str) -> None:
     changed_something = 0
     for cut in rng.integers(1, len(bars), CUTS):
         other = events_of(noise_after(bars, cut, 300, rng))
-        assert raw(known_before(other, cut)) == raw(known_before(whole, cut)), f"cut at bar {cut}"
+        assert same(known_before(other, cut), known_before(whole, cut)), f"cut at bar {cut}"
         later = known_before(whole, cut + 300)[len(known_before(whole, cut)) :]
         changed_something += raw(other[len(known_before(other, cut)) :]) != raw(later)
     assert changed_something > CUTS * 0.9  # the noise does something
@@ -118,15 +118,15 @@ def mirrored(bars: np.ndarray) -> np.ndarray:
 
 @on_samples
 def test_a_constant_added_to_all_prices_changes_nothing_else(name: str) -> None:
-    bars = sample(name)[:20_000]
+    bars = sample(name)[:4000]
     expected = canonical(events_of(bars))
-    for constant in (1, -777_777, 10**9 + 7):
+    for constant in (-777_777, 10**9 + 7):
         assert canonical(events_of(shifted(bars, constant)), shift=constant) == expected
 
 
 @on_samples
 def test_mirrored_prices_swap_bull_and_bear_exactly(name: str) -> None:
-    bars = sample(name)[:40_000]
+    bars = sample(name)[:8000]
     assert canonical(events_of(mirrored(bars)), mirror=True) == canonical(events_of(bars))
 
 

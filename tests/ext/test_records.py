@@ -60,7 +60,7 @@ def test_a_tick_is_its_bytes() -> None:
 def test_numbers_of_kinds_and_flags_do_not_move() -> None:
     assert [kind.value for kind in Kind] == list(range(7))
     assert [kind.name for kind in Kind] == ["NONE", "TRADE", "QUOTE", "GAP", "CLOCK", "HISTORY", "CONTEXT"]
-    assert [flag.value for flag in Flag] == [1 << bit for bit in range(11)]
+    assert [flag.value for flag in Flag] == [1 << bit for bit in range(12)]
     assert (EventCode.BAR, EventCode.FVG, EventCode.OB, EventCode.OB_EXPIRED) == (1, 10, 20, 25)
     assert len({code.value for code in EventCode}) == len(EventCode)
 

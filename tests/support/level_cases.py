@@ -18,8 +18,6 @@ def events_of(bars: list[ref_smc.B], params: Params) -> np.ndarray:
 def compare(bars: list[ref_smc.B], params: Params) -> list[str]:
     """Everything `assert_same` compares, and source and volume."""
     kinds = assert_same(bars, params, "LEVEL")
-    atrs, vmeds = ref_smc.atr_values(bars, params.atr_n), ref_smc.volume_means(bars)
-    known = ref_smc.swings(bars, params.L, params.R)
-    theirs = [(e.source, e.volume) for e in ref_levels.level_events(bars, params, known, atrs, vmeds)]
+    theirs = [(e.source, e.volume) for e in ref_smc.all_events(bars, params) if isinstance(e, ref_levels.LevelEv)]
     assert events_of(bars, params)[["source", "volume"]].tolist() == theirs
     return kinds
