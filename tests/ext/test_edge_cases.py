@@ -176,9 +176,14 @@ def test_roll_by_reset_forms_nothing_from_bars_of_both_contracts(seed: int) -> N
 
 
 def test_outlier_print_is_always_counted() -> None:
-    detector = Detector(1, P.replace(atr_n=14))
-    detector.push_bars(bar_array(bars_of(*[(5, 6, 4, 5)] * 20, (5, 46, 5, 5), (5, 45, 5, 5), *[(5, 6, 4, 5)] * 3)))
+    """Nothing is held back: a far print is flagged SUSPECT by the feed, and the flag bars entries until confirmed."""
+    bars = bar_array(bars_of(*[(5, 6, 4, 5)] * 20, (5, 46, 5, 5), (5, 45, 5, 5), *[(5, 6, 4, 5)] * 3))
+    bars["flags"][20] |= int(Flag.SUSPECT)
+    detector = Detector(1, P.replace(atr_n=14), bar_events=True)
+    events = detector.push_bars(bars)
     assert detector.outliers == 1  # 41 ticks against an ATR of 2; the next one against a larger ATR
+    told = events[events["kind"] == EventCode.BAR]["flags"] & Flag.SUSPECT
+    assert np.flatnonzero(told).tolist() == [20]
 
 
 def test_zero_volume_feed_gives_halves_and_no_division_by_zero() -> None:
