@@ -1,0 +1,128 @@
+"""Order blocks by the rule of smartmoneyconcepts 0.0.27 (smc.md section 14), on whole arrays.
+
+Not for trading: rows tell of bars after them. The causal detector is `order_blocks` and never uses this.
+"""
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
+
+from tbot_ext.compat_search cimport Search, search_close, search_first, search_open
+
+import numpy as np
+
+__all__ = ["order_blocks"]
+
+cdef struct Tables:             # one row per bar; ob NaN where no block stands
+    double* ob
+    float* top
+    float* bottom
+    double* mitigated
+    int64_t* born               # bar of the break; of rows with a block only
+    uint8_t* broken             # shared by both passes, never taken back
+
+
+cdef Py_ssize_t _base(const double* back, int side, Py_ssize_t first, Py_ssize_t t) noexcept nogil:
+    """The last bar of first..t-1 where side * back is lowest; -1 when there is none, or a NaN among them."""
+    cdef Py_ssize_t i, best = -1
+    cdef double price, lowest = INFINITY
+    for i in range(first, t):
+        price = side * back[i]
+        if price != price:
+            return -1
+        if price <= lowest:
+            lowest, best = price, i
+    return best
+
+
+cdef void _live(const Tables* tables, int side, Py_ssize_t k, Py_ssize_t t, const Search* breaks,
+                const Search* returns) noexcept nogil:
+    """Row k, made at bar t: what the later bars leave of it."""
+    cdef double far = -tables.bottom[k] if side > 0 else tables.top[k]
+    cdef double near = tables.top[k] if side > 0 else -tables.bottom[k]
+    cdef Py_ssize_t u = t
+    if not tables.broken[k]:
+        u = search_first(breaks, t + 1, far, True)
+        if u < 0:
+            return
+        tables.broken[k] = 1
+        tables.mitigated[k] = u - 1 if side > 0 else u
+    if search_first(returns, u + 1, near, True) >= 0:
+        tables.ob[k] = tables.mitigated[k] = NAN
+        tables.top[k] = tables.bottom[k] = NAN
+
+
+cdef void _pass(const Tables* tables, int side, const double* high, const double* low, const double[::1] close,
+                const double[::1] kinds, const Search* breaks, const Search* returns) noexcept nogil:
+    """All blocks of one side. Each swing is looked at until the next one of its kind, so the scans never overlap."""
+    cdef const double* edge = high if side > 0 else low
+    cdef const double* back = low if side > 0 else high
+    cdef double level = INFINITY  # no swing, or crossed: nothing lies beyond
+    cdef Py_ssize_t k, t, swing = -1
+    cdef bint upside_down
+    for t in range(close.shape[0]):
+        if side * close[t] > level:
+            level = INFINITY
+            k = _base(back, side, swing + 1, t)
+            upside_down = k < 0 and side > 0
+            if k < 0:
+                k = t - 1
+            if tables.ob[k] != tables.ob[k]:  # else it keeps what the bullish pass left there
+                tables.mitigated[k] = 0
+            tables.ob[k] = side
+            tables.born[k] = t
+            tables.top[k] = <float>(low[k] if upside_down else high[k])
+            tables.bottom[k] = <float>(high[k] if upside_down else low[k])
+            _live(tables, side, k, t, breaks, returns)
+        if kinds[t] == side:
+            swing, level = t, side * edge[t]
+
+
+cdef int _open_all(Search* searches, const double* high, const double* low, const double* rising,
+                   const double* falling, Py_ssize_t n) noexcept nogil:
+    """-1 without memory; what was opened stays open."""
+    if search_open(&searches[0], high, n, 1) < 0 or search_open(&searches[1], low, n, -1) < 0:
+        return -1
+    if rising == high and falling == low:
+        searches[2], searches[3] = searches[0], searches[1]
+        searches[2].nodes = searches[3].nodes = NULL  # not theirs to free
+        return 0
+    if search_open(&searches[2], rising, n, 1) < 0 or search_open(&searches[3], falling, n, -1) < 0:
+        return -1
+    return 0
+
+
+def order_blocks(const double[::1] high, const double[::1] low, const double[::1] close, const double[::1] rising,
+                 const double[::1] falling, const double[::1] kinds, double[::1] ob, float[::1] top,
+                 float[::1] bottom, double[::1] mitigated):
+    """Write each block that stands at the end to its row; returns the bars at which those were made.
+
+    `rising` breaks bear blocks, `falling` bull blocks: highs and lows, or the ends of the bodies. `kinds`: swings, NaN
+    where there is none. The last four arrays come filled with NaN. The result counts for rows with a block only.
+    """
+    cdef Py_ssize_t n = high.shape[0]
+    cdef Tables tables
+    cdef Search[4] searches
+    cdef int k
+    cdef bint opened
+    if not (low.shape[0] == close.shape[0] == rising.shape[0] == falling.shape[0] == kinds.shape[0] == n):
+        raise ValueError("prices and swings must have one length")
+    if not (ob.shape[0] == top.shape[0] == bottom.shape[0] == mitigated.shape[0] == n):
+        raise ValueError("the outputs must have the length of the prices")
+    made = np.empty(n, np.int64)
+    flags = np.zeros(n, np.uint8)
+    cdef int64_t[::1] born = made
+    cdef uint8_t[::1] broken = flags
+    if n > 0:
+        tables.ob, tables.top, tables.bottom, tables.mitigated = &ob[0], &top[0], &bottom[0], &mitigated[0]
+        tables.born, tables.broken = &born[0], &broken[0]
+        memset(searches, 0, sizeof(searches))
+        with nogil:
+            opened = _open_all(searches, &high[0], &low[0], &rising[0], &falling[0], n) == 0
+            if opened:
+                _pass(&tables, 1, &high[0], &low[0], close, kinds, &searches[3], &searches[0])
+                _pass(&tables, -1, &high[0], &low[0], close, kinds, &searches[2], &searches[1])
+            for k in range(4):
+                search_close(&searches[k])
+        if not opened:
+            raise MemoryError
+    return made

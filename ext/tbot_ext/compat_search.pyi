@@ -1,0 +1,8 @@
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["first_beyond"]
+
+def first_beyond(
+    values: npt.NDArray[np.float64], start: int, bound: float, strict: bool = True, sign: int = 1
+) -> int: ...
