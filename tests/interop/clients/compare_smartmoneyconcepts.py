@@ -15,8 +15,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 from smartmoneyconcepts import smc as library
-from smc_calls import PRICES, Plan, random_bars, results
 
+from smc_calls import PRICES, Plan, random_bars, results
 from tbot.compat.smc import smc as ours
 
 TIME_FRAMES = (
@@ -34,7 +34,7 @@ def frame(rng: np.random.Generator, n: int) -> pd.DataFrame:
     made = pd.DataFrame(bars, index=index)
     kind = rng.integers(8)
     if kind == 1:
-        made = made.astype({name: "float32" for name in PRICES})
+        made = made.astype(dict.fromkeys(PRICES, "float32"))
     elif kind == 2:
         made = made.astype(np.float32)
     elif kind == 3 and scale == 1.0:
