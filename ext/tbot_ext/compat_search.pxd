@@ -11,6 +11,7 @@ cdef struct Search:
     double* nodes               # owned: one block for all levels
     double* level[LEVELS_C]     # level[k][i]: the highest value of its 16 children; level[0] is not used
     Py_ssize_t size[LEVELS_C]
+    double* later               # owned with nodes: later[i] is the highest of level[1][i] and all after it
     int levels
 
 # -1 without memory; then nothing is owned.
@@ -19,6 +20,9 @@ cdef void search_close(Search* search) noexcept nogil
 
 # The first i >= start with sign * values[i] > bound (strict) or >= bound; -1 when there is none. NaN is never beyond.
 cdef Py_ssize_t search_first(const Search* search, Py_ssize_t start, double bound, bint strict) noexcept nogil
+
+# Whether there is such an i at all, strictly beyond. Not after search_lowered.
+cdef bint search_any(const Search* search, Py_ssize_t start, double bound) noexcept nogil
 
 # To be called after the owner of the values lowered values[i] or made it NaN.
 cdef void search_lowered(Search* search, Py_ssize_t i) noexcept nogil

@@ -99,9 +99,19 @@ def swings_table(swings: Any, bars: Table, *columns: str) -> Table:
     return table
 
 
-def filled(n: int, dtype: npt.DTypeLike = np.float64) -> Array:
-    """n times NaN."""
-    return np.full(n, np.nan, dtype)
+def blank(n: int, *types: str) -> list[Array]:
+    """Columns of n times NaN of these types, float64 before float32.
+
+    They lie in one piece of memory: as many pieces would cost more than the kernels that fill them.
+    """
+    memory = np.empty(n * sum(np.dtype(name).itemsize for name in types), np.uint8)
+    columns, start = [], 0
+    for name in types:
+        end = start + n * np.dtype(name).itemsize
+        columns.append(memory[start:end].view(name))
+        columns[-1].fill(np.nan)
+        start = end
+    return columns
 
 
 def _pandas_of(source: Any) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbot.compat.frames import Array, Doubles, bars_table, filled, swings_table
+from tbot.compat.frames import Array, Doubles, bars_table, blank, swings_table
 from tbot.compat.periods import bar_times, periods
 from tbot_ext.compat_blocks import order_blocks
 from tbot_ext.compat_periods import previous_levels
@@ -41,8 +41,7 @@ def fvg(ohlc: Any, join_consecutive: bool = False) -> Any:
     * `join_consecutive` moves a run of gaps into its last row and widens it: earlier rows vanish as bars come in.
     """
     bars = bars_table(ohlc)
-    n = bars.length
-    kinds, top, bottom, mitigated = (filled(n) for _ in range(4))
+    kinds, top, bottom, mitigated = blank(bars.length, "f8", "f8", "f8", "f8")
     open_, high, low, close = (bars.doubles(name) for name in ("open", "high", "low", "close"))
     fair_value_gaps(open_, high, low, close, bool(join_consecutive), kinds, top, bottom, mitigated)
     return bars.result(
@@ -69,7 +68,7 @@ def swing_highs_lows(ohlc: Any, swing_length: int = 50) -> Any:
     if length < 0:
         raise ValueError(f"swing_length must not be negative, but is {length}")
     bars = bars_table(ohlc)
-    kinds, level = filled(bars.length), filled(bars.length)
+    kinds, level = blank(bars.length, "f8", "f8")
     swings(bars.doubles("high"), bars.doubles("low"), min(length, bars.length + 1), kinds, level)
     narrow = bars.narrow("high") and bars.narrow("low")
     return bars.result({"HighLow": kinds, "Level": bars.like("high", level) if narrow else level})
@@ -88,9 +87,8 @@ def bos_choch(ohlc: Any, swing_highs_lows: Any, close_break: bool = True) -> Any
     """
     bars = bars_table(ohlc)
     given = swings_table(swing_highs_lows, bars, "HighLow", "Level")
-    n = bars.length
     up, down = ("close", "close") if close_break else ("high", "low")
-    bos, choch, level, broken = filled(n), filled(n), filled(n, np.float32), filled(n)
+    bos, choch, broken, level = blank(bars.length, "f8", "f8", "f8", "f4")
     structure_breaks(
         bars.doubles(up),
         bars.doubles(down),
@@ -120,15 +118,15 @@ def ob(ohlc: Any, swing_highs_lows: Any, close_mitigation: bool = False) -> Any:
     """
     bars = bars_table(ohlc, "volume")
     given = swings_table(swing_highs_lows, bars, "HighLow")
-    n = bars.length
     high, low, close = (bars.doubles(name) for name in ("high", "low", "close"))
     rising, falling = high, low
     if close_mitigation:
         open_ = bars.doubles("open")
         rising, falling = np.where(close > open_, close, open_), np.where(close < open_, close, open_)
-    kinds, mitigated = filled(n), filled(n)
-    top, bottom, volume, percentage = (filled(n, np.float32) for _ in range(4))
-    made = order_blocks(high, low, close, rising, falling, given.doubles("HighLow"), kinds, top, bottom, mitigated)
+    kinds, mitigated, top, bottom, volume, percentage = blank(bars.length, "f8", "f8", "f4", "f4", "f4", "f4")
+    found = given.doubles("HighLow")
+    highs, lows = np.flatnonzero(found == 1), np.flatnonzero(found == -1)
+    made = order_blocks(high, low, close, rising, falling, highs, lows, kinds, top, bottom, mitigated)
     rows = np.flatnonzero(kinds == kinds)  # not NaN
     volume[rows], percentage[rows] = _block_volumes(bars.raw("volume"), made[rows], kinds[rows] > 0)
     return bars.result(
@@ -173,9 +171,8 @@ def liquidity(ohlc: Any, swing_highs_lows: Any, range_percent: float = 0.01) -> 
         raise TypeError(f"range_percent must be a number, not {type(range_percent).__name__}")
     bars = bars_table(ohlc)
     given = swings_table(swing_highs_lows, bars, "HighLow", "Level")
-    n = bars.length
-    columns = [filled(n, np.float32) for _ in range(4)]
-    if n:
+    columns = blank(bars.length, "f4", "f4", "f4", "f4")
+    if bars.length:
         found = given.doubles("HighLow")
         high, low = bars.raw("high"), bars.raw("low")
         with np.errstate(all="ignore"):
@@ -210,7 +207,7 @@ def previous_high_low(ohlc: Any, time_frame: str = "1D") -> Any:
     n = bars.length
     times, index = bar_times(bars)
     labels, highs, lows = periods(bars, times, index, time_frame)
-    high, low = filled(n, np.float32), filled(n, np.float32)
+    high, low = blank(n, "f4", "f4")
     broken_high, broken_low = np.zeros(n, np.int32), np.zeros(n, np.int32)
     previous_levels(
         times,

@@ -12,7 +12,7 @@ from smc_calls import Plan, difference, random_bars, results
 from tbot.compat import smc
 from tbot_ext.compat_blocks import order_blocks
 from tbot_ext.compat_periods import gather_periods, previous_levels
-from tbot_ext.compat_search import first_beyond
+from tbot_ext.compat_search import any_beyond, first_beyond
 from tbot_ext.compat_structure import liquidity_pools, structure_breaks
 from tbot_ext.compat_swings import fair_value_gaps, swings
 
@@ -92,6 +92,8 @@ def test_previous_levels_equal_the_reference(seed: int) -> None:
 def test_the_search_finds_the_first(values: list[float], start: int, bound: float, strict: bool, sign: int) -> None:
     found = [i for i, x in enumerate(values) if i >= start and (sign * x > bound if strict else sign * x >= bound)]
     assert first_beyond(np.array(values), start, bound, strict, sign) == (found[0] if found else -1)
+    if strict:
+        assert any_beyond(np.array(values), start, bound, sign) == bool(found)
 
 
 @pytest.mark.parametrize("n", [FAN**2 - 1, FAN**2, FAN**2 + 1, FAN**3 + 5])
@@ -101,24 +103,25 @@ def test_the_search_climbs_and_comes_down(n: int) -> None:
         values[place] = 1.0
         for start in {0, 1, FAN, max(place - 1, 0), place, place + 1, n - 1, n, n + 7}:
             assert first_beyond(values, start, 0.0) == (place if start <= place else -1)
+            assert any_beyond(values, start, 0.0) == (start <= place)
         values[place] = 0.0
 
 
 def test_lengths_that_differ_are_refused() -> None:
     """Why here: nothing behind these checks looks at bounds."""
     d3, d4, f3, i3 = np.zeros(3), np.zeros(4), np.zeros(3, np.float32), np.zeros(3, np.int64)
-    f4, n3 = np.zeros(4, np.float32), np.zeros(3, np.int32)
+    f4, n3, none = np.zeros(4, np.float32), np.zeros(3, np.int32), np.zeros(0, np.int64)
     calls: list[tuple[Any, list[Any]]] = [
         (swings, [d3, d3, 1, d3, d3]),
         (fair_value_gaps, [d3, d3, d3, d3, False, d3, d3, d3, d3]),
         (structure_breaks, [d3, d3, d3, d3, d3, d3, f3, d3]),
-        (order_blocks, [d3, d3, d3, d3, d3, d3, d3, f3, f3, d3]),
+        (order_blocks, [d3, d3, d3, d3, d3, none, none, d3, f3, f3, d3]),
         (gather_periods, [i3, d3, d3, d3, d3]),
         (previous_levels, [i3, d3, d3, i3, f3, f3, f3, f3, n3, n3]),
     ]
     for kernel, arguments in calls:
         for place, value in enumerate(arguments):
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and len(value):
                 longer = {"f": f4 if value.dtype == np.float32 else d4, "i": np.zeros(4, value.dtype)}[value.dtype.kind]
                 wrong = [*arguments[:place], longer, *arguments[place + 1 :]]
                 with pytest.raises(ValueError, match="length"):
@@ -127,13 +130,18 @@ def test_lengths_that_differ_are_refused() -> None:
 
 @pytest.mark.parametrize("rows", [[-1, 1], [0, 3], [1, 1], [2, 0]])
 def test_rows_outside_are_refused(rows: list[int]) -> None:
-    columns = [np.full(3, np.nan, np.float32) for _ in range(4)]
+    singles, doubles, none = [np.zeros(3, np.float32) for _ in range(4)], np.zeros(3), np.zeros(0, np.int64)
     with pytest.raises(ValueError, match="rising bar numbers"):
-        liquidity_pools(1, np.zeros(3), np.array(rows), np.zeros(2), np.zeros(2), np.zeros(2), False, *columns)
+        liquidity_pools(1, doubles, np.array(rows), np.zeros(2), np.zeros(2), np.zeros(2), False, *singles)
+    for swings_ in ((np.array(rows), none), (none, np.array(rows))):
+        with pytest.raises(ValueError, match="rising bar numbers"):
+            order_blocks(*[doubles] * 5, *swings_, doubles, singles[0], singles[1], doubles)
 
 
 def test_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="start"):
         first_beyond(np.zeros(3), -1, 0.0)
+    with pytest.raises(ValueError, match="start"):
+        any_beyond(np.zeros(3), -1, 0.0)
     with pytest.raises(ValueError, match="negative"):
         swings(np.zeros(3), np.zeros(3), -1, np.zeros(3), np.zeros(3))

@@ -3,13 +3,15 @@
 Imported in the library's own environment too, so it needs numpy alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 PRICES = ("open", "high", "low", "close")
+SIX = ("swing_highs_lows", "fvg", "bos_choch", "ob", "liquidity", "previous_high_low")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ def results(smc: Any, bars: Any, plan: Plan) -> Iterator[tuple[str, Any]]:
             yield f"liquidity {length} {percent}", smc.liquidity(bars, swings, range_percent=percent)
     for time_frame in plan.time_frames:
         yield f"previous {time_frame}", smc.previous_high_low(bars, time_frame=time_frame)
+
+
+def six_calls(smc: Any, bars: Any, swings: Any, length: int) -> dict[str, Callable[[], Any]]:
+    """Each function once, with its defaults, by name."""
+    calls: dict[str, Callable[[], Any]] = {name: partial(getattr(smc, name), bars, swings) for name in SIX}
+    calls["swing_highs_lows"] = partial(smc.swing_highs_lows, bars, length)
+    calls["fvg"], calls["previous_high_low"] = partial(smc.fvg, bars), partial(smc.previous_high_low, bars)
+    return calls
 
 
 def columns(result: Any) -> dict[str, Any]:
