@@ -1,8 +1,8 @@
 r"""How much faster than smartmoneyconcepts 0.0.27 is tbot.compat.smc, with equal results?
 
-Budget: at least 1 000 times at 100 k bars for ob and bos_choch (design, section 6). Both sides are timed in CPU seconds,
-least of several calls, on the same bars on the same machine; the library in an environment of its own, which this makes.
-"frame" is ours given the library's DataFrame in that same process, the other figure is ours given plain arrays here.
+Budget: at least 1 000 times at 100 k bars for ob and bos_choch (design, section 6). Both sides are timed in CPU
+seconds, least of several calls, on the same bars on one machine; the library in an environment of its own, which this
+makes. "frame" is ours given the library's DataFrame in that same process, "ours" is given plain arrays here.
 Run: python -m pytest -s --benchmark-timer=time.process_time \
     -o python_files='bench_*.py' -o python_functions='bench_*' bench/bench_compat.py
 Reference machine: 2 virtual cores of a shared x86-64 server.
