@@ -148,14 +148,14 @@ def _block_volumes(
 
     The parts are the newer two bars and the oldest. Where one is NaN the side decides which is taken for the lesser.
     """
-    newer = volume[bar] + volume[bar - 1]
-    oldest = np.where(bar >= 2, volume[bar - 2], volume.dtype.type(0))
-    parts = newer.astype(np.float32), oldest.astype(np.float32)
-    upper, lower = np.where(bull, parts[0], parts[1]), np.where(bull, parts[1], parts[0])
-    least, most = np.where(lower < upper, lower, upper), np.where(lower > upper, lower, upper)
     with np.errstate(all="ignore"):
-        share = least / most * np.float32(100)
-    return (newer + oldest).astype(np.float32), np.where(most != 0, share, np.float32(100))
+        newer = volume[bar] + volume[bar - 1]
+        oldest = np.where(bar >= 2, volume[bar - 2], volume.dtype.type(0))
+        parts = newer.astype(np.float32), oldest.astype(np.float32)
+        upper, lower = np.where(bull, parts[0], parts[1]), np.where(bull, parts[1], parts[0])
+        least, most = np.where(lower < upper, lower, upper), np.where(lower > upper, lower, upper)
+        share = np.where(most != 0, least / most * np.float32(100), np.float32(100))
+        return (newer + oldest).astype(np.float32), share
 
 
 def liquidity(ohlc: Any, swing_highs_lows: Any, range_percent: float = 0.01) -> Any:
