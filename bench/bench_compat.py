@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interop_env import python_env
+from interop_env import client_python
 from shared_data import ROOT
 from smc_calls import SIX, difference, six_calls
 from tbot.compat import smc
@@ -48,7 +48,7 @@ def walk(n: int) -> dict[str, Any]:
 @functools.cache
 def library(n: int, length: int) -> dict[str, Any]:
     """What the library gave and how long it took: see time_smartmoneyconcepts.py."""
-    python = python_env("smartmoneyconcepts==0.0.27")
+    python = client_python("smartmoneyconcepts")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TBOT_"))}
     paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "ext")]), "SMC_CREDIT": "0"}
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 Not for trading: rows tell of bars after them. The causal detectors are in `indicators` and `gaps` and never use these.
 """
-from libc.math cimport NAN, isfinite
+from libc.math cimport INFINITY, NAN, isfinite
 from libc.stdlib cimport free, malloc
 
 from tbot_ext.compat_search cimport Search, first_item, search_close, search_first, search_open
@@ -10,31 +10,39 @@ from tbot_ext.compat_search cimport Search, first_item, search_close, search_fir
 __all__ = ["fair_value_gaps", "swings"]
 
 
-cdef void _mark_extremes(const double[::1] prices, int side, Py_ssize_t length, Py_ssize_t* queue,
+cdef void _mark_extremes(const double[::1] prices, int side, Py_ssize_t length, double* tops,
                          double[::1] kinds) noexcept nogil:
     """kinds[i] = side where the price is the highest (side +1) or lowest of bars i - length + 1 .. i + length.
 
     A window with a NaN or an infinity in it has no extreme, one that would begin before bar `length` does not exist
-    (the library shifts first). Rows that have a kind keep it. `queue` has room for every bar.
+    (the library shifts first). Rows that have a kind keep it. Windows are taken in blocks of their own width: one that
+    begins k bars into its block has the highest of the rest of the block (`tops`, room for one block) and of the first
+    k bars of the next.
     """
-    cdef Py_ssize_t t, i, head = 0, tail = 0, unusable = -1
-    cdef double price
-    for t in range(length, prices.shape[0]):
-        price = side * prices[t]
-        if isfinite(price):
-            while tail > head and side * prices[queue[tail - 1]] <= price:
-                tail -= 1
-            queue[tail] = t
-            tail += 1
-        else:
-            unusable = t
-        i = t - length
-        if t < 3 * length - 1 or unusable > i - length:
-            continue
-        while queue[head] <= i - length:
-            head += 1
-        if kinds[i] != kinds[i] and prices[i] == prices[queue[head]]:
-            kinds[i] = side
+    cdef Py_ssize_t k, i, start = length, width = 2 * length, unusable = -1
+    cdef double price, top, sign = side
+    while start <= prices.shape[0] - width:
+        top = -INFINITY
+        for k in range(width - 1, -1, -1):
+            price = sign * prices[start + k]
+            if isfinite(price):
+                top = price if price > top else top
+            elif start + k > unusable:
+                unusable = start + k
+            tops[k] = top
+        top = -INFINITY
+        for k in range(min(width, prices.shape[0] - width + 1 - start)):
+            if k:
+                price = sign * prices[start + width + k - 1]
+                if isfinite(price):
+                    top = price if price > top else top
+                else:
+                    unusable = start + width + k - 1
+            i = start + k + length - 1
+            price = sign * prices[i]
+            if price == (tops[k] if tops[k] > top else top) and unusable < start + k and kinds[i] != kinds[i]:
+                kinds[i] = side
+        start += width
 
 
 cdef void _keep_alternating(const double[::1] high, const double[::1] low, double[::1] kinds) noexcept nogil:
@@ -60,20 +68,20 @@ cdef void _keep_alternating(const double[::1] high, const double[::1] low, doubl
 def swings(const double[::1] high, const double[::1] low, Py_ssize_t length, double[::1] kinds, double[::1] level):
     """Write +1 or -1 to `kinds` and the price to `level` at each swing of `length` bars. Both come filled with NaN."""
     cdef Py_ssize_t i, n = high.shape[0]
-    cdef Py_ssize_t* queue
+    cdef double* tops
     if low.shape[0] != n or kinds.shape[0] != n or level.shape[0] != n:
         raise ValueError("high, low, kinds and level must have one length")
     if length < 0:
         raise ValueError(f"length must not be negative, but is {length}")
     if length == 0 or n // 3 < length:  # no window fits
         return
-    queue = <Py_ssize_t*>malloc(n * sizeof(Py_ssize_t))
-    if queue == NULL:
+    tops = <double*>malloc(2 * length * sizeof(double))
+    if tops == NULL:
         raise MemoryError
     with nogil:
-        _mark_extremes(high, 1, length, queue, kinds)
-        _mark_extremes(low, -1, length, queue, kinds)
-        free(queue)
+        _mark_extremes(high, 1, length, tops, kinds)
+        _mark_extremes(low, -1, length, tops, kinds)
+        free(tops)
         _keep_alternating(high, low, kinds)
         for i in range(n):
             if kinds[i] == kinds[i]:

@@ -1,12 +1,11 @@
-"""Runs in the environment of smartmoneyconcepts: the library alone, on bars from a file.
+"""Runs in the environment of smartmoneyconcepts: the library alone, on bars from files.
 
-Arguments: IN.npz (open high low close volume time) OUT.npz, then the plan as JSON. OUT holds `CALL|COLUMN` in the
-order of columns, and the seconds that each call took as `seconds|CALL`.
+Arguments: a folder and a plan as JSON for each case, {case: plan}. Reads FOLDER/CASE.npz (open high low close volume
+time) and writes FOLDER/CASE.results.npz with `CALL|COLUMN` in the order of columns.
 """
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,12 @@ from smartmoneyconcepts import smc
 
 from smc_calls import Plan, columns, results
 
-bars = dict(np.load(sys.argv[1]))
-plan = Plan(**{name: tuple(values) for name, values in json.loads(sys.argv[3]).items()})
-frame = pd.DataFrame({name: bars[name] for name in bars if name != "time"}, index=pd.DatetimeIndex(bars["time"]))
-out = {}
-begin = time.process_time()
-for call, result in results(smc, frame, plan):
-    out[f"seconds|{call}"] = np.float64(time.process_time() - begin)
-    out.update({f"{call}|{name}": values for name, values in columns(result).items()})
-    begin = time.process_time()
-np.savez(sys.argv[2], **out)
+folder = Path(sys.argv[1])
+for case, settings in json.loads(sys.argv[2]).items():
+    bars = dict(np.load(folder / f"{case}.npz"))
+    plan = Plan(**{name: tuple(values) for name, values in settings.items()})
+    frame = pd.DataFrame({name: bars[name] for name in bars if name != "time"}, index=pd.DatetimeIndex(bars["time"]))
+    out = {}
+    for call, result in results(smc, frame, plan):
+        out.update({f"{call}|{name}": values for name, values in columns(result).items()})
+    np.savez(folder / f"{case}.results.npz", **out)
