@@ -12,13 +12,15 @@ import numpy as np
 
 __all__ = ["order_blocks"]
 
-cdef struct Tables:             # one row per bar; ob NaN where no block stands
+cdef struct Tables:             # one row per bar but for the last three; ob NaN where no block stands
     double* ob
     float* top
     float* bottom
     double* mitigated
-    int64_t* born               # bar of the break; of rows with a block only
     uint8_t* broken             # shared by both passes, never taken back
+    int64_t* rows               # of the blocks in the order in which they were made
+    int64_t* bars               # that made them
+    Py_ssize_t n_made
 
 
 cdef Py_ssize_t _base(const double* back, int side, Py_ssize_t first, Py_ssize_t t) noexcept nogil:
@@ -52,7 +54,7 @@ cdef void _live(const Tables* tables, int side, Py_ssize_t k, Py_ssize_t t, cons
         tables.top[k] = tables.bottom[k] = NAN
 
 
-cdef void _make(const Tables* tables, int side, const double* high, const double* low, Py_ssize_t swing, Py_ssize_t t,
+cdef void _make(Tables* tables, int side, const double* high, const double* low, Py_ssize_t swing, Py_ssize_t t,
                 const Search* breaks, const Search* returns) noexcept nogil:
     """The block of a swing beyond which bar t closes, and its life."""
     cdef Py_ssize_t k = _base(low if side > 0 else high, side, swing + 1, t)
@@ -62,7 +64,8 @@ cdef void _make(const Tables* tables, int side, const double* high, const double
     if tables.ob[k] != tables.ob[k]:  # else it keeps what the bullish pass left there
         tables.mitigated[k] = 0
     tables.ob[k] = side
-    tables.born[k] = t
+    tables.rows[tables.n_made], tables.bars[tables.n_made] = k, t
+    tables.n_made += 1
     tables.top[k] = <float>(low[k] if upside_down else high[k])
     tables.bottom[k] = <float>(high[k] if upside_down else low[k])
     _live(tables, side, k, t, breaks, returns)
@@ -70,7 +73,7 @@ cdef void _make(const Tables* tables, int side, const double* high, const double
 
 cdef Py_ssize_t _first_close(const double* close, double sign, double level, Py_ssize_t t,
                              Py_ssize_t end) noexcept nogil:
-    """The first of t..end-1 that closes beyond, or end. Eight at a time without a branch: the compiler makes it SIMD."""
+    """The first of t..end-1 that closes beyond, or end. Eight at a time without a branch, which the processor likes."""
     cdef int64_t beyond
     cdef int k
     while t + 8 <= end:
@@ -85,10 +88,10 @@ cdef Py_ssize_t _first_close(const double* close, double sign, double level, Py_
     return t
 
 
-cdef void _pass(const Tables* tables, int side, const double* high, const double* low, const double* close,
+cdef void _pass(Tables* tables, int side, const double* high, const double* low, const double* close,
                 Py_ssize_t n, const int64_t* swings, Py_ssize_t n_swings, const Search* breaks,
                 const Search* returns) noexcept nogil:
-    """All blocks of one side. Each swing is looked at until the next one of its kind, so the scans never overlap."""
+    """All blocks of one side. A swing counts until the next of its kind: scans never overlap, no row is made twice."""
     cdef const double* edge = high if side > 0 else low
     cdef double sign = side, level
     cdef Py_ssize_t k, t, end
@@ -125,10 +128,10 @@ cdef int _check_rows(const int64_t[::1] rows, Py_ssize_t n) except -1:
 def order_blocks(const double[::1] high, const double[::1] low, const double[::1] close, const double[::1] rising,
                  const double[::1] falling, const int64_t[::1] swing_highs, const int64_t[::1] swing_lows,
                  double[::1] ob, float[::1] top, float[::1] bottom, double[::1] mitigated):
-    """Write each block that stands at the end to its row; returns the bars at which those were made.
+    """Write each block that stands at the end to its row; returns (rows, bars that made them) of all there ever were.
 
     `rising` breaks bear blocks, `falling` bull blocks: highs and lows, or the ends of the bodies. Swings are rising bar
-    numbers. The last four arrays come filled with NaN. The result counts for rows with a block only.
+    numbers. The last four arrays come filled with NaN. A row made by both sides comes twice, the standing block last.
     """
     cdef Py_ssize_t n = high.shape[0]
     cdef Tables tables
@@ -141,13 +144,14 @@ def order_blocks(const double[::1] high, const double[::1] low, const double[::1
         raise ValueError("the outputs must have the length of the prices")
     _check_rows(swing_highs, n)
     _check_rows(swing_lows, n)
-    made = np.empty(n, np.int64)
+    made, by = (np.empty(swing_highs.shape[0] + swing_lows.shape[0], np.int64) for _ in range(2))
     flags = np.zeros(n, np.uint8)
-    cdef int64_t[::1] born = made
+    cdef int64_t[::1] rows = made, bars = by
     cdef uint8_t[::1] broken = flags
-    if n > 0:
+    tables.n_made = 0
+    if rows.shape[0] > 0:  # so there are bars
         tables.ob, tables.top, tables.bottom, tables.mitigated = &ob[0], &top[0], &bottom[0], &mitigated[0]
-        tables.born, tables.broken = &born[0], &broken[0]
+        tables.rows, tables.bars, tables.broken = &rows[0], &bars[0], &broken[0]
         memset(searches, 0, sizeof(searches))
         with nogil:
             # Why addresses: these loops are the drop-in's promise of speed, and every number in them was checked above.
@@ -163,4 +167,4 @@ def order_blocks(const double[::1] high, const double[::1] low, const double[::1
                 search_close(&searches[k])
         if not opened:
             raise MemoryError
-    return made
+    return made[:tables.n_made], by[:tables.n_made]

@@ -126,9 +126,10 @@ def ob(ohlc: Any, swing_highs_lows: Any, close_mitigation: bool = False) -> Any:
     kinds, mitigated, top, bottom, volume, percentage = blank(bars.length, "f8", "f8", "f4", "f4", "f4", "f4")
     found = given.doubles("HighLow")
     highs, lows = np.flatnonzero(found == 1), np.flatnonzero(found == -1)
-    made = order_blocks(high, low, close, rising, falling, highs, lows, kinds, top, bottom, mitigated)
-    rows = np.flatnonzero(kinds == kinds)  # not NaN
-    volume[rows], percentage[rows] = _block_volumes(bars.raw("volume"), made[rows], kinds[rows] > 0)
+    rows, by = order_blocks(high, low, close, rising, falling, highs, lows, kinds, top, bottom, mitigated)
+    standing = ~np.isnan(kinds[rows])
+    rows, by = rows[standing], by[standing]
+    volume[rows], percentage[rows] = _block_volumes(bars.raw("volume"), by, kinds[rows] > 0)
     return bars.result(
         {
             "OB": kinds,
