@@ -14,7 +14,7 @@ Row = tuple[float, ...]
 def bars_of(*rows: Row) -> dict[str, Any]:
     """Rows of open, high, low, close and, where it matters, volume."""
     names = ("open", "high", "low", "close", "volume")
-    return {name: np.array([(*row, 0.0)[k] for row in rows]) for k, name in enumerate(names)}
+    return {name: np.array([(*row, 0.0)[k] for row in rows], float) for k, name in enumerate(names)}
 
 
 def swings_of(n: int, *swings: tuple[int, int, float]) -> dict[str, Any]:
@@ -76,6 +76,15 @@ def test_too_short_for_the_window_gives_no_swing(length: int) -> None:
     assert rows_of(smc.swing_highs_lows(bars_of(*[(5, 6, 4, 5)] * 5), length)) == {}
 
 
+@pytest.mark.parametrize("value", [NAN, np.inf, -np.inf])
+@pytest.mark.parametrize(("missing", "expected"), [(3, 1), (4, NAN), (5, NAN), (7, NAN), (8, 1)])
+def test_a_window_with_a_price_missing_has_no_swing(value: float, missing: int, expected: float) -> None:
+    """Length 2: the window of bar 5 is 4 to 7. Infinite prices count as missing here, as they do in pandas."""
+    bars = bars_of(*((5, 9 if k == 5 else 6 - k / 10, 1, 5) for k in range(12)))
+    bars["high"][missing] = value
+    np.testing.assert_equal(smc.swing_highs_lows(bars, 2)["HighLow"][5], expected)
+
+
 # ---------------------------------------------------------------- gaps
 
 GAPS = ((8, 10, 8, 9), (10, 13, 10, 13), (13, 16, 12, 16), (17, 19, 15, 18))
@@ -94,6 +103,14 @@ def test_a_touch_mitigates_from_the_second_next_bar_on() -> None:
 
 def test_joining_moves_a_run_into_its_last_row() -> None:
     assert rows_of(smc.fvg(bars_of(*GAPS), join_consecutive=True)) == {2: (1, 15, 10, 0)}
+
+
+def test_of_equal_edges_the_first_stays_when_gaps_are_joined() -> None:
+    """To the sign of a zero, as Python's max has it."""
+    rows = ((-6, -5, -6, -6), (-4, -1, -4, -2), (1, 2, -0.0, 2), (1, 3, 0.0, 2))
+    got = smc.fvg(bars_of(*rows), join_consecutive=True)
+    assert rows_of(got) == {2: (1, 0, -5, 0)}
+    assert np.signbit(got["Top"][2])
 
 
 def test_the_colour_of_the_middle_bar_decides() -> None:
@@ -209,6 +226,14 @@ def test_the_bear_pass_inherits_broken_candles() -> None:
     assert 2 not in rows_of(smc.ob(bars_of(*lower), swings_of(6, *swings))), "broken already, so a low erases it"
 
 
+def test_a_low_that_is_missing_leaves_the_bar_before_upside_down() -> None:
+    bars = bars_of(*BASE[:5])
+    bars["low"][1] = NAN
+    assert rows_of(smc.ob(bars, swings_of(5, (0, 1, 10)))) == {3: (1, 5, 7, 60, 0, 50)}
+    bars["low"][1], bars["low"][0] = 7, NAN  # not between the swing and the break
+    assert rows_of(smc.ob(bars, swings_of(5, (0, 1, 10)))) == {3: (1, 7, 5, 60, 0, 50)}
+
+
 def test_without_volume_the_balance_is_100() -> None:
     quiet = [(*row[:4], 0) for row in BASE]
     assert rows_of(smc.ob(bars_of(*quiet), swings_of(7, (0, 1, 10))))[3][3::2] == (0, 100)
@@ -235,6 +260,24 @@ def test_members_lie_near_the_first_and_before_the_sweep() -> None:
     assert rows_of(smc.liquidity(bars_of(*rows), lows, 0.01)) == {1: (-1, float(np.float32(28.75 / 3)), 5, 6)}
     rows[4] = (50, 50, 9, 50)  # at the level minus the tolerance: swept
     assert rows_of(smc.liquidity(bars_of(*rows), lows, 0.01)) == {1: (-1, 9.75, 3, 4)}
+
+
+@pytest.mark.parametrize(("level", "members"), [(51, 2), (51.25, 1), (49, 2), (48.75, 1)])
+def test_a_level_at_the_edge_of_the_range_belongs(level: float, members: int) -> None:
+    """A range of 100 makes a tolerance of exactly 1; no bar reaches these levels, so nothing is swept."""
+    rows = [(30, 30, 30, 30), (30, 30, -70, 30), (30, 30, 30, 30), (30, 30, 30, 30)]
+    for side in (1, -1):
+        bars = bars_of(*((o, -low, -h, c) if side < 0 else (o, h, low, c) for o, h, low, c in rows))
+        swings = swings_of(4, (0, side, side * 50.0), (2, side, side * level))
+        expected = {0: (side, side * (50 + level) / 2, 2, 0)} if members == 2 else {}
+        assert rows_of(smc.liquidity(bars, swings, 0.01)) == expected
+
+
+def test_a_mean_of_zero_has_no_sign() -> None:
+    bars = bars_of(*[(5, 100, 5, 5)] * 4)
+    got = smc.liquidity(bars, swings_of(4, (0, -1, -0.25), (2, -1, 0.25)), 0.01)
+    assert got["Level"][0] == 0
+    assert not np.signbit(got["Level"][0])
 
 
 # ---------------------------------------------------------------- previous high and low
