@@ -310,6 +310,16 @@ def test_empty_periods_do_not_count() -> None:
     np.testing.assert_array_equal(got["PreviousHigh"], [NAN, 10, 20])
 
 
+@pytest.mark.parametrize("column", ["open", "high", "low", "close"])
+def test_a_period_without_one_of_the_prices_does_not_count(column: str) -> None:
+    days = [f"2024-03-0{day}T10:00" for day in (4, 5, 6, 7)]
+    bars = timed(days, [10, 20, 30, 40])
+    bars[column][1] = NAN
+    got = smc.previous_high_low(bars, "1D")
+    np.testing.assert_array_equal(got["PreviousHigh"], [NAN, NAN, 10, 30])
+    assert got["BrokenHigh"].tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("time_frame", "expected"),
     [
