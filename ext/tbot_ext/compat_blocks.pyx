@@ -73,16 +73,18 @@ cdef void _make(Tables* tables, int side, const double* high, const double* low,
 
 cdef Py_ssize_t _first_close(const double* close, double sign, double level, Py_ssize_t t,
                              Py_ssize_t end) noexcept nogil:
-    """The first of t..end-1 that closes beyond, or end. Eight at a time without a branch, which the processor likes."""
-    cdef int64_t beyond
+    """The first of t..end-1 that closes beyond, or end. By the highest of sixteen: half the cost of sixteen tests."""
+    cdef double price, highest
     cdef int k
-    while t + 8 <= end:
-        beyond = 0
-        for k in range(8):
-            beyond |= sign * close[t + k] > level
-        if beyond:
+    while t + 16 <= end:
+        highest = -INFINITY
+        for k in range(16):
+            price = sign * close[t + k]
+            if price > highest:
+                highest = price
+        if highest > level:
             break
-        t += 8
+        t += 16
     while t < end and not sign * close[t] > level:
         t += 1
     return t

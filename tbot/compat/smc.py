@@ -124,8 +124,7 @@ def ob(ohlc: Any, swing_highs_lows: Any, close_mitigation: bool = False) -> Any:
         open_ = bars.doubles("open")
         rising, falling = np.where(close > open_, close, open_), np.where(close < open_, close, open_)
     kinds, mitigated, top, bottom, volume, percentage = blank(bars.length, "f8", "f8", "f4", "f4", "f4", "f4")
-    found = given.doubles("HighLow")
-    highs, lows = np.flatnonzero(found == 1), np.flatnonzero(found == -1)
+    highs, lows = _swing_rows(given.doubles("HighLow"))
     rows, by = order_blocks(high, low, close, rising, falling, highs, lows, kinds, top, bottom, mitigated)
     standing = ~np.isnan(kinds[rows])
     rows, by = rows[standing], by[standing]
@@ -140,6 +139,13 @@ def ob(ohlc: Any, swing_highs_lows: Any, close_mitigation: bool = False) -> Any:
             "Percentage": percentage,
         }
     )
+
+
+def _swing_rows(kinds: Doubles) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of swing highs, rows of swing lows."""
+    rows = np.flatnonzero(kinds == kinds)  # most are NaN
+    found = kinds[rows]
+    return rows[found == 1], rows[found == -1]
 
 
 def _block_volumes(
@@ -174,12 +180,11 @@ def liquidity(ohlc: Any, swing_highs_lows: Any, range_percent: float = 0.01) -> 
     given = swings_table(swing_highs_lows, bars, "HighLow", "Level")
     columns = blank(bars.length, "f4", "f4", "f4", "f4")
     if bars.length:
-        found = given.doubles("HighLow")
+        highs, lows = _swing_rows(given.doubles("HighLow"))
         high, low = bars.raw("high"), bars.raw("low")
         with np.errstate(all="ignore"):
             tolerance = (np.fmax.reduce(high) - np.fmin.reduce(low)) * range_percent
-            for side, name in ((1, "high"), (-1, "low")):
-                rows = np.flatnonzero(found == side)
+            for side, name, rows in ((1, "high", highs), (-1, "low", lows)):
                 levels = given.raw("Level")[rows]
                 edges = [_double(side * edge) for edge in (levels - side * tolerance, levels + side * tolerance)]
                 prices = bars.doubles(name) if side > 0 else -bars.doubles(name)
