@@ -28,6 +28,7 @@ CLIENTS: dict[str, tuple[str, tuple[int, int] | None]] = {
     "topstep_client": ("topstep-client-py==0.1.1", None),
     "pysignalr": ("pysignalr>=1.3,<1.4", None),
     "signalrcore": ("signalrcore>=1.0,<1.1", None),
+    "smartmoneyconcepts": ("smartmoneyconcepts==0.0.27", None),
 }
 BUILD_LIMIT_S = 240
 PROBE_LIMIT_S = 20
