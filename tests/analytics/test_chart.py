@@ -27,8 +27,18 @@ from tbot.analytics.marks import Band, marks_of, most_relevant
 from tbot.commands.detect import detect as command
 from tbot.errors import ConfigError
 from tbot_ext.records import EventCode as E
+from tbot_ext.records import Flag
 
 TICK = Decimal("0.25")
+
+
+def test_a_birth_that_is_a_record_only_is_no_mark() -> None:
+    make = EventBuilder()
+    first = make.add(E.BREAKER, 40, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.BREAKER, 41, flags=int(Flag.DUPLICATE), parent_id=first, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.MITIGATION_BLOCK, 41, flags=int(Flag.DUPLICATE), parent_id=first, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.BREAKER_DEAD, 60, parent_id=first, side=-1)
+    assert [(band.id, band.state) for band in marks_of(make.take(), KINDS, 0, 99).bands] == [(first, "dead")]
 
 
 def walked(n: int = 400, seed: int = 3) -> Found:
