@@ -13,9 +13,8 @@ from event_builder import EventBuilder
 from tbot.analytics.bar_tables import parse_tick_size
 from tbot.analytics.detect import find, params_of
 from tbot_ext.detector import Detector
-from tbot_ext.records import BAR_DTYPE
+from tbot_ext.records import BAR_DTYPE, Flag
 from tbot_ext.records import EventCode as E
-from tbot_ext.records import Flag
 
 ROOT = Path(__file__).resolve().parents[2]
 
