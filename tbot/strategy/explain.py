@@ -136,9 +136,10 @@ def _plan(signal: Signal, why: Why, product: Product) -> list[str]:
 
 
 def _sum(signal: Signal) -> str:
-    known = [(name, weight) for name, weight in SCORE_WEIGHTS.items() if name in signal.parts]
-    terms = " + ".join(f"{weight * 100:.0f} x {signal.parts[name]:.2f} {_SCORE_NAMES[name]}" for name, weight in known)
-    return f"score: {terms} = {signal.score:.2f}" if terms else f"score: {signal.score:.2f}"
+    """Points out of the most there are, so that they can be added up."""
+    known = [(name, 100 * weight) for name, weight in SCORE_WEIGHTS.items() if name in signal.parts]
+    terms = [f"{_SCORE_NAMES[name]} {most * signal.parts[name]:.2f} of {most:.0f}" for name, most in known]
+    return f"score: {' + '.join(terms)} = {signal.score:.2f}" if terms else f"score: {signal.score:.2f}"
 
 
 def _dollars(cents: int) -> str:

@@ -58,7 +58,18 @@ entry: buy at market, the ask was 25015.00
   stop 24999.00, 64 ticks or $32.00 a contract, below the zone 25000.00-25012.50
   target 25040.00, 100 ticks or $50.00 a contract, 1.56 times the risk: previous day's high 25040.00 (1h level)
   costs: one contract pays $1.22 in and out, the target brings 41.0 times that (at least 4)
-score: 35 x 0.80 zone + 25 x 0.85 trends + 15 x 1.00 trigger + 15 x 0.67 neighbours + 10 x 1.00 location = 84.25"""
+score: zone 28.00 of 35 + trends 21.25 of 25 + trigger 15.00 of 15 + neighbours 10.00 of 15 + location 10.00 of 10 = 84.25"""
+
+
+def test_the_points_that_are_told_add_up() -> None:
+    """Shares with many digits: told as `35 x 0.95`, they would not."""
+    scene = full_scene()
+    (signal,) = scene.trader.on_events(scene.make.take(), view_at(2, 100_058, 100_060))
+    signal = replace(signal, parts=signal.parts | {"zone": 0.9521828}, score=signal.score + 35 * 0.1521828)
+    (line,) = [line for line in story(signal, MNQ, stamp) if line.startswith("score: ")]
+    points = [float(text.split(" of ")[0].split()[-1]) for text in line.split(" = ")[0].split(" + ")]
+    assert sum(points) == pytest.approx(float(line.split(" = ")[1]), abs=1e-9)
+    assert len(points) == 5
 
 
 def test_the_whole_story() -> None:
