@@ -146,7 +146,7 @@ def test_lines_and_points() -> None:
     assert len(drawn["SWING_HIGH"].get_offsets()) == len(drawn["SWING_LOW"].get_offsets()) == 1
     said = texts(figure)
     assert {"BOS", "MSS", "sweep ×2", "PDH", "PDL", "SSL ×2", "+OB 71 tested", "S ×2", "+BRK"} <= set(said)
-    assert said.count("PDH") == 1
+    assert said.count("PDH") == said.count("old PDL") == 1
 
 
 def test_kinds_choose_what_is_drawn() -> None:
@@ -168,11 +168,15 @@ def test_trades() -> None:
     start = int(found.bars["start_ns"][150])
     trade = MarkedTrade(start, 1, 5000.0, 4995.0, 5010.0, "OB 71", start + 20 * MINUTE)
     old = MarkedTrade(int(found.bars["start_ns"][3]), -1, 5000.0, 5005.0, 4990.0, "old", start - 140 * MINUTE)
-    figure = draw_chart(found, trades=[trade, old])
+    running = MarkedTrade(int(found.bars["start_ns"][60]), -1, 5000.0, 5005.0, 4990.0, "running")
+    figure = draw_chart(found, trades=[trade, old, running])
     drawn = artists(figure)
+    open_box = drawn["trade:stop:2"]
+    assert open_box.get_x() == 9.5
+    assert open_box.get_x() + open_box.get_width() == pytest.approx(150 - 0.5 + 2)  # up to where living marks end
     target, stop = drawn["trade:target:0"], drawn["trade:stop:0"]
     assert (target.get_y(), target.get_height(), stop.get_y(), stop.get_height()) == (5000.0, 10.0, 4995.0, 5.0)
-    assert (target.get_x(), target.get_width()) == (99.5, 20.5)
+    assert (target.get_x(), target.get_width()) == (99.5, 20.0)  # from the close of bar 149 to that of bar 169
     assert "trade:target:1" not in drawn
     assert "▲ OB 71" in texts(figure)
 

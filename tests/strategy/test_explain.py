@@ -58,7 +58,7 @@ entry: buy at market, the ask was 25015.00
   stop 24999.00, 64 ticks or $32.00 a contract, below the zone 25000.00-25012.50
   target 25040.00, 100 ticks or $50.00 a contract, 1.56 times the risk: previous day's high 25040.00 (1h level)
   costs: one contract pays $1.22 in and out, the target brings 41.0 times that (at least 4)
-score: zone 28.00 of 35 + trends 21.25 of 25 + trigger 15.00 of 15 + neighbours 10.00 of 15 + location 10.00 of 10 = 84.25"""
+score: zone 28.00 of 35 + trends 21.25 of 25 + trigger 15.00 of 15 + neighbours 10.00 of 15 + location 10.00 of 10 = 84.25"""  # noqa: E501
 
 
 def test_the_points_that_are_told_add_up() -> None:
