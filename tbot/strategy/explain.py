@@ -11,6 +11,7 @@ from tbot.strategy.words import band, evidence_words, ordinal, place_words, trig
 
 Stamp = Callable[[int], str]  # UTC ns -> text in the reader's time zone
 
+_NEIGHBOURS_TOLD = 8  # those of the longest timeframes: often there are twenty, and three give the full share
 _DIRECTION = {1: "up", -1: "down", 0: "none yet"}
 _SCORE_NAMES = {
     "zone": "zone",
@@ -101,7 +102,9 @@ def _neighbours(signal: Signal, why: Why, product: Product) -> list[str]:
     if not count:
         return [f"neighbours: nothing of its side {near}"]
     lines = [f"neighbours: {count} of its side {near}, worth {signal.parts['confluence']:.2f}"]
-    return lines + [f"  {evidence_words(evidence, product)}" for evidence in why.neighbours]
+    shown = sorted(why.neighbours, key=lambda evidence: -evidence.timeframe_min)[:_NEIGHBOURS_TOLD]
+    lines += [f"  {evidence_words(evidence, product)}" for evidence in shown]
+    return lines + ([f"  and {count - len(shown)} more"] if count > len(shown) else [])
 
 
 def _location(signal: Signal, why: Why, product: Product) -> str:
