@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tbot.analytics.bar_tables import Bars
+from tbot.analytics.bar_tables import BadBars, Bars, utc_text
 from tbot.analytics.detect import Progress
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
@@ -23,6 +23,7 @@ from tbot.strategy.decider import ContractDecider
 from tbot.strategy.settings import StrategySettings
 
 _CHUNK = 4096  # bars
+_MOST_VOLUME = 2**31 - 1  # what one print can hold
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -36,7 +37,16 @@ class BarTrade:
 
 
 def bar_records(bars: Bars, product: Product) -> Iterator[npt.NDArray[np.void]]:
-    """Tick records of 1m bars, in parts; the first says that there is no history to wait for."""
+    """Tick records of 1m bars, in parts; the first says that there is no history to wait for.
+
+    BadBars when a volume is larger than a print can hold.
+    """
+    huge = np.flatnonzero(bars["volume"] > _MOST_VOLUME)
+    if len(huge):
+        raise BadBars(
+            f"bar {huge[0] + 1} ({utc_text(bars['start_ns'][huge[0]])}) has a volume of {bars['volume'][huge[0]]}; the "
+            f"strategy takes at most {_MOST_VOLUME}: correct the file, or leave the signals out"
+        )
     if len(bars):
         yield opening((product.contract_id,), int(bars["start_ns"][0]))
     quotes, clock = QuoteDeriver({product.contract_id: product.spread_ticks}), ClockInserter()

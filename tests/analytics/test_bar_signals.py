@@ -7,6 +7,7 @@ import pytest
 
 from bar_samples import MINUTE, csv_text, walk
 from tbot.analytics.bar_signals import _ended, bar_records, bar_signals
+from tbot.analytics.bar_tables import BadBars
 from tbot.backtest.run_tape import run_tape
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Quote, Signal
@@ -77,6 +78,16 @@ def test_ends_by_hand(later: list[tuple[int, int]], expected: tuple[str, int | N
     trade = _ended(bars, signal_at(begin + MINUTE, side, 90 * side, 110 * side))
     number = None if trade.end_ns is None else (trade.end_ns - begin) // MINUTE - 1
     assert (trade.end, number) == expected
+
+
+def test_a_volume_that_no_print_can_hold_is_refused() -> None:
+    """It would wrap around to a negative size, and the bar would be missing without a word."""
+    bars = walk(30)
+    bars["volume"][20] = 2**31 - 1
+    assert bar_signals(bars, MNQ, ANY_SCORE) == []
+    bars["volume"][20] = 2**31
+    with pytest.raises(BadBars, match=r"bar 21 \(2026-01-20T16:20:00Z\) has a volume of 2147483648"):
+        bar_signals(bars, MNQ, ANY_SCORE)
 
 
 def test_no_bars_no_signals() -> None:
