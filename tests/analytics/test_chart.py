@@ -163,6 +163,17 @@ def test_kinds_choose_what_is_drawn() -> None:
     assert names("run") == set()
 
 
+def test_a_sweep_of_lows_stands_at_the_end_of_the_lowest_wick() -> None:
+    """Its bars are from the run to the close back inside; a sweep of highs is drawn in test_lines_and_points."""
+    found, _ = by_hand()
+    bars = found.bars.copy()
+    bars["low"][140:143] = [19_950, 19_940, 19_945]
+    make = EventBuilder()
+    make.add(E.SWEEP, 143, side=1, top=19_960, bottom=19_940, origin=140, n=1)
+    drawn = artists(draw_chart(Found(bars, make.take(), TICK, 1, found.params)))
+    assert drawn["sweep:141:1"].get_offsets().tolist() == [[141 - 50, 4985.0]]
+
+
 def test_trades() -> None:
     found, _ = by_hand()
     start = int(found.bars["start_ns"][150])
