@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from event_builder import mirrored, view_at
@@ -72,6 +73,20 @@ def test_of_many_neighbours_those_of_the_longest_timeframes_are_told() -> None:
     lines = told[start + 1 : start + 10]
     assert [line.split("(")[-1].split()[0] for line in lines[:-1]] == ["1h"] * 4 + ["15m"] * 4
     assert lines[-1] == "  and 4 more"
+
+
+def test_a_refreshed_block_is_told_with_its_new_parts() -> None:
+    scene = full_scene()
+    parts = (0.25, 0.5, 0.75, 1.0, 0.5)
+    scene.make.add(EventCode.OB_REFRESHED, 1.5, 15, parent_id=scene.zone, side=1, score=90.0, parts=parts)
+    events = scene.make.take()
+    events["parts"][events["kind"] == EventCode.OB] = (0.9, 0.5, 1, 0, 0.5)
+    events = events[np.argsort(events["known_ns"], kind="stable")]
+    (signal,) = scene.trader.on_events(events, view_at(2, 100_058, 100_060))
+    told = story(signal, MNQ, stamp)
+    assert any(
+        "worth 90 of 100 (displacement 0.25, volume 0.50, gap 0.75, sweep 1.00, structure 0.50)" in line for line in told
+    )
 
 
 def test_the_points_that_are_told_add_up() -> None:
