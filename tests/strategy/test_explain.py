@@ -83,10 +83,8 @@ def test_a_refreshed_block_is_told_with_its_new_parts() -> None:
     events["parts"][events["kind"] == EventCode.OB] = (0.9, 0.5, 1, 0, 0.5)
     events = events[np.argsort(events["known_ns"], kind="stable")]
     (signal,) = scene.trader.on_events(events, view_at(2, 100_058, 100_060))
-    told = story(signal, MNQ, stamp)
-    assert any(
-        "worth 90 of 100 (displacement 0.25, volume 0.50, gap 0.75, sweep 1.00, structure 0.50)" in line for line in told
-    )
+    expected = "worth 90 of 100 (displacement 0.25, volume 0.50, gap 0.75, sweep 1.00, structure 0.50)"
+    assert any(expected in line for line in story(signal, MNQ, stamp))
 
 
 def test_the_points_that_are_told_add_up() -> None:
