@@ -30,7 +30,7 @@ from tbot_ext.records import EventCode, Flag
 E = EventCode
 DEFINITIONS = """\
 * **Counts**: births and single events as emitted by the detectors with their default parameters; 1m bars are put
-  together into longer ones as the engine does it live.
+  together into longer ones as the engine does it live. Blocks of structure that another zone stands for are left out.
 * **Life**: share of the zones (pools, levels) born that had this event at least once before the data ended.
 * **Taken pool**: a bar traded beyond it. A SWEEP closed back inside, at once or within `sweep_reclaim` bars; a RUN did
   not close back on the bar that took it. A run that is closed back later counts as a sweep, too.
@@ -42,6 +42,7 @@ DEFINITIONS = """\
   or down (seeded), so that price has yet to come to it as it has to come to the zone; tested and decided by the same
   rule. A bar that jumps over a block without touching it is no test, over a gap it is one, for zones and controls.
 * **Interval**: Wilson, 95 %. Zones overlap in time and price, so they are not independent: true intervals are wider.
+  The mini and the micro of one underlying show one market twice: taken together they say hardly more than one of them.
   Prices of a file are taken as they are; at a roll that is not adjusted a few outcomes are wrong, for both alike."""
 
 HORIZON = 500  # bars
@@ -124,6 +125,11 @@ def atr_series(bars: np.ndarray, n: int = 14) -> np.ndarray:
         for k in range(n, len(bars)):
             value = out[k] = value + (ranges[k] - value) / n
     return out
+
+
+def zones_only(events: np.ndarray) -> np.ndarray:
+    """Without births that are records only: another zone stands for them, and they have no life of their own."""
+    return events[(events["flags"] & int(Flag.DUPLICATE)) == 0]
 
 
 def outcome(prices: Prices, test: int, bottom: int, atr: float) -> bool | None:
@@ -261,7 +267,7 @@ def census(path: Path, tick: Decimal, timeframes: Sequence[int], seed: int, tota
     columns = file_columns(path)
     for minutes in timeframes:
         found = find(bars_of(path, columns, tick, minutes), tick, minutes, params_of(None, minutes))
-        bars, events, name = found.bars, found.events, NAMES[minutes]
+        bars, events, name = found.bars, zones_only(found.events), NAMES[minutes]
         counts.append([name, len(bars), *(int((events["kind"] == int(kind)).sum()) for kind in COUNTED)])
         lives += life_rows(name, events)
         sweeps.append(sweep_row(name, events))

@@ -54,7 +54,7 @@ _PICTURE = (16.0, 9.0, 100)  # inches and dots per inch: 1600 x 900
 
 @dataclass(frozen=True, slots=True)
 class MarkedTrade:
-    """A signal to draw: UTC ns of its decision, side, and prices."""
+    """A signal to draw: UTC ns of its decision and of its end (None: still open), side, and prices."""
 
     time_ns: int
     side: int
@@ -405,24 +405,31 @@ def _draw_periods(sheet: _Sheet, lines: Sequence[Line]) -> None:
                         alpha=0.9 if line.end is None else 0.35, gid=f"period:{line.kind}:{line.id}")  # fmt: skip
         if line.end is None:
             sheet.labels.right(sheet.right + 2.4, y, line.kind, colour)
+        else:
+            sheet.labels.inside(left + 1, right, y, f"old {line.kind}", colour, 0.6)
 
 
 def _draw_trades(sheet: _Sheet, trades: Sequence[MarkedTrade]) -> None:
+    """Those decided in the picture; thin, because what led to them matters as much."""
     from matplotlib.patches import Rectangle
 
     starts = sheet.found.bars["start_ns"]
     for number, trade in enumerate(trades):
         left = sheet.x(float(np.searchsorted(starts, trade.time_ns, side="left"))) - 0.5
-        end = trade.end_ns if trade.end_ns is not None else None
-        right = sheet.x(float(np.searchsorted(starts, end, side="left"))) if end is not None else left + 20
-        if right < -1 or left > sheet.right + 1:
+        right = sheet.right + 2
+        if trade.end_ns is not None:
+            right = sheet.x(float(np.searchsorted(starts, trade.end_ns, side="left"))) - 0.5
+        if left < 0 or left > sheet.right + 1:
             continue
+        right = max(right, left + 0.5)
         for part, price, colour in (("target", trade.target, UP), ("stop", trade.stop, DOWN)):
             box = Rectangle((left, min(trade.entry, price)), right - left, abs(price - trade.entry), zorder=2.5)
-            box.set_facecolor((*_rgb(colour), 0.22))
-            box.set_edgecolor((*_rgb(colour), 0.9))
+            box.set_facecolor((*_rgb(colour), 0.09))
+            box.set_edgecolor((*_rgb(colour), 0.3))
+            box.set_linewidth(0.6)
             box.set_gid(f"trade:{part}:{number}")
             sheet.axes.add_patch(box)
+            sheet.axes.plot([left, right], [price] * 2, color=colour, linewidth=1.3, zorder=5)
         sheet.axes.plot([left, right], [trade.entry] * 2, color="white", linewidth=1.1, zorder=5)
         arrow = "▲" if trade.side > 0 else "▼"
         sheet.labels.beside(left + 0.5, trade.entry, f"{arrow} {trade.label}".strip(), "white", -trade.side, bold=True)

@@ -1,6 +1,7 @@
 """What a trader would mark on a chart, taken from events: bands, lines and points by bar number, prices in ticks.
 
 A mark begins with the bar at whose close it became known (`known`); where it was drawn from (`origin`) is kept beside.
+A birth that is a record only (flag DUPLICATE: another zone stands for it) has no life of its own and is no mark.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tbot.analytics.detect import Events, bounds
-from tbot_ext.records import NO_PRICE, EventCode
+from tbot_ext.records import NO_PRICE, EventCode, Flag
 
 E = EventCode
 
@@ -98,7 +99,8 @@ PERIOD_NAMES = frozenset(name for names in _PERIODS.values() for name in names)
 
 
 def rows_of(events: Events) -> list[Row]:
-    """Events as rows of plain numbers."""
+    """Events as rows of plain numbers, without those that are records only."""
+    events = events[(events["flags"] & int(Flag.DUPLICATE)) == 0]
     top, bottom = bounds(events)
     columns: list[Any] = [
         events[name].tolist() for name in ("id", "parent_id", "kind", "side", "origin", "known", "score", "n")

@@ -13,15 +13,21 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tbot.commands.options import parse_time_ns, parse_zone
-from tbot.domain.contracts import PRODUCTS
+from tbot.domain.contracts import PRODUCTS, Product
+from tbot.domain.timeframes import NAMES, NS_PER_MIN
 from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from tbot.analytics.bar_signals import BarTrade
+    from tbot.analytics.chart import MarkedTrade
     from tbot.analytics.detect import Events, Found
     from tbot_ext.records import EventCode
 
 PROGRESS_AFTER_S = 2.0
 LARGE_BYTES = 20_000_000  # takes seconds to read
+LISTED = 20  # signals in the summary
 
 
 @click.command("detect")
@@ -38,8 +44,9 @@ LARGE_BYTES = 20_000_000  # takes seconds to read
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="[default: by the suffix of --out; csv]")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Picture of the last bars (.png, .svg).")
 @click.option("--plot-bars", type=click.IntRange(20, 2000), default=150, show_default=True, help="Bars in the picture.")
+@click.option("--signals", is_flag=True, help="Run the strategy, too: mark and list its signals (from 1m bars).")
 @click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
-@click.option("--tz", "zone", default="Europe/Helsinki", show_default=True, help="Time zone of the picture.")
+@click.option("--tz", "zone", default="Europe/Helsinki", show_default=True, help="Time zone of picture and signals.")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout: the summary, without --out events.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 def detect(bars: Path, out: Path | None, plot: Path | None, json_output: bool, quiet: bool, **options: Any) -> int:
@@ -56,19 +63,24 @@ def detect(bars: Path, out: Path | None, plot: Path | None, json_output: bool, q
         from tbot.analytics.chart import check_target
 
         check_target(plot)
-    found = _run(bars, options, since, until, quiet)
+    _refuse_places(out, plot)
+    found, trades = _run(bars, options, since, until, quiet)
+    if trades is not None and since is not None:
+        trades = [trade for trade in trades if trade.signal.decided_ns >= since]
     events = _chosen(found, kinds, since, until)
     form = options["form"] or ("jsonl" if out and out.suffix in (".jsonl", ".ndjson", ".json") else "csv")
     if plot is not None:
         from tbot.analytics.chart import save_chart
 
-        save_chart(found, plot, name=bars.name, kinds=kinds, zone=zone, last=options["plot_bars"])
+        marked = [_marked(trade, found.tick) for trade in trades or ()]
+        save_chart(found, plot, name=bars.name, kinds=kinds, zone=zone, last=options["plot_bars"], trades=marked)
     _write(found, events, out, form, json_output)
     summary = _summary(bars, found, events)
     if json_output:
-        _print_document(summary, found, events if out is None else None)
+        more = {} if trades is None else {"signals": [_trade_row(trade) for trade in trades]}
+        _print_document(summary | more, found, events if out is None else None)
     if not quiet and not json_output:
-        _tell(summary, out, plot)
+        _tell(summary, [] if trades is None else _signal_lines(trades, zone), out, plot)
     return 0
 
 
@@ -78,13 +90,25 @@ def _refuse_overwriting(bars: Path, *targets: Path | None) -> None:
             raise ConfigError(f"{target} is the file of bars itself; choose another name for what is written")
 
 
-def _run(path: Path, options: dict[str, Any], since: int | None, until: int | None, quiet: bool) -> "Found":
+def _refuse_places(*targets: Path | None) -> None:
+    """Said before the work is done, not after it."""
+    for target in targets:
+        if target is not None and not os.access(target.parent, os.W_OK | os.X_OK):
+            why = "cannot be written to" if target.parent.is_dir() else "is no folder"
+            raise ConfigError(f"{target} cannot be written: {target.parent} {why}; choose another place")
+
+
+def _run(
+    path: Path, options: dict[str, Any], since: int | None, until: int | None, quiet: bool
+) -> "tuple[Found, list[BarTrade] | None]":
     from tbot.analytics import bar_tables as tables
     from tbot.analytics import detect as analysis
 
     minutes = tables.parse_timeframe(options["timeframe"])
     tick = _tick_size(path, options["tick_size"], options["contract"])
-    params = analysis.params_of(read_params(options["params_file"], options["param"], minutes), minutes)
+    changes = read_params(options["params_file"], options["param"], minutes)
+    params = analysis.params_of(changes, minutes)
+    product = _traded(path, tick, options["contract"]) if options["signals"] else None
     if since is not None and until is not None and since >= until:
         raise ConfigError("--from must lie before --to")
 
@@ -99,13 +123,39 @@ def _run(path: Path, options: dict[str, Any], since: int | None, until: int | No
         note("times without a zone are taken as UTC; --data-tz names another")
     if tables.several_contracts(columns):
         note("several contract months in one file; prices are not adjusted where they change")
-    bars = tables.bars_of(path, columns, tick, minutes, options["data_tz"])
-    if until is not None:
-        bars = bars[bars["start_ns"] + minutes * 60_000_000_000 < until]
+
+    def bars_of(minutes: int) -> tables.Bars:
+        bars = tables.bars_of(path, columns, tick, minutes, options["data_tz"])
+        return bars if until is None else bars[bars["start_ns"] + minutes * NS_PER_MIN < until]
+
+    bars = bars_of(minutes)
     if not len(bars):
         raise DataError(f"{path} has no finished {options['timeframe']} bars{' before --to' if until else ''}")
     progress = analysis.after_seconds(PROGRESS_AFTER_S, lambda done, total: note(f"{done} of {total} bars"))
-    return analysis.find(bars, tick, minutes, params, progress)
+    found = analysis.find(bars, tick, minutes, params, progress)
+    if product is None:
+        return found, None
+    from tbot.analytics.bar_signals import bar_signals
+    from tbot.strategy.settings import StrategySettings
+
+    strategy = StrategySettings(detector={NAMES[minutes]: changes})
+    progress = analysis.after_seconds(PROGRESS_AFTER_S, lambda done, total: note(f"signals: {done} of {total} 1m bars"))
+    return found, bar_signals(bars_of(1), product, strategy, progress)
+
+
+def _traded(path: Path, tick: Decimal, contract: str | None) -> Product:
+    """The contract whose signals are asked for; ConfigError when there can be none."""
+    from tbot.storage.foreign_columns import product_of
+
+    try:
+        product = product_of(path, PRODUCTS, contract)
+    except DataError:
+        raise ConfigError("signals need to know the contract; give --contract, such as ES") from None
+    if product.tick_size != tick:
+        raise ConfigError(f"the tick size of {product.symbol} is not {tick}; give the right --contract for --signals")
+    if product.data_only:
+        raise ConfigError(f"{product.symbol} is not traded by this version, so it has no signals; leave --signals out")
+    return product
 
 
 def _tick_size(path: Path, text: str | None, contract: str | None) -> Decimal:
@@ -126,8 +176,6 @@ def _tick_size(path: Path, text: str | None, contract: str | None) -> Decimal:
 
 def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -> dict[str, Any]:
     """Parameters by name: of a TOML file (a table such as ["5m"] only for that timeframe), then of `-p NAME=VALUE`."""
-    from tbot.domain.timeframes import NAMES
-
     values: dict[str, Any] = {}
     if path is not None:
         try:
@@ -198,8 +246,6 @@ def _write(found: "Found", events: "Events", out: Path | None, form: str, json_o
 def _summary(path: Path, found: "Found", events: "Events") -> dict[str, Any]:
     from tbot.analytics.bar_tables import utc_text
     from tbot.analytics.detect import kind_names
-    from tbot.domain.timeframes import NAMES
-
     return {
         "schema": "tbot.detect",
         "version": 1,
@@ -226,7 +272,38 @@ def _print_document(summary: dict[str, Any], found: "Found", events: "Events | N
         file.write(orjson.dumps(document).decode() + "\n")
 
 
-def _tell(summary: dict[str, Any], out: Path | None, plot: Path | None) -> None:
+def _marked(trade: "BarTrade", tick: Decimal) -> "MarkedTrade":
+    from tbot.analytics.chart import MarkedTrade
+
+    signal = trade.signal
+    entry, stop, target = (
+        float(tick * price) for price in (0 if signal.why is None else signal.why.entry, signal.stop, signal.target)
+    )
+    word = "LONG" if signal.side > 0 else "SHORT"
+    return MarkedTrade(signal.decided_ns, signal.side, entry, stop, target, f"{word} {signal.score:.0f}", trade.end_ns)
+
+
+def _trade_row(trade: "BarTrade") -> dict[str, Any]:
+    from tbot.analytics.bar_tables import utc_text
+    from tbot.commands.signals import signal_row
+
+    ended = None if trade.end_ns is None else utc_text(trade.end_ns)
+    return signal_row(trade.signal) | {"end": trade.end, "ended": ended}
+
+
+def _signal_lines(trades: "list[BarTrade]", zone: "ZoneInfo") -> list[str]:
+    from tbot.commands.signals import signal_line
+
+    ends = Counter(trade.end for trade in trades)
+    lines = [f"{len(trades)} signals: {ends['target']} to the target, {ends['stop']} to the stop, {ends['open']} open"]
+    for trade in trades[-LISTED:]:
+        lines += [f"  {signal_line(trade.signal, zone)}  {trade.end}", f"      {trade.signal.reason}"]
+    if len(trades) > LISTED:
+        lines.append(f"  the last {LISTED} are listed; --json has all of them")
+    return lines
+
+
+def _tell(summary: dict[str, Any], signals: list[str], out: Path | None, plot: Path | None) -> None:
     from tbot.analytics.kinds import KINDS
 
     order = {code.name: place for place, code in enumerate(KINDS)}
@@ -235,6 +312,7 @@ def _tell(summary: dict[str, Any], out: Path | None, plot: Path | None) -> None:
     counts = sorted(summary["kinds"].items(), key=lambda item: order.get(item[0], 0))
     for start in range(0, len(counts), 6):
         lines.append("  " + "  ".join(f"{name} {count}" for name, count in counts[start : start + 6]))
+    lines += signals
     lines += [f"wrote {path}" for path in (out, plot) if path is not None]
     with contextlib.suppress(OSError):
         click.echo("\n".join(lines), err=True)

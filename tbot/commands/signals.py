@@ -145,21 +145,28 @@ def _add_trips(reader: "JournalReader", decisions: list[Decision]) -> None:
 # ---------------------------------------------------------------------------------------------------------- in words
 def listed(folder: Path, decisions: list[Decision], zone: "ZoneInfo") -> list[str]:
     """Three lines a signal: the trade, why, what became of it."""
-    from tbot.domain.contracts import PRODUCTS
-
     if not decisions:
         return [f"no signals yet in {folder}"]
     lines = [f"signals of {folder}, newest first"]
     for decision in decisions:
         signal = decision.signal
-        show = PRODUCTS[signal.contract].format
         lines += [
-            f"{_stamp(signal.decided_ns, zone)}  {signal.contract} {_side(signal)}  score {signal.score:.1f}  "
-            f"entry {show(_entry(signal))} stop {show(signal.stop)} target {show(signal.target)}  {signal.signal_id}",
+            f"{signal_line(signal, zone)}  {signal.signal_id}",
             f"    {signal.reason}",
             *(f"    {text}" for text in _became(decision)),
         ]
     return lines
+
+
+def signal_line(signal: "Signal", zone: "ZoneInfo") -> str:
+    """When and what: the trade in one line."""
+    from tbot.domain.contracts import PRODUCTS
+
+    show = PRODUCTS[signal.contract].format
+    return (
+        f"{_stamp(signal.decided_ns, zone)}  {signal.contract} {_side(signal)}  score {signal.score:.1f}  "
+        f"entry {show(_entry(signal))} stop {show(signal.stop)} target {show(signal.target)}"
+    )
 
 
 def explained(decision: Decision, zone: "ZoneInfo") -> list[str]:
@@ -202,7 +209,7 @@ def document(folder: Path, decisions: list[Decision], zone: "ZoneInfo", *, told:
     """Everything for `--json`; `told`: with reasons and story."""
     rows = []
     for decision in decisions:
-        row = _row(decision)
+        row = signal_row(decision.signal) | {"outcomes": [_outcome(note, decision) for note in decision.answers]}
         if told:
             signal = decision.signal
             row |= {
@@ -215,10 +222,10 @@ def document(folder: Path, decisions: list[Decision], zone: "ZoneInfo", *, told:
     return {"schema": "tbot.signals", "version": 1, "state_dir": str(folder), "signals": rows}
 
 
-def _row(decision: Decision) -> dict[str, Any]:
+def signal_row(signal: "Signal") -> dict[str, Any]:
+    """A signal as it stands in documents, prices as numbers."""
     from tbot.domain.contracts import PRODUCTS
 
-    signal = decision.signal
     product = PRODUCTS[signal.contract]
     return {
         "signal_id": signal.signal_id,
@@ -231,7 +238,6 @@ def _row(decision: Decision) -> dict[str, Any]:
         "target": float(product.to_price(signal.target)),
         "reason": signal.reason,
         "parts": signal.parts,
-        "outcomes": [_outcome(note, decision) for note in decision.answers],
     }
 
 

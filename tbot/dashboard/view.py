@@ -31,6 +31,7 @@ KIND_STYLE = {
     "SWEEP": "bright_black",
     "PROC": "red",
 }
+PATTERN_KINDS = ("ZONE", "SWEEP")
 # Long hop names in the order in which a tick becomes an order.
 HOPS = (
     ("frame_ring", "frame → ring"),
@@ -84,6 +85,25 @@ def event_line(event: EngineEvent, zone: ZoneInfo) -> Text:
     return line
 
 
+def newest(events: list[EngineEvent], room: int) -> list[EngineEvent]:
+    """The last `room` events; patterns take at most half of it while there is something else to tell.
+
+    On the hour six contracts have dozens of new zones at once: they shall not push a signal or a fill off the screen.
+    """
+    others = sum(event.kind not in PATTERN_KINDS for event in events)
+    patterns = max(room // 2, room - others)
+    shown: list[EngineEvent] = []
+    for event in reversed(events):
+        if len(shown) == room:
+            break
+        if event.kind in PATTERN_KINDS:
+            patterns -= 1
+            if patterns < 0:
+                continue
+        shown.append(event)
+    return shown[::-1]
+
+
 def render(
     status: Mapping[str, Any], events: Iterable[EngineEvent], zone: ZoneInfo, width: int = 120, height: int = 40
 ) -> RenderableType:
@@ -91,8 +111,7 @@ def render(
     positions = _positions(status)
     used = 10 + len(status["contracts"]) + (len(positions) or 1)
     room = max(3, height - used)
-    newest = list(events)[-room:]
-    lines = Text("\n").join(_cut(event_line(event, zone), width - 4) for event in newest)
+    lines = Text("\n").join(_cut(event_line(event, zone), width - 4) for event in newest(list(events), room))
     parts: list[RenderableType] = [
         _header(status, zone, width),
         _contracts(status, width),

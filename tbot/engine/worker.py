@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tbot.domain.contracts import PRODUCTS
+from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal, SignalAck, SignalMessage, SignalStamps
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine.child import ChildContext
@@ -39,8 +39,23 @@ ZONE_LINES = {
     int(EventCode.MITIGATION_BLOCK): "mitigation block",
 }
 SWEEP = int(EventCode.SWEEP)
-SWEEP_LINE_MIN = 15  # sweeps of shorter timeframes are too many to tell
+# Shortest timeframe (minutes) whose patterns are worth a line; 5m gaps alone would be as many as all the others.
+LINE_MIN = dict.fromkeys(ZONE_LINES, 5) | {int(EventCode.FVG): 15, SWEEP: 15}
 NOT_TOLD = int(Flag.WARMUP | Flag.DUPLICATE)
+
+
+def pattern_line(event: np.void, product: Product) -> tuple[str, str] | None:
+    """Kind and words of an event that a person wants to see on the screen; None of all others."""
+    kind, minutes = int(event["kind"]), int(event["timeframe_min"])
+    least = LINE_MIN.get(kind)
+    if least is None or minutes < least or event["flags"] & NOT_TOLD:
+        return None
+    if kind == SWEEP:
+        where = "below" if event["side"] > 0 else "above"
+        return "SWEEP", f"{NAMES[minutes]} stops {where} {product.format(int(event['level']))} taken"
+    side = "demand" if event["side"] > 0 else "supply"
+    band = f"{product.format(int(event['bottom']))}-{product.format(int(event['top']))}"
+    return "ZONE", f"{NAMES[minutes]} {ZONE_LINES[kind]} ({side}) {band}"
 
 
 class ContractShell:
@@ -170,23 +185,10 @@ class Worker:
 
     def _tell(self, shell: ContractShell) -> None:
         """Zones born on the higher timeframes, and sweeps there, are worth a line."""
-        product = shell.decider.product
         for event in shell.decider.pipeline.events:
-            kind, minutes = int(event["kind"]), int(event["timeframe_min"])
-            if event["flags"] & NOT_TOLD or minutes < 5:
-                continue
-            if kind in ZONE_LINES:
-                side = "demand" if event["side"] > 0 else "supply"
-                band = f"{product.format(int(event['bottom']))}-{product.format(int(event['top']))}"
-                self._beat.event(
-                    int(event["known_ns"]), "ZONE", shell.symbol, f"{NAMES[minutes]} {ZONE_LINES[kind]} ({side}) {band}"
-                )
-            elif kind == SWEEP and minutes >= SWEEP_LINE_MIN:
-                where = "below" if event["side"] > 0 else "above"
-                level = product.format(int(event["level"]))
-                self._beat.event(
-                    int(event["known_ns"]), "SWEEP", shell.symbol, f"{NAMES[minutes]} stops {where} {level} taken"
-                )
+            line = pattern_line(event, shell.decider.product)
+            if line is not None:
+                self._beat.event(int(event["known_ns"]), line[0], shell.symbol, line[1])
 
     def _take_acks(self) -> None:
         for _, data in self._executor.drain():

@@ -11,6 +11,7 @@ from tbot.strategy.words import band, evidence_words, ordinal, place_words, trig
 
 Stamp = Callable[[int], str]  # UTC ns -> text in the reader's time zone
 
+_NEIGHBOURS_TOLD = 8  # those of the longest timeframes: often there are twenty, and three give the full share
 _DIRECTION = {1: "up", -1: "down", 0: "none yet"}
 _SCORE_NAMES = {
     "zone": "zone",
@@ -101,7 +102,9 @@ def _neighbours(signal: Signal, why: Why, product: Product) -> list[str]:
     if not count:
         return [f"neighbours: nothing of its side {near}"]
     lines = [f"neighbours: {count} of its side {near}, worth {signal.parts['confluence']:.2f}"]
-    return lines + [f"  {evidence_words(evidence, product)}" for evidence in why.neighbours]
+    shown = sorted(why.neighbours, key=lambda evidence: -evidence.timeframe_min)[:_NEIGHBOURS_TOLD]
+    lines += [f"  {evidence_words(evidence, product)}" for evidence in shown]
+    return lines + ([f"  and {count - len(shown)} more"] if count > len(shown) else [])
 
 
 def _location(signal: Signal, why: Why, product: Product) -> str:
@@ -136,9 +139,10 @@ def _plan(signal: Signal, why: Why, product: Product) -> list[str]:
 
 
 def _sum(signal: Signal) -> str:
-    known = [(name, weight) for name, weight in SCORE_WEIGHTS.items() if name in signal.parts]
-    terms = " + ".join(f"{weight * 100:.0f} x {signal.parts[name]:.2f} {_SCORE_NAMES[name]}" for name, weight in known)
-    return f"score: {terms} = {signal.score:.2f}" if terms else f"score: {signal.score:.2f}"
+    """Points out of the most there are, so that they can be added up."""
+    known = [(name, 100 * weight) for name, weight in SCORE_WEIGHTS.items() if name in signal.parts]
+    terms = [f"{_SCORE_NAMES[name]} {most * signal.parts[name]:.2f} of {most:.0f}" for name, most in known]
+    return f"score: {' + '.join(terms)} = {signal.score:.2f}" if terms else f"score: {signal.score:.2f}"
 
 
 def _dollars(cents: int) -> str:

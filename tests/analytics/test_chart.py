@@ -27,8 +27,18 @@ from tbot.analytics.marks import Band, marks_of, most_relevant
 from tbot.commands.detect import detect as command
 from tbot.errors import ConfigError
 from tbot_ext.records import EventCode as E
+from tbot_ext.records import Flag
 
 TICK = Decimal("0.25")
+
+
+def test_a_birth_that_is_a_record_only_is_no_mark() -> None:
+    make = EventBuilder()
+    first = make.add(E.BREAKER, 40, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.BREAKER, 41, flags=int(Flag.DUPLICATE), parent_id=first, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.MITIGATION_BLOCK, 41, flags=int(Flag.DUPLICATE), parent_id=first, side=-1, bottom=10, top=20, origin=30)
+    make.add(E.BREAKER_DEAD, 60, parent_id=first, side=-1)
+    assert [(band.id, band.state) for band in marks_of(make.take(), KINDS, 0, 99).bands] == [(first, "dead")]
 
 
 def walked(n: int = 400, seed: int = 3) -> Found:
@@ -136,7 +146,7 @@ def test_lines_and_points() -> None:
     assert len(drawn["SWING_HIGH"].get_offsets()) == len(drawn["SWING_LOW"].get_offsets()) == 1
     said = texts(figure)
     assert {"BOS", "MSS", "sweep ×2", "PDH", "PDL", "SSL ×2", "+OB 71 tested", "S ×2", "+BRK"} <= set(said)
-    assert said.count("PDH") == 1
+    assert said.count("PDH") == said.count("old PDL") == 1
 
 
 def test_kinds_choose_what_is_drawn() -> None:
@@ -153,16 +163,31 @@ def test_kinds_choose_what_is_drawn() -> None:
     assert names("run") == set()
 
 
+def test_a_sweep_of_lows_stands_at_the_end_of_the_lowest_wick() -> None:
+    """Its bars are from the run to the close back inside; a sweep of highs is drawn in test_lines_and_points."""
+    found, _ = by_hand()
+    bars = found.bars.copy()
+    bars["low"][140:143] = [19_950, 19_940, 19_945]
+    make = EventBuilder()
+    make.add(E.SWEEP, 143, side=1, top=19_960, bottom=19_940, origin=140, n=1)
+    drawn = artists(draw_chart(Found(bars, make.take(), TICK, 1, found.params)))
+    assert drawn["sweep:141:1"].get_offsets().tolist() == [[141 - 50, 4985.0]]
+
+
 def test_trades() -> None:
     found, _ = by_hand()
     start = int(found.bars["start_ns"][150])
     trade = MarkedTrade(start, 1, 5000.0, 4995.0, 5010.0, "OB 71", start + 20 * MINUTE)
     old = MarkedTrade(int(found.bars["start_ns"][3]), -1, 5000.0, 5005.0, 4990.0, "old", start - 140 * MINUTE)
-    figure = draw_chart(found, trades=[trade, old])
+    running = MarkedTrade(int(found.bars["start_ns"][60]), -1, 5000.0, 5005.0, 4990.0, "running")
+    figure = draw_chart(found, trades=[trade, old, running])
     drawn = artists(figure)
+    open_box = drawn["trade:stop:2"]
+    assert open_box.get_x() == 9.5
+    assert open_box.get_x() + open_box.get_width() == pytest.approx(150 - 0.5 + 2)  # up to where living marks end
     target, stop = drawn["trade:target:0"], drawn["trade:stop:0"]
     assert (target.get_y(), target.get_height(), stop.get_y(), stop.get_height()) == (5000.0, 10.0, 4995.0, 5.0)
-    assert (target.get_x(), target.get_width()) == (99.5, 20.5)
+    assert (target.get_x(), target.get_width()) == (99.5, 20.0)  # from the close of bar 149 to that of bar 169
     assert "trade:target:1" not in drawn
     assert "▲ OB 71" in texts(figure)
 

@@ -13,7 +13,7 @@ from event_builder import EventBuilder
 from tbot.analytics.bar_tables import parse_tick_size
 from tbot.analytics.detect import find, params_of
 from tbot_ext.detector import Detector
-from tbot_ext.records import BAR_DTYPE
+from tbot_ext.records import BAR_DTYPE, Flag
 from tbot_ext.records import EventCode as E
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,3 +131,13 @@ def test_the_report(census: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
         assert text in first
     assert census.main([*map(str, files), "--timeframes", "2m"]) == 2
     assert census.main([str(tmp_path / "missing.csv"), "--tick-size", "0.25"]) == 9
+
+
+def test_births_that_are_records_only_are_not_counted(census: ModuleType) -> None:
+    make = EventBuilder()
+    first = make.add(E.BREAKER, 40, side=-1, bottom=10, top=20)
+    make.add(E.BREAKER, 41, flags=int(Flag.DUPLICATE), parent_id=first, side=-1, bottom=10, top=20)
+    dead = make.add(E.BREAKER_DEAD, 60, parent_id=first, side=-1)
+    events = census.zones_only(make.take())
+    assert events["id"].tolist() == [first, dead]
+    assert census.life_rows("1m", events) == [["1m", "BREAKER", 1, "tested 0.0 %, dead 100.0 %, expired 0.0 %"]]

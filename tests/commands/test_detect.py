@@ -142,6 +142,54 @@ def test_several_contracts_in_one_file_are_said(tmp_path: Path) -> None:
         assert ("several contract months" in good(path, "--timeframe", "1m").stderr) is said
 
 
+def test_signals_are_listed_and_told_in_the_document(tmp_path: Path) -> None:
+    path = tmp_path / "MNQ_1m.csv"
+    path.write_text(csv_text(walk(9000, seed=4)))
+    result = good(path, "--timeframe", "5m", "--signals", "--out", tmp_path / "events.csv")
+    plain = good(path, "--timeframe", "5m").stdout
+    assert (tmp_path / "events.csv").read_text() == plain
+    document = json.loads(good(path, "--timeframe", "5m", "--signals", "--json", "--kinds", "ob").stdout)
+    rows = document["signals"]
+    ends = [row["end"] for row in rows]
+    assert len(rows) > 3
+    counts = f"{ends.count('target')} to the target, {ends.count('stop')} to the stop"
+    assert f"{len(rows)} signals: {counts}" in result.stderr
+    for row in rows:
+        side = 1 if row["side"] == "long" else -1
+        assert row["stop"] * side < row["entry"] * side < row["target"] * side
+        assert row["score"] >= 60
+        assert row["ended"] is None or row["ended"] > row["decided"]
+    assert f"entry {rows[-1]['entry']:.2f} stop {rows[-1]['stop']:.2f} target {rows[-1]['target']:.2f}" in result.stderr
+    since = rows[1]["decided"]
+    later = json.loads(good(path, "--timeframe", "5m", "--signals", "--json", "--from", since).stdout)
+    assert later["signals"] == rows[1:]
+    before = json.loads(good(path, "--timeframe", "5m", "--signals", "--json", "--to", since).stdout)
+    assert [row["signal_id"] for row in before["signals"]] == [rows[0]["signal_id"]]
+
+
+def test_signals_that_cannot_be(tmp_path: Path) -> None:
+    text = csv_text(walk(300))
+    five = csv_text(walk(300, minutes=5))
+    cases = [
+        ("bars.csv", text, ("--tick-size", "0.25"), "give --contract, such as ES"),
+        ("GC.csv", text, ("--tick-size", "0.25"), "the tick size of GC is not 0.25"),
+        ("MNQ.csv", five, (), "holds bars 5m apart; they cannot be cut into 1m bars"),
+    ]
+    for name, content, more, message in cases:
+        path = tmp_path / name
+        path.write_text(content)
+        assert message in refused(path, "--timeframe", "5m", "--signals", *more)
+    path = tmp_path / "ZN.csv"
+    path.write_text(csv_text(walk(300), tick=1.0))
+    assert "ZN is not traded by this version" in refused(path, "--timeframe", "5m", "--signals")
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(bars_file: Path, tmp_path: Path) -> None:
+    for option, name in (("--out", "x.csv"), ("--plot", "x.png")):
+        said = refused(bars_file, "--timeframe", "1m", option, tmp_path / "nowhere" / name)
+        assert said.endswith(f"{name} cannot be written: {tmp_path / 'nowhere'} is no folder; choose another place")
+
+
 BAD_OPTIONS = [
     (("--timeframe", "2m"), "'2m' is not one of 1m, 5m"),
     (("--timeframe", "1m", "--tick-size", "-1"), "not a positive price step"),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from tbot.dashboard.view import duration, event_line, money, render
+from tbot.dashboard.view import duration, event_line, money, newest, render
 from tbot.domain.messages import EngineEvent
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
@@ -45,6 +45,28 @@ def drawn(document: dict[str, Any], width: int = 120, height: int = 40) -> str:
     console.print(render(document, events, HELSINKI, width, height))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def kinds(text: str) -> list[EngineEvent]:
+    """Z a zone, W a sweep, S a signal; numbered, so that the order can be told."""
+    names = {"Z": "ZONE", "W": "SWEEP", "S": "SIGNAL"}
+    return [EngineEvent(NOW_NS, "worker", names[one], "MNQ", f"{one}{place}") for place, one in enumerate(text)]
+
+
+@pytest.mark.parametrize(
+    ("happened", "room", "shown"),
+    [
+        ("SSZZZZZZZZ", 4, "S0 S1 Z8 Z9"),  # the hour's zones push no signal away
+        ("ZZZZZZSZZZZWWW", 4, "S6 W11 W12 W13"),
+        ("ZZZZZZ", 4, "Z2 Z3 Z4 Z5"),  # nothing else to tell
+        ("SSSSSZ", 4, "S2 S3 S4 Z5"),
+        ("ZSSSSS", 4, "S2 S3 S4 S5"),
+        ("ZS", 4, "Z0 S1"),
+        ("", 4, ""),
+    ],
+)
+def test_patterns_do_not_push_signals_off_the_screen(happened: str, room: int, shown: str) -> None:
+    assert " ".join(event.text for event in newest(kinds(happened), room)) == shown
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from event_builder import mirrored, view_at
@@ -51,14 +52,50 @@ trends: 1h up, 30m up, 15m up, 5m down; 85% of the weight is with the trade (1h 
   zones at or nearest to price, not part of the score: supply 25039.25-25042.50 (30m order block); demand \
 25000.00-25012.50 (15m order block); demand 25013.75-25017.50 (5m fair value gap) around price
 neighbours: 2 of its side within 10 ticks of the zone, worth 0.67
-  demand 25013.75-25017.50 (5m fair value gap)
   London low 24998.75 (15m level)
+  demand 25013.75-25017.50 (5m fair value gap)
 location: 25015.00 lies in the cheaper half of the last 1h leg 24975.00-25100.00, worth 1
 entry: buy at market, the ask was 25015.00
   stop 24999.00, 64 ticks or $32.00 a contract, below the zone 25000.00-25012.50
   target 25040.00, 100 ticks or $50.00 a contract, 1.56 times the risk: previous day's high 25040.00 (1h level)
   costs: one contract pays $1.22 in and out, the target brings 41.0 times that (at least 4)
-score: 35 x 0.80 zone + 25 x 0.85 trends + 15 x 1.00 trigger + 15 x 0.67 neighbours + 10 x 1.00 location = 84.25"""
+score: zone 28.00 of 35 + trends 21.25 of 25 + trigger 15.00 of 15 + neighbours 10.00 of 15 + location 10.00 of 10 = 84.25"""  # noqa: E501
+
+
+def test_of_many_neighbours_those_of_the_longest_timeframes_are_told() -> None:
+    scene = full_scene()
+    (signal,) = scene.trader.on_events(scene.make.take(), view_at(2, 100_058, 100_060))
+    assert signal.why is not None
+    one = signal.why.neighbours[0]
+    many = tuple(replace(one, timeframe_min=minutes, bottom=one.bottom + minutes) for minutes in (5, 60, 15) * 4)
+    told = story(replace(signal, why=replace(signal.why, neighbours=many)), MNQ, stamp)
+    start = next(number for number, line in enumerate(told) if line.startswith("neighbours: 12 of its side"))
+    lines = told[start + 1 : start + 10]
+    assert [line.split("(")[-1].split()[0] for line in lines[:-1]] == ["1h"] * 4 + ["15m"] * 4
+    assert lines[-1] == "  and 4 more"
+
+
+def test_a_refreshed_block_is_told_with_its_new_parts() -> None:
+    scene = full_scene()
+    parts = (0.25, 0.5, 0.75, 1.0, 0.5)
+    scene.make.add(EventCode.OB_REFRESHED, 1.5, 15, parent_id=scene.zone, side=1, score=90.0, parts=parts)
+    events = scene.make.take()
+    events["parts"][events["kind"] == EventCode.OB] = (0.9, 0.5, 1, 0, 0.5)
+    events = events[np.argsort(events["known_ns"], kind="stable")]
+    (signal,) = scene.trader.on_events(events, view_at(2, 100_058, 100_060))
+    expected = "worth 90 of 100 (displacement 0.25, volume 0.50, gap 0.75, sweep 1.00, structure 0.50)"
+    assert any(expected in line for line in story(signal, MNQ, stamp))
+
+
+def test_the_points_that_are_told_add_up() -> None:
+    """Shares with many digits: told as `35 x 0.95`, they would not."""
+    scene = full_scene()
+    (signal,) = scene.trader.on_events(scene.make.take(), view_at(2, 100_058, 100_060))
+    signal = replace(signal, parts=signal.parts | {"zone": 0.9521828}, score=signal.score + 35 * 0.1521828)
+    (line,) = [line for line in story(signal, MNQ, stamp) if line.startswith("score: ")]
+    points = [float(text.split(" of ")[0].split()[-1]) for text in line.split(" = ")[0].split(" + ")]
+    assert sum(points) == pytest.approx(float(line.split(" = ")[1]), abs=1e-9)
+    assert len(points) == 5
 
 
 def test_the_whole_story() -> None:

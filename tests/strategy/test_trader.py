@@ -405,6 +405,19 @@ def test_a_test_or_trigger_in_warm_up_never_makes_a_signal(what: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- several zones
+def test_of_two_equally_good_zones_the_longer_timeframe_speaks() -> None:
+    """Though it is the younger one: age is asked only when the timeframes are the same."""
+    scene = Scene(replace(ONLY_15M, zone_timeframes_min=(15, 30)))
+    scene.make.quiet_bars(tf=30, until=0, count=14, high=100_240, low=100_200)
+    younger = scene.make.order_block(0, 30, +1, *DEMAND, 80.0)
+    scene.enter()
+    scene.choch()
+    (signal,) = scene.run()
+    assert scene.died() == {"tests": 2, "triggers": 1, "signals": 1, "outscored": 1}
+    assert (signal.zone_id, signal.zone_timeframe_min) == (younger, 30)
+    assert signal.parts["confluence"] == pytest.approx(2 / 3)  # each zone has the other and the gap
+
+
 def test_of_several_triggered_zones_the_best_speaks_once() -> None:
     scene = Scene()
     better = scene.make.order_block(1, 15, +1, 100_010, 100_052, 95.0)

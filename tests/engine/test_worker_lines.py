@@ -1,0 +1,34 @@
+"""Which patterns a worker tells on the screen, and in which words."""
+
+import pytest
+
+from event_builder import EventBuilder
+from tbot.domain.contracts import PRODUCTS
+from tbot.engine.worker import pattern_line
+from tbot_ext.records import EventCode as E
+from tbot_ext.records import Flag
+
+BAND = {"bottom": 100_000, "top": 100_050}
+LINES = [
+    (E.OB, 5, 1, BAND, ("ZONE", "5m order block (demand) 25000.00-25012.50")),
+    (E.OB, 1, 1, BAND, None),
+    (E.FVG, 5, -1, BAND, None),  # too many
+    (E.FVG, 15, -1, BAND, ("ZONE", "15m fair value gap (supply) 25000.00-25012.50")),
+    (E.BREAKER, 60, -1, BAND, ("ZONE", "1h breaker block (supply) 25000.00-25012.50")),
+    (E.MITIGATION_BLOCK, 30, 1, BAND, ("ZONE", "30m mitigation block (demand) 25000.00-25012.50")),
+    (E.SWEEP, 15, 1, {"level": 100_010}, ("SWEEP", "15m stops below 25002.50 taken")),
+    (E.SWEEP, 60, -1, {"level": 100_010}, ("SWEEP", "1h stops above 25002.50 taken")),
+    (E.SWEEP, 5, -1, {"level": 100_010}, None),
+    (E.OB_TESTED, 60, 1, BAND, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "tf", "side", "fields", "line"), LINES)
+def test_lines(kind: E, tf: int, side: int, fields: dict[str, int], line: tuple[str, str] | None) -> None:
+    make = EventBuilder()
+    make.add(kind, 60, tf, side=side, **fields)
+    for flag in (Flag.WARMUP, Flag.DUPLICATE):
+        make.add(kind, 60, tf, flags=int(flag), side=side, **fields)
+    told, *others = (pattern_line(event, PRODUCTS["MNQ"]) for event in make.take())
+    assert told == line
+    assert others == [None, None]
