@@ -111,6 +111,7 @@ class OrderManager:
             return False
         command_id = self._outbox.new_id()
         self.closed_ns[contract] = now_ns
+        self._picture.close_sent(contract)
         self._picture.activity_step = step
         self.pending[command_id] = Pending("close", contract, now_ns)
         self._outbox.command(CloseContract(command_id, self._outbox.account, contract, reason))

@@ -59,6 +59,8 @@ class Picture:
         self.entries: dict[str, Entry] = {}
         self.entry_of_order: dict[int, str] = {}  # order id of an entry -> its tag
         self.parents: dict[int, str] = {}  # order id that a leg of our family names as its parent -> tag
+        self.closing: dict[str, int] = {}  # contract -> side of a close of ours whose order was not seen yet
+        self.close_orders: set[int] = set()  # ids of the orders that our closes became
         self.fill_step: dict[str, int] = {}  # contract -> step of its newest fill
         self.activity_step = 0  # of the last thing that can change exposure
 
@@ -75,6 +77,7 @@ class Picture:
         if seen is None or revived:
             seen = Seen(order, parse_tag(order.tag), step, step)
             self.orders[update.order_id] = seen
+            self._link_close(seen)
         elif folded.verdict is not Verdict.STALE:
             seen.order, seen.tag, seen.last_step, seen.missing_ns = order, parse_tag(order.tag), step, None
         else:
@@ -85,6 +88,20 @@ class Picture:
             self.activity_step = step
         self._link(seen)
         return folded.why
+
+    def close_sent(self, contract: str) -> None:
+        """A close of the whole position is on its way: the next untagged market order of its side is ours.
+
+        The broker's answer names no order id, and its order carries no tag of ours.
+        """
+        self.closing[contract] = -self.ledger.position(contract).side
+
+    def _link_close(self, seen: Seen) -> None:
+        order = seen.order
+        wanted = seen.tag is None and order.order_type == "market" and self.closing.get(order.contract) == order.side
+        if wanted:
+            self.close_orders.add(order.order_id)
+            del self.closing[order.contract]
 
     def _link(self, seen: Seen) -> None:
         """Tell the entry that the broker named its order, directly or as the parent of a leg."""
@@ -144,6 +161,7 @@ class Picture:
         self.orders = {number: seen for number, seen in self.orders.items() if not seen.order.final or number in held}
         self.entries = {tag: entry for tag, entry in self.entries.items() if entry.live or entry.order_id in held}
         self.parents = {number: tag for number, tag in self.parents.items() if number in held}
+        self.close_orders &= set(self.orders)
         kept = set(self.entries)
         self.entry_of_order = {number: tag for number, tag in self.entry_of_order.items() if tag in kept}
 
@@ -203,6 +221,8 @@ class Picture:
             if seen.tag.leg:
                 return f"bracket leg {seen.order.tag} filled while its position was gone"
             return f"order {seen.order.tag} of an earlier run filled"
+        if order_id in self.close_orders:
+            return f"order {order_id}, a close of ours, filled when its position was gone"
         if order_id in self.parents:
             return "ours"  # an earlier run's, known by its legs although its own record is lost
         # An entry without a proven id may be this one: its answer is still on the way, or was lost (R3).
@@ -269,6 +289,8 @@ class Picture:
             self.entries,
             self.entry_of_order,
             self.parents,
+            self.closing,
+            sorted(self.close_orders),
             self.fill_step,
             self.activity_step,
         ]

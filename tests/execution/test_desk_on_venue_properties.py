@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from desk_rig import PRICE
@@ -78,7 +78,14 @@ def act(rig: VenueDeskRig, index: int, name: str, first: Any, second: Any) -> No
     rig.tick()
 
 
+HANGING_CLOSE = [
+    ("signal", "MNQ", 1), ("close in parts", [], []), ("flatten", 0, 0), ("move", -32, 0), ("flatten", 0, 0),
+    ("move", -7, 0),
+]  # fmt: skip
+
+
 @settings(max_examples=40, deadline=None)
+@example(HANGING_CLOSE)  # the stop fills while the close hangs; the close then turns the position round
 @given(st.lists(STEPS, min_size=12, max_size=40))
 def test_I3_I4_I5_I6_whatever_the_venue_does(steps: list[tuple[str, Any, Any]]) -> None:
     rig = VenueDeskRig()
