@@ -123,7 +123,8 @@ def canonical(events: np.ndarray, mirror: bool = False, shift: int = 0) -> list[
             delta = -delta
         row = (
             e["known"], kind, side, e["origin"], e["known_ns"], e["origin_ns"], top, bottom,
-            level if level is not None else "", e["score"], tuple(parts), e["n"], e["flags"], e["volume"], delta, source,
+            level if level is not None else "", e["score"], tuple(parts), e["n"], e["flags"], e["volume"], delta,
+            source,
         )  # fmt: skip
         parent = rows.get(e["parent_id"])
         rows[e["id"]] = row
