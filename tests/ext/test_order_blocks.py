@@ -301,6 +301,30 @@ def test_all_state_is_bounded_over_many_bars() -> None:
     assert (events["origin"] <= events["known"]).all()
 
 
+def test_a_bar_that_ends_everything_loses_no_event() -> None:
+    """1500 bars upwards, then a crash through all zones, pools and levels, and the way back."""
+    rng = np.random.default_rng(23)
+    moves = rng.integers(-6, 7, 1500) + 4
+    closes = np.cumsum(moves + rng.integers(0, 3, 1500))
+    ups, downs = rng.integers(0, 2, 1500), rng.integers(0, 2, 1500)
+    bars = [
+        ref_smc.B(c - m, max(c, c - m) + up, min(c, c - m) - down, c, 5)
+        for c, m, up, down in zip(closes.tolist(), moves.tolist(), ups.tolist(), downs.tolist(), strict=True)
+    ]
+    last, far = bars[-1].c, 10**6
+    bars += bars_of((last, last, -far, -far), (-far, far, -far, far))
+    params = Params(
+        L=1, R=1, max_age=1000, ob_min_disp_atr=0.0, fvg_need_body=False,
+        eq_tol_ticks=0, eq_tol_atr=0.0, sr_tol_ticks=0, sr_tol_atr=0.0,
+    )  # fmt: skip
+    events = Detector(1, params).push_bars(bar_array(bars))
+    assert np.array_equal(events["id"], np.arange(1, len(events) + 1))
+    crash = events[events["known"] == 1500]
+    kinds = collections.Counter(EventCode(kind).name for kind in crash["kind"].tolist())
+    assert min(kinds[kind] for kind in ("FVG_INVERTED", "OB_BROKEN", "BREAKER")) > 60
+    assert 500 < len(crash) < 2273  # the bound that events.pxd counts up to
+
+
 # ---------------------------------------------------------------- the door
 
 
