@@ -291,7 +291,7 @@ def test_times_of_no_calendar_do_no_harm(start: int) -> None:
 @pytest.mark.parametrize("start", [-(2**63), -(2**62) - 1, 2**62 + 1, 2**63 - 1])
 def test_times_that_leave_no_room_to_reckon_are_refused(start: int) -> None:
     detector = Detector(1, P)
-    with pytest.raises(ValueError, match="impossible|before the start"):
+    with pytest.raises(ValueError, match=r"impossible|before the start"):
         detector.push_bar(start, 5, 6, 4, 5)
     assert detector.bar_count == 0
 
