@@ -47,7 +47,7 @@ from tbot_ext.periods cimport (
 )
 from tbot_ext.pools cimport pools_array, pools_init, pools_period, pools_react, pools_shift, pools_swing
 from tbot_ext.records cimport EVENT_BAR, EVENT_BREAKER, EVENT_FVG, EVENT_OB, EVENT_SWING_HIGH, EVENT_SWING_LOW, Event
-from tbot_ext.series cimport SERIES_C, View, bar_at, clip, oldest_bar, view_bar
+from tbot_ext.series cimport SERIES_C, View, bar_at, bar_possible, clip, oldest_bar, view_bar
 from tbot_ext.structure cimport (
     StructureBreak,
     StructureState,
@@ -70,6 +70,8 @@ __all__ = ["Detector"]
 cdef enum:
     OUTLIER_ATR = 20            # a wider bar is counted as an outlier print (smc.md section 12)
     CHUNK_EVENTS = 8 * BAR_EVENTS_C     # given to Python at a time; pages never written cost nothing
+
+cdef int64_t MOST_SPREAD = 1 << 40     # ticks, as for prices (series.pxd)
 
 cdef struct NewSwing:
     int64_t level               # as its side sees it
@@ -278,7 +280,7 @@ cdef int _refusal(const Bar* bar, int64_t last_start, int timeframe_min) noexcep
     """0 when a bar may be taken, else the place of its reason in _REFUSALS."""
     if bar.start_ns <= last_start:
         return 1
-    if bar.low > min(bar.open, bar.close) or bar.high < max(bar.open, bar.close) or bar.volume < 0:
+    if not bar_possible(bar):
         return 2
     return 3 if bar.timeframe_min != timeframe_min else 0
 
@@ -286,7 +288,7 @@ cdef int _refusal(const Bar* bar, int64_t last_start, int timeframe_min) noexcep
 _REFUSALS = (
     "",
     "starts at or before the start of the bar before it",
-    "is impossible: open and close must lie within low..high, volume must not be negative",
+    "is impossible: open and close must lie within low..high, volume must not be negative, nothing beyond 2**40",
     "is of another timeframe than this detector",
 )
 
@@ -398,8 +400,12 @@ cdef class Detector:
     def roll_shift(self, long long spread):
         """The next bar is of another contract, `spread` ticks above this one: add that to every stored price.
 
-        No event: consumers that keep prices of earlier events add the spread as well (smc.md section 1).
+        No event: consumers that keep prices of earlier events add the spread as well (smc.md section 1). The next bar
+        should carry Flag.SESSION_BREAK: a spread is only about right, and no gap nor true range should rest on it.
+        Raises ValueError for a spread beyond 2**40 ticks; nothing is then shifted.
         """
+        if not -MOST_SPREAD <= spread <= MOST_SPREAD:
+            raise ValueError(f"a spread of {spread} ticks is impossible, nothing was shifted; pass new less old price")
         detector_shift(self._state, spread)
 
     def roll_reset(self):

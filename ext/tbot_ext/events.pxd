@@ -5,9 +5,11 @@ from libc.string cimport memset
 from tbot_ext.records cimport Bar, Event
 
 cdef enum:
-    # One bar can give at most this many events: its own, 4 for each of 128 gaps, 4 for each of 128 blocks (the last is
-    # the breaker it becomes, which may evict another), 2 for each of 128 breakers, 1 for each of 128 pools and 512
-    # runs, 2 for each of 128 levels, 56 of periods, and about 40 births with their evictions: below 2400.
+    # One bar can give at most this many events. Its own 1; 4 for each of 128 gaps; 5 for each of 128 blocks (tested,
+    # mitigated, broken, born as a breaker, another one evicted for it); 2 for each of 128 breakers; 1 for each of 84
+    # levels (64, and 20 static), 128 pools and 448 waiting runs; 14 old periods broken; then 4 of gaps and 2 of shifts,
+    # 4 of breaks, 8 of blocks and structural breakers; 2 swings; 14 periods that end, each broken twice at once, 42;
+    # levels: 8 of swings, 72 of these periods, 4 round numbers; pools: 4 of swings, 40 of periods. Together 2273.
     BAR_EVENTS_C = 3072
 
 cdef struct EventSink:

@@ -31,13 +31,15 @@ has to make room: the lowest strength goes first, of equals the oldest, of those
 close, and both if they are equally far. Where max_zones is 1 and one bar brings two new levels, the nearer one is made,
 none if they are equally near.
 
-Static levels have a fixed price and 2 members from the start, are not joined, and do not count towards max_zones. The
-next period of a kind replaces the values of the last. A mid between two ticks lies at the one on the side of the
-period's close, with an offset of half a tick, and its tolerance is at least that half. (Always rounding down would not
-survive a mirror.) Origin and volume are those of the bar that made the value, else of the newest bar. Round numbers:
-the pair of multiples around the close, which moves only when a close lies beyond it, to the multiples around that close
-(on a multiple: to those it came through). It is first set by a close between two. A multiple that stays in the pair
-keeps its level, or stays dead. Nothing moves while the ATR is undefined. A shift drops the pair without an event.
+Static levels have a fixed price and 2 members from the start, are not joined, and do not count towards max_zones. Of a
+session or an opening range they are its high and low; day and week add mid and close (those of a session are nobody's
+reference, and would only crowd the list). The next period of a kind replaces the values of the last. A mid between two
+ticks lies at the one on the side of the period's close, with an offset of half a tick, and its tolerance is at least
+that half. (Always rounding down would not survive a mirror.) Origin and volume are those of the bar that made the
+value, else of the newest bar. Round numbers: the pair of multiples around the close, which moves only when a close lies
+beyond it, to the multiples around that close (on a multiple: to those it came through). It is first set by a close
+between two. A multiple that stays in the pair keeps its level, or stays dead. Nothing moves while the ATR is undefined.
+A shift drops the pair without an event.
 """
 cimport cython
 from libc.math cimport fabs, rint

@@ -18,8 +18,9 @@ Details the rule leaves open, settled here. Bars that start from 16:00 to 17:00 
 week (markets of 2013 traded until 16:15), and bars of the weekend to neither; they may break levels all the same. An
 early close changes no end: the day is then finished by the first bar of the next. A period without bars never was. A
 period that began before the first bar after start-up or a reset is incomplete: it gives no event and no values, and is
-shown with `complete` 0. An opening range is made only of bars that fit: its start and its length are whole multiples of theirs; it does not
-care when the session ends. Where a change of clocks leaves nothing between start and end, there is no period.
+shown with `complete` 0. An opening range is made only of bars that fit: its start and its length are whole multiples of
+theirs; it does not care when the session ends. Where a change of clocks leaves nothing between start and end, there is
+no period.
 """
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memset

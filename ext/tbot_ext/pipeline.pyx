@@ -51,7 +51,7 @@ from tbot_ext.records cimport (
     Event,
 )
 from tbot_ext.ring cimport NEXT_EMPTY, NEXT_LAPPED, RingReader
-from tbot_ext.series cimport SERIES_C, oldest_bar
+from tbot_ext.series cimport SERIES_C, bar_possible, oldest_bar
 
 import numpy as np
 
@@ -103,9 +103,7 @@ cdef bint _differs(const Bar* ours, const Bar* theirs) noexcept nogil:
 
 
 cdef bint _impossible(const Bar* bar) noexcept nogil:
-    if bar.timeframe_min != 1 or bar.start_ns < 0 or bar.start_ns % minutes_ns(1) != 0 or bar.volume < 0:
-        return True
-    return bar.low > min(bar.open, bar.close) or bar.high < max(bar.open, bar.close)
+    return bar.timeframe_min != 1 or bar.start_ns < 0 or bar.start_ns % minutes_ns(1) != 0 or not bar_possible(bar)
 
 
 # ---------------------------------------------------------------- the pipeline

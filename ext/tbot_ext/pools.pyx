@@ -236,6 +236,7 @@ cdef void _take(PoolList* pool_list, const ParamValues* p, const BarSeries* seri
     cdef TakenPool taken
     cdef Pool* pool
     cdef int place = 0
+    memset(&taken, 0, sizeof(TakenPool))    # its padding, too: a saved state holds the same bytes for the same bars
     _measure(&excursion, series, pool_list.side, t, t)
     while pool_list.n and pool_list.items[pool_list.n - 1].level < excursion.view.high:
         pool_list.n -= 1

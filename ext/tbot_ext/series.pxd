@@ -23,6 +23,19 @@ cdef inline const Bar* bar_at(const BarSeries* series, int64_t i) noexcept nogil
 cdef inline int64_t oldest_bar(const BarSeries* series) noexcept nogil:
     return series.n - SERIES_C if series.n - SERIES_C > series.first else series.first
 
+# Whether detectors can take a bar. The limits, 2**40 ticks or contracts and years 1824 to 2116, are far from any market
+# and leave room: no sum, difference or negated price of what a detector keeps can leave 64 bits.
+cdef inline bint bar_possible(const Bar* bar) noexcept nogil:
+    if bar.low > bar.open or bar.low > bar.close or bar.high < bar.open or bar.high < bar.close:
+        return False
+    if bar.low < -1099511627776LL or bar.high > 1099511627776LL:
+        return False
+    if bar.volume < 0 or bar.volume > 1099511627776LL:
+        return False
+    if bar.delta < -1099511627776LL or bar.delta > 1099511627776LL:
+        return False
+    return -4611686018427387904LL <= bar.start_ns <= 4611686018427387904LL
+
 # Why every rule is written once, for the bull: the bear sees prices negated, so high and low change places and each
 # comparison turns around by itself. A rule can then not differ between the sides.
 cdef inline void view_bar(View* view, const Bar* bar, int side) noexcept nogil:

@@ -2,6 +2,8 @@
 
 import hashlib
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -118,6 +120,35 @@ def test_after_a_roll_as_well() -> None:
             saved.roll_shift(40)
         other.restore(saved.state())
         assert other.push_bars(bars[150:]).tobytes() == saved.push_bars(bars[150:]).tobytes()
+
+
+IN_ANOTHER_PROCESS = """
+import sys
+import numpy as np
+from tbot_ext.local_time import zone_index
+from tbot_ext.records import BAR_DTYPE
+numbers = [zone_index(name) for name in ("Asia/Kolkata", "America/Lima", "Pacific/Auckland")]
+from tbot_ext.detector import Detector
+detector = Detector(30)
+detector.push_bars(np.frombuffer(sys.stdin.buffer.read(), BAR_DTYPE))
+sys.stdout.buffer.write(detector.state())
+"""
+
+
+def test_a_state_of_a_process_that_numbers_time_zones_otherwise() -> None:
+    """Sessions are written down in it with the numbers of zones, which hold within one process only."""
+    bars = bar_array(random_bars(5, 400), 30)
+    whole = Detector(30)
+    whole.push_bars(bars[:130])
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ANOTHER_PROCESS], input=bars[:130].tobytes(), stdout=subprocess.PIPE, check=True
+    )
+    restored = Detector(30)
+    restored.restore(done.stdout)
+    got = restored.push_bars(bars[130:])
+    assert {EventCode.ASIA, EventCode.LONDON, EventCode.NEW_YORK} <= set(got["kind"].tolist())
+    assert got.tobytes() == whole.push_bars(bars[130:]).tobytes()
+    assert restored.state() == whole.state()
 
 
 # ---------------------------------------------------------------- what is refused

@@ -22,6 +22,7 @@ from smc_cases import (
     random_bars,
     read_bars,
 )
+from smc_properties import canonical
 from tbot_ext.bars import mark_session_breaks
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
@@ -260,9 +261,10 @@ def test_all_events_equal_the_reference(seed: int) -> None:
 
 def test_the_random_bars_reach_every_kind_of_event() -> None:
     """Guards the test above: a kind that never occurs would be compared with nothing."""
-    kinds = collections.Counter(
-        kind for seed in range(120) for kind in assert_same(random_bars(seed, 250, step=2 + seed % 4), params_for(seed))
-    )
+    kinds: collections.Counter[str] = collections.Counter()
+    for seed in range(120):
+        bars = bar_array(random_bars(seed, 250, step=2 + seed % 4))
+        kinds.update(EventCode(kind).name for kind in Detector(1, params_for(seed)).push_bars(bars)["kind"].tolist())
     expected = {code.name for code in EventCode if code.name.startswith(ref_smc.KINDS)}
     expected -= {code.name for code in EventCode if code.name.startswith(PERIOD_KINDS)}  # four hours: test_periods.py
     # a refresh is rare on random bars: it has its own case above
@@ -299,6 +301,30 @@ def test_all_state_is_bounded_over_many_bars() -> None:
     assert (events["origin"] <= events["known"]).all()
 
 
+def test_a_bar_that_ends_everything_loses_no_event() -> None:
+    """1500 bars upwards, then a crash through all zones, pools and levels, and the way back."""
+    rng = np.random.default_rng(23)
+    moves = rng.integers(-6, 7, 1500) + 4
+    closes = np.cumsum(moves + rng.integers(0, 3, 1500))
+    ups, downs = rng.integers(0, 2, 1500), rng.integers(0, 2, 1500)
+    bars = [
+        ref_smc.B(c - m, max(c, c - m) + up, min(c, c - m) - down, c, 5)
+        for c, m, up, down in zip(closes.tolist(), moves.tolist(), ups.tolist(), downs.tolist(), strict=True)
+    ]
+    last, far = bars[-1].c, 10**6
+    bars += bars_of((last, last, -far, -far), (-far, far, -far, far))
+    params = Params(
+        L=1, R=1, max_age=1000, ob_min_disp_atr=0.0, fvg_need_body=False,
+        eq_tol_ticks=0, eq_tol_atr=0.0, sr_tol_ticks=0, sr_tol_atr=0.0,
+    )  # fmt: skip
+    events = Detector(1, params).push_bars(bar_array(bars))
+    assert np.array_equal(events["id"], np.arange(1, len(events) + 1))
+    crash = events[events["known"] == 1500]
+    kinds = collections.Counter(EventCode(kind).name for kind in crash["kind"].tolist())
+    assert min(kinds[kind] for kind in ("FVG_INVERTED", "OB_BROKEN", "BREAKER")) > 60
+    assert 500 < len(crash) < 2273  # the bound that events.pxd counts up to
+
+
 # ---------------------------------------------------------------- the door
 
 
@@ -311,11 +337,39 @@ def test_older_and_impossible_bars_are_refused_and_change_nothing() -> None:
     impossible["high"][5] = impossible["low"][5] - 1
     wrong = bars[50:60].copy()
     wrong["timeframe_min"][3] = 5
-    for refused, reason in ((bars[49:60], "bar 0 starts at or before"), (impossible, "bar 5"), (wrong, "bar 3")):
+    beyond = [bars[50:60].copy() for _ in range(5)]
+    for refused, (name, value) in zip(
+        beyond,
+        (("high", 2**40 + 1), ("low", -(2**40) - 1), ("volume", 2**40 + 1), ("delta", -(2**40) - 1),
+         ("start_ns", 2**62 + 1)),
+        strict=True,
+    ):  # fmt: skip
+        refused[name][-1] = value
+    for refused, reason in (
+        (bars[49:60], "bar 0 starts at or before"), (impossible, "bar 5"), (wrong, "bar 3"),
+        *((refused, "bar 9 is impossible") for refused in beyond),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=reason):
             detector.push_bars(refused)
     assert detector.bar_count == 50
     assert detector.push_bars(bars[50:]).tobytes() == untouched.push_bars(bars[50:]).tobytes()
+
+
+def test_prices_at_the_limits_are_taken_and_shift_as_all_others() -> None:
+    bars = bar_array(random_bars(3, 300, step=4))
+    expected = Detector(1).push_bars(bars)
+    for constant in (2**40 - 1000, 1000 - 2**40):
+        moved = bars.copy()
+        for name in ("open", "high", "low", "close"):
+            moved[name] += constant
+        detector = Detector(1)
+        got = detector.push_bars(moved)
+        assert canonical(got, shift=constant) == canonical(expected)
+        before = detector.state()
+        for spread in (2**40 + 1, -(2**40) - 1):
+            with pytest.raises(ValueError, match="nothing was shifted"):
+                detector.roll_shift(spread)
+        assert detector.state() == before
 
 
 def test_bar_by_bar_equals_all_at_once() -> None:

@@ -279,13 +279,21 @@ def test_a_start_between_bars_has_no_opening_range() -> None:
 # ---------------------------------------------------------------- bad times
 
 
-@pytest.mark.parametrize("start", [-(2**63) + 1, -(2**62), -1, 0, 2**62, 2**63 - 2**40])
+@pytest.mark.parametrize("start", [-(2**62), -1, 0, 2**62 - 4 * MINUTE])
 def test_times_of_no_calendar_do_no_harm(start: int) -> None:
     detector = Detector(1, P)
     for k in range(5):
         detector.push_bar(start + k * MINUTE, 5, 6, 4, 5)
     assert detector.bar_count == 5
     assert len(detector.periods()) <= 14
+
+
+@pytest.mark.parametrize("start", [-(2**63), -(2**62) - 1, 2**62 + 1, 2**63 - 1])
+def test_times_that_leave_no_room_to_reckon_are_refused(start: int) -> None:
+    detector = Detector(1, P)
+    with pytest.raises(ValueError, match=r"impossible|before the start"):
+        detector.push_bar(start, 5, 6, 4, 5)
+    assert detector.bar_count == 0
 
 
 # ---------------------------------------------------------------- another contract

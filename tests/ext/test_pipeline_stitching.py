@@ -181,8 +181,12 @@ def test_history_that_is_already_known_is_compared_and_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"high": 5}, {"low": 50}, {"volume": -1}, {"timeframe_min": 5}, {"start_ns": HOUR + 9 * MINUTE + 1}]
-)
+    "change",
+    [
+        {"high": 5}, {"low": 50}, {"volume": -1}, {"timeframe_min": 5}, {"start_ns": HOUR + 9 * MINUTE + 1},
+        {"high": 2**40 + 1}, {"low": -(2**40) - 1}, {"volume": 2**40 + 1}, {"delta": 2**40 + 1},
+    ],
+)  # fmt: skip
 def test_impossible_history_bars_are_left_out_and_counted(change: dict[str, int]) -> None:
     bars = minute_bars((8, 10), (9, 10), (10, 10))
     for name, value in change.items():

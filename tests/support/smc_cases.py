@@ -14,6 +14,7 @@ from tbot_ext.params import Params
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, EventCode, Flag
 
 MINUTE, START = ref_smc.MINUTE, ref_smc.START
+KIND_NAMES = {code.value: code.name for code in EventCode}
 
 
 def random_bars(seed: int, n: int, step: int = 3, breaks: bool = True) -> list[ref_smc.B]:
@@ -99,18 +100,16 @@ def plain_bars(bars: np.ndarray) -> list[ref_smc.B]:
 
 def compiled_rows(events: np.ndarray) -> list[tuple[Any, ...]]:
     """Everything a compiled event says, as plain values."""
-    rows = []
-    for e in events:
-        level = None if e["level"] == NO_PRICE else int(e["level"])
-        parts = tuple(float(x) for x in e["parts"])
-        rows.append(
-            (
-                int(e["known"]), EventCode(e["kind"]).name, int(e["side"]), int(e["origin"]), int(e["top"]),
-                int(e["bottom"]), level, float(e["score"]), parts, int(e["n"]), int(e["flags"]), int(e["id"]),
-                int(e["parent_id"]),
-            )
-        )  # fmt: skip
-    return rows
+    names = ["known", "kind", "side", "origin", "top", "bottom", "level", "score", "n", "flags", "id", "parent_id"]
+    return [
+        (
+            known, KIND_NAMES[kind], side, origin, top, bottom, None if level == NO_PRICE else level, score,
+            tuple(parts), *rest,
+        )
+        for (known, kind, side, origin, top, bottom, level, score, *rest), parts in zip(
+            events[names].tolist(), events["parts"].tolist(), strict=True
+        )
+    ]  # fmt: skip
 
 
 def reference_rows(bars: list[ref_smc.B], params: Params) -> list[tuple[Any, ...]]:

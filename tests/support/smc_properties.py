@@ -1,6 +1,7 @@
 """What must hold of the events of any detector on any bars (smc.md section 16), and canonical forms to compare them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,13 @@ def kind_name(code: int) -> str:
     return EventCode(code).name
 
 
+def plain_events(events: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Events as plain values by field, without `parts`: several times quicker than asking numpy for each."""
+    names = [name for name in EVENT_DTYPE.names or () if name != "parts"]
+    for values in events[names].tolist():
+        yield dict(zip(names, values, strict=True))
+
+
 def check_invariants(events: np.ndarray, first_id: int = 1) -> Counter[str]:
     """Raises AssertionError for the first event that breaks a law; returns how often each kind occurred."""
     ids = events["id"]
@@ -69,9 +77,7 @@ def check_invariants(events: np.ndarray, first_id: int = 1) -> Counter[str]:
     state: dict[int, str] = {}
     last: dict[int, dict[str, Any]] = {}
     seen: Counter[str] = Counter()
-    names = [name for name in events.dtype.names if name != "parts"]
-    for raw in events[names].tolist():
-        event = dict(zip(names, raw, strict=True))
+    for event in plain_events(events):
         kind = kind_name(event["kind"])
         seen[kind] += 1
         assert event["bottom"] <= event["top"], event
@@ -105,25 +111,23 @@ def canonical(events: np.ndarray, mirror: bool = False, shift: int = 0) -> list[
     """
     rows: dict[int, tuple[Any, ...]] = {}
     out = []
-    for e in events:
-        kind = kind_name(int(e["kind"]))
-        top, bottom, side = int(e["top"]) - shift, int(e["bottom"]) - shift, int(e["side"])
-        level = None if e["level"] == NO_PRICE else int(e["level"]) - shift
-        source = int(e["source"])
-        delta = int(e["delta"])
+    for e, parts in zip(plain_events(events), events["parts"].tolist(), strict=True):
+        kind = kind_name(e["kind"])
+        top, bottom, side = e["top"] - shift, e["bottom"] - shift, e["side"]
+        level = None if e["level"] == NO_PRICE else e["level"] - shift
+        source, delta = e["source"], e["delta"]
         if mirror:
             kind, top, bottom, side = MIRROR_KIND.get(kind, kind), -bottom, -top, -side
             level = None if level is None else -level
             source = _mirror_source(source)
             delta = -delta
-        parts = tuple(float(x) for x in e["parts"])
         row = (
-            int(e["known"]), kind, side, int(e["origin"]), int(e["known_ns"]), int(e["origin_ns"]), top, bottom,
-            level if level is not None else "", float(e["score"]), parts, int(e["n"]), int(e["flags"]),
-            int(e["volume"]), source,
+            e["known"], kind, side, e["origin"], e["known_ns"], e["origin_ns"], top, bottom,
+            level if level is not None else "", e["score"], tuple(parts), e["n"], e["flags"], e["volume"], delta,
+            source,
         )  # fmt: skip
-        parent = rows.get(int(e["parent_id"]))
-        rows[int(e["id"])] = row
+        parent = rows.get(e["parent_id"])
+        rows[e["id"]] = row
         out.append((*row, parent[:9] if parent is not None else ()))
     return sorted(out, key=repr)
 

@@ -1,0 +1,1 @@
+# Called from Python only (tbot.compat): nothing here is for other compiled modules.
