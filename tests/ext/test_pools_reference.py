@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import random
 
 import numpy as np
 import pytest
@@ -25,6 +26,17 @@ def walk(seed: int) -> list[ref_smc.B]:
         if t % 2:
             bars[t] = dataclasses.replace(bars[t], c=bars[t].h)
     return bars
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pools_of_periods_equal_the_reference_when_bars_are_hours_apart(seed: int) -> None:
+    """Periods then end at bars that are already beyond their high or low: such an edge makes no pool."""
+    rng = random.Random(seed)
+    at, bars = ref_smc.START, []
+    for bar in random_bars(seed, 300, step=4):
+        at += 60_000_000_000 * rng.choice((1, 1, 7, 60, 400))
+        bars.append(dataclasses.replace(bar, start_ns=at))
+    assert_pools_same(bars, params_for(seed).replace(L=1, R=1, atr_n=1))
 
 
 @pytest.mark.parametrize("seed", range(150))
