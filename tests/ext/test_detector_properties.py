@@ -22,8 +22,8 @@ from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import CHECKED_BUILD, EVENT_DTYPE, TICK_DTYPE, EventCode, Kind
 
 CUTS = 50
-LAWFUL = 60_000  # bars of a file held to the laws: eight weeks
-LONG = 100_000  # bars: such a file is cut in one run, and its last part alone is given noise
+LAWFUL = 20_000  # bars of a file held to the laws
+LONG = 30_000  # bars: such a file is cut in one run, and its last half as many alone are given noise
 # The checked build is several times slower and looks for another kind of fault: four files are enough for it.
 FILES = [name for name in SAMPLES if not CHECKED_BUILD or name in ("ES-csv", "GC-csv", "EURUSD", "NQ-2026")]
 shared_sample = [pytest.mark.shared_data, pytest.mark.parametrize("name", FILES)]
@@ -135,7 +135,7 @@ def mirrored(bars: np.ndarray) -> np.ndarray:
 
 @on_samples
 def test_a_constant_added_to_all_prices_changes_nothing_else(name: str) -> None:
-    bars = sample(name)[:4000]
+    bars = sample(name)[:2500]
     expected = canonical(events_of(bars))
     for constant in (-777_777, 10**9 + 7):
         assert canonical(events_of(shifted(bars, constant)), shift=constant) == expected
@@ -143,7 +143,7 @@ def test_a_constant_added_to_all_prices_changes_nothing_else(name: str) -> None:
 
 @on_samples
 def test_mirrored_prices_swap_bull_and_bear_exactly(name: str) -> None:
-    bars = sample(name)[:8000]
+    bars = sample(name)[:4000]
     assert canonical(events_of(mirrored(bars)), mirror=True) == canonical(events_of(bars))
 
 
