@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from tbot.domain.messages import EngineEvent
+from tbot.domain.process_messages import EngineEvent
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
 from tbot.errors import GatewayError

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import EngineEvent
+from tbot.domain.process_messages import EngineEvent
 
 CHICAGO = ZoneInfo("America/Chicago")
 BADGE_STYLE = {"DEMO": "black on grey70", "PAPER": "white on blue", "LIVE": "white on red", "REPLAY": "black on cyan"}

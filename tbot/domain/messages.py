@@ -120,6 +120,17 @@ class TimerIn:
 
     now_ns: int
     quotes: dict[str, Quote]
+    # Lowest and highest trade price (ticks) of a contract since the timer before; only while something is open.
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionIn:
+    """Something of the machine or the line holds that pauses every account; the shell saw it, the Desk decides."""
+
+    now_ns: int
+    code: str  # RC_CLOCK, RC_RESUMED, RC_DISK, RC_JOURNAL, RC_PEER_DEAD, ...: Severity.PAUSE in engine_state
+    text: str  # one plain sentence; "": it is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,7 @@ class OperatorIn:
     now_ns: int
     verb: Literal["pause", "resume", "flatten", "kill", "stop"]
     account: int | None = None  # None: all
+    contract: str | None = None  # of flatten: this contract only
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,8 @@ class CommandResult:
     outcome: Outcome
     order_id: int | None = None
     text: str = ""
+    sent_boot_ns: int = 0  # boot clock when the request left and when its answer was there; 0: not known
+    answered_boot_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +245,7 @@ class Snapshot:
 
 
 BrokerEvent = CommandResult | OrderUpdate | Fill | PositionUpdate | AccountUpdate | Snapshot
-DeskInput = SignalIn | TimerIn | FeedIn | OperatorIn | BrokerEvent
+DeskInput = SignalIn | TimerIn | ConditionIn | FeedIn | OperatorIn | BrokerEvent
 
 
 # --------------------------------------------------------------------------------------------- outputs of the Desk
@@ -260,6 +274,31 @@ class PlaceStop:
     side: int  # of the order: opposite to the position
     size: int
     stop: int  # absolute, ticks
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTarget:
+    """A missing take-profit of an open position whose stop works."""
+
+    command_id: str
+    account: int
+    contract: str
+    side: int  # of the order: opposite to the position
+    size: int
+    limit: int  # absolute, ticks
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceExit:
+    """Opposite market order of a size just read: only where the broker refuses to close the contract (rule R4)."""
+
+    command_id: str
+    account: int
+    contract: str
+    side: int  # of the order: opposite to the position
+    size: int
     tag: str
 
 
@@ -301,7 +340,7 @@ class Query:
     since_ns: int
 
 
-Command = PlaceBracket | PlaceStop | ModifyStop | CancelOrder | CloseContract | Query
+Command = PlaceBracket | PlaceStop | PlaceTarget | PlaceExit | ModifyStop | CancelOrder | CloseContract | Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +401,12 @@ class RoundTrip:
     exit_reason: Literal["stop", "target", "close", "other"]
     signal_id: str
     slippage_ticks: int  # entry against the decision quote's adverse side, summed over contracts; + is worse
+    entry_reason: str = ""  # of the signal
+    mae_ticks: int | None = None  # furthest that trades went against the average entry, >= 0; None: not watched
+    mfe_ticks: int | None = None  # furthest in its favour
+    stamps: SignalStamps = field(default_factory=SignalStamps)
+    request_boot_ns: int = 0  # boot clock when the entry's request left and when its answer was there; 0: not known
+    answered_boot_ns: int = 0
 
     @property
     def net_cents(self) -> int:
@@ -370,111 +415,3 @@ class RoundTrip:
 
 Note = Intent | Denial | StateChange | RoundTrip
 DeskOutput = Command | Note
-
-
-# ------------------------------------------------------------------------------------------- between the processes
-@dataclass(frozen=True, slots=True)
-class SignalMessage:
-    """Worker to executor. Dropped when expired, from another epoch, or already seen."""
-
-    signal: Signal
-    stamps: SignalStamps
-    ttl_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SignalAck:
-    """Executor to worker's shell: the signal was taken in (or why not). The trader never sees it."""
-
-    signal_id: str
-    taken: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """Feed to executor: what I hold and what I met; give me a newer token or other contracts when there are any."""
-
-    have: int  # token revision
-    contracts: int = 0  # generation of the contracts that I feed
-    refused: int = 0  # newest token revision that the market hub did not accept
-    connects: int = 0  # times that the market hub was subscribed
-    logouts: int = 0  # times that it said the session was taken over
-
-
-@dataclass(frozen=True, slots=True)
-class TokenGrant:
-    """Executor to feed. A revision never goes back."""
-
-    revision: int
-    token: str = field(repr=False)
-    contracts: dict[str, str] = field(default_factory=dict)  # product symbol -> gateway contract id
-    generation: int = 1  # of `contracts`; a new one after every roll
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorMessage:
-    """Supervisor to executor."""
-
-    request_id: str
-    verb: Literal["pause", "resume", "flatten", "kill", "stop"]
-    account: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorAck:
-    request_id: str
-    done: bool
-    flat: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class StepMessage:
-    """Lock-step source to executor: everything up to this exchange instant is in the rings (ruling 2)."""
-
-    now_ns: int
-    heads: dict[str, int]  # contract -> records written
-
-
-@dataclass(frozen=True, slots=True)
-class StepDone:
-    now_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """Any process to the supervisor, written by its work loop itself; `status` is that process's own part."""
-
-    process: str
-    pid: int
-    beat: int
-    boot_ns: int
-    state: str
-    status: dict[str, object]
-    build: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineEvent:
-    """Something a person wants to see on the screen: one line, already in words."""
-
-    now_ns: int
-    process: str
-    kind: str  # SIGNAL, INTENT, DENIAL, FILL, ROUND, STATE, FEED, ZONE, SWEEP, PROC
-    contract: str
-    text: str
-
-
-Message = (
-    SignalMessage
-    | SignalAck
-    | TokenRequest
-    | TokenGrant
-    | OperatorMessage
-    | OperatorAck
-    | StepMessage
-    | StepDone
-    | Heartbeat
-    | EngineEvent
-)

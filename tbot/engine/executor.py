@@ -8,14 +8,12 @@ import shutil
 import time
 from typing import Any
 
-from tbot.domain.messages import (
+from tbot.domain.messages import OperatorIn, Signal, SignalStamps
+from tbot.domain.process_messages import (
     OperatorAck,
-    OperatorIn,
     OperatorMessage,
-    Signal,
     SignalAck,
     SignalMessage,
-    SignalStamps,
     StepDone,
     StepMessage,
     TokenGrant,

@@ -1,6 +1,6 @@
 """The feed's conversation with the executor: tokens and contracts come in, what the market hub met goes out."""
 
-from tbot.domain.messages import TokenGrant, TokenRequest
+from tbot.domain.process_messages import TokenGrant, TokenRequest
 from tbot.engine.settings import EngineSettings
 from tbot.errors import ProtocolError
 from tbot.gateway.tokens import Token, TokenManager

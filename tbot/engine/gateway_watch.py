@@ -11,7 +11,7 @@ a quote of the new month have come.
 """
 
 from tbot.domain.expiry import entries_end
-from tbot.domain.messages import TokenRequest
+from tbot.domain.process_messages import TokenRequest
 from tbot.domain.trading_hours import trading_day
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.desk_setup import TradingDesk

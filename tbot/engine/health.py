@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from tbot.domain.messages import EngineEvent, Heartbeat
+from tbot.domain.process_messages import EngineEvent, Heartbeat
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.settings import EngineSettings

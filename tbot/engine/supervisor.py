@@ -12,7 +12,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any, BinaryIO
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
+from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.health import FAILED
 from tbot.engine.processes import Child, ProcessSpec

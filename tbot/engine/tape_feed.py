@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import StepDone, StepMessage
+from tbot.domain.process_messages import StepDone, StepMessage
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, boot_ns
 from tbot.engine.health import Beat, Hops, make_wire

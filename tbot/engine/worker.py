@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tbot.domain.contracts import PRODUCTS, Product
-from tbot.domain.messages import Signal, SignalAck, SignalMessage, SignalStamps
+from tbot.domain.messages import Signal, SignalStamps
+from tbot.domain.process_messages import SignalAck, SignalMessage
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns

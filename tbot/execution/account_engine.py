@@ -11,6 +11,7 @@ from datetime import date
 from tbot.domain.messages import (
     AccountUpdate,
     CommandResult,
+    ConditionIn,
     Denial,
     DeskInput,
     DeskOutput,
@@ -105,6 +106,8 @@ class AccountEngine:
             self._signal(item)
         elif isinstance(item, OperatorIn):
             self._operator(item)
+        elif isinstance(item, ConditionIn):
+            self._condition(item)
         elif isinstance(item, CommandResult):
             self.manager.on_result(item, self.step)
         elif isinstance(item, Snapshot):
@@ -192,6 +195,13 @@ class AccountEngine:
     def halt(self, code: str, text: str) -> None:
         """HALTED until a person resumes; positions run on under their stops."""
         self.reasons.add(code, text, self.now_ns)
+
+    def _condition(self, item: ConditionIn) -> None:
+        """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
+        ended = not item.text and item.code in self.reasons.held
+        self.reasons.set(item.code, item.text, self.now_ns)
+        if ended:
+            self.reconciler.start_over(self.step, self.now_ns)
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:

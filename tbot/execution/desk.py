@@ -6,6 +6,7 @@ offered to all of them, one after the other.
 """
 
 from tbot.domain.messages import (
+    ConditionIn,
     DeskInput,
     DeskOutput,
     FeedIn,
@@ -32,7 +33,7 @@ class Desk:
         self._recent: dict[str, list[int]] = {}  # contract -> times of its signals in the last minute
         self._ignored = 0  # events of accounts that are not ours
         self._engines = {
-            account.account: AccountEngine(settings, account, self._market, self._next_tag)
+            account.account: AccountEngine(settings.of_account(account), account, self._market, self._next_tag)
             for account in settings.accounts
         }
 
@@ -48,7 +49,7 @@ class Desk:
             self._market.feeds[item.contract] = (item.state, item.reason, item.code)
         elif isinstance(item, SignalIn):
             self._note_signal(item)
-        account = None if isinstance(item, SignalIn | TimerIn | FeedIn) else item.account
+        account = None if isinstance(item, SignalIn | TimerIn | ConditionIn | FeedIn) else item.account
         if account is None:
             return [output for engine in self._engines.values() for output in engine.handle(item)]
         if account not in self._engines:

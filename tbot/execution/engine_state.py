@@ -21,18 +21,29 @@ class Severity(IntEnum):
     HALT = 3  # until a person resumes
 
 
-# Every reason of an account with its severity. Codes: failure-model.md section 2. RC_OPERATOR (a person's pause, stop)
-# is an addition, because that list has none for it.
+# Every reason of an account with its severity. Codes: failure-model.md section 2; RC_OPERATOR (a person's pause, stop),
+# RC_MAX_LOSS, RC_DAY_PROFIT and RC_TARGET are additions, because that list has none for them.
 SEVERITY: dict[str, Severity] = {
     "RC_OPERATOR": Severity.PAUSE,
     "RC_WINDOW": Severity.PAUSE,
     "RC_MISMATCH": Severity.PAUSE,
     "RC_REST_DOWN": Severity.PAUSE,
+    "RC_USER_HUB": Severity.PAUSE,
+    "RC_AUTH": Severity.PAUSE,
+    "RC_RATE_LIMIT": Severity.PAUSE,
+    "RC_CLOCK": Severity.PAUSE,
+    "RC_RESUMED": Severity.PAUSE,
+    "RC_DISK": Severity.PAUSE,
+    "RC_JOURNAL": Severity.PAUSE,
+    "RC_PEER_DEAD": Severity.PAUSE,
     "RC_DAILY_LOSS": Severity.LOCK,
     "RC_CONSEC_LOSSES": Severity.LOCK,
     "RC_BROKER_LOCK": Severity.LOCK,
+    "RC_KILL_SWITCH": Severity.LOCK,
+    "RC_MAX_LOSS": Severity.LOCK,  # the firm's loss floor is near (TR2)
+    "RC_DAY_PROFIT": Severity.LOCK,  # the day's profit stop (TR6)
+    "RC_TARGET": Severity.HALT,  # the firm's target is reached (TR11): a person moves on
     "RC_RUNAWAY": Severity.HALT,
-    "RC_KILL_SWITCH": Severity.HALT,
     "RC_CONFIG": Severity.HALT,
     "RC_SECOND_ENGINE": Severity.HALT,
     "RC_ASSERT": Severity.HALT,

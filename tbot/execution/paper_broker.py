@@ -23,7 +23,9 @@ from tbot.domain.messages import (
     ModifyStop,
     OrderUpdate,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
+    PlaceTarget,
     PositionUpdate,
     Query,
     Snapshot,
@@ -52,6 +54,9 @@ class Hours(Protocol):
     """When the venue takes orders (SessionCalendar is one)."""
 
     def orders_accepted(self, now_ns: int, contract: str | None = None) -> bool: ...
+
+
+Placement = PlaceBracket | PlaceStop | PlaceTarget | PlaceExit
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +134,25 @@ class PaperBroker:
                 book.on_tick(contract, state, trade, exch_ns)
 
     # --------------------------------------------------------------------------------------------------- commands
-    def _place(self, command: PlaceBracket | PlaceStop, book: AccountBook, now_ns: int) -> None:
+    def _place(self, command: Placement, book: AccountBook, now_ns: int) -> None:
         if command.contract not in self._products:
             self._answer(command, now_ns, "Contract not found")
             return
+        refusal = None
+        side, size, tag = command.side, command.size, command.tag
         if isinstance(command, PlaceBracket):
             offsets = (command.stop_offset, command.target_offset)
             refusal = bracket_refusal(command.side, *offsets)
             request = OrderRequest(
-                command.contract,
-                "market",
-                command.side,
-                command.size,
-                tag=command.tag,
-                stop_offset=command.stop_offset,
-                target_offset=command.target_offset,
+                command.contract, "market", side, size, tag=tag, stop_offset=offsets[0], target_offset=offsets[1]
             )
-        else:
+        elif isinstance(command, PlaceStop):
             refusal = stop_refusal(self._states[command.contract], command.side, command.stop)
-            request = OrderRequest(
-                command.contract, "stop", command.side, command.size, stop=command.stop, tag=command.tag
-            )
+            request = OrderRequest(command.contract, "stop", side, size, stop=command.stop, tag=tag)
+        elif isinstance(command, PlaceTarget):
+            request = OrderRequest(command.contract, "limit", side, size, limit=command.limit, tag=tag)
+        else:
+            request = OrderRequest(command.contract, "market", side, size, tag=tag)
         if command.size < 1:
             refusal = "Invalid size. Size must be at least 1."
         if self._shut(command.contract, now_ns):

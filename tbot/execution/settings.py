@@ -1,12 +1,13 @@
 """What the Desk is told at construction: accounts, limits, products, calendar, and what earlier runs left behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from tbot.domain.contracts import Product
 from tbot.domain.trading_hours import TradingDay
 from tbot.errors import ConfigError
+from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
 
 
@@ -61,6 +62,9 @@ class AccountSettings:
     account: int  # the gateway's numeric id
     name: str = ""  # pinned name; another one at the broker halts the account (F-ACC-04). "": not pinned
     carried: Carried = field(default_factory=Carried)
+    limits: RiskLimits | None = None  # of this account alone; None: those of the Desk
+    contracts: tuple[str, ...] = ()  # that this account trades; (): all of the Desk
+    rules: FirmRules | None = None  # of the firm; None: an account that no firm watches (paper, tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,12 @@ class DeskSettings:
             raise ConfigError(f"run_start_ms is {self.run_start_ms}; it must be a positive UTC time in milliseconds")
         if not 0 < self.speed <= 100_000:
             raise ConfigError(f"speed is {self.speed}; allowed: above 0 up to 100000")
+
+    def of_account(self, account: AccountSettings) -> "DeskSettings":
+        """These settings as one account sees them: its own limits and contracts."""
+        names = account.contracts or tuple(self.products)
+        products = {name: product for name, product in self.products.items() if name in names}
+        return replace(self, limits=account.limits or self.limits, products=products)
 
     def patience(self, real_ns: int) -> int:
         """Market-time length (ns) of a stretch of machine time; never shorter than the stretch itself."""

@@ -17,7 +17,9 @@ from tbot.domain.messages import (
     OrderStatus,
     OrderUpdate,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
+    PlaceTarget,
     PositionUpdate,
 )
 from tbot.domain.messages import OrderType as DomainOrderType
@@ -258,6 +260,32 @@ def place_stop_request(command: PlaceStop, book: ContractBook) -> rest.OrderPlac
         side=0 if command.side > 0 else 1,
         size=command.size,
         stop_price=_known(book, broker_id).to_price(command.stop),
+        custom_tag=command.tag,
+    )
+
+
+def place_target_request(command: PlaceTarget, book: ContractBook) -> rest.OrderPlaceRequest:
+    """A limit order at an absolute price; KeyError when the contract is not resolved."""
+    broker_id = book.broker_id(command.contract)
+    return rest.OrderPlaceRequest(
+        account_id=command.account,
+        contract_id=broker_id,
+        type=int(OrderType.LIMIT),
+        side=0 if command.side > 0 else 1,
+        size=command.size,
+        limit_price=_known(book, broker_id).to_price(command.limit),
+        custom_tag=command.tag,
+    )
+
+
+def place_exit_request(command: PlaceExit, book: ContractBook) -> rest.OrderPlaceRequest:
+    """A market order without legs; KeyError when the contract is not resolved."""
+    return rest.OrderPlaceRequest(
+        account_id=command.account,
+        contract_id=book.broker_id(command.contract),
+        type=int(OrderType.MARKET),
+        side=0 if command.side > 0 else 1,
+        size=command.size,
         custom_tag=command.tag,
     )
 

@@ -20,7 +20,9 @@ from tbot.domain.messages import (
     ModifyStop,
     Outcome,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
+    PlaceTarget,
     Query,
     Snapshot,
 )
@@ -48,6 +50,8 @@ Lane = Literal["entry", "protective", "query"]
 LANES: dict[type, Lane] = {
     PlaceBracket: "entry",
     PlaceStop: "protective",
+    PlaceTarget: "protective",
+    PlaceExit: "protective",
     ModifyStop: "protective",
     CancelOrder: "protective",
     CloseContract: "protective",
@@ -300,6 +304,10 @@ class LiveBroker:
             return self._rest.order_place(domain.place_bracket_request(command, book))
         if isinstance(command, PlaceStop):
             return self._rest.order_place(domain.place_stop_request(command, book), protective=True)
+        if isinstance(command, PlaceTarget):
+            return self._rest.order_place(domain.place_target_request(command, book), protective=True)
+        if isinstance(command, PlaceExit):
+            return self._rest.order_place(domain.place_exit_request(command, book), protective=True)
         if isinstance(command, ModifyStop):
             return self._rest.order_modify(domain.modify_stop_request(command, book))
         if isinstance(command, CancelOrder):

@@ -21,7 +21,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from tbot.domain.messages import DeskInput, DeskOutput, Message
+from tbot.domain.messages import DeskInput, DeskOutput
+from tbot.domain.process_messages import Message
 from tbot.errors import ProtocolError
 
 MAX_MESSAGE: Final = 1 << 20  # bytes of a whole frame

@@ -13,7 +13,7 @@ import pytest
 import status_rig
 from tbot.commands import show
 from tbot.commands.show import EXIT_NOT_FLAT, LineScreen, Screen, choose_screen, drive, final_document, still_open
-from tbot.domain.messages import EngineEvent
+from tbot.domain.process_messages import EngineEvent
 from tbot.engine.status import Phase, build_status
 
 SECOND = 1_000_000_000

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from tbot.dashboard.view import duration, event_line, money, newest, render
-from tbot.domain.messages import EngineEvent
+from tbot.domain.process_messages import EngineEvent
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
 NOW_NS = 1_763_649_000_000_000_000  # 2025-11-20 14:30 UTC

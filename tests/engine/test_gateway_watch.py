@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tbot.domain.clock import ManualClock
-from tbot.domain.messages import TokenRequest
+from tbot.domain.process_messages import TokenRequest
 from tbot.engine import gateway_watch
 from tbot.engine.clocks import boot_ns
 from tbot.engine.gateway_link import Listing

@@ -14,7 +14,7 @@ import pytest
 import status_rig
 from engine_children import HERE
 from engine_runs import until
-from tbot.domain.messages import EngineEvent, Heartbeat, SignalAck
+from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
 from tbot.engine.processes import DEAD_NS, ProcessSpec

@@ -353,7 +353,7 @@ def test_F_ACC_02_kill_also_takes_foreign_positions_and_orders() -> None:
     rig.run(3)
     assert rig.broker.size("MNQ") == 0
     assert rig.broker.working() == []
-    assert rig.state == "HALTED"
+    assert rig.state == "LOCKED"
 
 
 def test_F_ACC_02_position_closed_by_hand_ends_the_trip_and_legs_go() -> None:

@@ -22,7 +22,7 @@ def test_I10_kill_closes_first_and_cancels_stops_only_when_flat() -> None:
     assert kinds[0] is CloseContract
     assert kinds.index(Query) < kinds.index(CancelOrder)
     assert kinds[-1] is Query  # proven after the last cancel
-    assert rig.states[-2:] == ["REDUCING", "HALTED"]
+    assert rig.states[-2:] == ["REDUCING", "LOCKED"]
     assert rig.desk.is_flat(1001)
 
 
@@ -30,7 +30,7 @@ def test_I10_kill_when_flat_halts_and_proves() -> None:
     rig = Rig().start()
     rig.operator("kill")
     rig.run(1)
-    assert rig.state == "HALTED"
+    assert rig.state == "LOCKED"
     assert not rig.broker.sent(CloseContract)
 
 
@@ -40,7 +40,7 @@ def test_F_CFG_05_kill_twice_and_flatten_twice_are_one_close() -> None:
         rig.operator(verb)
     rig.run(3)
     assert len(rig.broker.sent(CloseContract)) == 1
-    assert rig.state == "HALTED"
+    assert rig.state == "LOCKED"
 
 
 def test_F_CFG_05_resume_is_refused_while_flattening() -> None:

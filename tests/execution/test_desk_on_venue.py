@@ -130,7 +130,7 @@ def test_F_ORD_04_a_flatten_in_the_middle_of_a_partial_fill_leaves_nothing() -> 
     assert 0 < rig.venue.size("MNQ") < 5
     rig.operator("kill")
     rig.run(10)
-    assert (rig.venue.size("MNQ"), rig.venue.living(), rig.state) == (0, [], "HALTED")
+    assert (rig.venue.size("MNQ"), rig.venue.living(), rig.state) == (0, [], "LOCKED")
     settled(rig)
 
 

@@ -26,17 +26,17 @@ def restarted(rig: Rig, kept: Carried | None = None) -> Rig:
     return fresh.start()
 
 
-def test_I14_kill_survives_a_restart_and_ends_only_by_a_person() -> None:
+def test_I14_kill_survives_a_restart_and_no_person_can_undo_it_that_day() -> None:
     rig = Rig().start()
     rig.operator("kill")
     rig.run(2)
     fresh = restarted(rig)
     fresh.run(2)
-    assert fresh.state == "HALTED"
+    assert fresh.state == "LOCKED"
     fresh.operator("resume")
     fresh.run(2)
-    assert fresh.state == "ACTIVE"
-    assert carried(fresh).reasons == ()
+    assert fresh.state == "LOCKED"
+    assert [code for code, _ in carried(fresh).reasons] == ["RC_KILL_SWITCH"]
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -167,9 +167,9 @@ def test_I13_entries_of_the_day_and_rates_are_carried() -> None:
 
 
 def test_a_day_lock_of_yesterday_is_not_carried() -> None:
-    kept = Carried((("RC_DAILY_LOSS", "limit"), ("RC_KILL_SWITCH", "kill")), "2026-11-16")
+    kept = Carried((("RC_DAILY_LOSS", "limit"), ("RC_KILL_SWITCH", "kill"), ("RC_CONFIG", "name")), "2026-11-16")
     rig = Rig(settings=settings(accounts=(AccountSettings(1001, "PRAC-1", kept),))).start()
-    assert rig.view()["reasons"][0]["code"] == "RC_KILL_SWITCH"
+    assert rig.view()["reasons"][0]["code"] == "RC_CONFIG"
     assert len(rig.view()["reasons"]) == 1
 
 
@@ -189,7 +189,7 @@ def test_K_EX_10_to_15_flatten_continues_after_a_restart(at: str) -> None:
     fresh.run(10)
     assert fresh.broker.size("MNQ") == 0
     assert fresh.broker.working() == []
-    assert fresh.state == "HALTED"
+    assert fresh.state == "LOCKED"
     assert fresh.desk.is_flat(1001)
 
 

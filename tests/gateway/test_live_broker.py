@@ -142,6 +142,8 @@ def test_every_command_has_a_lane():
     assert {kind.__name__: lane for kind, lane in LANES.items()} == {
         "PlaceBracket": "entry",
         "PlaceStop": "protective",
+        "PlaceTarget": "protective",
+        "PlaceExit": "protective",
         "ModifyStop": "protective",
         "CancelOrder": "protective",
         "CloseContract": "protective",

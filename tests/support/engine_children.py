@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from tbot.domain.messages import OperatorAck, OperatorMessage
+from tbot.domain.process_messages import OperatorAck, OperatorMessage
 from tbot.engine.child import ChildContext
 from tbot.engine.health import Beat, make_wire
 from tbot.engine.processes import Child, ProcessSpec

@@ -20,7 +20,7 @@ import numpy as np
 from feed_rig import until
 from hub_peer import HubPeer
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import EngineEvent, Heartbeat, TokenGrant, TokenRequest
+from tbot.domain.process_messages import EngineEvent, Heartbeat, TokenGrant, TokenRequest
 from tbot.engine import feed as feed_module
 from tbot.engine import health
 from tbot.engine.child import ChildContext

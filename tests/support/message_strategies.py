@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from tbot.domain.messages import DeskInput, DeskOutput, Message
+from tbot.domain.messages import DeskInput, DeskOutput
+from tbot.domain.process_messages import Message
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -46,6 +47,8 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(values_of(args[0]), values_of(args[1]), max_size=4)
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
         return st.lists(values_of(args[0]), max_size=4).map(tuple)
+    if origin is tuple:
+        return st.tuples(*map(values_of, args))
     simple = {
         int: INT64,
         str: TEXT,

@@ -18,7 +18,9 @@ from tbot.domain.messages import (
     ModifyStop,
     Note,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
+    PlaceTarget,
     Query,
     Snapshot,
 )
@@ -87,6 +89,14 @@ class VenueBroker:
             fields = PlaceFields(
                 account, request.contract_id, request.type, request.side, request.size, stop_price=request.stop_price,
                 tag=request.custom_tag or "",
+            )  # fmt: skip
+            self._answer(command, tables.ORDER_PLACE, self.exchange.place(OWNER, fields, now_ns), now_ns)
+        elif isinstance(command, PlaceTarget | PlaceExit):
+            make = domain.place_target_request if isinstance(command, PlaceTarget) else domain.place_exit_request
+            request = make(command, self.book)  # type: ignore[arg-type]
+            fields = PlaceFields(
+                account, request.contract_id, request.type, request.side, request.size,
+                limit_price=request.limit_price, tag=request.custom_tag or "",
             )  # fmt: skip
             self._answer(command, tables.ORDER_PLACE, self.exchange.place(OWNER, fields, now_ns), now_ns)
         elif isinstance(command, ModifyStop):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from message_strategies import every_message, every_record, instances
-from tbot.domain import messages
+from tbot.domain import messages, process_messages
 from tbot.errors import ProtocolError
 from tbot.transport.wire import COUNTERS, MAX_MESSAGE, VERSION, Wire, decode_record, encode_record
 
@@ -38,7 +38,7 @@ SIGNAL = messages.Signal(
     decided_ns=1_780_000_000_000_000_000,
     ring_seq=99,
 )
-BEAT = messages.Heartbeat(process="feed", pid=1, beat=2, boot_ns=3, state="OK", status={})
+BEAT = process_messages.Heartbeat(process="feed", pid=1, beat=2, boot_ns=3, state="OK", status={})
 
 
 def wire(epoch: int = 3, key: bytes = KEY, run_id: int = RUN) -> Wire:
@@ -99,7 +99,7 @@ def test_I19_a_price_that_is_no_int64_is_refused_where_it_is_sent_and_where_it_a
         encode_record(order)
     fields = {"now_ns": price}
     with pytest.raises(ProtocolError):
-        wire().encode(messages.StepDone(**fields))  # type: ignore[arg-type]
+        wire().encode(process_messages.StepDone(**fields))  # type: ignore[arg-type]
     receiver = wire()
     with pytest.raises(ProtocolError):
         receiver.decode(sealed(msgspec.json.encode(fields), tag=8))
@@ -109,15 +109,15 @@ def test_I19_a_price_that_is_no_int64_is_refused_where_it_is_sent_and_where_it_a
 
 
 def test_tag_8_is_the_step_that_the_tests_forge() -> None:
-    assert wire().decode(sealed(b'{"now_ns":5}', tag=8)) == messages.StepDone(5)
-    assert wire().decode(sealed(b'{"signal_id":"a","taken":true}', tag=2)) == messages.SignalAck("a", True)
+    assert wire().decode(sealed(b'{"now_ns":5}', tag=8)) == process_messages.StepDone(5)
+    assert wire().decode(sealed(b'{"signal_id":"a","taken":true}', tag=2)) == process_messages.SignalAck("a", True)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_score_that_is_not_finite_is_refused_by_the_sender(score: float) -> None:
     signal = dataclasses.replace(SIGNAL, score=score)
     with pytest.raises(ProtocolError):
-        wire().encode(messages.SignalMessage(signal, messages.SignalStamps(), 1))
+        wire().encode(process_messages.SignalMessage(signal, messages.SignalStamps(), 1))
     with pytest.raises(ProtocolError):
         encode_record(messages.SignalIn(1, signal, None, 0))
 
@@ -125,7 +125,7 @@ def test_a_score_that_is_not_finite_is_refused_by_the_sender(score: float) -> No
 def test_free_form_status_becomes_json() -> None:
     beat = dataclasses.replace(BEAT, status={"pair": (1, 2), "ratio": float("inf")})
     back = wire().decode(wire().encode(beat))
-    assert isinstance(back, messages.Heartbeat)
+    assert isinstance(back, process_messages.Heartbeat)
     assert back.status == {"pair": [1, 2], "ratio": None}
 
 
@@ -143,7 +143,7 @@ def test_only_inputs_and_outputs_of_the_desk_can_be_journaled(thing: Any) -> Non
 
 def test_text_that_is_no_unicode_is_refused() -> None:
     with pytest.raises(ProtocolError):
-        wire().encode(messages.SignalAck("\ud800", True))
+        wire().encode(process_messages.SignalAck("\ud800", True))
 
 
 def test_F_IPC_05_another_run_is_refused() -> None:
@@ -182,8 +182,8 @@ def test_a_forged_epoch_is_not_noticed() -> None:
 
 
 def test_a_frame_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
-    sender, empty = wire(), len(wire().encode(messages.EngineEvent(1, "p", "k", "c", "")))
-    fits = messages.EngineEvent(1, "p", "k", "c", "x" * (MAX_MESSAGE - empty))
+    sender, empty = wire(), len(wire().encode(process_messages.EngineEvent(1, "p", "k", "c", "")))
+    fits = process_messages.EngineEvent(1, "p", "k", "c", "x" * (MAX_MESSAGE - empty))
     frame = sender.encode(fits)
     assert len(frame) == MAX_MESSAGE
     assert wire().decode(frame) == fits
@@ -234,7 +234,7 @@ def test_F_IPC_06_random_bytes_raise_nothing_but_protocol_errors(noise: bytes) -
 
 
 def test_F_IPC_06_every_flipped_bit_is_noticed() -> None:
-    frame = wire().encode(messages.SignalMessage(SIGNAL, messages.SignalStamps(1, 2, 3, 4, 5), 1_500_000_000))
+    frame = wire().encode(process_messages.SignalMessage(SIGNAL, messages.SignalStamps(1, 2, 3, 4, 5), 1_500_000_000))
     receiver = wire()
     for position in range(len(frame)):
         for bit in range(8):
@@ -249,7 +249,7 @@ def test_F_IPC_06_every_flipped_bit_is_noticed() -> None:
 def test_F_IPC_06_bodies_changed_at_random_under_a_right_seal(seed: int) -> None:
     """What a broken build of ours could say: either a whole message of the schema, or a ProtocolError."""
     rng = random.Random(seed)
-    message = messages.SignalMessage(SIGNAL, messages.SignalStamps(1, 2, 3, 4, 5), 1_500_000_000)
+    message = process_messages.SignalMessage(SIGNAL, messages.SignalStamps(1, 2, 3, 4, 5), 1_500_000_000)
     body, refused = msgspec.json.encode(message), 0
     for _ in range(1000):
         broken = bytearray(body)
@@ -260,13 +260,13 @@ def test_F_IPC_06_bodies_changed_at_random_under_a_right_seal(seed: int) -> None
         except ProtocolError:
             refused += 1
         else:
-            assert isinstance(back, messages.SignalMessage)
+            assert isinstance(back, process_messages.SignalMessage)
             assert floats_in(back) <= FLOATS
     assert 0 < refused < 1000
 
 
 def test_errors_and_repr_do_not_show_the_key_or_the_token() -> None:
-    grant = messages.TokenGrant(1, "canary-token")
+    grant = process_messages.TokenGrant(1, "canary-token")
     assert "canary" not in repr(grant)
     assert KEY.hex() not in repr(wire())
     frame = wire().encode(grant)
