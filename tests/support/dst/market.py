@@ -14,6 +14,7 @@ from tbot.execution.book_types import Order
 from tbot_ext.records import TICK_DTYPE, Kind
 
 PRICE = {"MNQ": 80_000, "NQ": 80_000, "MES": 26_000, "ES": 26_000, "MGC": 40_000, "GC": 40_000}
+_QUOTE, _TRADE = int(Kind.QUOTE), int(Kind.TRADE)
 Ticks = npt.NDArray[np.void]
 
 
@@ -62,14 +63,14 @@ class WalkMarket:
         for path in self._paths:
             path.halted = halted
 
-    def step(self, now_ns: int, orders: list[Order]) -> Ticks:
-        """Everything since the last step. `orders`: working ones, for a market that chases them."""
+    def step(self, now_ns: int, orders: list[Order], steps: int = 1) -> Ticks:
+        """Everything in `steps` steps. `orders`: working ones, for a market that chases them."""
         rng, rows = self._random, []
         self.now_ns = now_ns
         for path in self._paths:
             if path.halted:
                 continue
-            scale = path.calm * (4.0 if path.burst else 1.0)
+            scale = path.calm * (4.0 if path.burst else 1.0) * steps**0.5
             path.burst = path.burst - 1 if path.burst else (rng.randrange(4, 20) if rng.random() < 0.004 else 0)
             move = round(rng.gauss(0.0, scale)) + path.jump
             path.jump = 0
@@ -78,8 +79,8 @@ class WalkMarket:
             path.mid = max(1_000, path.mid + move)
             half, mid, contract_id = path.half_spread, path.mid, path.contract_id
             side = rng.choice((1, -1))
-            rows.append((now_ns, int(Kind.QUOTE), mid - half, mid + half, 0, 0, contract_id))
-            rows.append((now_ns, int(Kind.TRADE), mid + side * half, 0, 1 + rng.randrange(3), side, contract_id))
+            rows.append((now_ns, _QUOTE, mid - half, mid + half, 0, 0, contract_id))
+            rows.append((now_ns, _TRADE, mid + side * half, 0, 1 + rng.randrange(3), side, contract_id))
         ticks = np.zeros(len(rows), TICK_DTYPE)
         if rows:
             columns = list(zip(*rows, strict=True))
@@ -144,11 +145,11 @@ class FeedLine:
             if not len(chosen):
                 continue
             self._append(symbol, chosen)
-            quotes = chosen[chosen["kind"] == int(Kind.QUOTE)]
+            quotes = chosen[chosen["kind"] == _QUOTE]
             if len(quotes):
                 last = quotes[-1]
                 self.heard[symbol] = (int(last["price"]), int(last["price2"]), int(last["exch_ns"]))
-                self.seq[symbol] = self._count[symbol] - 1
+                self.seq[symbol] = (int(last["seq"]) >> 1) - 1
 
     def _append(self, symbol: str, ticks: Ticks) -> None:
         first = self._count[symbol]

@@ -12,9 +12,8 @@ from tbot.errors import JournalError
 from tbot.gateway.throttle import SlidingWindow
 from tbot.storage.journal import Journal
 
-BUSY_NS, IDLE_NS = 100_000_000, 250_000_000  # how often the executor's loop looks when nothing wakes it
-BEAT_NS = 500_000_000
-STATUS_NS = 5 * NS_PER_S
+BUSY_NS, IDLE_NS = 100_000_000, 500_000_000  # how often the executor's loop looks when nothing wakes it
+BEAT_NS = 250_000_000  # C_HEARTBEAT
 
 
 class SimRouter:
@@ -74,10 +73,18 @@ class SimWaiter:
 class SimBeat:
     """The executor's voice: keeps the newest status, counts, and what was told."""
 
-    def __init__(self, scheduler: Scheduler, on_beat: Callable[[str, dict[str, Any] | None], None]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        on_beat: Callable[[str, dict[str, Any] | None], None],
+        changes: Callable[[], int],
+    ) -> None:
+        """`changes` counts what could make the status another one."""
         self._scheduler = scheduler
         self._on_beat = on_beat
-        self._next_ns = self._next_status_ns = 0
+        self._changes = changes
+        self._told_changes = -1
+        self._next_ns = 0
         self.told: list[tuple[int, str, str, str]] = []
         self.dropped = 0
 
@@ -85,12 +92,13 @@ class SimBeat:
         return self._scheduler.now_ns >= self._next_ns
 
     def status_due(self) -> bool:
-        return self._scheduler.now_ns >= self._next_status_ns
+        """With every beat that has news: more often than the engine needs it, and never without a reason."""
+        return self._changes() != self._told_changes
 
     def send(self, state: str, status: dict[str, Any] | None = None) -> None:
         self._next_ns = self._scheduler.now_ns + BEAT_NS
         if status is not None:
-            self._next_status_ns = self._scheduler.now_ns + STATUS_NS
+            self._told_changes = self._changes()
         self._on_beat(state, status)
 
     def event(self, now_ns: int, kind: str, contract: str, text: str) -> None:

@@ -49,10 +49,10 @@ def draw_scene(seed: int, place: str = "", symbols: tuple[str, ...] = ()) -> Sce
     minute = 60 * NS_PER_S
     start_ns = {
         "morning": window.start_ns + rng.randrange(300, 700) * minute,
-        "open": window.start_ns - 2 * minute,
-        "entries_end": window.entries_until_ns - 4 * minute,
-        "flat_by": window.end_ns - 4 * minute,
-        "rollover": edges.end_ns - 4 * minute,
+        "open": window.start_ns - minute,
+        "entries_end": window.entries_until_ns - 2 * minute,
+        "flat_by": window.entries_until_ns - minute,
+        "rollover": edges.end_ns - 2 * minute,
     }[chosen]
     contracts = tuple(front_contract(PRODUCTS[name], day) for name in names)
     return Scene(
@@ -60,8 +60,8 @@ def draw_scene(seed: int, place: str = "", symbols: tuple[str, ...] = ()) -> Sce
         place=chosen,
         symbols=names,
         contracts=contracts,
-        faults_s=float(rng.choice((300, 360, 420))),
-        calm_s=75.0,
-        signal_every_s=rng.choice((4.0, 8.0, 15.0)),
+        faults_s=float(rng.choice((120, 180, 240))),
+        calm_s=65.0,
+        signal_every_s=rng.choice((5.0, 8.0, 12.0)),
         rollover_ns=edges.end_ns,
     )

@@ -14,7 +14,7 @@ from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from dst import process
 from dst.disk import Disk
@@ -35,6 +35,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.executor import Executor
 from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.errors import TbotError
+from tbot.execution import canonical
 from tbot.execution.book_types import FINAL
 from tbot.sim.auth import Tokens, User
 from tbot.sim.exchange import Exchange
@@ -51,7 +52,14 @@ URL = "http://127.0.0.1:1"
 RESTARTS, RESTART_WINDOW_NS = 3, 60 * NS_PER_S  # C_CRASH_LOOP
 CHECKPOINT_ROWS = 400  # so that a short day sees checkpoints too
 
-Look = Callable[[Evidence], None]
+
+
+class Judge(Protocol):
+    """The referee as the world sees it."""
+
+    def after_event(self) -> None: ...
+
+    def finish(self, journal: Path | None = None, digest: str = "") -> Any: ...
 
 
 @dataclass(slots=True)
@@ -90,10 +98,14 @@ class LiveEvidence(Evidence):
 
 
 class World:
-    """Build it, `run` it once, read `evidence`. `look` is called after every event (the referee)."""
+    """Build it, `run` it once, read `evidence`. `judge` makes the referee that looks after every event."""
 
     def __init__(
-        self, seed: int, plan: list[Fault] | None = None, scene: Scene | None = None, look: Look | None = None
+        self,
+        seed: int,
+        plan: list[Fault] | None = None,
+        scene: Scene | None = None,
+        judge: Callable[["World"], Judge] | None = None,
     ) -> None:
         self.seed = seed
         self.scene = scene or draw_scene(seed)
@@ -110,15 +122,17 @@ class World:
         self.evidence: Evidence = LiveEvidence(seed)
         self.evidence.ask = self._view  # type: ignore[attr-defined]
         self.evidence.symbols = self.scene.symbols
-        self._look = look
-        self._looking = False
+        self._judge = judge
+        self.referee: Judge | None = None
         self._viewed: tuple[int, int, Any] = (-1, -1, None)
         self.life: Life | None = None
-        self._lives = 0
+        self.lives = 0
         self._restarts: list[int] = []
         self.given_up = ""  # why nobody starts the executor any more
         self.calm = False
         self.acks: list[bytes] = []
+        self._digesting = False
+        self.ended_with = ("", "")  # hashes of wire log and journal
         self.failures: list[str] = []  # what the engine must never do, whatever a referee thinks
 
     # ------------------------------------------------------------------------------------------------------- set-up
@@ -143,7 +157,9 @@ class World:
         return {
             ("tbot.engine.executor", "sockets"): process.Sockets(self._router, self._waiter),
             ("tbot.engine.executor", "PriceRings"): lambda _settings, restarted: SimRings(self.feed, restarted),
-            ("tbot.engine.executor", "Beat"): lambda *_: process.SimBeat(self.scheduler, self._on_beat),
+            ("tbot.engine.executor", "Beat"): lambda *_: process.SimBeat(
+                self.scheduler, self._on_beat, lambda: len(self.evidence.steps)
+            ),
             ("tbot.engine.desk_setup", "Journal"): journal,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
             ("tbot.gateway.throttle", "SlidingWindow"): window,
@@ -151,6 +167,8 @@ class World:
                 self.hub, self.scheduler, *args, **more
             ),
             ("tbot.storage.journal", "CHECKPOINT_ROWS"): CHECKPOINT_ROWS,
+            # The digest in every status document would be half of a seed's time; the last one is taken for real.
+            ("tbot.execution.desk", "digest"): lambda value: canonical.digest(value) if self._digesting else "",
         }
 
     def _build(self) -> None:
@@ -159,6 +177,7 @@ class World:
         self.exchange = Exchange(scene.contracts, self.hours)
         self.controls = VenueControls(self.exchange)
         self.account = self.exchange.add_account(USER).account_id
+        self.traded = (self.account,)  # the accounts that the engine is told to trade
         self.evidence.accounts = self.exchange.accounts
         self.market = WalkMarket(self.seed, list(scene.contracts), scene.start_ns)
         self.tokens = Tokens()
@@ -192,7 +211,12 @@ class World:
 
     def _play(self) -> None:
         scheduler = self.scheduler
+        self.evidence.boot_ns = scheduler.now_ns
+        self.evidence.states = self.exchange.states
+        self.evidence.active = {contract.broker_id for contract in self.scene.contracts}
         self.faults = FaultBox(self, self.plan)
+        if self._judge is not None:
+            self.referee = self._judge(self)
         scheduler.at(START_BOOT_NS + NS_PER_S, self.start_life)
         scheduler.at(START_BOOT_NS, self._step)
         calm_ns = START_BOOT_NS + int(self.scene.faults_s * NS_PER_S)
@@ -211,14 +235,16 @@ class World:
         self.scheduler.after(8 * NS_PER_S, lambda: self.person("resume"))
 
     def _finish(self) -> None:
-        life = self.life
-        if life is not None and life.desk is not None:
-            self.evidence.digest = life.desk.desk.digest()
-            if not life.journal.broken:
-                life.journal.flush()
-                self.evidence.journal = self.disk.path / "journal.db"
-        self.evidence.ended = True
+        life, evidence = self.life, self.evidence
         self.look()
+        if life is not None and life.desk is not None and not life.journal.broken:
+            evidence.digest = self._digest(life.desk.desk)
+            life.journal.close()
+            evidence.journal = self.disk.path / "journal.db"
+        self.ended_with = (self.wire_hash(), self.journal_hash())
+        evidence.ended = True
+        if self.referee is not None:
+            self.referee.finish(evidence.journal, evidence.digest)
 
     # ---------------------------------------------------------------------------------------------------------- time
     @property
@@ -229,13 +255,15 @@ class World:
     def _step(self) -> None:
         """The market moves on, and everything that goes with it."""
         now = self.scheduler.now_ns
-        self.scheduler.at(now + STEP_NS, self._step)
+        # Half as often while the exchange holds nothing: nothing can fill, and a seed may not take long.
+        steps = 1 if any(account.book.holdings() or account.book.living_orders() for account in self._accounts()) else 2
+        self.scheduler.at(now + steps * STEP_NS, self._step)
         market_ns = self.market_ns
         self.evidence.market_open = self.hours.is_open(market_ns)
         wall_ns = self.clock.wall_ns()
         if self.evidence.market_open:
             orders = self.exchange.accounts[self.account].book.living_orders() if self.market.chase else []
-            ticks = self.market.step(market_ns, orders)
+            ticks = self.market.step(market_ns, orders, steps)
             self.exchange.on_ticks(ticks)
             self.feed.write(ticks, now, wall_ns)
         self.market.now_ns = market_ns
@@ -244,8 +272,18 @@ class World:
         if self._remember:
             self.views.take(now / NS_PER_S, 30.0)
         self.pump()
-        self.worker.step(self.clock.wall_ns(), now, STEP_NS / NS_PER_S)
+        self.worker.step(self.clock.wall_ns(), now, steps * STEP_NS / NS_PER_S)
         self.look()
+
+    def _digest(self, desk: Any) -> str:
+        self._digesting = True
+        try:
+            return str(desk.digest())
+        finally:
+            self._digesting = False
+
+    def _accounts(self) -> list[Any]:
+        return list(self.exchange.accounts.values())
 
     def pump(self) -> None:
         """The exchange's news go to the hub."""
@@ -258,12 +296,8 @@ class World:
         evidence.wall_ns = self.clock.wall_ns()
         evidence.answering = self.faults.answering
         evidence.faults = tuple(sorted(set(self.faults.active.values())))
-        if self._look is not None and not self._looking:
-            self._looking = True
-            try:
-                self._look(evidence)
-            finally:
-                self._looking = False
+        if self.referee is not None:
+            self.referee.after_event()
 
     def _view(self) -> dict[str, Any] | None:
         """The Desk's view, made anew only when it took an input since."""
@@ -287,15 +321,15 @@ class World:
             build="dst",
             config_hash="dst",
             gateway=GatewaySettings(URL, URL + "/hubs/user", URL + "/hubs/market", simulated=False),
-            accounts=(self.account,),
+            accounts=self.traded,
         )
 
     def start_life(self) -> None:
         """A supervisor (or a person) starts an executor."""
         if self.life is not None:
             return
-        self._lives += 1
-        number = self._lives
+        self.lives += 1
+        number = self.lives
         secrets = {
             "run_key": RUN_KEY, "epoch": number, "restarted": number > 1, "credentials": (USER, KEY),
         }  # fmt: skip
@@ -485,7 +519,7 @@ class World:
 
     def _after_record(self, _journal: Any, item: DeskInput, outputs: list[DeskOutput], seq: int) -> None:
         evidence = self.evidence
-        evidence.steps.append(JournalStep(self._lives, self.scheduler.now_ns, item, tuple(outputs), seq))
+        evidence.steps.append(JournalStep(self.lives, self.scheduler.now_ns, item, tuple(outputs), seq))
         self.look()
         self.kills.after_record(item, outputs)
 
