@@ -160,7 +160,8 @@ class FaultBox:
         elif kind == "cancel_race":
             world.controls.cancel_race(int(args.get("after", 0.1) * NS_PER_S))
         elif kind == "orphan":
-            world.controls.orphan(args["kind"], world.account, world.symbols[0], world.market_ns)
+            order = world.controls.orphan(args["kind"], world.account, world.symbols[0], world.market_ns)
+            world.evidence.foreign.add(order)  # no run that we watched placed it
             world.pump()
 
     def _bracket(self, _kind: str, fault: Fault) -> None:

@@ -237,8 +237,9 @@ class World:
     def _finish(self) -> None:
         life, evidence = self.life, self.evidence
         self.look()
+        self._digesting = True
         if life is not None and life.desk is not None and not life.journal.broken:
-            evidence.digest = self._digest(life.desk.desk)
+            evidence.digest = life.desk.desk.digest()
             life.journal.close()
             evidence.journal = self.disk.path / "journal.db"
         self.ended_with = (self.wire_hash(), self.journal_hash())
@@ -274,13 +275,6 @@ class World:
         self.pump()
         self.worker.step(self.clock.wall_ns(), now, steps * STEP_NS / NS_PER_S)
         self.look()
-
-    def _digest(self, desk: Any) -> str:
-        self._digesting = True
-        try:
-            return str(desk.digest())
-        finally:
-            self._digesting = False
 
     def _accounts(self) -> list[Any]:
         return list(self.exchange.accounts.values())
