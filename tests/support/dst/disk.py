@@ -19,9 +19,9 @@ from dst.scheduler import NS_PER_S, Scheduler
 DB = "journal.db"
 WAL, HEAD, EMERGENCY = f"{DB}-wal", f"{DB}.head", f"{DB}.emergency"
 _SHARED_MEMORY = f"{DB}-shm"
-_COPIES_KEPT = 40
+_PAGE = 4096
 
-Damage = Literal["flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe"]
+Damage = Literal["changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe"]
 _FLIPPED: dict[str, str] = {"flip_db": DB, "flip_wal": WAL, "flip_head": HEAD}
 
 
@@ -38,6 +38,7 @@ class Disk:
         self.failing = False
         self.slow_s = 0.0
         self._wal_before = 0  # bytes of the log when the transaction under way began
+        self._db_before = b""  # the file as it was before the newest checkpoint
         self._old: Path | None = None  # an earlier copy of everything
         self.watch: Callable[[str], None] = lambda sql: None
         self.watch_after: Callable[[str], None] = lambda sql: None
@@ -54,6 +55,8 @@ class Disk:
         if sql.startswith("BEGIN"):
             wal = self.path / WAL
             self._wal_before = wal.stat().st_size if wal.exists() else 0
+        if "wal_checkpoint" in sql:
+            self._db_before = (self.path / DB).read_bytes()
         if sql.startswith(("INSERT", "COMMIT", "PRAGMA wal_checkpoint")):
             if self.slow_s and sql == "COMMIT":
                 self._scheduler.sleep(int(self.slow_s * NS_PER_S))
@@ -73,8 +76,12 @@ class Disk:
             raise OSError(errno.EIO, "Input/output error")
 
     # ----------------------------------------------------------------------------------------------------- afterwards
-    def crash(self, *, torn: bool = False) -> None:
-        """What a process finds that starts now. `torn`: of the newest transaction only a part came to the disk."""
+    def crash(self, *, torn: bool = False, folded_in_part: bool = False) -> None:
+        """What a process finds that starts now.
+
+        `torn`: of the newest transaction only a part came to the disk. `folded_in_part`: of the newest checkpoint only
+        some pages did; the log is whole, because it is used again only when all of them are there.
+        """
         before, self.path = self.path, self._new()
         for file in before.iterdir():
             if file.is_file() and file.name != _SHARED_MEMORY:
@@ -84,8 +91,18 @@ class Disk:
             wal = self.path / WAL
             if wal.exists() and wal.stat().st_size > self._wal_before:
                 self._cut(wal, self._random.randrange(self._wal_before, wal.stat().st_size))
+        if folded_in_part:
+            self._mix(self.path / DB)
         if self._number % 3 == 0 or self._old is None:
             self._old = before
+
+    def _mix(self, db: Path) -> None:
+        """Each page is as it was before the checkpoint or as after it."""
+        new = bytearray(db.read_bytes())
+        for start in range(_PAGE, len(new), _PAGE):
+            if self._random.random() < 0.5:
+                new[start : start + _PAGE] = self._db_before[start : start + _PAGE].ljust(_PAGE, b"\0")
+        db.write_bytes(new)
 
     def damage(self, how: Damage) -> None:
         """Spoil what lies there; the executor is not running."""
@@ -103,8 +120,19 @@ class Disk:
                 if file.is_file() and file.name != _SHARED_MEMORY:
                     shutil.copyfile(file, self.path / file.name)
                     (self.path / file.name).chmod(0o600)
+        elif how == "changed_row":
+            self._change_row(self.path / DB)
         elif how == "wipe":
             self._clear()
+
+    @staticmethod
+    def _change_row(db: Path) -> None:
+        """Somebody rewrote the oldest row: sound to SQLite, not to the chain."""
+        if db.exists():
+            with sqlite3.connect(db) as database:
+                database.execute("DROP TRIGGER IF EXISTS record_is_never_changed")
+                database.execute("UPDATE record SET body = X'7b7d' WHERE seq = 1")
+            database.close()
 
     def _clear(self) -> None:
         for file in self.path.iterdir():

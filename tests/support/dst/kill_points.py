@@ -137,10 +137,16 @@ class KillBoard:
     def after_sql(self, sql: str) -> None:
         if not self.armed:
             return
-        if sql == "COMMIT" and self._entry:
-            self.at("K-EX-03")
+        if sql == "COMMIT":
+            self.at("K-ALL-01", "commit")
+            if self._entry:
+                self.at("K-EX-03")
         elif "wal_checkpoint" in sql:
             self.at("K-JR-02")
+
+    def on_rename(self, name: str) -> None:
+        """A file of the journal is about to be put aside."""
+        self.at("K-JR-03")
 
     # ----------------------------------------------------------------------------------------------------- the wire
     def on_sent(self, path: str) -> None:
@@ -150,6 +156,7 @@ class KillBoard:
 
     def on_arrived(self, path: str) -> None:
         """A request has been carried out by the exchange."""
+        self.at("K-ALL-01", "wire")
         if path == tables.ORDER_PLACE.path:
             self.at("K-EX-05")
         elif path == tables.ORDER_MODIFY.path:

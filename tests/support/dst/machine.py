@@ -7,6 +7,7 @@ function of its seed (I32).
 
 import contextlib
 import os as real_os
+import pathlib
 import random
 import secrets as real_secrets
 import sqlite3 as real_sqlite3
@@ -195,6 +196,7 @@ class Machine:
         self.on_sql: SqlHook = lambda name, sql: None
         self.after_sql: SqlHook = lambda name, sql: None
         self.on_file: FileHook = lambda what, descriptor: None
+        self.on_rename: Callable[[str], None] = lambda name: None
         self._seed = seed
 
     def new_pipe(self) -> int:
@@ -234,9 +236,18 @@ class Machine:
         for (module_name, name), stand in {**special, **names}.items():
             put(sys.modules[module_name].__dict__, name, stand)
         self._put_defaults(put)
+        rename = pathlib.Path.rename
+
+        def noted_rename(path: pathlib.Path, target: Any) -> Any:
+            if path.name.startswith("journal.db"):
+                self.on_rename(path.name)
+            return rename(path, target)
+
+        pathlib.Path.rename = noted_rename  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
+            pathlib.Path.rename = rename  # type: ignore[method-assign]
             for space, name, value in reversed(undo):
                 space[name] = value
 

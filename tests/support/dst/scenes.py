@@ -1,12 +1,13 @@
 """Where in a trading day a run plays: date, start, contracts, accounts and lengths, drawn from the seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from random import Random
 
 from dst.scheduler import NS_PER_S
 from tbot.domain.contracts import PRODUCTS, Contract
 from tbot.domain.trading_hours import SessionCalendar
+from tbot.risk.limits import RiskLimits
 from tbot.sim.listing import front_contract
 from tbot.storage.sessions import load_sessions
 
@@ -30,6 +31,7 @@ class Scene:
     calm_s: float
     signal_every_s: float
     rollover_ns: int  # end of the trading day in which it begins
+    limits: RiskLimits = field(default_factory=RiskLimits)
 
 
 def calendar() -> SessionCalendar:

@@ -49,9 +49,10 @@ def run(
     plan: list[Fault] | None = None,
     scene: Scene | None = None,
     mutant: Callable[[], AbstractContextManager[Any]] | None = None,
+    script: Callable[[World], None] | None = None,
 ) -> Verdict:
-    """One seed; `mutant` breaks the engine while it runs."""
-    world = World(seed, plan, scene, judge)
+    """One seed; `mutant` breaks the engine while it runs, `script` is called after every step of the market."""
+    world = World(seed, plan, scene, judge, script)
     with mutant() if mutant is not None else nullcontext():
         world.run()
     assert isinstance(world.referee, Referee)

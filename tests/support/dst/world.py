@@ -8,6 +8,7 @@ client) and tbot.sim's exchange behind its REST API. Around it: `scheduler` (tim
 import hashlib
 import json
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
@@ -106,7 +107,9 @@ class World:
         plan: list[Fault] | None = None,
         scene: Scene | None = None,
         judge: Callable[["World"], Judge] | None = None,
+        script: Callable[["World"], None] | None = None,
     ) -> None:
+        """`script` is called after every step of the market: a test's own hand in what happens."""
         self.seed = seed
         self.scene = scene or draw_scene(seed)
         if plan is None:
@@ -123,6 +126,7 @@ class World:
         self.evidence.ask = self._view  # type: ignore[attr-defined]
         self.evidence.symbols = self.scene.symbols
         self._judge = judge
+        self._script = script
         self.referee: Judge | None = None
         self._viewed: tuple[int, int, Any] = (-1, -1, None)
         self.life: Life | None = None
@@ -132,6 +136,8 @@ class World:
         self.calm = False
         self.acks: list[bytes] = []
         self._digesting = False
+        self.rows: list[tuple[int, str]] = []  # (seq, kind) of the journal at the end
+        self.set_aside: list[str] = []  # journals that were not trusted any more
         self.ended_with = ("", "")  # hashes of wire log and journal
         self.failures: list[str] = []  # what the engine must never do, whatever a referee thinks
 
@@ -205,6 +211,7 @@ class World:
         self.machine.on_sql = self.disk.on_sql
         self.machine.after_sql = self.disk.after_sql
         self.machine.on_file = self.disk.on_file
+        self.machine.on_rename = self.kills.on_rename
         self.disk.watch, self.disk.watch_after = self.kills.on_sql, self.kills.after_sql
         for symbol in self.symbols:
             self.feed.mark(symbol, Kind.HISTORY, scene.start_ns, self.clock.wall_ns())
@@ -242,6 +249,9 @@ class World:
             evidence.digest = life.desk.desk.digest()
             life.journal.close()
             evidence.journal = self.disk.path / "journal.db"
+            with sqlite3.connect(evidence.journal) as database:
+                self.rows = database.execute("SELECT seq, kind FROM record ORDER BY seq").fetchall()
+        self.set_aside = sorted(path.name for path in self.disk.path.glob("journal.db.bad-?"))
         self.ended_with = (self.wire_hash(), self.journal_hash())
         evidence.ended = True
         if self.referee is not None:
@@ -274,6 +284,8 @@ class World:
             self.views.take(now / NS_PER_S, 30.0)
         self.pump()
         self.worker.step(self.clock.wall_ns(), now, steps * STEP_NS / NS_PER_S)
+        if self._script is not None:
+            self._script(self)
         self.look()
 
     def _accounts(self) -> list[Any]:
@@ -316,6 +328,7 @@ class World:
             config_hash="dst",
             gateway=GatewaySettings(URL, URL + "/hubs/user", URL + "/hubs/market", simulated=False),
             accounts=self.traded,
+            limits=self.scene.limits,
         )
 
     def start_life(self) -> None:
@@ -396,12 +409,13 @@ class World:
         damage: str = "",
         torn: bool = False,
         power: bool = False,
+        folded_in_part: bool = False,
     ) -> None:
         """SIGKILL, at any moment; then what the disk shows, and a new start."""
         life = self.life
         if life is not None:
             self._dead(life, cause)
-            self.disk.crash(torn=torn)
+            self.disk.crash(torn=torn, folded_in_part=folded_in_part)
             if power:
                 self.line.lost_lives.add(life.number)
         if damage:
@@ -424,6 +438,7 @@ class World:
             again_after=args.get("again_after"),
             torn=armed.point == "K-EX-03" or bool(args.get("torn")),
             power=armed.point == "K-ALL-01",
+            folded_in_part=armed.point == "K-JR-02",
         )
 
     def _refill(self, number: int) -> None:
