@@ -11,6 +11,7 @@ from typing import Any
 
 from tbot.domain.messages import DeskInput, DeskOutput
 from tbot.execution.book_types import Holding, Order
+from tbot.execution.fill_model import MarketState
 from tbot.sim.accounts import SimAccount
 
 
@@ -56,6 +57,8 @@ class Evidence:
     wire: list[WireRequest] = field(default_factory=list)
     steps: list[JournalStep] = field(default_factory=list)
     accounts: dict[int, SimAccount] = field(default_factory=dict)  # broker truth by account id
+    states: Mapping[str, MarketState] = field(default_factory=dict)  # broker truth about prices: Exchange.states
+    active: set[str] = field(default_factory=set)  # gateway ids of the months that may be traded now; empty: not told
     view: dict[str, Any] | None = None  # Desk.view() now; None while the executor is dead
     status: dict[str, Any] | None = None  # the newest status document
     executor: int = 0  # number of the present life; 0 before the first
