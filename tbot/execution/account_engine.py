@@ -202,6 +202,8 @@ class AccountEngine:
         self.reasons.set(item.code, item.text, self.now_ns)
         if ended:
             self.reconciler.start_over(self.step, self.now_ns)
+        elif item.text:
+            self._ask(self.now_ns)  # R5: at once after anything of that kind
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
