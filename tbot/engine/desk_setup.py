@@ -220,6 +220,7 @@ def open_desk(
         run_start_ms=time.time_ns() // 1_000_000,
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
+        sessions=settings.sessions,
     )
     info = RunInfo(
         settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns(), record.encode()

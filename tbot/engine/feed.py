@@ -38,7 +38,6 @@ from tbot.gateway.hub import HubDown
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
-from tbot.storage.sessions import load_sessions
 from tbot.transport.shm import Segment
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, Kind
 from tbot_ext.ring import RingWriter
@@ -70,7 +69,7 @@ class Feed:
         self._beat = Beat(settings, context, wire)
         self._rest = RestClient(self._gateway.rest_url)
         self._voice = FeedVoice(settings, wire, self._rest.tokens)
-        self._calendar = SessionCalendar(load_sessions(), template_ok=True)
+        self._calendar = SessionCalendar(settings.sessions, template_ok=True)
         self._filler = HistoryFiller(self._rest, self._calendar.is_open, self._tell, self._on_filled)
         self._hops = Hops("frame_ring")
         self._clock: RunClock | None = None if self._gateway.simulated else WallClock()

@@ -42,7 +42,12 @@ class Machine:
         if self.feed:
             self.more["feed_heard_ns"] = self.boot_ns
         readings = Readings(
-            self.true_ns + self.off_ns, self.boot_ns, self.mono_ns, self.clock.now_ns(), self.date, **self.more  # type: ignore[arg-type]
+            self.true_ns + self.off_ns,
+            self.boot_ns,
+            self.mono_ns,
+            self.clock.now_ns(),
+            self.date,
+            **self.more,  # type: ignore[arg-type]
         )
         changed = self.conditions.look(readings)
         if self.conditions.clock.shift_ns:
@@ -192,7 +197,10 @@ def test_a_simulated_market_has_a_clock_of_its_own_and_still_rests_while_stamps_
     assert machine.held == set()
 
 
-@given(st.lists(st.tuples(st.sampled_from(["step", "answer", "wait"]), st.integers(-2 * 86_400, 2 * 86_400)), max_size=30))
+EVENTS = st.tuples(st.sampled_from(["step", "answer", "wait"]), st.integers(-2 * 86_400, 2 * 86_400))
+
+
+@given(st.lists(EVENTS, max_size=30))
 def test_F_TIM_01_market_time_never_goes_back_and_stays_with_the_gateway(events: list[tuple[str, int]]) -> None:
     machine = running()
     newest = machine.clock.now_ns()
