@@ -62,8 +62,8 @@ class ConditionWatch:
         if judge.wants_date(readings) and readings.boot_ns >= self._next_ask_ns:
             self._next_ask_ns = readings.boot_ns + ASK_NS
             self._link.ask_date()
-        if judge.warning != self._warned:
-            self._warned = judge.warning
+        before, self._warned = self._warned, judge.warning
+        if bool(before) != bool(self._warned):
             self._tell(clock.now_ns(), "STATE", "", self._warned or "the clock agrees with the gateway's again")
 
     def _read(self) -> Readings:
