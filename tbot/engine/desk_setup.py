@@ -113,6 +113,19 @@ class TradingDesk:
         hub = None if self._live is None else self._live.hub
         return ("", 0) if hub is None or hub.connected else (hub.reason or "connecting", hub.since_ns)
 
+    @property
+    def user_hub_up_ns(self) -> int | None:
+        """Boot clock since which the user hub is connected; None while it is not, 0 where there is none."""
+        hub = None if self._live is None else self._live.hub
+        if hub is None:
+            return 0
+        return hub.since_ns if hub.connected else None
+
+    def presume_dead(self, reason: str) -> None:
+        """The machine slept: what looks connected is not believed (F-TIM-02)."""
+        if self._live is not None and self._live.hub is not None:
+            self._live.hub.reconnect(reason)
+
     def renew_user_hub(self) -> None:
         """Let the user hub change to a newer token when that is due."""
         if self._live is not None and self._live.hub is not None:
@@ -207,6 +220,7 @@ def open_desk(
         run_start_ms=time.time_ns() // 1_000_000,
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
+        sessions=settings.sessions,
     )
     info = RunInfo(
         settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns(), record.encode()

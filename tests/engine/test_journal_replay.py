@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections import Counter
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 import status_rig
 from lively_tape import LIVELY, lively
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Fill, PlaceBracket
+from tbot.domain.messages import Denial, Fill, PlaceBracket
+from tbot.domain.trading_hours import SessionRow, trading_day, with_own_rows
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
 from tbot.engine.desk_setup import open_desk, set_aside_if_damaged
@@ -24,6 +27,7 @@ from tbot.errors import DataError, JournalError
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
 from tbot.storage.replay_stream import instants
+from tbot.storage.sessions import load_sessions
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import wire
 
@@ -198,3 +202,24 @@ def test_F_SYS_03_a_journal_out_of_reach_stays(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(JournalError):
         set_aside_if_damaged(settings)
     assert settings.journal_path.exists()
+
+
+def test_I15_F_CFG_04_a_replay_has_the_session_table_of_its_run_not_todays(tmp_path: Path) -> None:
+    """A day that a person closed: denied in the run, and denied in its replay, which knows nothing of their file."""
+    packaged = load_sessions()
+    assert packaged.rows
+    start = int(lively(SYMBOLS, 5, 1)["exch_ns"][0])
+    closed = SessionRow(trading_day(start), frozenset("*"), None, "a notice", date(2026, 1, 1), "closed by a person")
+    table = with_own_rows(packaged, [closed], [])
+    settings = replace(settings_in(tmp_path), sessions=table)
+    digest = run(settings, seed=5, minutes=90)
+    result = replay_journal(settings.journal_path)
+    assert (result.differences, result.digest) == ([], digest)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        record = DeskRecord.decode(reader.runs()[-1][1].desk)
+        reasons = {note.reason for step in reader.steps() for note in step.outputs if isinstance(note, Denial)}
+    assert record.sessions == table
+    assert reasons == {"RC_WINDOW"}
+    old = msgspec.json.decode(record.encode())
+    del old["sessions"]
+    assert DeskRecord.decode(msgspec.json.encode(old).decode()).sessions is None  # a journal of an older version
