@@ -172,7 +172,6 @@ class AccountEngine:
 
     def _request(self, item: SignalIn) -> Request:
         signal, status = item.signal, self._current()
-        others = [sides for account, sides in self.market.sides.items() if account != self.account.account]
         worth, actions = self.guards.value(self.market.quotes), recent_actions(self.manager, self.now_ns)
         feed, feed_text, feed_code = self.market.feed(signal.contract)
         return Request(
@@ -191,7 +190,7 @@ class AccountEngine:
                 exposures=self.manager.exposures(self.market.quotes),
                 blocked=self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
-                elsewhere=tuple(side for sides in others for side in sides),
+                sides=tuple(side for sides in self.market.sides.values() for side in sides),
                 firm=self.firm.facts(self._day(), worth, actions),
             ),
             caps=self.settings.caps,

@@ -16,6 +16,7 @@ positions here, only results. Everything is empty for an account that no firm wa
 from collections.abc import Sequence
 from datetime import date
 
+from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Fill
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import trading_day
@@ -52,7 +53,7 @@ class FirmWatch:
         """Trading day `day` is over: the ratchet moves."""
         if self.book is not None:
             picture = self._picture
-            self.book.end_day(day, picture.ledger.today(day).net_cents, picture.account.balance_cents)
+            self.book.end_day(day, picture.ledger.today(day).broker_net_cents, picture.account.balance_cents)
 
     @property
     def back_ns(self) -> int:
@@ -84,16 +85,17 @@ class FirmWatch:
             return None
         if book.opening_cents is None or told is None:
             return FirmFacts(book.rules, known=False)
-        net = self._picture.ledger.today(day).net_cents
-        balance = min(told, book.opening_cents + net)  # the balance may lag behind a fill, and a fill behind it
+        today = self._picture.ledger.today(day)
+        # The balance may lag behind a fill, and a fill behind it: the worse of the two.
+        balance = min(told, book.opening_cents + today.net_cents)
         return FirmFacts(
             rules=book.rules,
             known=True,
             floor_cents=book.floor_cents,
             balance_cents=balance,
             equity_cents=balance + open_cents,
-            day_net_cents=net,
-            target_cents=book.rules.target_of(book.best_day_cents(net)),
+            day_net_cents=today.broker_net_cents,
+            target_cents=book.rules.target_of(book.best_day_cents(today.broker_net_cents)),
             most_micros=book.rules.position_limit(book.opening_cents),
             actions=actions,
         )
@@ -128,8 +130,10 @@ def recent_actions(manager: OrderManager, now_ns: int) -> int:
 
 
 def sides_of(picture: Picture) -> Sequence[tuple[str, int]]:
-    """(family, side) of everything that an account holds or may still open, sorted (TR8)."""
+    """(family, side) of everything that an account holds or may still open, sorted (TR8).
+
+    By the table of all products: a stranger's position may be in one that this account does not trade.
+    """
     found = {(entry.contract, entry.side) for entry in picture.live_entries()}
     found |= {(name, picture.ledger.position(name).side) for name in picture.ledger.open_contracts()}
-    products = picture.products
-    return sorted({(products[name].family if name in products else name, side) for name, side in found})
+    return sorted({(PRODUCTS[name].family if name in PRODUCTS else name, side) for name, side in found})

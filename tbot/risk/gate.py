@@ -67,7 +67,7 @@ class AccountFacts:
     exposures: tuple[Exposure, ...]
     blocked: Refusal | None  # what speaks against this contract: UNKNOWN, quarantine, foreign, leftover legs
     entries: Sequence[tuple[int, str]]  # (now_ns, contract) of the entries of the trading day
-    elsewhere: Sequence[tuple[str, int]] = ()  # (family, side) of what the Desk's other accounts hold or have working
+    sides: Sequence[tuple[str, int]] = ()  # (family, side) of what all accounts of the Desk hold or may still open
     firm: FirmFacts | None = None  # None: no firm watches this account
 
 
@@ -241,8 +241,8 @@ def no_opposite_exposure(request: Request) -> Refusal | None:
     for held in request.facts.exposures:
         if held.family == family and held.side == -side:
             return Refusal("OPPOSITE_EXPOSURE", f"{held.contract} is held the other way")
-    if (family, -side) in request.facts.elsewhere:
-        return Refusal("OPPOSITE_EXPOSURE", f"another account holds {family} the other way")
+    if (family, -side) in request.facts.sides:
+        return Refusal("OPPOSITE_EXPOSURE", f"{family} is held the other way by another account, or not by T-BOT")
     return None
 
 

@@ -39,6 +39,11 @@ class Tally:
         """Realised net; of our own and the broker's figure the more pessimistic one (F-RSK-01)."""
         return min(self.gross_cents, self.broker_gross_cents) - self.fees_cents - self.commission_cents
 
+    @property
+    def broker_net_cents(self) -> int:
+        """Realised net by the broker's figures: what its balance has moved by."""
+        return self.broker_gross_cents - self.fees_cents - self.commission_cents
+
     def count(self, net_cents: int) -> None:
         """A round trip was completed. Exactly 0 neither counts as a loss nor ends a streak (F-RSK-03)."""
         self.trips += 1
@@ -196,8 +201,8 @@ class Ledger:
         return self._state.days.get(day) or Tally()
 
     def nets(self) -> dict[date, int]:
-        """Realised net in cents of every trading day that had a fill."""
-        return {day: tally.net_cents for day, tally in self._state.days.items()}
+        """Realised net of every trading day that had a fill, in cents, by the broker's figures."""
+        return {day: tally.broker_net_cents for day, tally in self._state.days.items()}
 
     @property
     def total(self) -> Tally:

@@ -39,7 +39,7 @@ def code(verdict: Approval | Refusal) -> str:
 def firm(rules: FirmRules | None = None, **changes: object) -> AccountFacts:
     """An account of a firm: 50K Combine, nothing made or lost, unless changed. Worst case of one MNQ: 23.22."""
     base = FirmFacts(rules or FirmRules(), True, 4_800_000, 5_000_000, 5_000_000, 0, 300_000, 50, 0)
-    others = {name: changes.pop(name) for name in ("exposures", "elsewhere", "entries") if name in changes}
+    others = {name: changes.pop(name) for name in ("exposures", "sides", "entries") if name in changes}
     return facts(firm=replace(base, **changes), **others)  # type: ignore[arg-type]
 
 
@@ -199,8 +199,8 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
     ("TR6 day profit", {"facts": firm(day_net_cents=149_999)}, {"facts": firm(day_net_cents=150_000)}, "RC_DAY_PROFIT"),
     (
         "TR8 other account",
-        {"facts": firm(elsewhere=(("NQ", 1), ("ES", -1)))},
-        {"facts": firm(elsewhere=(("NQ", -1),))},
+        {"facts": firm(sides=(("NQ", 1), ("ES", -1)))},
+        {"facts": firm(sides=(("NQ", -1),))},
         "OPPOSITE_EXPOSURE",
     ),
     (

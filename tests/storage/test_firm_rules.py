@@ -147,16 +147,16 @@ def test_F_CFG_03_a_damaged_table_is_refused_by_name(text: str, word: str, tmp_p
 def test_F_CFG_03_numbers_that_contradict_each_other(tmp_path: Path) -> None:
     path = tmp_path / "firm.toml"
     path.write_text(PACKAGED.replace("50K = 500, 100K = 500", "50K = 100, 100K = 500"), encoding="utf-8")
-    with pytest.raises(ConfigError, match="firm[.]toml: firm rule ban_above_floor_cents"):
+    with pytest.raises(ConfigError, match=r"firm[.]toml: firm rule ban_above_floor_cents"):
         load_rules("combine", "50K", DAY, path=path)
 
 
 def test_F_CFG_03_a_table_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "firm.toml"
-    with pytest.raises(ConfigError, match="firm[.]toml"):
+    with pytest.raises(ConfigError, match=r"firm[.]toml"):
         load_rules("combine", "50K", DAY, path=path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="firm[.]toml"):
+    with pytest.raises(ConfigError, match=r"firm[.]toml"):
         load_rules("combine", "50K", DAY, path=path)
     path.write_text(PACKAGED, encoding="utf-8")
     assert load_rules("combine", "50K", DAY, path=path) == load_rules("combine", "50K", DAY)
