@@ -1,0 +1,539 @@
+"""One seed: market, exchange, network, disk and the real executor in its lives, under one virtual clock.
+
+What runs is tbot.engine.executor.Executor with everything below it (link, session, Desk, journal, live broker, REST
+client) and tbot.sim's exchange behind its REST API. Around it: `scheduler` (time and threads), `machine` (clocks, files),
+`network`, `hub`, `disk`, `market`, `signals`, `faults`.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+from dst import process
+from dst.disk import Disk
+from dst.evidence import Death, Evidence, JournalStep
+from dst.faults import FaultBox
+from dst.hub import HubLine, SimUserHub
+from dst.kill_points import Armed, KillBoard
+from dst.machine import Clock, Machine
+from dst.market import FeedLine, SimRings, WalkMarket
+from dst.network import Line
+from dst.plans import Fault, draw
+from dst.scenes import Scene, calendar, draw_scene
+from dst.scheduler import NS_PER_S, Event, Scheduler
+from dst.signals import Worker
+from tbot.domain.messages import DeskInput, DeskOutput, Fill, Signal, SignalStamps
+from tbot.domain.process_messages import OperatorMessage, SignalMessage
+from tbot.engine.child import ChildContext
+from tbot.engine.executor import Executor
+from tbot.engine.settings import EngineSettings, GatewaySettings
+from tbot.errors import TbotError
+from tbot.execution import canonical
+from tbot.execution.book_types import FINAL
+from tbot.sim.auth import Tokens, User
+from tbot.sim.exchange import Exchange
+from tbot.sim.fault_stale import Views
+from tbot.sim.rest_server import RestApi
+from tbot.sim.venue_controls import VenueControls
+from tbot.transport.wire import Wire
+from tbot_ext.records import Kind
+
+START_BOOT_NS = 1_000_000 * NS_PER_S
+STEP_NS = NS_PER_S // 4
+USER, KEY, RUN_KEY, RUN_ID = "trader", "canary-key-7c1d", b"k" * 32, 77
+URL = "http://127.0.0.1:1"
+RESTARTS, RESTART_WINDOW_NS = 3, 60 * NS_PER_S  # C_CRASH_LOOP
+CHECKPOINT_ROWS = 400  # so that a short day sees checkpoints too
+
+
+
+class Judge(Protocol):
+    """The referee as the world sees it."""
+
+    def after_event(self) -> None: ...
+
+    def finish(self, journal: Path | None = None, digest: str = "") -> Any: ...
+
+
+@dataclass(slots=True)
+class Life:
+    """One executor from start to death."""
+
+    number: int
+    context: ChildContext
+    router: process.SimRouter
+    executor: Executor | None = None
+    journal: Any = None
+    waiter: process.SimWaiter | None = None
+    wire: Wire = field(default_factory=lambda: Wire(RUN_KEY, RUN_ID, 1))
+    steps_from: int = 0  # index of its first step in the evidence
+
+    @property
+    def desk(self) -> Any:
+        """Its TradingDesk; None before it has one."""
+        return None if self.executor is None else self.executor._desk
+
+
+class LiveEvidence(Evidence):
+    """Evidence whose view is asked of the Desk only when somebody looks at it."""
+
+    def __init__(self, seed: int) -> None:
+        self.ask: Callable[[], dict[str, Any] | None] = lambda: None
+        super().__init__(seed)
+
+    @property
+    def view(self) -> dict[str, Any] | None:  # type: ignore[override]
+        return self.ask()
+
+    @view.setter
+    def view(self, _value: Any) -> None:
+        """Only what the Desk says counts."""
+
+
+class World:
+    """Build it, `run` it once, read `evidence`. `judge` makes the referee that looks after every event."""
+
+    def __init__(
+        self,
+        seed: int,
+        plan: list[Fault] | None = None,
+        scene: Scene | None = None,
+        judge: Callable[["World"], Judge] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.scene = scene or draw_scene(seed)
+        if plan is None:
+            rng = Random(f"plan/{seed}")
+            plan = draw(rng, self.scene.faults_s, rng.choice((1, 2, 3, 4, 6, 9)))
+        self.plan = plan
+        self.symbols = list(self.scene.symbols)
+        self.scheduler = Scheduler(seed, START_BOOT_NS)
+        self.start_boot_ns = START_BOOT_NS
+        self.offset_ns = self.scene.start_ns - START_BOOT_NS
+        self.clock = Clock(self.scheduler, self.offset_ns)
+        self.machine = Machine(self.scheduler, self.clock, seed)
+        self.evidence: Evidence = LiveEvidence(seed)
+        self.evidence.ask = self._view  # type: ignore[attr-defined]
+        self.evidence.symbols = self.scene.symbols
+        self._judge = judge
+        self.referee: Judge | None = None
+        self._viewed: tuple[int, int, Any] = (-1, -1, None)
+        self.life: Life | None = None
+        self.lives = 0
+        self._restarts: list[int] = []
+        self.given_up = ""  # why nobody starts the executor any more
+        self.calm = False
+        self.acks: list[bytes] = []
+        self._digesting = False
+        self.ended_with = ("", "")  # hashes of wire log and journal
+        self.failures: list[str] = []  # what the engine must never do, whatever a referee thinks
+
+    # ------------------------------------------------------------------------------------------------------- set-up
+    def run(self) -> Evidence:
+        """The whole day; leaves nothing behind."""
+        root = Path(tempfile.mkdtemp(prefix="tbot-dst-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        try:
+            self.disk = Disk(root, self.scheduler, self.seed)
+            with self.machine.install(self._names()):
+                self._build()
+                self._play()
+                self._finish()
+        finally:
+            self.scheduler.bury()
+            shutil.rmtree(root, ignore_errors=True)
+        return self.evidence
+
+    def _names(self) -> dict[tuple[str, str], Any]:
+        """What stands in for single names of the engine's modules."""
+        window = process.noted_window(self._note_protective)
+        journal = process.watched_journal(self._before_record, self._after_record, self._journal_opened)
+        return {
+            ("tbot.engine.executor", "sockets"): process.Sockets(self._router, self._waiter),
+            ("tbot.engine.executor", "PriceRings"): lambda _settings, restarted: SimRings(self.feed, restarted),
+            ("tbot.engine.executor", "Beat"): lambda *_: process.SimBeat(
+                self.scheduler, self._on_beat, lambda: len(self.evidence.steps)
+            ),
+            ("tbot.engine.desk_setup", "Journal"): journal,
+            ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
+            ("tbot.gateway.throttle", "SlidingWindow"): window,
+            ("tbot.gateway.live_broker", "UserHub"): lambda *args, **more: SimUserHub(
+                self.hub, self.scheduler, *args, **more
+            ),
+            ("tbot.storage.journal", "CHECKPOINT_ROWS"): CHECKPOINT_ROWS,
+            # The digest in every status document would be half of a seed's time; the last one is taken for real.
+            ("tbot.execution.desk", "digest"): lambda value: canonical.digest(value) if self._digesting else "",
+        }
+
+    def _build(self) -> None:
+        scene, scheduler = self.scene, self.scheduler
+        self.hours = calendar()
+        self.exchange = Exchange(scene.contracts, self.hours)
+        self.controls = VenueControls(self.exchange)
+        self.account = self.exchange.add_account(USER).account_id
+        self.traded = (self.account,)  # the accounts that the engine is told to trade
+        self.evidence.accounts = self.exchange.accounts
+        self.market = WalkMarket(self.seed, list(scene.contracts), scene.start_ns)
+        self.tokens = Tokens()
+        self.views = Views(self.exchange)
+        self._remember = any(fault.name == "rest.stale_read" for fault in self.plan)
+        api = RestApi(self.exchange, self.market, [User(USER, KEY)], self.tokens)  # type: ignore[arg-type]
+        self.kills = KillBoard(self._crash_at, self._partly_filled)
+        self.kills.rollover_ns = scene.rollover_ns
+        self.hub = HubLine(scheduler, self.seed, self.exchange, self.clock.wall_ns)
+        self.line = Line(
+            scheduler,
+            self.seed,
+            api,
+            self.evidence,
+            self.kills,
+            lambda: self.market_ns,
+            self._committed,
+            self.look,
+            self.pump,
+            self.views,
+        )
+        self.feed = FeedLine(self.symbols)
+        self.worker = Worker(self.seed, self.symbols, self.feed, self._send_signal, scene.signal_every_s)
+        self.machine.on_pipe = self._poke
+        self.machine.on_sql = self.disk.on_sql
+        self.machine.after_sql = self.disk.after_sql
+        self.machine.on_file = self.disk.on_file
+        self.disk.watch, self.disk.watch_after = self.kills.on_sql, self.kills.after_sql
+        for symbol in self.symbols:
+            self.feed.mark(symbol, Kind.HISTORY, scene.start_ns, self.clock.wall_ns())
+
+    def _play(self) -> None:
+        scheduler = self.scheduler
+        self.evidence.boot_ns = scheduler.now_ns
+        self.evidence.states = self.exchange.states
+        self.evidence.active = {contract.broker_id for contract in self.scene.contracts}
+        self.faults = FaultBox(self, self.plan)
+        if self._judge is not None:
+            self.referee = self._judge(self)
+        scheduler.at(START_BOOT_NS + NS_PER_S, self.start_life)
+        scheduler.at(START_BOOT_NS, self._step)
+        calm_ns = START_BOOT_NS + int(self.scene.faults_s * NS_PER_S)
+        scheduler.at(calm_ns, self._begin_calm)
+        scheduler.run_until(calm_ns + int(self.scene.calm_s * NS_PER_S))
+
+    def _begin_calm(self) -> None:
+        """All faults stop; a person looks, starts what was given up, and says resume."""
+        self.calm = True
+        self.faults.calm()
+        self.evidence.calm_since_ns = self.scheduler.now_ns
+        if self.life is None:
+            self.given_up = ""
+            self._restarts.clear()
+            self.scheduler.after(NS_PER_S, self.start_life)
+        self.scheduler.after(8 * NS_PER_S, lambda: self.person("resume"))
+
+    def _finish(self) -> None:
+        life, evidence = self.life, self.evidence
+        self.look()
+        self._digesting = True
+        if life is not None and life.desk is not None and not life.journal.broken:
+            evidence.digest = life.desk.desk.digest()
+            life.journal.close()
+            evidence.journal = self.disk.path / "journal.db"
+        self.ended_with = (self.wire_hash(), self.journal_hash())
+        evidence.ended = True
+        if self.referee is not None:
+            self.referee.finish(evidence.journal, evidence.digest)
+
+    # ---------------------------------------------------------------------------------------------------------- time
+    @property
+    def market_ns(self) -> int:
+        """The exchange's time."""
+        return self.scheduler.now_ns + self.offset_ns
+
+    def _step(self) -> None:
+        """The market moves on, and everything that goes with it."""
+        now = self.scheduler.now_ns
+        # Half as often while the exchange holds nothing: nothing can fill, and a seed may not take long.
+        steps = 1 if any(account.book.holdings() or account.book.living_orders() for account in self._accounts()) else 2
+        self.scheduler.at(now + steps * STEP_NS, self._step)
+        market_ns = self.market_ns
+        self.evidence.market_open = self.hours.is_open(market_ns)
+        wall_ns = self.clock.wall_ns()
+        if self.evidence.market_open:
+            orders = self.exchange.accounts[self.account].book.living_orders() if self.market.chase else []
+            ticks = self.market.step(market_ns, orders, steps)
+            self.exchange.on_ticks(ticks)
+            self.feed.write(ticks, now, wall_ns)
+        self.market.now_ns = market_ns
+        self.feed.flush(now, wall_ns)
+        self.exchange.advance(market_ns)
+        if self._remember:
+            self.views.take(now / NS_PER_S, 30.0)
+        self.pump()
+        self.worker.step(self.clock.wall_ns(), now, steps * STEP_NS / NS_PER_S)
+        self.look()
+
+    def _accounts(self) -> list[Any]:
+        return list(self.exchange.accounts.values())
+
+    def pump(self) -> None:
+        """The exchange's news go to the hub."""
+        self.hub.pump()
+
+    def look(self) -> None:
+        """Something happened: let the referee see how things stand."""
+        evidence = self.evidence
+        evidence.boot_ns, evidence.market_ns = self.scheduler.now_ns, self.market_ns
+        evidence.wall_ns = self.clock.wall_ns()
+        evidence.answering = self.faults.answering
+        evidence.faults = tuple(sorted(set(self.faults.active.values())))
+        if self.referee is not None:
+            self.referee.after_event()
+
+    def _view(self) -> dict[str, Any] | None:
+        """The Desk's view, made anew only when it took an input since."""
+        life = self.life
+        desk = None if life is None else life.desk
+        if life is None or desk is None:
+            return None
+        key = (life.number, len(self.evidence.steps))
+        if self._viewed[:2] != key:
+            self._viewed = (*key, desk.desk.view())
+        return self._viewed[2]  # type: ignore[no-any-return]
+
+    # --------------------------------------------------------------------------------------------------- the executor
+    def _settings(self) -> EngineSettings:
+        return EngineSettings(
+            mode="live",
+            symbols=self.scene.symbols,
+            state_dir=self.disk.path,
+            run_dir=self.disk.path,
+            run_id=RUN_ID,
+            build="dst",
+            config_hash="dst",
+            gateway=GatewaySettings(URL, URL + "/hubs/user", URL + "/hubs/market", simulated=False),
+            accounts=self.traded,
+        )
+
+    def start_life(self) -> None:
+        """A supervisor (or a person) starts an executor."""
+        if self.life is not None:
+            return
+        self.lives += 1
+        number = self.lives
+        secrets = {
+            "run_key": RUN_KEY, "epoch": number, "restarted": number > 1, "credentials": (USER, KEY),
+        }  # fmt: skip
+        context = ChildContext("executor", secrets, None, Event(self.scheduler), 0)  # type: ignore[arg-type]
+        life = Life(number, context, process.SimRouter(partial(self._on_reply, number)))
+        life.wire = Wire(RUN_KEY, RUN_ID, number)
+        life.steps_from = len(self.evidence.steps)
+        self.life = life
+        self.line.life = number
+        self.kills.new_life()
+        self.evidence.executor, self.evidence.alive = number, True
+        self.evidence.born[number] = self.scheduler.now_ns
+        self.scheduler.spawn(partial(self._live, life), number)
+        if number > 1:
+            self.scheduler.after(2 * NS_PER_S, partial(self._refill, number))
+        self.look()
+
+    def _live(self, life: Life) -> None:
+        """Body of the executor's process."""
+        try:
+            life.executor = Executor(self._settings(), life.context)
+            life.executor.run()
+        except TbotError as error:
+            self._ended(life, "error", f"{type(error).__name__}: {error}")
+        except Exception as error:
+            import traceback
+
+            self.failures.append(f"the executor raised {error!r}\n{traceback.format_exc()}")
+            self._ended(life, "bug", repr(error))
+        else:
+            self._ended(life, "stopped", "")
+
+    def _ended(self, life: Life, cause: str, error: str) -> None:
+        """The process has ended by itself (called in its last task)."""
+        if self.life is not life:
+            return
+        self._dead(life, cause, error)
+        self.disk.crash()
+        if cause == "stopped":
+            self.scheduler.after(5 * NS_PER_S, self.start_life)
+        else:
+            self._restart(NS_PER_S)
+        self.scheduler.kill(life.number)
+
+    def _dead(self, life: Life, cause: str, error: str = "") -> None:
+        committed = self._committed()
+        for step in self.evidence.steps[life.steps_from :]:
+            step.lost = step.seq > committed
+        self.evidence.deaths.append(Death(life.number, self.scheduler.now_ns, cause, error))
+        self.evidence.alive = False
+        self.hub.connection = None
+        self.life = None
+
+    def _restart(self, after_ns: int) -> None:
+        """As the supervisor does: not more often than C_CRASH_LOOP allows."""
+        now = self.scheduler.now_ns
+        self._restarts = [at for at in self._restarts if now - at < RESTART_WINDOW_NS]
+        if len(self._restarts) >= RESTARTS and not self.calm:
+            self.given_up = "crash loop"
+            return
+        self._restarts.append(now)
+        self.scheduler.after(after_ns, self.start_life)
+
+    def crash(
+        self,
+        cause: str,
+        *,
+        down_s: float = 1.0,
+        again_after: float | None = None,
+        damage: str = "",
+        torn: bool = False,
+        power: bool = False,
+    ) -> None:
+        """SIGKILL, at any moment; then what the disk shows, and a new start."""
+        life = self.life
+        if life is not None:
+            self._dead(life, cause)
+            self.disk.crash(torn=torn)
+            if power:
+                self.line.lost_lives.add(life.number)
+        if damage:
+            self.disk.damage(damage)  # type: ignore[arg-type]
+        if not self.given_up:
+            self._restart(int(down_s * NS_PER_S))
+        if again_after is not None:
+            wait_ns = int((down_s + again_after) * NS_PER_S)
+            self.scheduler.after(wait_ns, lambda: None if self.calm else self.crash(f"{cause}, again", down_s=down_s))
+        self.look()
+        if life is not None:
+            self.scheduler.kill(life.number)
+
+    def _crash_at(self, armed: Armed) -> None:
+        """A kill point was reached."""
+        args = armed.args
+        self.crash(
+            armed.point,
+            down_s=args.get("down", 1.0),
+            again_after=args.get("again_after"),
+            torn=armed.point == "K-EX-03" or bool(args.get("torn")),
+            power=armed.point == "K-ALL-01",
+        )
+
+    def _refill(self, number: int) -> None:
+        """The supervisor asks the feed to fill a restarted executor's rings anew."""
+        if self.life is not None and self.life.number == number:
+            for symbol in self.symbols:
+                if symbol not in self.feed.down:
+                    self.feed.mark(symbol, Kind.HISTORY, self.market_ns, self.clock.wall_ns())
+
+    def stop_all(self, seconds: float) -> None:
+        """The machine sleeps: executor, feed and worker stand still while the boot clock runs on."""
+        self.starve(seconds)
+        self.feed.delay_ns = int(seconds * NS_PER_S)
+
+    def starve(self, seconds: float) -> None:
+        """The executor gets no processor for a while."""
+        if self.life is not None:
+            self.scheduler.slow_until_ns[self.life.number] = self.scheduler.now_ns + int(seconds * NS_PER_S)
+
+    # ------------------------------------------------------------------------------------------------------- messages
+    def _router(self) -> process.SimRouter:
+        assert self.life is not None
+        return self.life.router
+
+    def _waiter(self, router: process.SimRouter) -> process.SimWaiter:
+        life = self.life
+        assert life is not None
+
+        def busy() -> bool:
+            return life.desk is not None and bool(life.desk.desk.busy())
+
+        life.waiter = process.SimWaiter(self.scheduler, router, self.machine.pipes, busy)
+        return life.waiter
+
+    def _poke(self) -> None:
+        if self.life is not None and self.life.waiter is not None:
+            self.life.waiter.poke()
+
+    def _deliver(self, message: Any, sender: bytes, delay_ns: int) -> None:
+        """A message on a socket: to who lives when it is sent, gone when that one dies."""
+        life = self.life
+        if life is None:
+            return
+        data = life.wire.encode(message)
+
+        def arrive() -> None:
+            life.router.inbox.append((sender, data))
+            self._poke()
+
+        self.scheduler.after(delay_ns, arrive, life.number)
+
+    def _send_signal(self, signal: Signal, stamp_ns: int, delay_ns: int) -> None:
+        stamps = SignalStamps(stamp_ns, stamp_ns, stamp_ns, stamp_ns)
+        self._deliver(SignalMessage(signal, stamps, 1_500_000_000), b"worker", delay_ns)
+
+    def person(self, verb: str) -> None:
+        """Somebody uses the command line."""
+        self._deliver(OperatorMessage(f"{verb}-1", verb), f"person-{verb}".encode(), 1_000_000)  # type: ignore[arg-type]
+
+    def _on_reply(self, number: int, _payload: bytes, to: bytes) -> None:
+        self.acks.append(to)
+        if to == b"person-stop" and self.life is not None and self.life.number == number:
+            self.life.context.stop.set()
+
+    def _on_beat(self, state: str, status: dict[str, Any] | None) -> None:
+        if status is not None:
+            self.evidence.status = status
+        if state == "FAILED" and self.life is not None:
+            # The supervisor ends the run; a person finds out why and starts it again.
+            self.given_up = str((status or {}).get("problem"))
+            self.crash("failed", down_s=0.0)
+
+    # ------------------------------------------------------------------------------------------------------ the journal
+    def _note_protective(self, protective: bool) -> None:
+        self.line.protective = protective
+
+    def _committed(self) -> int:
+        life = self.life
+        return 0 if life is None or life.journal is None else int(life.journal.head[0])
+
+    def _journal_opened(self, journal: Any) -> None:
+        if self.life is not None:
+            self.life.journal = journal
+
+    def _before_record(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
+        self.kills.before_record(item, outputs)
+
+    def _after_record(self, _journal: Any, item: DeskInput, outputs: list[DeskOutput], seq: int) -> None:
+        evidence = self.evidence
+        evidence.steps.append(JournalStep(self.lives, self.scheduler.now_ns, item, tuple(outputs), seq))
+        self.look()
+        self.kills.after_record(item, outputs)
+
+    def _partly_filled(self, fill: Fill) -> bool:
+        order = self.exchange.accounts[fill.account].book.orders.get(fill.order_id)
+        return order is not None and order.status not in FINAL
+
+    # ------------------------------------------------------------------------------------------------------- results
+    def wire_hash(self) -> str:
+        """Of every request with its stamps and fate."""
+        lines = [
+            json.dumps([str(part) if isinstance(part, dict) else part for part in astuple(request)], default=str)
+            for request in self.evidence.wire
+        ]
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+    def journal_hash(self) -> str:
+        """Of the chains of all lives as they stood in the end: sequence, boot stamps and bodies are in each head."""
+        life = self.life
+        head = ("", b"") if life is None or life.journal is None else life.journal.head
+        steps = [f"{step.executor} {step.boot_ns} {step.seq} {step.lost} {step.item!r}" for step in self.evidence.steps]
+        text = "\n".join([str(head), *steps])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
