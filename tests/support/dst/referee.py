@@ -223,8 +223,10 @@ def load_checks() -> None:
     """Import every module that registers checks."""
     from dst import (  # noqa: F401
         checks_calendar,
+        checks_data,
         checks_money,
         checks_orders,
+        checks_process,
         checks_safety,
         checks_state,
         checks_talk,
