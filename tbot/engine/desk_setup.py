@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
 from tbot.engine.clocks import RunClock, boot_ns
@@ -217,7 +220,7 @@ def open_desk(
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
-        run_start_ms=time.time_ns() // 1_000_000,
+        run_start_ms=next_run_ms(settings.journal_path),
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
@@ -254,3 +257,30 @@ def carried(settings: EngineSettings, account: int) -> Carried:
         for step in reader.steps():
             carry.add(step.item, list(step.outputs))
     return carry.carried(account)
+
+
+def next_run_ms(journal: Path, now_ns: int | None = None) -> int:
+    """Start of a run for its tags, UTC ms: now, but later than every run in the journal.
+
+    Tags must never repeat, and an order of a later run means another engine; a wall clock that was set back between two
+    runs must do neither (F-TIM-01, I2).
+    """
+    now_ms = (time.time_ns() if now_ns is None else now_ns) // 1_000_000
+    if not journal.exists():
+        return now_ms
+    with Journal.open_readonly(journal, wire) as reader:
+        starts = [_start_of(info.desk) for _, info in reader.runs()]
+    return max([now_ms, *(start + 1 for start in starts)])
+
+
+class _Started(msgspec.Struct):
+    """What every version of DeskRecord has."""
+
+    run_start_ms: int = 0
+
+
+def _start_of(desk: str) -> int:
+    try:
+        return msgspec.json.decode(desk.encode(), type=_Started).run_start_ms
+    except msgspec.MsgspecError:
+        return 0  # of a version that wrote something else there

@@ -190,7 +190,8 @@ def test_names_are_what_the_real_things_have() -> None:
 class FeedRig:
     def __init__(self) -> None:
         self.wall_ns, self.boot_ns, self.mono_ns = NOON, 1000 * S, 900 * S
-        self.rest = SimpleNamespace(date=None)
+        self.asked = 0
+        self.rest = SimpleNamespace(date=None, ping=self._ping)
         self.time = FeedClock(
             self.rest,  # type: ignore[arg-type]
             wall_ns=lambda: self.wall_ns,
@@ -199,6 +200,9 @@ class FeedRig:
         )
         self.clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
 
+    def _ping(self) -> None:
+        self.asked += 1
+
     def answer(self) -> None:
         self.rest.date = BrokerDate(NOON - S // 2 + self.boot_ns - 1000 * S, self.boot_ns)
 
@@ -206,7 +210,10 @@ class FeedRig:
         self.boot_ns += int((seconds + slept) * S)
         self.wall_ns += int((seconds + slept) * S)
         self.mono_ns += int(seconds * S)
-        return self.time.look(self.clock)
+        slept = self.time.look(self.clock)
+        if self.time._asking is not None:
+            self.time._asking.join()
+        return slept
 
 
 def test_F_TIM_01_the_feeds_market_time_follows_the_gateway_and_no_step() -> None:
@@ -218,16 +225,20 @@ def test_F_TIM_01_the_feeds_market_time_follows_the_gateway_and_no_step() -> Non
     rig.answer()
     rig.look()
     assert rig.clock.now_ns() == NOON + 2 * S  # the gateway's
-    assert rig.time.wants_date
+    assert rig.asked == 1
     rig.wall_ns -= 86_400 * S
     rig.look()
     rig.look()
+    assert rig.asked == 2  # every two seconds
     rig.answer()
     rig.look()
-    assert (rig.time.wants_date, rig.clock.now_ns()) == (False, rig.wall_ns)
+    assert rig.clock.now_ns() == rig.wall_ns
+    for _ in range(10):
+        rig.look()
+    assert rig.asked == 2  # all is well
     rig.wall_ns -= 3600 * S
     rig.look()
-    assert rig.time.wants_date
+    assert rig.asked == 3
     assert rig.clock.now_ns() == rig.wall_ns + 3600 * S
 
 
