@@ -43,7 +43,8 @@ class Rig:
         self.asked = 0
         self.dead: list[str] = []
         self.told: list[str] = []
-        self.link = SimpleNamespace(rest=SimpleNamespace(date=None), ask_date=self._ask)
+        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"))
+        self.link = SimpleNamespace(rest=rest, ask_date=self._ask)
         clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
         self.desk = SimpleNamespace(
             clock=SimulatedClock(MarketClock(NOON, 0, 20.0)) if simulated else clock,
@@ -134,7 +135,7 @@ def test_F_TIM_02_after_a_sleep_the_hub_is_presumed_dead_once_and_new_quotes_are
     rig.look()
     assert rig.look(0.02, slept=600) == [("RC_RESUMED", "the machine slept for 600 s")]
     rig.desk.session.ages |= {"MNQ": 600 * S, "ES": 600 * S}
-    assert rig.dead == ["the machine slept"]
+    assert rig.dead == ["the machine slept", "REST"]
     rig.desk.user_hub_up_ns = None
     assert rig.look(1) == []
     rig.desk.user_hub_up_ns = rig.boot_ns
@@ -142,7 +143,7 @@ def test_F_TIM_02_after_a_sleep_the_hub_is_presumed_dead_once_and_new_quotes_are
     assert rig.look() == []  # ES has none yet
     rig.desk.session.ages["ES"] = S // 10
     assert rig.look(1) == [("RC_RESUMED", "")]
-    assert len(rig.dead) == 1
+    assert len(rig.dead) == 2
 
 
 def test_F_TIM_02_where_no_contract_has_data_the_gap_is_reason_enough(rig: Rig) -> None:

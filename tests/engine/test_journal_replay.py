@@ -18,10 +18,11 @@ from tbot.domain.messages import Denial, Fill, PlaceBracket
 from tbot.domain.trading_hours import SessionRow, trading_day, with_own_rows
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
-from tbot.engine.desk_setup import next_run_ms, open_desk, set_aside_if_damaged
+from tbot.engine.desk_setup import open_desk
 from tbot.engine.gateway_link import Account
 from tbot.engine.health import Hops
 from tbot.engine.journal_replay import replay_journal
+from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import EngineSettings
 from tbot.errors import DataError, JournalError
 from tbot.risk.limits import RiskLimits
@@ -181,28 +182,6 @@ def test_a_start_row_that_is_not_ours_is_an_error_in_words(journal: Path) -> Non
     change(journal, "start", "RunInfo", lambda document: document.update(desk="{}"))
     with pytest.raises(DataError, match="how its Desk was set up"):
         replay_journal(journal)
-
-
-def test_F_SYS_03_a_damaged_journal_is_put_aside(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    settings.journal_path.write_bytes(b"this is no database at all, it is text " * 50)
-    settings.journal_path.chmod(0o600)
-    set_aside_if_damaged(settings)
-    assert not settings.journal_path.exists()
-
-
-def test_F_SYS_03_a_journal_out_of_reach_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold the lock of the day: what is merely out of reach for a moment stays where it is."""
-    settings = settings_in(tmp_path)
-    settings.journal_path.write_bytes(b"")
-
-    def out_of_reach(*_: object) -> None:
-        raise JournalError("cannot be opened: unable to open database file")
-
-    monkeypatch.setattr(Journal, "open_readonly", out_of_reach)
-    with pytest.raises(JournalError):
-        set_aside_if_damaged(settings)
-    assert settings.journal_path.exists()
 
 
 def test_I15_F_CFG_04_a_replay_has_the_session_table_of_its_run_not_todays(tmp_path: Path) -> None:
