@@ -11,6 +11,7 @@ from tbot.engine.gateway_link import Account, Link
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import read_past
 from tbot.engine.observer import Observer, Tell
+from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
@@ -217,7 +218,7 @@ def open_desk(
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
-        run_start_ms=time.time_ns() // 1_000_000,
+        run_start_ms=next_run_ms(settings.journal_path),
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,

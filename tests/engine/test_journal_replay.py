@@ -22,10 +22,12 @@ from tbot.engine.desk_setup import open_desk
 from tbot.engine.gateway_link import Account
 from tbot.engine.health import Hops
 from tbot.engine.journal_replay import replay_journal
+from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import EngineSettings
 from tbot.errors import DataError, JournalError
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import RunInfo
 from tbot.storage.replay_stream import instants
 from tbot.storage.sessions import load_sessions
 from tbot.strategy.decider import ContractDecider
@@ -201,3 +203,16 @@ def test_I15_F_CFG_04_a_replay_has_the_session_table_of_its_run_not_todays(tmp_p
     old = msgspec.json.decode(record.encode())
     del old["sessions"]
     assert DeskRecord.decode(msgspec.json.encode(old).decode()).sessions is None  # a journal of an older version
+
+
+def test_F_TIM_01_I2_a_run_starts_later_than_every_earlier_one_whatever_the_clock_shows(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    now_ns = 1_795_000_000_000_000_000
+    assert next_run_ms(settings.journal_path, now_ns) == now_ns // 10**6
+    run(settings, seed=1, minutes=1)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        first = DeskRecord.decode(reader.runs()[-1][1].desk).run_start_ms
+    assert next_run_ms(settings.journal_path, (first - 86_400_000) * 10**6) == first + 1  # set back by a day
+    assert next_run_ms(settings.journal_path, (first + 5) * 10**6) == first + 5
+    Journal(settings.journal_path, wire, RunInfo(78, "b", "c", "replay", 1, "of another version")).close()
+    assert next_run_ms(settings.journal_path, 0) == first + 1
