@@ -5,7 +5,7 @@ wish to get out goes through the one Flattener. Of other accounts only one thing
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from tbot.domain.messages import (
@@ -217,6 +217,8 @@ class AccountEngine:
         self.reasons.set(item.code, item.text, self.now_ns)
         if ended:
             self.reconciler.start_over(self.step, self.now_ns)
+        elif item.text:
+            self._ask(self.now_ns)  # R5: at once after anything of that kind
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
@@ -295,6 +297,9 @@ class AccountEngine:
             self.reasons.add("RC_BROKER_LOCK", "the broker does not let this account trade", self.now_ns)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.now_ns < self.now_ns:
+            # Stamped before something newer: "ask again in a second" by that stamp would ask at once, without end.
+            snapshot = replace(snapshot, now_ns=self.now_ns)
         if snapshot.status is not None:
             self._account(snapshot.status)
         for update in snapshot.orders:

@@ -43,6 +43,12 @@ class CarryFold:
         self._accounts: dict[int, _Account] = {}
         self._tag_of: dict[str, str] = {}  # command id of a placement -> tag
 
+    def begin(self, account: int, told: Carried) -> None:
+        """What the first run of a journal was told: it stands for everything before, until a row says otherwise."""
+        held = self._of(account)
+        held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
+        held.entries = {entry.tag: entry for entry in told.entries}
+
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
         if isinstance(item, CommandResult):
