@@ -311,7 +311,9 @@ class AccountEngine:
         findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
-            self.firm.on_answer(self._day(), settled=self.picture.activity_step <= self.reconciler.answer_step)
+            settled = self.picture.activity_step <= self.reconciler.answer_step
+            if self.firm.on_answer(self._day(), self.now_ns, settled=settled):
+                self._ask(self.now_ns + self._confirm_ns())
             self.reconciler.back_ns = self.firm.back_ns
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
