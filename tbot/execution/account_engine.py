@@ -27,17 +27,21 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.break_even import break_even_moves
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
-from tbot.execution.entries import carried_entry
+from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
+from tbot.execution.leftovers import cancel_unlinked, leftovers
+from tbot.execution.line import LIMITED_NS, Line, may_move
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
+from tbot.execution.protection import Moment, Protector
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.execution.trip_notes import round_trip_note
+from tbot.execution.stop_moves import wanted_moves
+from tbot.execution.tags import Role
+from tbot.execution.trip_notes import Excursions, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 
 
@@ -57,10 +61,9 @@ class AccountEngine:
     """`next_tag` gives a tag that was never used; `market` is kept by the Desk."""
 
     def __init__(
-        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[], str]
+        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[Role], str]
     ) -> None:
         self.settings, self.account, self.market = settings, account, market
-        self._next_tag = next_tag
         self.step = 0
         self.now_ns = 0
         self.day: date | None = None
@@ -68,9 +71,12 @@ class AccountEngine:
         self.outbox = Outbox(account.account, settings.run_start_ms)
         self.picture = Picture(account.account, settings.products, settings.limits, trading_day)
         self.reconciler = Reconciler(settings, self.picture, self.outbox)
-        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask)
+        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask, next_tag)
         self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
         self.guards = Guards(settings, self.picture)
+        self.protector = Protector(settings, self.picture, self.manager, self.reconciler)
+        self.line = Line()
+        self.excursions = Excursions()
         self.denials: dict[str, int] = {}
         self.signals = 0
         self.intents = 0
@@ -90,6 +96,11 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+        for order in carried.orders:
+            own = self.picture.protective[order.tag] = carried_order(order)
+            if order.order_id is not None:
+                self.picture.protective_of_order[order.order_id] = order.tag
+            self.protector.carry(own)
         for code, text in carried.reasons:
             self.reasons.add(code, text, 0)
 
@@ -109,10 +120,13 @@ class AccountEngine:
         elif isinstance(item, ConditionIn):
             self._condition(item)
         elif isinstance(item, CommandResult):
+            self._heard(item.situation)
             self.manager.on_result(item, self.step)
         elif isinstance(item, Snapshot):
             self._snapshot(item)
-        elif not isinstance(item, TimerIn | FeedIn):
+        elif isinstance(item, TimerIn):
+            self.excursions.look(self.picture.ledger.open_contracts(), item.ranges)
+        elif not isinstance(item, FeedIn):
             self.heard_ns = self.now_ns
             self._broker_event(item)
         self._upkeep()
@@ -148,7 +162,7 @@ class AccountEngine:
         request = self._request(item)
         verdict = decide(request)
         if not isinstance(verdict, Refusal):
-            refused = self.manager.place(request, verdict, self._next_tag(), self.step)
+            refused = self.manager.place(request, verdict, item.stamps, self.step)
             if refused is None:
                 self.intents += 1
                 return
@@ -198,10 +212,14 @@ class AccountEngine:
 
     def _condition(self, item: ConditionIn) -> None:
         """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
-        ended = not item.text and item.code in self.reasons.held
-        self.reasons.set(item.code, item.text, self.now_ns)
-        if ended:
+        if self.line.condition(item):
             self.reconciler.start_over(self.step, self.now_ns)
+        self.reasons.set(item.code, item.text, self.now_ns)
+
+    def _heard(self, situation: str) -> None:
+        """What an answer tells about the line: a rate limit, a lost login."""
+        if self.line.answered(situation, self.now_ns, self.settings.patience(LIMITED_NS)):
+            self.protector.line_step = self.step
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
@@ -284,9 +302,11 @@ class AccountEngine:
             self.picture.on_fill(fill, self.step)
         self.picture.settle()
         before = self.reconciler.answer
+        self._heard(snapshot.situation)
         findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
+            self.line.proven()
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
@@ -296,12 +316,15 @@ class AccountEngine:
     def _upkeep(self) -> None:
         self.picture.settle()
         self.manager.watch(self.now_ns, self.step)
+        if self.reconciler.started:
+            self.manager.cancel_old_entries(self.now_ns)
+            cancel_unlinked(self.picture, self.manager, self._in_doubt(), self.now_ns)
         for done in self.picture.ledger.take_completed():
-            note = round_trip_note(done, self.picture, self.manager, self.account.account)
+            note = round_trip_note(done, self.picture, self.manager, self.excursions, self.account.account)
             if note is not None:
                 self.outbox.note(note)
         unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
-        if unproven_stop or self.manager.leftovers():
+        if unproven_stop or leftovers(self.picture):
             self._ask(self.now_ns + self._confirm_ns())
         self._guard()
         self._window()
@@ -314,6 +337,10 @@ class AccountEngine:
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
         for demand in self.guards.protection(self.now_ns, self._ask, self.flattener.covers):
+            assert demand.contract is not None
+            self.manager.set_aside(demand.contract, demand.code, demand.text)
+            self._flatten({demand.contract}, demand.code, demand.text)
+        for demand in self.protector.look(self._moment()):
             assert demand.contract is not None
             self.manager.set_aside(demand.contract, demand.code, demand.text)
             self._flatten({demand.contract}, demand.code, demand.text)
@@ -331,6 +358,8 @@ class AccountEngine:
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
         self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        for code, text in self.line.reasons(self.now_ns):
+            self.reasons.set(code, text, self.now_ns)
         differ = ", ".join(sorted(self.reconciler.mismatches))
         text = f"position of {differ} differs from the broker's" if differ else ""
         self.reasons.set("RC_MISMATCH", text, self.now_ns)
@@ -349,15 +378,33 @@ class AccountEngine:
         shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
         refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
-        for contract in self.picture.contracts():
+        for contract in self.picture.contracts() if self.reconciler.started else ():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
     def _move_stops(self) -> None:
-        """To break-even; not while something is getting out anyway, and not where the market is not seen."""
-        for move in break_even_moves(self.picture, self.settings.limits, self.market.quotes):
-            if self.market.feed(move.contract)[0] == "ok" and not self.flattener.covers(move.contract):
-                self.manager.move_stop(move.contract, move.order_id, move.stop, self.now_ns)
+        """To break-even and after the market, where working orders may be touched."""
+        for move in wanted_moves(self.picture, self.settings.limits, self.market.quotes):
+            if self._calm(move.contract):
+                self.manager.move_stop(move, self.now_ns)
+
+    def _calm(self, contract: str) -> bool:
+        """Whether a working order may be touched: market seen, position proven, no way out under way."""
+        answer, reconciler = self.reconciler.answer, self.reconciler
+        just_now = answer is not None and self.now_ns - answer.now_ns <= self._confirm_ns()
+        quiet = self.market.feed(contract)[0] == "ok" and not self.flattener.covers(contract)
+        agreed = reconciler.proven and contract not in reconciler.mismatches
+        return quiet and agreed and may_move(self.reasons.held.keys(), proven_now=just_now)
+
+    def _moment(self) -> Moment:
+        covers, rest_down = self.flattener.covers, "RC_REST_DOWN" in self.reasons.held
+        return Moment(self.now_ns, self.step, self.market.quotes, covers, self._calm, self.guards.naked_ns, rest_down)
+
+    def _in_doubt(self) -> set[str]:
+        """Contracts whose position the broker tells otherwise than the fills do."""
+        sizes = self.hub_sizes.items()
+        differ = {name for name, size in sizes if size != self.picture.ledger.position(name).size}
+        return differ | set(self.reconciler.mismatches)
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
@@ -417,7 +464,8 @@ class AccountEngine:
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
-        lively = self.flattener.job is not None or self.picture.live_entries() or self.manager.pending
+        unproven = self.picture.live_entries() or self.picture.unproven()
+        lively = self.flattener.job is not None or unproven or self.manager.pending
         return not lively and self.reconciler.answer_step >= self.picture.activity_step
 
     def is_flat(self) -> bool:
@@ -436,5 +484,5 @@ class AccountEngine:
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
-        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler)]
-        return [*own, *hub, *guards, *parts, self.flattener.job, self.flattener.finished]
+        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.protector)]
+        return [*own, *hub, *guards, *parts, self.line, self.excursions, self.flattener.job, self.flattener.finished]
