@@ -7,6 +7,7 @@ wish to get out goes through the one Flattener. Nothing here knows another accou
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 
 from tbot.domain.messages import (
     AccountUpdate,
@@ -27,19 +28,16 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
+from tbot.execution.caretaker import Caretaker
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
 from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
-from tbot.execution.leftovers import cancel_unlinked, leftovers
-from tbot.execution.line import LIMITED_NS, Line, may_move
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
-from tbot.execution.protection import Moment, Protector
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.execution.stop_moves import wanted_moves
 from tbot.execution.tags import Role
 from tbot.execution.trip_notes import Excursions, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
@@ -74,8 +72,8 @@ class AccountEngine:
         self.manager = OrderManager(settings, self.picture, self.outbox, self._ask, next_tag)
         self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
         self.guards = Guards(settings, self.picture)
-        self.protector = Protector(settings, self.picture, self.manager, self.reconciler)
-        self.line = Line()
+        feed = lambda contract: market.feed(contract)[0]  # noqa: E731
+        self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed)
         self.excursions = Excursions()
         self.denials: dict[str, int] = {}
         self.signals = 0
@@ -100,7 +98,7 @@ class AccountEngine:
             own = self.picture.protective[order.tag] = carried_order(order)
             if order.order_id is not None:
                 self.picture.protective_of_order[order.order_id] = order.tag
-            self.protector.carry(own)
+            self.caretaker.protector.carry(own)
         for code, text in carried.reasons:
             self.reasons.add(code, text, 0)
 
@@ -118,9 +116,9 @@ class AccountEngine:
         elif isinstance(item, OperatorIn):
             self._operator(item)
         elif isinstance(item, ConditionIn):
-            self._condition(item)
+            self.caretaker.condition(item, self.step)
         elif isinstance(item, CommandResult):
-            self._heard(item.situation)
+            self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
         elif isinstance(item, Snapshot):
             self._snapshot(item)
@@ -210,17 +208,6 @@ class AccountEngine:
         """HALTED until a person resumes; positions run on under their stops."""
         self.reasons.add(code, text, self.now_ns)
 
-    def _condition(self, item: ConditionIn) -> None:
-        """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
-        if self.line.condition(item):
-            self.reconciler.start_over(self.step, self.now_ns)
-        self.reasons.set(item.code, item.text, self.now_ns)
-
-    def _heard(self, situation: str) -> None:
-        """What an answer tells about the line: a rate limit, a lost login."""
-        if self.line.answered(situation, self.now_ns, self.settings.patience(LIMITED_NS)):
-            self.protector.line_step = self.step
-
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
         if item.verb == "pause":
@@ -302,11 +289,11 @@ class AccountEngine:
             self.picture.on_fill(fill, self.step)
         self.picture.settle()
         before = self.reconciler.answer
-        self._heard(snapshot.situation)
+        self.caretaker.heard(snapshot.situation, self.now_ns, self.step)
         findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
-            self.line.proven()
+            self.caretaker.line.proven()
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
@@ -316,19 +303,17 @@ class AccountEngine:
     def _upkeep(self) -> None:
         self.picture.settle()
         self.manager.watch(self.now_ns, self.step)
-        if self.reconciler.started:
-            self.manager.cancel_old_entries(self.now_ns)
-            cancel_unlinked(self.picture, self.manager, self._in_doubt(), self.now_ns)
+        left = self.caretaker.sweep(self.hub_sizes, self.now_ns)
         for done in self.picture.ledger.take_completed():
             note = round_trip_note(done, self.picture, self.manager, self.excursions, self.account.account)
             if note is not None:
                 self.outbox.note(note)
         unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
-        if unproven_stop or leftovers(self.picture):
+        if unproven_stop or left:
             self._ask(self.now_ns + self._confirm_ns())
         self._guard()
         self._window()
-        self._move_stops()
+        self.caretaker.move_stops(self.now_ns, self.market.quotes)
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
@@ -336,11 +321,8 @@ class AccountEngine:
 
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
-        for demand in self.guards.protection(self.now_ns, self._ask, self.flattener.covers):
-            assert demand.contract is not None
-            self.manager.set_aside(demand.contract, demand.code, demand.text)
-            self._flatten({demand.contract}, demand.code, demand.text)
-        for demand in self.protector.look(self._moment()):
+        naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
+        for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
             self.manager.set_aside(demand.contract, demand.code, demand.text)
             self._flatten({demand.contract}, demand.code, demand.text)
@@ -358,7 +340,7 @@ class AccountEngine:
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
         self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
-        for code, text in self.line.reasons(self.now_ns):
+        for code, text in self.caretaker.line.reasons(self.now_ns):
             self.reasons.set(code, text, self.now_ns)
         differ = ", ".join(sorted(self.reconciler.mismatches))
         text = f"position of {differ} differs from the broker's" if differ else ""
@@ -381,30 +363,6 @@ class AccountEngine:
         for contract in self.picture.contracts() if self.reconciler.started else ():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
-
-    def _move_stops(self) -> None:
-        """To break-even and after the market, where working orders may be touched."""
-        for move in wanted_moves(self.picture, self.settings.limits, self.market.quotes):
-            if self._calm(move.contract):
-                self.manager.move_stop(move, self.now_ns)
-
-    def _calm(self, contract: str) -> bool:
-        """Whether a working order may be touched: market seen, position proven, no way out under way."""
-        answer, reconciler = self.reconciler.answer, self.reconciler
-        just_now = answer is not None and self.now_ns - answer.now_ns <= self._confirm_ns()
-        quiet = self.market.feed(contract)[0] == "ok" and not self.flattener.covers(contract)
-        agreed = reconciler.proven and contract not in reconciler.mismatches
-        return quiet and agreed and may_move(self.reasons.held.keys(), proven_now=just_now)
-
-    def _moment(self) -> Moment:
-        covers, rest_down = self.flattener.covers, "RC_REST_DOWN" in self.reasons.held
-        return Moment(self.now_ns, self.step, self.market.quotes, covers, self._calm, self.guards.naked_ns, rest_down)
-
-    def _in_doubt(self) -> set[str]:
-        """Contracts whose position the broker tells otherwise than the fills do."""
-        sizes = self.hub_sizes.items()
-        differ = {name for name, size in sizes if size != self.picture.ledger.position(name).size}
-        return differ | set(self.reconciler.mismatches)
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
@@ -484,5 +442,5 @@ class AccountEngine:
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
-        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.protector)]
-        return [*own, *hub, *guards, *parts, self.line, self.excursions, self.flattener.job, self.flattener.finished]
+        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
+        return [*own, *hub, *guards, *parts, self.excursions, self.flattener.job, self.flattener.finished]

@@ -7,7 +7,7 @@ turn the position round. A stop whose placement is ambiguous is never placed aga
 leftover (leftovers.py, which also tells why a take-profit without a link to its stop is bearable).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from tbot.domain.messages import Quote
@@ -28,7 +28,7 @@ class Moment:
     step: int
     quotes: Mapping[str, Quote]
     covered: Callable[[str], bool]  # contracts that are being flattened anyway
-    calm: Callable[[str], bool]  # contracts in which a working order may be touched
+    calm: Set[str]  # contracts in which a working order may be touched
     naked_ns: Mapping[str, int]  # since when a position is without proven stop
     rest_down: bool
 
@@ -63,7 +63,7 @@ class Protector:
             if covered < holding.owned:
                 text = self._stop(name, holding.owned - covered, covered, moment)
                 demands += [Demand(name, "RC_NAKED", f"{name}: {text}")] if text else []
-            elif moment.calm(name) and holding.owned == abs(holding.size):
+            elif name in moment.calm and holding.owned == abs(holding.size):
                 self._target(name, holding.owned, moment)
         return demands
 
