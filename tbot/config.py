@@ -32,6 +32,7 @@ class EngineConfig:
     wait: str = "futex"
     on_exit: str = "flatten"
     history_days: int = 5
+    sessions: str = ""  # file of own session rows; "": sessions.toml in TBOT_HOME when it is there
 
 
 @dataclass(frozen=True)

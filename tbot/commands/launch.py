@@ -3,14 +3,17 @@
 import secrets
 import socket
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tbot import __version__
 from tbot.config import Config, home
+from tbot.domain.trading_hours import check_zone_data
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import EngineSettings, GatewaySettings, Mode
 from tbot.errors import ConfigError
+from tbot.storage.sessions import effective_sessions, own_sessions
 from tbot.transport.shm import run_directory, sweep_stale
 
 # A run of the embedded gateway starts here: the New York open of an ordinary Friday that the session table covers.
@@ -29,7 +32,12 @@ def base_settings(
     config: Config, mode: Mode, *, state_dir: Path | None, symbols: tuple[str, ...], **more: Any
 ) -> EngineSettings:
     """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first."""
+    check_zone_data(datetime.now(UTC).year)
     home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    gateway = more.get("gateway")
+    embedded = gateway is not None and gateway.embedded  # the demo is the same on every machine
+    own = None if embedded else own_sessions(home(), config.engine.sessions)
+    sessions = effective_sessions(own)
     if state_dir is None:
         state_dir = fresh_state(mode)
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,6 +59,7 @@ def base_settings(
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
         accounts=config.account.ids,
         history_days=config.engine.history_days,
+        sessions=sessions,
         pointer=home() / "current.json",
         **more,
     )

@@ -9,20 +9,20 @@ from tbot.engine.clocks import RunClock, boot_ns
 from tbot.engine.desk_record import DeskRecord
 from tbot.engine.gateway_link import Account, Link
 from tbot.engine.health import Hops
+from tbot.engine.journal_start import read_past
 from tbot.engine.observer import Observer, Tell
 from tbot.engine.settings import EngineSettings
-from tbot.errors import JournalDamaged
 from tbot.execution.broker import Broker, DeskLoop
-from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
-from tbot.execution.settings import Carried, DeskSettings
+from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
-from tbot.gateway.live_broker import LiveBroker
+from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
 from tbot.gateway.rest import OrderClient
 from tbot.storage.journal import Journal
 from tbot.storage.journal_reader import RunInfo
+from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
 SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
@@ -113,6 +113,19 @@ class TradingDesk:
         hub = None if self._live is None else self._live.hub
         return ("", 0) if hub is None or hub.connected else (hub.reason or "connecting", hub.since_ns)
 
+    @property
+    def user_hub_up_ns(self) -> int | None:
+        """Boot clock since which the user hub is connected; None while it is not, 0 where there is none."""
+        hub = None if self._live is None else self._live.hub
+        if hub is None:
+            return 0
+        return hub.since_ns if hub.connected else None
+
+    def presume_dead(self, reason: str) -> None:
+        """The machine slept: what looks connected is not believed (F-TIM-02)."""
+        if self._live is not None and self._live.hub is not None:
+            self._live.hub.reconnect(reason)
+
     def renew_user_hub(self) -> None:
         """Let the user hub change to a newer token when that is due."""
         if self._live is not None and self._live.hub is not None:
@@ -196,47 +209,32 @@ def open_desk(
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
-    set_aside_if_damaged(settings)
+    past = read_past(settings.journal_path)
     record = DeskRecord(
         account=account.account,
         name=account.name,
-        carried=carried(settings, account.account),
+        carried=past.carried(account.account),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
         run_start_ms=time.time_ns() // 1_000_000,
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
+        sessions=settings.sessions,
     )
     info = RunInfo(
-        settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns(), record.encode()
+        settings.run_id,
+        settings.build,
+        settings.config_hash,
+        settings.mode,
+        clock.now_ns(),
+        record.encode(),
+        past.emergency,
     )
-    journal = Journal(settings.journal_path, wire, info)
+    # In lock-step the machine's time means nothing to the market's: a slow disk must not change what a replay does.
+    ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
+    journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, account)
     broker: Broker = live or PaperBroker([PaperAccount(account.account)], desk_settings.products)
     return TradingDesk(settings, clock, account, desk_settings, broker, live, journal, tell, hops)
-
-
-def set_aside_if_damaged(settings: EngineSettings) -> None:
-    """Put a damaged journal aside: the state is then taken from the broker (F-SYS-03)."""
-    if not settings.journal_path.exists():
-        return
-    try:
-        with Journal.open_readonly(settings.journal_path, wire) as reader:
-            damaged = reader.verify().state == "mismatch"
-    except JournalDamaged:
-        damaged = True  # any other trouble may pass, and the file may hold the lock of the day: keep it, try again
-    if damaged:
-        Journal.set_aside(settings.journal_path)
-
-
-def carried(settings: EngineSettings, account: int) -> Carried:
-    """Locks, halts and own placements of earlier runs, from the journal."""
-    if not settings.journal_path.exists():
-        return Carried()
-    carry = CarryFold()
-    with Journal.open_readonly(settings.journal_path, wire) as reader:
-        for step in reader.steps():
-            carry.add(step.item, list(step.outputs))
-    return carry.carried(account)

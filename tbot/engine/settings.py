@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from tbot.domain.clock import MarketClock
+from tbot.domain.trading_hours import SessionTable
 from tbot.risk.limits import RiskLimits
+from tbot.storage.sessions import load_sessions
 from tbot.strategy.trader import StrategySettings
 
 Mode = Literal["sim", "paper", "live", "replay"]
@@ -46,6 +48,7 @@ class EngineSettings:
     wait: WaitStrategy = "futex"
     on_exit: Literal["flatten", "hold"] = "flatten"
     accounts: tuple[int, ...] = ()  # pinned account ids; empty: the first tradable one of a simulated gateway
+    sessions: SessionTable = field(default_factory=load_sessions)  # as read at the start; later edits change nothing
     template_hours: bool = False  # years outside the session table use the weekly template
     history_days: int = 5
     clock: MarketClock | None = None  # of a paced replay

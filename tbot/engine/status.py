@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from tbot.domain.trading_hours import loosened, table_hash
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
@@ -72,6 +73,11 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
+        "sessions": {
+            "years": sorted(settings.sessions.years),
+            "hash": table_hash(settings.sessions),
+            "overrides": loosened(settings.sessions),
+        },
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -199,6 +205,7 @@ def _operations(
         "api": executor.get("api", {}),
         "feed": feed.get("counters", {}),
         "alarms": _alarms(children),
+        "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}

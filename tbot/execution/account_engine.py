@@ -1,11 +1,11 @@
 """The engine of one account: folds each input into the account's picture, watches over it, and says what to do.
 
 One pass per input: take it in, then upkeep (time-outs, guards, window, flatten), then queries, then the state. Every
-wish to get out goes through the one Flattener. Nothing here knows another account.
+wish to get out goes through the one Flattener. Of other accounts only one thing is known: what they hold (TR8).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import chain
 
@@ -31,6 +31,7 @@ from tbot.domain.trading_hours import trading_day
 from tbot.execution.caretaker import Caretaker
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
 from tbot.execution.entries import carried_entry, carried_order
+from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
 from tbot.execution.order_manager import OrderManager
@@ -49,6 +50,8 @@ class Market:
 
     quotes: dict[str, Quote] = field(default_factory=dict)
     feeds: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # contract -> (state, reason, RC_ code)
+    # What each account holds or has working, as (family, side): opposite sides across accounts are refused (TR8).
+    sides: dict[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
 
     def feed(self, contract: str) -> tuple[str, str, str]:
         """State, reason, RC_ code ("": the state says it); a contract that nothing was said about has no data yet."""
@@ -72,8 +75,9 @@ class AccountEngine:
         self.manager = OrderManager(settings, self.picture, self.outbox, self._ask, next_tag)
         self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
         self.guards = Guards(settings, self.picture)
+        self.firm = FirmWatch(settings, account, self.picture)
         feed = lambda contract: market.feed(contract)[0]  # noqa: E731
-        self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed)
+        self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed, self.firm)
         self.excursions = Excursions()
         self.denials: dict[str, int] = {}
         self.signals = 0
@@ -84,6 +88,7 @@ class AccountEngine:
         self.hub_sizes: dict[str, int] = {}  # position by the user hub, newer than any answer
         self.hub_differs_ns: dict[str, int] = {}
         self.status = Status("BOOT", ("RC_START",), "the engine is starting")
+        self.reconciler.back_ns = self.firm.back_ns
         self._carry()
 
     def _carry(self) -> None:
@@ -116,7 +121,7 @@ class AccountEngine:
         elif isinstance(item, OperatorIn):
             self._operator(item)
         elif isinstance(item, ConditionIn):
-            self.caretaker.condition(item, self.step)
+            self.caretaker.condition(item, self.now_ns, self.step)
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
@@ -128,6 +133,7 @@ class AccountEngine:
             self.heard_ns = self.now_ns
             self._broker_event(item)
         self._upkeep()
+        self.market.sides[self.account.account] = sides_of(self.picture)
         return self.outbox.take()
 
     def _roll_day(self) -> None:
@@ -136,13 +142,18 @@ class AccountEngine:
         day = edges.day
         if day == self.day:
             return
-        first, self.day = self.day is None, day
+        before, self.day = self.day, day
+        first = before is None
+        if before is None:
+            self.firm.begin(day, edges.start_ns)
+        else:
+            self.firm.end_day(before)
         carried = self.account.carried
         stale = first and carried.day != day.isoformat()
         if first and not stale and carried.reducing is not None:
             # K-EX-10 to 15: a flatten that a crash cut short goes on by itself.
             code, text = carried.reducing
-            self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS"))
+            self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS"))
         if (not first or stale) and self.reasons.clear(Severity.LOCK):
             self.reconciler.start_over(self.step, self.now_ns)
         self.manager.new_day(edges.start_ns)
@@ -173,6 +184,7 @@ class AccountEngine:
 
     def _request(self, item: SignalIn) -> Request:
         signal, status = item.signal, self._current()
+        worth, actions = self.guards.value(self.market.quotes), recent_actions(self.manager, self.now_ns)
         feed, feed_text, feed_code = self.market.feed(signal.contract)
         return Request(
             now_ns=self.now_ns,
@@ -190,7 +202,10 @@ class AccountEngine:
                 exposures=self.manager.exposures(self.market.quotes),
                 blocked=self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
+                sides=tuple(side for sides in self.market.sides.values() for side in sides),
+                firm=self.firm.facts(self._day(), worth, actions),
             ),
+            caps=self.settings.caps,
             feed=feed,
             feed_text=feed_text,
             feed_code=feed_code,
@@ -252,7 +267,7 @@ class AccountEngine:
         if isinstance(item, OrderUpdate):
             self._order(item)
         elif isinstance(item, Fill):
-            self.picture.on_fill(item, self.step)
+            self._fill(item)
         elif isinstance(item, PositionUpdate):
             self.hub_sizes[item.contract] = item.size
         elif isinstance(item, AccountUpdate):
@@ -269,6 +284,10 @@ class AccountEngine:
         if seen.tag is not None and seen.tag.run_start_ms > self.settings.run_start_ms:
             self.halt("RC_SECOND_ENGINE", f"order {seen.order.tag} was placed by another engine that started later")
 
+    def _fill(self, fill: Fill) -> None:
+        if not self.firm.takes(fill):
+            self.picture.on_fill(fill, self.step)
+
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
         self.picture.on_account(update, self._day())
@@ -281,12 +300,15 @@ class AccountEngine:
             self.reasons.add("RC_BROKER_LOCK", "the broker does not let this account trade", self.now_ns)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.now_ns < self.now_ns:
+            # Stamped before something newer: "ask again in a second" by that stamp would ask at once, without end.
+            snapshot = replace(snapshot, now_ns=self.now_ns)
         if snapshot.status is not None:
             self._account(snapshot.status)
         for update in snapshot.orders:
             self._order(update)
         for fill in snapshot.fills:
-            self.picture.on_fill(fill, self.step)
+            self._fill(fill)
         self.picture.settle()
         before = self.reconciler.answer
         self.caretaker.heard(snapshot.situation, self.now_ns, self.step)
@@ -294,6 +316,8 @@ class AccountEngine:
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
             self.caretaker.line.proven()
+            self.firm.on_answer(self._day(), settled=self.picture.activity_step <= self.reconciler.answer_step)
+            self.reconciler.back_ns = self.firm.back_ns
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
@@ -326,14 +350,13 @@ class AccountEngine:
             assert demand.contract is not None
             self.manager.set_aside(demand.contract, demand.code, demand.text)
             self._flatten({demand.contract}, demand.code, demand.text)
-        loss = self.guards.daily_loss(day, quotes)
-        if loss is not None:
-            self.reasons.add(loss.code, loss.text, self.now_ns)
-            if self._anything_open():
-                self._flatten(None, loss.code, loss.text, foreign=True)
-        streak = self.guards.losses_in_a_row(day)
-        if streak is not None:
-            self.reasons.add(streak.code, streak.text, self.now_ns)
+        rules = [self.guards.daily_loss(day, quotes), self.guards.losses_in_a_row(day)]
+        rules += self.firm.demands(day, sum(self.guards.value_cents.values()))
+        for rule in rules:
+            if rule is not None:
+                self.reasons.add(rule.code, rule.text, self.now_ns)
+                if rule.flatten and self._anything_open():
+                    self._flatten(None, rule.code, rule.text, foreign=rule.foreign)
         for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
             assert demand.contract is not None
             if not self.flattener.covers(demand.contract):
@@ -443,4 +466,5 @@ class AccountEngine:
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
-        return [*own, *hub, *guards, *parts, self.excursions, self.flattener.job, self.flattener.finished]
+        jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
+        return [*own, *hub, *guards, *parts, *jobs]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tbot.domain.messages import ConditionIn, Quote
 from tbot.execution.engine_state import Reasons
+from tbot.execution.firm_watch import FirmWatch, recent_actions
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand
 from tbot.execution.leftovers import cancel_unlinked, leftovers
@@ -30,20 +31,23 @@ class Caretaker:
         flattener: Flattener,
         reasons: Reasons,
         feed: Callable[[str], str],
+        firm: FirmWatch,
     ) -> None:
         self._settings, self._picture, self._flattener, self._reasons = settings, picture, flattener, reasons
         self._manager: OrderManager = flattener.manager
         self._reconciler: Reconciler = flattener.reconciler
-        self._feed = feed
+        self._feed, self._firm = feed, firm
         self.line = Line()
         self.protector = Protector(settings, picture, self._manager, self._reconciler)
 
     # ------------------------------------------------------------------------------------------------- the line
-    def condition(self, item: ConditionIn, step: int) -> None:
+    def condition(self, item: ConditionIn, now_ns: int, step: int) -> None:
         """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
         if self.line.condition(item):
-            self._reconciler.start_over(step, item.now_ns)
-        self._reasons.set(item.code, item.text, item.now_ns)
+            self._reconciler.start_over(step, now_ns)
+        elif item.text:
+            self._reconciler.ask(now_ns, step)  # R5: at once after anything of that kind
+        self._reasons.set(item.code, item.text, now_ns)
 
     def heard(self, situation: str, now_ns: int, step: int) -> None:
         """What an answer tells about the line: a rate limit, a lost login."""
@@ -71,8 +75,10 @@ class Caretaker:
 
     def move_stops(self, now_ns: int, quotes: Mapping[str, Quote]) -> None:
         """To break-even and after the market."""
+        rules = self._firm.rules
         for move in wanted_moves(self._picture, self._settings.limits, quotes):
-            if self._calm(move.contract, now_ns):
+            busy = rules is not None and recent_actions(self._manager, now_ns) >= rules.actions_per_minute
+            if not busy and self._calm(move.contract, now_ns):
                 self._manager.move_stop(move, now_ns)
 
     def _calm(self, contract: str, now_ns: int) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tbot.domain.messages import (
+    AccountUpdate,
     CommandResult,
     DeskInput,
     DeskOutput,
@@ -19,6 +20,7 @@ from tbot.domain.messages import (
     PlaceTarget,
     RoundTrip,
     SignalIn,
+    Snapshot,
     StateChange,
 )
 from tbot.domain.trading_hours import trading_day
@@ -26,7 +28,7 @@ from tbot.execution.engine_state import SEVERITY, Severity
 from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
-ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_ASSERT"})
+ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS", "RC_TARGET", "RC_ASSERT"})
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class _Account:
     reasons: dict[str, str] = field(default_factory=dict)
     day: str = ""
     reducing: tuple[str, str] | None = None
+    closings: dict[str, int] = field(default_factory=dict)  # trading day -> last balance told in it
     stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
     orders: dict[str, CarriedOrder] = field(default_factory=dict)  # by tag
@@ -46,12 +49,22 @@ class CarryFold:
         self._accounts: dict[int, _Account] = {}
         self._tag_of: dict[str, str] = {}  # command id of a placement -> tag
 
+    def begin(self, account: int, told: Carried) -> None:
+        """What the first run of a journal was told: it stands for everything before, until a row says otherwise."""
+        held = self._of(account)
+        held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
+        held.entries = {entry.tag: entry for entry in told.entries}
+
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
         if isinstance(item, CommandResult):
             self._result(item)
         elif isinstance(item, OperatorIn):
             self._operator(item, outputs)
+        elif isinstance(item, AccountUpdate):
+            self._balance(item)
+        elif isinstance(item, Snapshot) and item.status is not None:
+            self._balance(item.status)
         for output in outputs:
             if isinstance(output, StateChange):
                 self._state(output)
@@ -68,9 +81,9 @@ class CarryFold:
         """What the next run must be told about an account; empty for one that never appeared."""
         held = self._accounts.get(account, _Account())
         reasons = {code: text for code, text in held.reasons.items() if code != "RC_OPERATOR" or not held.stopped}
-        return Carried(
-            tuple(reasons.items()), held.day, held.reducing, tuple(held.entries.values()), tuple(held.orders.values())
-        )
+        entries, orders = tuple(held.entries.values()), tuple(held.orders.values())
+        closings = tuple(sorted(held.closings.items()))
+        return Carried(tuple(reasons.items()), held.day, held.reducing, entries, closings, orders)
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
@@ -80,6 +93,10 @@ class CarryFold:
         for account in named:
             if item.account in (None, account):
                 self._of(account).stopped = item.verb == "stop"
+
+    def _balance(self, update: AccountUpdate) -> None:
+        """The last word of a day is its closing balance, by which the firm's loss floor moves (risk.floor)."""
+        self._of(update.account).closings[trading_day(update.now_ns).isoformat()] = update.balance_cents
 
     def _state(self, change: StateChange) -> None:
         held = self._of(change.account)

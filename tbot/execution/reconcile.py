@@ -53,6 +53,7 @@ class Reconciler:
         self._outbox = outbox
         self.proven = False  # a complete answer agreed with our picture since the last (re)start
         self.started = False  # it did once: start-up is over
+        self.back_ns = 0  # queries ask this much further back than the trading day, until the past is known
         self.asked: Asked | None = None
         self.want_ns: int | None = None  # a query is wanted from this time on
         self.want_step = 0  # and it must have been sent at this step or later
@@ -80,7 +81,7 @@ class Reconciler:
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:
             return
-        since_ns = self._settings.calendar.trading_day(now_ns).start_ns
+        since_ns = self._settings.calendar.trading_day(now_ns).start_ns - self.back_ns
         self.asked = Asked(self._outbox.new_id(), now_ns, step)
         if self.want_ns is not None and self.want_ns <= now_ns:
             self.want_ns = None

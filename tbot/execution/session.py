@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
+from tbot.domain.messages import ConditionIn, FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
 from tbot.execution.broker import DeskLoop
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, Kind
@@ -151,7 +151,7 @@ class DeskSession:
             del self._barred[contract]
         self._feed(FeedIn(now_ns, contract, self._told(contract), reason, code))  # type: ignore[arg-type]
 
-    def _feed(self, item: FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
+    def _feed(self, item: ConditionIn | FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
         self.notes += self._loop.feed(item)
 
     def quote(self, contract: str, now_ns: int) -> Quote | None:
@@ -175,6 +175,10 @@ class DeskSession:
 
     def on_operator(self, item: OperatorIn) -> None:
         """A person's request."""
+        self._feed(item)
+
+    def on_condition(self, item: ConditionIn) -> None:
+        """Something of the machine began to hold, or is over."""
         self._feed(item)
 
     def pump(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tbot.domain.messages import OrderUpdate, Outcome, Quote
+from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.picture import Picture
 from tbot.execution.tags import parse_tag
 from tbot.risk.limits import RiskLimits
@@ -94,6 +95,7 @@ class MoveLog:
     """Moves by order id."""
 
     of: dict[int, Moved] = field(default_factory=dict)
+    recent_ns: list[int] = field(default_factory=list)  # times of the moves of the last minute, of all orders
 
     def may(self, order_id: int, now_ns: int, gap_ns: int) -> bool:
         """Whether another move may be asked for: never while the one before is not proven."""
@@ -102,6 +104,7 @@ class MoveLog:
 
     def asked(self, order_id: int, old: int, new: int, now_ns: int) -> None:
         """A move is on its way."""
+        self.recent_ns = [at for at in self.recent_ns if now_ns - at < NS_PER_MIN] + [now_ns]
         before = self.of.get(order_id)
         self.of[order_id] = Moved(now_ns, old, new, before.failed if before else 0)
 

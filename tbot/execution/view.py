@@ -1,6 +1,7 @@
 """The Desk's state as plain JSON-able data, for the status file and the screens. Prices in ticks, money in cents."""
 
 from tbot.execution.account_engine import AccountEngine
+from tbot.execution.firm_view import caps_view, firm_view
 from tbot.execution.picture import Seen
 
 
@@ -22,6 +23,9 @@ def account_view(engine: AccountEngine) -> dict[str, object]:
         "high_water_cents": account.high_water_cents,
         "can_trade": account.can_trade,
         "day_pnl_cents": today.net_cents if today else 0,
+        "day_room_cents": engine.settings.limits.daily_loss_cents + (today.net_cents if today else 0),
+        "firm": firm_view(engine),
+        "caps": caps_view(engine),
         "unrealised_cents": sum(engine.guards.value_cents.values()),
         "loss_streak": today.streak if today else 0,
         "entries_today": len(engine.manager.sent),
