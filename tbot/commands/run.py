@@ -109,7 +109,14 @@ def _embedded(config: "Config", speed: float | None, seed: int | None, extra: di
     )
     gateway = launch.gateway_settings(url, "", "", simulated=True, embedded=True)
     settings = launch.base_settings(
-        config, "sim", state_dir=None, symbols=config.engine.contracts, gateway=gateway, template_hours=True, **extra
+        config,
+        "sim",
+        state_dir=None,
+        symbols=config.engine.contracts,
+        accounts=(),  # the embedded gateway has one of its own
+        gateway=gateway,
+        template_hours=True,
+        **extra,
     )
     return settings, [spec, *launch.engine_specs(settings, credentials)], listener
 
@@ -132,6 +139,7 @@ def _against(url: str, config: "Config", credentials_file: Path | None, extra: d
         symbols=config.engine.contracts,
         gateway=gateway,
         template_hours=simulated,
+        locks=home() / "locks" if simulated else None,
         **extra,
     )
     return settings, launch.engine_specs(settings, credentials), None

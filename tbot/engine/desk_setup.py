@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
 from tbot.engine.clocks import RunClock, boot_ns
 from tbot.engine.desk_record import DeskRecord
-from tbot.engine.gateway_link import Account, Link
+from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
 from tbot.engine.observer import Observer, Tell
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.errors import JournalDamaged
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
-from tbot.execution.settings import Carried, DeskSettings
+from tbot.execution.settings import AccountSettings, Carried, DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import LiveBroker
 from tbot.gateway.rest import OrderClient
@@ -65,7 +66,7 @@ class TradingDesk:
         self,
         settings: EngineSettings,
         clock: RunClock,
-        account: Account,
+        accounts: tuple[AccountPlan, ...],
         desk_settings: DeskSettings,
         broker: Broker,
         live: LiveBroker | None,
@@ -76,11 +77,12 @@ class TradingDesk:
         self.clock = clock
         self.journal = journal
         self._settings = settings
-        self._account = account
+        self._plans = accounts
         self.desk = Desk(desk_settings)
         self._live = live
         self.timed = TimedBroker(broker, hops)
-        self.observer = Observer(journal, tell, hops)
+        names = {account.account: account.name for account in accounts} if len(accounts) > 1 else {}
+        self.observer = Observer(journal, tell, hops, names)
         sink = broker if isinstance(broker, PaperBroker) else None
         age_of = market_age if settings.lockstep else real_age(clock)
         loop = DeskLoop(self.desk, self.timed, self.observer)
@@ -124,8 +126,10 @@ class TradingDesk:
             self._live.set_contracts(contracts)
 
     def flat(self) -> bool:
-        """Proven: no position and no working order; under `on_exit = hold` a protected position will do."""
-        account = self._account.account
+        """Proven for every account: no position and no working order; under `on_exit = hold`, or protected."""
+        return all(self._at_rest(plan.account) for plan in self._plans)
+
+    def _at_rest(self, account: int) -> bool:
         held = self._settings.on_exit == "hold" and self.desk.is_protected(account)
         return held or self.desk.is_flat(account)
 
@@ -139,17 +143,27 @@ class TradingDesk:
         return accounts
 
     def describe_open(self) -> str:
-        """What is still open, in words."""
-        view = self._accounts()[str(self._account.account)]
-        held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
-        return f"open: {held or 'no position'}, {len(view['orders'])} working order(s)"
+        """What is still open, in words; with several accounts those that are not at rest, by name."""
+        accounts = self._accounts()
+        several = len(self._plans) > 1
+        parts = []
+        for plan in self._plans:
+            view = accounts[str(plan.account)]
+            held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
+            text = f"{held or 'no position'}, {len(view['orders'])} working order(s)"
+            if not several or not self._at_rest(plan.account):
+                parts.append(f"{plan.name}: {text}" if several else text)
+        return f"open: {'; '.join(parts)}"
 
     def status(self) -> dict[str, Any]:
         """The Desk's part of the status document."""
-        now_ns = self.clock.now_ns()
+        now_ns, accounts = self.clock.now_ns(), self._accounts()
         return {
             **self.observer.status(),
-            "accounts": self._accounts(),
+            "accounts": {
+                str(plan.account): view | {"plan": plan.plan, "stage": plan.stage, "contracts": list(plan.contracts)}
+                for plan, view in ((plan, accounts[str(plan.account)]) for plan in self._plans)
+            },
             "feeds": self.session.feeds,
             "barred": self.session.barred,
             "market_ns": now_ns,
@@ -179,28 +193,32 @@ class TradingDesk:
         self.journal.close()
 
 
-def live_broker(settings: EngineSettings, link: Link | None, clock: RunClock, account: Account) -> LiveBroker | None:
+def live_broker(
+    settings: EngineSettings, link: Link | None, clock: RunClock, accounts: tuple[AccountPlan, ...]
+) -> LiveBroker | None:
     """Orders over REST where the mode allows them; None: paper."""
     if link is None or settings.mode == "paper":
         return None
     assert isinstance(link.rest, OrderClient)
-    return LiveBroker(link.rest, link.user_hub, link.book(), [account.account], clock.now_ns)
+    return LiveBroker(link.rest, link.user_hub, link.book(), [plan.account for plan in accounts], clock.now_ns)
 
 
 def open_desk(
     settings: EngineSettings,
     link: Link | None,
     clock: RunClock,
-    account: Account,
+    accounts: tuple[AccountPlan, ...],
     tell: Callable[[int, str, str, str], None],
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
     set_aside_if_damaged(settings)
+    earlier = carried(settings, accounts)
     record = DeskRecord(
-        account=account.account,
-        name=account.name,
-        carried=carried(settings, account.account),
+        accounts=tuple(
+            AccountSettings(plan.account, plan.name, kept, plan.limits, plan.contracts, plan.rules)
+            for plan, kept in zip(accounts, earlier, strict=True)
+        ),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
@@ -213,9 +231,15 @@ def open_desk(
     )
     journal = Journal(settings.journal_path, wire, info)
     desk_settings = record.settings()
-    live = live_broker(settings, link, clock, account)
-    broker: Broker = live or PaperBroker([PaperAccount(account.account)], desk_settings.products)
-    return TradingDesk(settings, clock, account, desk_settings, broker, live, journal, tell, hops)
+    live = live_broker(settings, link, clock, accounts)
+    broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
+    return TradingDesk(settings, clock, accounts, desk_settings, broker, live, journal, tell, hops)
+
+
+def paper_account(plan: AccountPlan) -> PaperAccount:
+    """The paper twin of an account: its id and name, and the balance that its plan starts with."""
+    start = PaperAccount(plan.account, plan.name)
+    return start if plan.rules is None else replace(start, balance_cents=plan.rules.start_cents)
 
 
 def set_aside_if_damaged(settings: EngineSettings) -> None:
@@ -231,12 +255,11 @@ def set_aside_if_damaged(settings: EngineSettings) -> None:
         Journal.set_aside(settings.journal_path)
 
 
-def carried(settings: EngineSettings, account: int) -> Carried:
-    """Locks, halts and own placements of earlier runs, from the journal."""
-    if not settings.journal_path.exists():
-        return Carried()
+def carried(settings: EngineSettings, accounts: tuple[AccountPlan, ...]) -> list[Carried]:
+    """Of each account: locks, halts and own placements of earlier runs, from the journal."""
     carry = CarryFold()
-    with Journal.open_readonly(settings.journal_path, wire) as reader:
-        for step in reader.steps():
-            carry.add(step.item, list(step.outputs))
-    return carry.carried(account)
+    if settings.journal_path.exists():
+        with Journal.open_readonly(settings.journal_path, wire) as reader:
+            for step in reader.steps():
+                carry.add(step.item, list(step.outputs))
+    return [carry.carried(plan.account) for plan in accounts]

@@ -24,7 +24,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
-HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
+HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CONFIG", "RC_CLOCK"}  # alarms under which no contract takes entries
 PAUSING = {"RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"}  # the same, and it ends by itself
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 

@@ -16,10 +16,9 @@ from tbot.domain.messages import Fill, PlaceBracket
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
 from tbot.engine.desk_setup import open_desk, set_aside_if_damaged
-from tbot.engine.gateway_link import Account
 from tbot.engine.health import Hops
 from tbot.engine.journal_replay import replay_journal
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.errors import DataError, JournalError
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
@@ -41,7 +40,7 @@ def run(settings: EngineSettings, seed: int, minutes: int = 330) -> str:
     """A run in lock-step inside this process, with journal; returns the digest of its Desk at the end."""
     clock = FixedClock()
     hops = Hops("signal_executor", "signal_request", "journal", "rest")
-    desk = open_desk(settings, None, clock, Account.paper(), lambda *_: None, hops)
+    desk = open_desk(settings, None, clock, (AccountPlan.paper(),), lambda *_: None, hops)
     deciders = {PRODUCTS[symbol].contract_id: ContractDecider(PRODUCTS[symbol], LIVELY) for symbol in SYMBOLS}
     tape = lively(SYMBOLS, seed, minutes)
     for contract_id in deciders:

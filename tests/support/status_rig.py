@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tbot.engine.build import build_id
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import EngineSettings
 
@@ -14,7 +15,7 @@ def settings(folder: Path, **more: Any) -> EngineSettings:
     run_dir, state_dir = folder / "run", folder / "state"
     run_dir.mkdir(mode=0o700, exist_ok=True)
     state_dir.mkdir(mode=0o700, exist_ok=True)
-    values = {"mode": "sim", "symbols": ("MNQ", "ES"), "run_id": 77, "build": "0.0", "config_hash": "abc"}
+    values = {"mode": "sim", "symbols": ("MNQ", "ES"), "run_id": 77, "build": build_id("0.0"), "config_hash": "abc"}
     return EngineSettings(**(values | {"state_dir": state_dir, "run_dir": run_dir} | more))
 
 
