@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tbot_ext
 from tbot.doctor.findings import Check, Finding, fail, ok, warn
+from tbot.doctor.versions import versions
 from tbot.domain.trading_hours import SessionTable
 from tbot.errors import TbotError
 from tbot.storage.sessions import load_sessions
@@ -49,6 +50,7 @@ def checks(home: Path, shared_bytes: int) -> list[Check]:
         Check("time zones", lambda: time_zones(datetime.now(UTC))),
         Check("session table", lambda: session_table(load_sessions(), datetime.now(UTC))),
         Check("clock", clock),
+        Check("versions", versions),
         Check("extras", extras),
         Check("device", device),
     ]

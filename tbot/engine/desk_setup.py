@@ -27,6 +27,7 @@ from tbot.storage.journal_reader import RunInfo
 from tbot.transport import wire
 
 SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
+SHORT_NAME = 12
 
 
 class TimedBroker:
@@ -81,8 +82,7 @@ class TradingDesk:
         self.desk = Desk(desk_settings)
         self._live = live
         self.timed = TimedBroker(broker, hops)
-        names = {account.account: account.name for account in accounts} if len(accounts) > 1 else {}
-        self.observer = Observer(journal, tell, hops, names)
+        self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
         age_of = market_age if settings.lockstep else real_age(clock)
         loop = DeskLoop(self.desk, self.timed, self.observer)
@@ -191,6 +191,12 @@ class TradingDesk:
         if self._live is not None:
             self._live.close()
         self.journal.close()
+
+
+def short_names(accounts: tuple[AccountPlan, ...]) -> dict[int, str]:
+    """Names for lines on a screen: the end tells accounts of one owner apart; where it does not, the ids do."""
+    names = {plan.account: plan.name if len(plan.name) <= SHORT_NAME else f"…{plan.name[-8:]}" for plan in accounts}
+    return names if len(set(names.values())) == len(names) else {plan.account: str(plan.account) for plan in accounts}
 
 
 def live_broker(

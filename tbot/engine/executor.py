@@ -47,7 +47,7 @@ class Executor:
         self._wire = make_wire(settings, context)
         self._beat = Beat(settings, context, self._wire)
         self._fatal: TbotError | None = None  # why this run cannot trade at all
-        self._locks = AccountLocks()
+        self._locks = AccountLocks.of(settings)
         self._lock(account.account for account in settings.accounts)  # before anything is bound or sent (F-IPC-05)
         self._router = sockets.router(settings.socket("executor"))
         self._waiter = sockets.Waiter(self._router)
@@ -112,7 +112,7 @@ class Executor:
     def _lock(self, accounts: Iterable[int]) -> bool:
         """No request that moves money without it. False: another engine has one of them, and this run is over."""
         try:
-            self._locks.take(self._settings, accounts)
+            self._locks.take(accounts)
         except Halted as error:
             self._fatal = error
             return False

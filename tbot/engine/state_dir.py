@@ -50,18 +50,28 @@ class AccountLocks:
     second name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own: Path | None, shared: Path, gateway: str) -> None:
+        """`own`: the folder in TBOT_HOME (None: nothing is locked); `shared`: where shared memory lies."""
+        self._own = own
+        self._everywhere = shared / f"tbot-locks-{os.geteuid()}"
+        address = urlsplit(gateway)
+        self._port = f"-{address.port}" if is_loopback(address.hostname or "") else ""
         self._held = ExitStack()
         self._accounts: set[int] = set()
 
-    def take(self, settings: EngineSettings, accounts: Iterable[int]) -> None:
+    @classmethod
+    def of(cls, settings: EngineSettings) -> "AccountLocks":
+        """Those of a run."""
+        return cls(settings.locks, settings.run_dir.parent, settings.gateway.rest_url if settings.gateway else "")
+
+    def take(self, accounts: Iterable[int]) -> None:
         """Lock these accounts as well. Halted when another engine has one of them; nothing new is held then."""
-        if settings.locks is None:
+        if self._own is None:
             return
         with ExitStack() as taken:
             new = [account for account in accounts if account not in self._accounts]
             for account in new:
-                for file in _lock(settings, account):
+                for file in self._lock(account):
                     taken.enter_context(file)
             self._held.push(taken.pop_all())
             self._accounts.update(new)
@@ -70,31 +80,26 @@ class AccountLocks:
         self._held.close()
         self._accounts.clear()
 
+    def paths(self, account: int) -> list[Path]:
+        """The lock files of an account; their folders are made and must be ours alone (F-SEC-06)."""
+        assert self._own is not None
+        return [
+            _own_folder(self._own) / f"account-{account}.lock",
+            _own_folder(self._everywhere) / f"account-{account}{self._port}.lock",
+        ]
 
-def _lock(settings: EngineSettings, account: int) -> Iterator[BinaryIO]:
-    try:
-        for path in lock_paths(settings, account):
-            file = _locked(path)
-            if file is None:
-                raise Halted(
-                    f"another engine trades account {account} (RC_SECOND_ENGINE); stop that one first, or take the "
-                    "account out of [[accounts]]"
-                )
-            yield file
-    except OSError as error:
-        raise Halted(f"account {account} cannot be locked: {error}; look at that place, then start again") from None
-
-
-def lock_paths(settings: EngineSettings, account: int) -> list[Path]:
-    """The lock files of an account; their folders are made and must be ours alone (F-SEC-06)."""
-    assert settings.locks is not None
-    address = urlsplit(settings.gateway.rest_url if settings.gateway else "")
-    port = f"-{address.port}" if is_loopback(address.hostname or "") else ""
-    everywhere = settings.run_dir.parent / f"tbot-locks-{os.geteuid()}"
-    return [
-        _own_folder(settings.locks) / f"account-{account}.lock",
-        _own_folder(everywhere) / f"account-{account}{port}.lock",
-    ]
+    def _lock(self, account: int) -> Iterator[BinaryIO]:
+        try:
+            for path in self.paths(account):
+                file = _locked(path)
+                if file is None:
+                    raise Halted(
+                        f"another engine trades account {account} (RC_SECOND_ENGINE); stop that one first, or take the "
+                        "account out of [[accounts]]"
+                    )
+                yield file
+        except OSError as error:
+            raise Halted(f"account {account} cannot be locked: {error}; look there, then start again") from None
 
 
 def _own_folder(path: Path) -> Path:

@@ -72,6 +72,7 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
+        "warnings": list(settings.warnings),
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -108,7 +109,8 @@ def _state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
-    return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
+    text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
+    return strictest, [reason["code"] for reason in worst["reasons"]], text
 
 
 def _alarms(children: Mapping[str, Child]) -> list[dict[str, str]]:

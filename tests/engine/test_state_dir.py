@@ -10,7 +10,7 @@ import pytest
 
 import status_rig
 from tbot.engine.settings import EngineSettings, GatewaySettings
-from tbot.engine.state_dir import AccountLocks, lock_paths, lock_state
+from tbot.engine.state_dir import AccountLocks, lock_state
 from tbot.errors import Halted
 
 FOREIGN = "https://gateway.example"
@@ -25,43 +25,44 @@ def settings(folder: Path, home: str = "home", url: str = FOREIGN, **more: Any) 
 
 
 def test_F_CFG_01_I16_one_engine_an_account_also_from_another_home(tmp_path: Path) -> None:
-    first, second = AccountLocks(), AccountLocks()
-    first.take(settings(tmp_path), [7, 8])
-    for home in ("home", "another"):
+    first = AccountLocks.of(settings(tmp_path))
+    first.take([7, 8])
+    second = AccountLocks.of(settings(tmp_path, "another"))
+    for other in (AccountLocks.of(settings(tmp_path)), second):
         with pytest.raises(Halted, match=r"another engine trades account 8 \(RC_SECOND_ENGINE\)"):
-            second.take(settings(tmp_path, home), [9, 8])
-    third = AccountLocks()
-    third.take(settings(tmp_path), [9])  # what was refused as a whole is not held in part
+            other.take([9, 8])
+    AccountLocks.of(settings(tmp_path)).take([9])  # what was refused as a whole is not held in part
     first.release()
-    second.take(settings(tmp_path, "another"), [7, 8])
+    second.take([7, 8])
 
 
 def test_taking_twice_is_taking_once(tmp_path: Path) -> None:
-    locks = AccountLocks()
-    locks.take(settings(tmp_path), [7])
-    locks.take(settings(tmp_path), [7, 8])
+    locks = AccountLocks.of(settings(tmp_path))
+    locks.take([7])
+    locks.take([7, 8])
     with pytest.raises(Halted):
-        AccountLocks().take(settings(tmp_path), [7])
+        AccountLocks.of(settings(tmp_path)).take([7])
     locks.release()
-    AccountLocks().take(settings(tmp_path), [7, 8])
+    AccountLocks.of(settings(tmp_path)).take([7, 8])
 
 
 def test_two_simulators_have_two_accounts_of_one_number(tmp_path: Path) -> None:
-    locks, other = AccountLocks(), AccountLocks()
-    locks.take(settings(tmp_path, "one", "http://127.0.0.1:8801"), [1001])
-    other.take(settings(tmp_path, "other", "http://127.0.0.1:8802"), [1001])
+    one = AccountLocks.of(settings(tmp_path, "one", "http://127.0.0.1:8801"))
+    other = AccountLocks.of(settings(tmp_path, "other", "http://127.0.0.1:8802"))
+    one.take([1001])
+    other.take([1001])
     with pytest.raises(Halted):
-        AccountLocks().take(settings(tmp_path, "third", "http://localhost:8801"), [1001])
+        AccountLocks.of(settings(tmp_path, "third", "http://localhost:8801")).take([1001])
 
 
 def test_paper_locks_nothing(tmp_path: Path) -> None:
-    AccountLocks().take(settings(tmp_path, locks=None), [1])
+    AccountLocks.of(settings(tmp_path, locks=None)).take([1])
     assert not (tmp_path / "home" / "locks").exists()
 
 
 def _hold(made: EngineSettings, pipe: Connection) -> None:
-    locks = AccountLocks()
-    locks.take(made, [7])
+    locks = AccountLocks.of(made)
+    locks.take([7])
     pipe.send(os.getpid())
     pipe.recv()
 
@@ -73,23 +74,23 @@ def test_F_CFG_01_a_killed_engine_leaves_its_lock_files_and_no_lock(tmp_path: Pa
     process.start()
     ours.recv()
     with pytest.raises(Halted):
-        AccountLocks().take(settings(tmp_path), [7])
+        AccountLocks.of(settings(tmp_path)).take([7])
     process.kill()
     process.join(10)
-    paths = lock_paths(settings(tmp_path), 7)
+    paths = AccountLocks.of(settings(tmp_path)).paths(7)
     assert all(path.exists() for path in paths)
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in paths)
-    locks = AccountLocks()
-    locks.take(settings(tmp_path), [7])
+    locks = AccountLocks.of(settings(tmp_path))
+    locks.take([7])
     locks.release()
     assert all(path.exists() for path in paths)  # a deleted one would let a second engine in
 
 
 def test_F_CFG_01_children_do_not_inherit_a_lock(tmp_path: Path) -> None:
     made = settings(tmp_path)
-    locks = AccountLocks()
-    locks.take(made, [7])
-    held = [path.resolve() for path in lock_paths(made, 7)]
+    locks = AccountLocks.of(settings(tmp_path))
+    locks.take([7])
+    held = [path.resolve() for path in AccountLocks.of(made).paths(7)]
     for name in os.listdir("/proc/self/fd"):
         try:
             target = Path(os.readlink(f"/proc/self/fd/{name}"))
@@ -115,16 +116,16 @@ def test_F_SEC_06_a_planted_lock_folder_is_refused(tmp_path: Path, plant: str) -
     else:
         place.write_text("")
     with pytest.raises(Halted, match=r"closed to others|cannot be locked"):
-        AccountLocks().take(made, [7])
+        AccountLocks.of(made).take([7])
 
 
 def test_F_SEC_06_a_planted_lock_file_is_not_followed(tmp_path: Path) -> None:
     made = settings(tmp_path)
-    (lock,) = [path for path in lock_paths(made, 7) if path.parent == made.locks]
+    (lock,) = [path for path in AccountLocks.of(made).paths(7) if path.parent == made.locks]
     (tmp_path / "precious").write_text("keep")
     lock.symlink_to(tmp_path / "precious")
     with pytest.raises(Halted, match="symbolic link"):
-        AccountLocks().take(made, [7])
+        AccountLocks.of(made).take([7])
     assert (tmp_path / "precious").read_text() == "keep"
 
 

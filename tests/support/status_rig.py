@@ -5,9 +5,16 @@ from typing import Any
 
 from tbot.engine.build import build_id
 from tbot.engine.processes import Child, ProcessSpec
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 
 HOP = {"count": 2, "p50": 10, "p99": 20, "p999": 30, "max": 40}
+# What a live run needs to exist.
+LIVE: dict[str, Any] = {
+    "mode": "live",
+    "gateway": GatewaySettings("https://gateway.example", "", "", simulated=False),
+    "accounts": (AccountPlan(7, "A-7"),),
+    "confirmed": (7,),
+}
 
 
 def settings(folder: Path, **more: Any) -> EngineSettings:
@@ -22,6 +29,7 @@ def settings(folder: Path, **more: Any) -> EngineSettings:
 def account(state: str = "ACTIVE", *reasons: str, **more: Any) -> dict[str, Any]:
     """One account as the Desk shows it."""
     values = {
+        "name": "A-1",
         "state": state,
         "reasons": [{"code": code} for code in reasons],
         "text": f"because of {state}",
