@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Literal
 
 from dst.scheduler import NS_PER_S, Scheduler
@@ -21,7 +22,7 @@ WAL, HEAD, EMERGENCY = f"{DB}-wal", f"{DB}.head", f"{DB}.emergency"
 _SHARED_MEMORY = f"{DB}-shm"
 _PAGE = 4096
 
-Damage = Literal["changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe"]
+Damage = Literal["changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe", "version_1"]
 _FLIPPED: dict[str, str] = {"flip_db": DB, "flip_wal": WAL, "flip_head": HEAD}
 
 
@@ -37,6 +38,7 @@ class Disk:
         self.full = False
         self.failing = False
         self.slow_s = 0.0
+        self.free = 50 << 30  # bytes, as the system tells it
         self._wal_before = 0  # bytes of the log when the transaction under way began
         self._db_before = b""  # the file as it was before the newest checkpoint
         self._old: Path | None = None  # an earlier copy of everything
@@ -74,6 +76,10 @@ class Disk:
         """Before a write or sync of the small files; both have their size already, so a full disk does not stop them."""
         if self.failing:
             raise OSError(errno.EIO, "Input/output error")
+
+    def disk_usage(self, _path: object) -> SimpleNamespace:
+        """For the name `shutil` in the engine's watch of the disk."""
+        return SimpleNamespace(total=100 << 30, used=(100 << 30) - self.free, free=0 if self.full else self.free)
 
     # ----------------------------------------------------------------------------------------------------- afterwards
     def crash(self, *, torn: bool = False, folded_in_part: bool = False) -> None:
@@ -122,6 +128,8 @@ class Disk:
                     (self.path / file.name).chmod(0o600)
         elif how == "changed_row":
             self._change_row(self.path / DB)
+        elif how == "version_1":
+            self._make_old(self.path / DB)
         elif how == "wipe":
             self._clear()
 
@@ -132,6 +140,15 @@ class Disk:
             with sqlite3.connect(db) as database:
                 database.execute("DROP TRIGGER IF EXISTS record_is_never_changed")
                 database.execute("UPDATE record SET body = X'7b7d' WHERE seq = 1")
+            database.close()
+
+    @staticmethod
+    def _make_old(db: Path) -> None:
+        """The file as the first version of the journal would have left it."""
+        if db.exists():
+            with sqlite3.connect(db) as database:
+                database.execute("DROP INDEX IF EXISTS record_by_kind")
+                database.execute("PRAGMA user_version = 1")
             database.close()
 
     def _clear(self) -> None:

@@ -114,7 +114,7 @@ class FaultBox:
             world.controls.unlock(world.account)
         world.disk.calm()
         world.worker.flood, world.worker.stale, world.worker.repeat = 0, False, False
-        world.machine.clock.offset_ns = world.offset_ns
+        world.clock.offset_ns = world.offset_ns
         world.kills.armed.clear()
         world.scheduler.slow_until_ns.clear()
         world.pump()
@@ -272,7 +272,7 @@ class FaultBox:
     def _clock(self, kind: str, fault: Fault) -> None:
         world = self._world
         if kind == "step":
-            world.machine.clock.offset_ns += int(fault.args["seconds"] * NS_PER_S)
+            world.clock.offset_ns += int(fault.args["seconds"] * NS_PER_S)
         else:
             world.stop_all(fault.seconds or 1.0)
 

@@ -34,7 +34,8 @@ KILL_POINTS = {
     "K-EX-20": "at the rollover of the trading day",
     "K-JR-01": "journal: in the middle of a transaction",
     "K-JR-02": "journal: in the middle of a checkpoint",
-    "K-JR-03": "journal: while a damaged one is put aside",
+    "K-JR-03": "journal: while a full or damaged one is put aside",
+    "K-JR-04": "journal: in the middle of a migration",
     "K-ALL-01": "all at once: what was on its way is lost too",
 }
 QUERIES = (
@@ -131,6 +132,8 @@ class KillBoard:
             return
         if sql.startswith("INSERT") and self._entry:
             self.at("K-EX-02")
+        elif sql.startswith("PRAGMA user_version ="):
+            self.at("K-JR-04")
         elif sql == "COMMIT":
             self.at("K-JR-01")
 
@@ -144,9 +147,9 @@ class KillBoard:
         elif "wal_checkpoint" in sql:
             self.at("K-JR-02")
 
-    def on_rename(self, name: str) -> None:
-        """A file of the journal is about to be put aside."""
-        self.at("K-JR-03")
+    def on_rename(self, what: str, name: str) -> None:
+        """A file of the journal is about to be put aside (rename), or a new one to take its place (replace)."""
+        self.at("K-JR-03", what)
 
     # ----------------------------------------------------------------------------------------------------- the wire
     def on_sent(self, path: str) -> None:

@@ -15,7 +15,7 @@ import sys
 import threading as real_threading
 import time as real_time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -31,12 +31,17 @@ class Clock:
     def __init__(self, scheduler: Scheduler, offset_ns: int) -> None:
         self.scheduler = scheduler
         self.offset_ns = offset_ns
+        self.slept_ns = 0
 
     def boot_ns(self) -> int:
         return self.scheduler.now_ns
 
     def wall_ns(self) -> int:
         return self.scheduler.now_ns + self.offset_ns
+
+    def mono_ns(self) -> int:
+        """Does not count the time that the machine slept."""
+        return self.scheduler.now_ns - self.slept_ns
 
 
 class _Stand:
@@ -68,10 +73,10 @@ class _Time(_Stand):
         return self._clock.wall_ns() / 1e9
 
     def monotonic(self) -> float:
-        return self._clock.boot_ns() / 1e9
+        return self._clock.mono_ns() / 1e9
 
     def monotonic_ns(self) -> int:
-        return self._clock.boot_ns()
+        return self._clock.mono_ns()
 
     def sleep(self, seconds: float) -> None:
         self._clock.scheduler.sleep(int(seconds * 1e9))
@@ -196,7 +201,7 @@ class Machine:
         self.on_sql: SqlHook = lambda name, sql: None
         self.after_sql: SqlHook = lambda name, sql: None
         self.on_file: FileHook = lambda what, descriptor: None
-        self.on_rename: Callable[[str], None] = lambda name: None
+        self.on_rename: Callable[[str, str], None] = lambda what, name: None
         self._seed = seed
 
     def new_pipe(self) -> int:
@@ -209,52 +214,87 @@ class Machine:
     def install(self, names: Mapping[tuple[str, str], Any]) -> Iterator[None]:
         """Patch tbot; `names` are further single names: (module, name) -> what stands there."""
         own_time = _Time(self.clock)
-        stands: dict[str, tuple[Any, Any]] = {
-            "time": (real_time, own_time),
-            "threading": (real_threading, _Threading(self.scheduler)),
-            "secrets": (real_secrets, _Secrets(self._seed)),
-        }
+        exchange_time = _Time(Clock(self.scheduler, self.clock.offset_ns))  # the gateway's clock is never stepped
+        threading, secrets = _Threading(self.scheduler), _Secrets(self._seed)
         special: dict[tuple[str, str], Any] = {
             ("tbot.gateway.live_broker", "os"): _Pipes(self),
             ("tbot.storage.journal_files", "os"): _Files(self),
             ("tbot.storage.journal", "sqlite3"): _Sqlite(self),
         }
-        undo: list[tuple[dict[str, Any], str, Any]] = []
+        with contextlib.ExitStack() as undo:
 
-        def put(space: dict[str, Any], name: str, value: Any) -> None:
-            undo.append((space, name, space[name]))
-            space[name] = value
-
-        exchange_time = _Time(Clock(self.scheduler, self.clock.offset_ns))  # the gateway's clock is never stepped
-        for module_name, module in list(sys.modules.items()):
-            if module is None or not module_name.startswith("tbot."):
-                continue
-            space = module.__dict__
-            for name, (real, stand) in stands.items():
-                if space.get(name) is real:
-                    put(space, name, exchange_time if stand is own_time and ".sim." in module_name else stand)
-        for (module_name, name), stand in {**special, **names}.items():
-            put(sys.modules[module_name].__dict__, name, stand)
-        self._put_defaults(put)
-        rename = pathlib.Path.rename
-
-        def noted_rename(path: pathlib.Path, target: Any) -> Any:
-            if path.name.startswith("journal.db"):
-                self.on_rename(path.name)
-            return rename(path, target)
-
-        pathlib.Path.rename = noted_rename  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            pathlib.Path.rename = rename  # type: ignore[method-assign]
-            for space, name, value in reversed(undo):
+            def put(space: dict[str, Any], name: str, value: Any) -> None:
+                undo.callback(space.__setitem__, name, space[name])
                 space[name] = value
 
-    def _put_defaults(self, put: Callable[[dict[str, Any], str, Any], None]) -> None:
-        """Defaults that were bound to a real clock or generator when their module was read."""
-        from tbot.gateway.rest import RestClient
+            for module_name, module in _modules():
+                space = module.__dict__
+                clock = exchange_time if ".sim." in module_name else own_time
+                for name, real, stand in (
+                    ("time", real_time, clock),
+                    ("threading", real_threading, threading),
+                    ("secrets", real_secrets, secrets),
+                ):
+                    if space.get(name) is real:
+                        put(space, name, stand)
+            for (module_name, name), stand in {**special, **names}.items():
+                put(sys.modules[module_name].__dict__, name, stand)
+            self._put_defaults(undo)
+            self._put_renames(undo)
+            yield
 
-        defaults = RestClient.__init__.__kwdefaults__
-        put(defaults, "wall_ns", self.clock.wall_ns)
-        put(defaults, "random", self.random.random)
+    def _put_defaults(self, undo: contextlib.ExitStack) -> None:
+        """Defaults that were bound to a real clock or generator when their module was read."""
+        stands = {
+            real_time.time_ns: self.clock.wall_ns,
+            real_time.monotonic_ns: self.clock.mono_ns,
+            random.random: self.random.random,
+        }
+
+        def stand(value: Any) -> Any:
+            return stands.get(value, value) if callable(value) else value
+
+        for function in _bound_to_clocks():
+            undo.callback(setattr, function, "__defaults__", function.__defaults__)
+            undo.callback(setattr, function, "__kwdefaults__", function.__kwdefaults__)
+            function.__defaults__ = tuple(map(stand, function.__defaults__ or ())) or None
+            keywords = function.__kwdefaults__
+            function.__kwdefaults__ = keywords and {name: stand(value) for name, value in keywords.items()}
+
+    def _put_renames(self, undo: contextlib.ExitStack) -> None:
+        """Renames of the journal's files are told before they happen."""
+        rename, replace = pathlib.Path.rename, pathlib.Path.replace
+
+        def told(do: Callable[..., Any], what: str) -> Callable[..., Any]:
+            def noted(path: pathlib.Path, target: Any) -> Any:
+                if path.name.startswith("journal.db"):
+                    self.on_rename(what, path.name)
+                return do(path, target)
+
+            return noted
+
+        undo.callback(setattr, pathlib.Path, "rename", rename)
+        undo.callback(setattr, pathlib.Path, "replace", replace)
+        pathlib.Path.rename = told(rename, "rename")  # type: ignore[method-assign]
+        pathlib.Path.replace = told(replace, "replace")  # type: ignore[method-assign]
+
+
+def _modules() -> list[tuple[str, ModuleType]]:
+    return [(name, module) for name, module in list(sys.modules.items()) if module and name.startswith("tbot.")]
+
+
+@cache
+def _bound_to_clocks() -> list[Any]:
+    """Every function and method of tbot with a default that is a real clock or generator."""
+    real = (real_time.time_ns, real_time.monotonic_ns, random.random)
+    found = []
+    for module_name, module in _modules():
+        for thing in vars(module).values():
+            if getattr(thing, "__module__", None) != module_name:
+                continue
+            for function in vars(thing).values() if isinstance(thing, type) else (thing,):
+                defaults = getattr(function, "__defaults__", None) or ()
+                keywords = getattr(function, "__kwdefaults__", None) or {}
+                if any(callable(value) and value in real for value in (*defaults, *keywords.values())):
+                    found.append(function)
+    return found

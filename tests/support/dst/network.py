@@ -7,6 +7,7 @@ late, is lost or garbled: chosen apart from each other. What arrives is handled 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from random import Random
 from typing import Any
 
@@ -241,7 +242,8 @@ class Line:
         elif answer == "garble":
             flight.status, flight.answer = 200, b'{"orderId":'
         else:
-            flight.status, flight.answer, flight.headers = reply.status, reply.body, dict(reply.headers)
+            dated = {"date": formatdate(self._market_ns() // NS_PER_S, usegmt=True)}
+            flight.status, flight.answer, flight.headers = reply.status, reply.body, {**reply.headers, **dated}
             if body is not None and reply.status == 200:
                 flight.answer = _mangled(reply.body, str(body.args["kind"]))
         flight.came.set()

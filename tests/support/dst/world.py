@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from dst.scenes import Scene, calendar, draw_scene
 from dst.scheduler import NS_PER_S, Event, Scheduler
 from dst.signals import Worker
 from tbot.domain.messages import DeskInput, DeskOutput, Fill, Signal, SignalStamps
-from tbot.domain.process_messages import OperatorMessage, SignalMessage
+from tbot.domain.process_messages import OperatorMessage, SignalMessage, TokenRequest
 from tbot.engine.child import ChildContext
 from tbot.engine.executor import Executor
 from tbot.engine.settings import EngineSettings, GatewaySettings
@@ -51,7 +52,9 @@ STEP_NS = NS_PER_S // 4
 USER, KEY, RUN_KEY, RUN_ID = "trader", "canary-key-7c1d", b"k" * 32, 77
 URL = "http://127.0.0.1:1"
 RESTARTS, RESTART_WINDOW_NS = 3, 60 * NS_PER_S  # C_CRASH_LOOP
-CHECKPOINT_ROWS = 400  # so that a short day sees checkpoints too
+# So that a short day sees checkpoints and, at a start, full files too.
+CHECKPOINT_ROWS, ROTATE_ROWS = 400, 800
+FEED_WORD_NS = 3 * NS_PER_S
 
 
 
@@ -134,6 +137,7 @@ class World:
         self._restarts: list[int] = []
         self.given_up = ""  # why nobody starts the executor any more
         self.calm = False
+        self.asleep = False
         self.acks: list[bytes] = []
         self._digesting = False
         self.rows: list[tuple[int, str]] = []  # (seq, kind) of the journal at the end
@@ -173,6 +177,8 @@ class World:
                 self.hub, self.scheduler, *args, **more
             ),
             ("tbot.storage.journal", "CHECKPOINT_ROWS"): CHECKPOINT_ROWS,
+            ("tbot.engine.desk_setup", "ROTATE_ROWS"): ROTATE_ROWS,
+            ("tbot.engine.condition_watch", "shutil"): self.disk,
             # The digest in every status document would be half of a seed's time; the last one is taken for real.
             ("tbot.execution.desk", "digest"): lambda value: canonical.digest(value) if self._digesting else "",
         }
@@ -226,6 +232,7 @@ class World:
             self.referee = self._judge(self)
         scheduler.at(START_BOOT_NS + NS_PER_S, self.start_life)
         scheduler.at(START_BOOT_NS, self._step)
+        scheduler.at(START_BOOT_NS + NS_PER_S, self._feed_word)
         calm_ns = START_BOOT_NS + int(self.scene.faults_s * NS_PER_S)
         scheduler.at(calm_ns, self._begin_calm)
         scheduler.run_until(calm_ns + int(self.scene.calm_s * NS_PER_S))
@@ -249,8 +256,10 @@ class World:
             evidence.digest = life.desk.desk.digest()
             life.journal.close()
             evidence.journal = self.disk.path / "journal.db"
-            with sqlite3.connect(evidence.journal) as database:
-                self.rows = database.execute("SELECT seq, kind FROM record ORDER BY seq").fetchall()
+            for file in [*self.disk.path.glob("journal.db.[0-9]*[0-9]"), evidence.journal]:
+                with closing(sqlite3.connect(file)) as database:
+                    self.rows += database.execute("SELECT seq, kind FROM record").fetchall()
+            self.rows.sort()
         self.set_aside = sorted(path.name for path in self.disk.path.glob("journal.db.bad-?"))
         self.ended_with = (self.wire_hash(), self.journal_hash())
         evidence.ended = True
@@ -276,7 +285,8 @@ class World:
             orders = self.exchange.accounts[self.account].book.living_orders() if self.market.chase else []
             ticks = self.market.step(market_ns, orders, steps)
             self.exchange.on_ticks(ticks)
-            self.feed.write(ticks, now, wall_ns)
+            if not self.asleep:
+                self.feed.write(ticks, now, wall_ns)
         self.market.now_ns = market_ns
         self.feed.flush(now, wall_ns)
         self.exchange.advance(market_ns)
@@ -451,7 +461,14 @@ class World:
     def stop_all(self, seconds: float) -> None:
         """The machine sleeps: executor, feed and worker stand still while the boot clock runs on."""
         self.starve(seconds)
-        self.feed.delay_ns = int(seconds * NS_PER_S)
+        self.asleep = True
+        lasts_ns = int(seconds * NS_PER_S)
+
+        def wake() -> None:
+            self.asleep = False
+            self.clock.slept_ns += lasts_ns
+
+        self.scheduler.after(lasts_ns - 1, wake)
 
     def starve(self, seconds: float) -> None:
         """The executor gets no processor for a while."""
@@ -493,6 +510,12 @@ class World:
     def _send_signal(self, signal: Signal, stamp_ns: int, delay_ns: int) -> None:
         stamps = SignalStamps(stamp_ns, stamp_ns, stamp_ns, stamp_ns)
         self._deliver(SignalMessage(signal, stamps, 1_500_000_000), b"worker", delay_ns)
+
+    def _feed_word(self) -> None:
+        """The feed process says that it lives, unless its machine sleeps."""
+        self.scheduler.after(FEED_WORD_NS, self._feed_word)
+        if not self.asleep:
+            self._deliver(TokenRequest(1 << 60, 1 << 60, 0, 1, 0), b"feed", 1_000_000)
 
     def person(self, verb: str) -> None:
         """Somebody uses the command line."""
