@@ -9,6 +9,8 @@ from pathlib import Path
 
 from desk_rig import START_NS
 from dst.mutants import Mutant, load_mutants
+from dst.mutants_other import OTHER_MUTANTS, OtherMutant
+from dst.referee import INVARIANTS, OTHER, registered
 from dst.stage import scene
 
 
@@ -42,3 +44,37 @@ def clean(mutant: Mutant) -> Callable[[Path], None]:
 for item in load_mutants():
     globals()[f"test_{item.invariant}_{item.name}_is_caught"] = caught(item)
     globals()[f"test_{item.invariant}_{item.name}_is_clean"] = clean(item)
+
+
+def found_by(item: OtherMutant, folder: Path) -> list[str]:
+    """What the checks of a mutant's invariant say of the evidence gathered now."""
+    evidence = item.gather(folder)
+    return [text for check in OTHER[item.invariant] for text in check(evidence)]
+
+
+def other_caught(item: OtherMutant) -> Callable[[Path], None]:
+    def test(tmp_path: Path) -> None:
+        with item.apply():
+            assert found_by(item, tmp_path)
+
+    return test
+
+
+def other_clean(item: OtherMutant) -> Callable[[Path], None]:
+    def test(tmp_path: Path) -> None:
+        assert found_by(item, tmp_path) == []
+
+    return test
+
+
+for other in OTHER_MUTANTS:
+    globals()[f"test_{other.invariant}_{other.name}_is_caught"] = other_caught(other)
+    globals()[f"test_{other.invariant}_{other.name}_is_clean"] = other_clean(other)
+
+
+def test_every_invariant_has_a_check() -> None:
+    assert set(INVARIANTS) == registered()
+
+
+def test_every_invariant_has_a_mutant() -> None:
+    assert set(INVARIANTS) == {item.invariant for item in [*load_mutants(), *OTHER_MUTANTS]}

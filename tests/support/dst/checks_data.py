@@ -6,6 +6,7 @@ They live outside the trading world: each judges evidence of its own kind, gathe
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +32,7 @@ class RingTrace:
 def ring_oracle(trace: RingTrace) -> Iterator[str]:
     """Byte-equal to what was published, in rising order, and every loss counted."""
     numbers = (trace.taken["seq"] // 2 - 1).tolist()
-    if any(later <= earlier for earlier, later in zip(numbers, numbers[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
         yield "sequence numbers do not rise"
     for number, tick in zip(numbers, trace.taken, strict=True):
         known = trace.published[number] if 0 <= number < len(trace.published) else None
@@ -62,20 +63,14 @@ PEAK_BYTES = 16 << 20
 
 @other_check("I20")
 def border_oracle(crossings: list[Crossing]) -> Iterator[str]:
-    """Nothing escapes, nothing costs out of proportion. CPU time is the thread's own and is judged in sum by border,
-    for one call may be interrupted by a collection of garbage."""
-    spent: Counter[str] = Counter()
-    allowed: Counter[str] = Counter()
+    """Nothing escapes, nothing costs out of proportion. CPU time is the thread's own (ruling 27)."""
     for crossing in crossings:
         if crossing.escaped:
             yield f"{crossing.border}: {crossing.escaped} at an input of {crossing.size} bytes"
         if crossing.peak_bytes > PEAK_BYTES:
             yield f"{crossing.border}: {crossing.peak_bytes} bytes for an input of {crossing.size}"
-        spent[crossing.border] += crossing.cpu_s
-        allowed[crossing.border] += CPU_FREE_S + crossing.size * CPU_PER_BYTE_S
-    for border, cpu_s in spent.items():
-        if cpu_s > allowed[border]:
-            yield f"{border}: {cpu_s:.3f} s of processor time, allowed {allowed[border]:.3f} s"
+        if crossing.cpu_s > CPU_FREE_S + crossing.size * CPU_PER_BYTE_S:
+            yield f"{crossing.border}: {crossing.cpu_s:.3f} s of processor time for {crossing.size} bytes"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Checks of processes and secrets: I17 no order client, I18 one build, I30 no secret, I31 no stranger, I32 same seed."""
+"""Checks of processes and secrets: I17 no order client, I18 one build, I30 no secret, I31 no stranger, I32 one seed."""
 
 import re
 from collections.abc import Iterator, Mapping

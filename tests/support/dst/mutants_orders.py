@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dst.mutants import mutant, replaced, without
+from dst.mutants import both, mutant, replaced, without
 from dst.stage import Stage
 from tbot.domain.messages import FeedIn, OrderUpdate
 from tbot.domain.round_trips import ContractBook as FillBook
@@ -12,6 +12,7 @@ from tbot.execution import order_manager, picture
 from tbot.execution.account_engine import AccountEngine
 from tbot.execution.guards import Guards
 from tbot.execution.picture import Picture
+from tbot.execution.protection import Protector
 from tbot.execution.reconcile import Reconciler
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.throttle import SlidingWindow
@@ -88,7 +89,7 @@ def a_decision_is_forgotten_at_a_restart(stage: Stage) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- I3 protected
-@mutant("I3", replaced(Guards, "protection", lambda *_: []))
+@mutant("I3", both(replaced(Guards, "protection", lambda *_: []), replaced(Protector, "look", lambda *_: [])))
 def nobody_looks_whether_the_stop_is_there(stage: Stage) -> None:
     stage.controls.bracket("drop", "both")
     stage.signal(1)
