@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dst.referee import other_check
+from dst.referee import Check, Facts, other_check, world_check
+
+TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.")
 
 
 @dataclass
@@ -60,6 +62,33 @@ def canary_oracle(traces: Traces) -> Iterator[str]:
             part = re.escape(secret[: max(8, len(secret) // 2)])
             if re.search(part, text):
                 yield f"a secret is in {name}"
+
+
+@world_check("I30")
+class NoSecrets(Check):
+    """Neither journal nor status of a run tells a secret, nor anything that looks like a token."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.document: object = None
+
+    def _scan(self, name: str, text: str) -> None:
+        self.judge()
+        if TOKEN.search(text):
+            self.fail(f"something like a token is in {name}")
+        for said in canary_oracle(Traces(self.facts.rules.secrets, {name: text})):
+            self.fail(said)
+
+    def on_event(self) -> None:
+        status = self.facts.evidence.status
+        if status is not self.document:
+            self.document = status
+            self._scan("the status", str(status))
+
+    def on_end(self) -> None:
+        if self.facts.journal is not None:
+            for path in self.facts.journal.parent.glob(f"{self.facts.journal.name}*"):
+                self._scan(path.name, path.read_bytes().decode(errors="replace"))
 
 
 @dataclass
