@@ -33,7 +33,8 @@ NOTHING = Carried()
 
 
 def record(carried: Carried = NOTHING) -> DeskRecord:
-    return DeskRecord(ACCOUNT, "PRAC-1", carried, RiskLimits(), ("MNQ",), True, RUN_START_MS, "flatten", 1.0)
+    accounts = (AccountSettings(ACCOUNT, "PRAC-1", carried),)
+    return DeskRecord(accounts, RiskLimits(), ("MNQ",), True, RUN_START_MS, "flatten", 1.0)
 
 
 def run_info(carried: Carried = NOTHING) -> RunInfo:
@@ -216,7 +217,7 @@ def test_F_SYS_03_the_engines_start_takes_it_all(tmp_path: Path) -> None:
     desk.close()
     with JournalReader(settings.journal_path, wire) as reader:
         ((_, info),) = reader.runs()
-    assert [code for code, _ in DeskRecord.decode(info.desk).carried.reasons] == [LOST_CODE]
+    assert [code for code, _ in DeskRecord.decode(info.desk).accounts[0].carried.reasons] == [LOST_CODE]
     assert settings.journal_path.with_name("journal.db.bad-1").exists()
     noted_io_error(settings.journal_path)
     desk = open_desk(settings, None, FixedClock(), (AccountPlan.paper(),), lambda *_: None, hops)
