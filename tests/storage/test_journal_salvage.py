@@ -59,6 +59,9 @@ def test_a_start_that_was_cut_short_is_no_loss(path: Path, head: str) -> None:
     assert put_aside_if_lost(path, wire) is None
     path.touch(mode=0o600)
     assert put_aside_if_lost(path, wire) is None
+    assert not path.exists(), "nobody could read it, and there is nothing in it"
+    write(path)
+    assert put_aside_if_lost(path, wire) is None
 
 
 def test_F_SYS_03_what_is_proven_before_the_damage_is_read(path: Path) -> None:
