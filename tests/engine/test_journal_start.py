@@ -68,6 +68,13 @@ def test_a_first_start_has_no_past(path: Path) -> None:
     assert (past.lost, past.emergency, past.carried(ACCOUNT)) == (None, (), Carried())
 
 
+def test_a_first_start_that_was_cut_short_has_no_past_either(path: Path) -> None:
+    path.touch(mode=0o600)
+    assert read_past(path).carried(ACCOUNT) == Carried()
+    killed(path)
+    assert codes(path) == ["RC_KILL_SWITCH"]
+
+
 def test_a_sound_journal_tells_the_locks(path: Path) -> None:
     killed(path)
     assert codes(path) == ["RC_KILL_SWITCH"]
