@@ -8,6 +8,7 @@ from desk_rig import START_NS, Rig, round_trips
 from firm_rig import DAY_NS, RULES, S, account, broker, carried, exit_at, firm_rig, move, restarted
 from tbot.domain.messages import AccountUpdate, CloseContract, FeedIn, OperatorIn, PlaceBracket, Query
 from tbot.domain.timeframes import NS_PER_S
+from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Carried, Desk
 from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
@@ -160,6 +161,19 @@ def test_TR2_the_lock_comes_back_on_the_next_day_while_equity_is_low() -> None:
     rig = next_day(firm_rig(FLOOR + 30_000))
     assert rig.state == "LOCKED"
     assert rig.view()["day"] == "2026-11-18"
+
+
+@pytest.mark.parametrize("balance", [10_000_000, 2_500_000])
+def test_F_ACC_04_rules_of_another_size_halt_the_account_and_close_nothing(balance: int) -> None:
+    rig = firm_rig(balance)
+    rig.broker.place_foreign("MNQ", 1, 1)
+    rig.pump()
+    rig.run(6)
+    assert (rig.state, codes(rig)[0]) == ("HALTED", "RC_CONFIG")
+    assert (rig.broker.size("MNQ"), firm(rig)["known"]) == (1, False)
+    rig.operator("resume")
+    rig.run(31, step=1)
+    assert rig.state == "HALTED"
 
 
 # ------------------------------------------------------------------------------------------------------ TR2 ratchet
@@ -440,6 +454,16 @@ def test_F_ACC_02_what_a_stranger_holds_in_a_product_of_no_engine_is_not_valued(
     assert rig.view()["unrealised_cents"] == 0
     rig.signal(1)
     assert rig.denials == ["RC_DAILY_LOSS"]
+
+
+def test_TR2_a_new_journal_file_begins_with_what_the_old_one_knew() -> None:
+    fold = CarryFold()
+    told = Carried(closings=(("2026-11-12", S + 70_000), ("2026-11-13", S)))
+    fold.begin(1001, told)
+    assert fold.carried(1001).closings == told.closings
+    for item, outputs in firm_rig().rows:
+        fold.add(item, outputs)
+    assert fold.carried(1001).closings == (*told.closings, ("2026-11-17", S))
 
 
 def test_a_persons_request_for_another_account_carries_nothing_here() -> None:
