@@ -149,7 +149,7 @@ class FirmWatch:
 
 def recent_actions(manager: OrderManager, now_ns: int) -> int:
     """TR10: entries and moved stops of the last minute. Orders that protect are not counted: they need no leave."""
-    times = [at for at, _ in manager.sent] + [at for moves in manager.moved_ns.values() for at in moves]
+    times = [*(at for at, _ in manager.sent), *manager.moves.recent_ns]
     return sum(now_ns - at < NS_PER_MIN for at in times)
 
 
