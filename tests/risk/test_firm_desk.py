@@ -1,6 +1,7 @@
 """The firm's rules on the running Desk: floor, day profit, target, by hand-computed numbers to the cent."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -161,6 +162,28 @@ def test_TR2_the_lock_comes_back_on_the_next_day_while_equity_is_low() -> None:
     rig = next_day(firm_rig(FLOOR + 30_000))
     assert rig.state == "LOCKED"
     assert rig.view()["day"] == "2026-11-18"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_TR2_I12_on_a_random_walk_the_lock_comes_exactly_when_equity_touches_it(seed: int) -> None:
+    """Nobody fills the stop (a halt, a gap); equity is reckoned here from prices alone, at every tick."""
+    random = Random(seed)
+    side, start = random.choice([1, -1]), FLOOR + 30_000 + random.randrange(25_000, 40_000)
+    rig = firm_rig(start)
+    rig.signal(1, side=side)
+    entry = rig.broker.fills[0]
+    ended = False
+    for _ in range(300):
+        rig.prices["MNQ"] += random.choice([-9, -6, -1, 4, 5, 6])
+        mark = rig.prices["MNQ"] - side  # bid of a long position, ask of a short one
+        equity = start - entry.size * 61 + side * entry.size * (mark - entry.price) * 50 - entry.size * 61
+        rig.tick()
+        ended = equity <= FLOOR + 30_000
+        assert ("RC_MAX_LOSS" in codes(rig)) == ended
+        if ended:
+            break
+    rig.run(3)
+    assert (rig.state, rig.broker.size("MNQ")) == (("LOCKED", 0) if ended else ("ACTIVE", side * entry.size))
 
 
 @pytest.mark.parametrize("balance", [10_000_000, 2_500_000])
