@@ -173,8 +173,8 @@ def test_TR2_I12_on_a_random_walk_the_lock_comes_exactly_when_equity_touches_it(
     rig.signal(1, side=side)
     entry = rig.broker.fills[0]
     ended = False
-    for _ in range(300):
-        rig.prices["MNQ"] += random.choice([-9, -6, -1, 4, 5, 6])
+    for _ in range(150):
+        rig.prices["MNQ"] += side * random.choice([-21, -13, -4, 9, 14, 14])
         mark = rig.prices["MNQ"] - side  # bid of a long position, ask of a short one
         equity = start - entry.size * 61 + side * entry.size * (mark - entry.price) * 50 - entry.size * 61
         rig.tick()
