@@ -3,6 +3,7 @@
 What the client itself does in a cell is in tests/gateway/test_outcomes.py; here is what the owner of the call does.
 """
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -53,7 +54,7 @@ def holding(**limits: int) -> Rig:
 def between(rig: Rig, kind: type[Command]) -> list[bool]:
     """For each but the first command of a kind: whether a query went out since the one before it."""
     places = [index for index, command in enumerate(rig.broker.wire) if isinstance(command, kind)]
-    pairs = zip(places, places[1:], strict=False)
+    pairs = itertools.pairwise(places)
     return [any(isinstance(command, Query) for command in rig.broker.wire[a:b]) for a, b in pairs]
 
 
