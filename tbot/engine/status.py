@@ -39,6 +39,7 @@ class Phase:
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
+    last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
 
 
 def iso(ns: int) -> str | None:
@@ -72,6 +73,7 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
+        "last_resort": phase.last_resort,
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -231,7 +233,7 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
-        alarms = [alarm["code"] for alarm in document["alarms"]]
+        alarms = [document["last_resort"], *(alarm["code"] for alarm in document["alarms"])]
         exposure = [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:

@@ -31,6 +31,7 @@ class _Account:
     reducing: tuple[str, str] | None = None
     stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
+    barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
 
 
 class CarryFold:
@@ -58,7 +59,8 @@ class CarryFold:
         """What the next run must be told about an account; empty for one that never appeared."""
         held = self._accounts.get(account, _Account())
         reasons = {code: text for code, text in held.reasons.items() if code != "RC_OPERATOR" or not held.stopped}
-        return Carried(tuple(reasons.items()), held.day, held.reducing, tuple(held.entries.values()))
+        barred = tuple(contract for contract, day in held.barred.items() if day == held.day)
+        return Carried(tuple(reasons.items()), held.day, held.reducing, tuple(held.entries.values()), barred)
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
@@ -67,7 +69,14 @@ class CarryFold:
         named = {output.account for output in outputs} | set(self._accounts)
         for account in named:
             if item.account in (None, account):
-                self._of(account).stopped = item.verb == "stop"
+                held = self._of(account)
+                held.stopped = item.verb == "stop"
+                if _was_refused(item, account, outputs):
+                    continue
+                if item.verb == "flatten" and item.contract is not None:
+                    held.barred[item.contract] = trading_day(item.now_ns).isoformat()
+                elif item.verb == "resume":
+                    held.barred.clear()
 
     def _state(self, change: StateChange) -> None:
         held = self._of(change.account)
@@ -105,6 +114,11 @@ class CarryFold:
             return
         entry = held.entries[tag]
         held.entries[tag] = replace(entry, outcome=result.outcome, order_id=result.order_id or entry.order_id)
+
+
+def _was_refused(item: OperatorIn, account: int, outputs: list[DeskOutput]) -> bool:
+    changes = [output for output in outputs if isinstance(output, StateChange) and output.account == account]
+    return any(change.text.startswith(f"{item.verb} refused") for change in changes)
 
 
 def _lasts(code: str) -> bool:

@@ -53,6 +53,7 @@ class Carried:
     day: str = ""  # trading day of the locks and of `reducing`, ISO date
     reducing: tuple[str, str] | None = None  # (RC_ code, sentence) of a flatten of the whole account that did not end
     entries: tuple[CarriedEntry, ...] = ()  # oldest first
+    barred: tuple[str, ...] = ()  # contracts that a person flattened and has not resumed
 
 
 @dataclass(frozen=True, slots=True)
