@@ -148,10 +148,10 @@ Message = (
     | TokenGrant
     | OperatorMessage
     | OperatorAck
-    | ControlRequest
-    | ControlReply
     | StepMessage
     | StepDone
     | Heartbeat
     | EngineEvent
+    | ControlRequest
+    | ControlReply
 )

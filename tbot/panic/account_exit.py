@@ -119,10 +119,10 @@ class AccountExit:
             if not answer.ok or answer.value is None:
                 return self._unknown("orders", answer)
             before = len(found)
-            found.update((order.order_id, order) for order in answer.value if order.account_id == self.account)
+            found.update((order.order_id, order) for order in answer.value)
             whole = len(answer.value) < UNCOUNTED_PAGE if answer.total is None else len(found) >= answer.total
             if whole:
-                self.orders = list(found.values())
+                self.orders = [order for order in found.values() if order.account_id == self.account]
                 return True
             if len(found) == before:
                 break

@@ -106,11 +106,13 @@ OTHER_CELLS = [
 def test_F_CFG_06_a_file_made_by_hand_kills(tmp_path: Path) -> None:
     """Once whole: the lock outlives the file, the journal and a restart, and resume does not lift it."""
     with holding(tmp_path) as rig:
-        lock, copy = (rig.engine.home / part for part in (f"sim/kill.{rig.account_id()}", f"kill.sim.{rig.account_id()}"))
+        account, home = rig.account_id(), rig.engine.home
+        lock, copy = home / "sim" / f"kill.{account}", home / f"kill.sim.{account}"
         lock.touch()
         flat_within(rig, time.monotonic(), 60)
         until(lambda: lock.stat().st_size and copy.exists(), "the executor writes the day into it")
-        assert json.loads(lock.read_text()) == json.loads(copy.read_text()) | {"written": json.loads(lock.read_text())["written"]}
+        days = [json.loads(path.read_text())["trading_day"] for path in (lock, copy)]
+        assert days == ["2026-11-20"] * 2
         lock.unlink()
         until(lock.exists, "the executor puts the file back")
         locked_for_good(rig, "nobody")

@@ -39,7 +39,7 @@ class Rig:
         environment = {**clean, "TBOT_HOME": str(self.engine.home), **(self.login if login else {})}
         return subprocess.run(
             [sys.executable, "-m", "tbot", *arguments],
-            capture_output=True, text=True, env=environment, timeout=patience_s, cwd=self.engine.home,
+            check=False, capture_output=True, text=True, env=environment, timeout=patience_s, cwd=self.engine.home,
         )  # fmt: skip
 
     def open_things(self) -> tuple[int, int]:
