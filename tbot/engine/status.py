@@ -202,6 +202,7 @@ def _operations(
         "feed": feed.get("counters", {}),
         "alarms": _alarms(children),
         "journal": executor.get("journal", {}),
+        "control": executor.get("control", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
             for name, child in children.items()

@@ -209,7 +209,9 @@ def test_F_SEC_06_a_key_file_that_others_could_have_written_is_not_trusted(folde
     assert ask_once(folder, "ask", patience_s=0.01) is None
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"run_id": "x", "key": "00", "pid": 1}', '{"run_id": 1, "key": 5}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"run_id": "x", "key": "00", "pid": 1}', '{"run_id": 1, "key": 5}']
+)
 def test_a_damaged_key_file_is_no_key(folder: Path, content: str) -> None:
     key_path(folder).write_text(content)
     key_path(folder).chmod(0o600)
