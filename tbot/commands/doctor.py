@@ -40,6 +40,7 @@ def doctor(
 
     from tbot.config import home
     from tbot.doctor import findings, machine
+    from tbot.storage.sessions import own_sessions
 
     def tell(finding: "Finding") -> None:
         if not json_output:
@@ -47,7 +48,7 @@ def doctor(
 
     settings = _Settings(config_path, credentials_file)
     checks = [
-        *machine.checks(home(), settings.shared_bytes()),
+        *machine.checks(home(), settings.shared_bytes(), own_sessions(home(), settings.config.engine.sessions)),
         findings.Check("configuration", settings.look_at_config),
         findings.Check("credentials", lambda: settings.look_at_login(online)),
     ]
@@ -142,9 +143,8 @@ def _target(client: "RestClient", config: "Config") -> "Target":
     hubs = launch.gateway_settings(
         client.base_url, config.gateway.user_hub, config.gateway.market_hub, simulated=False, embedded=False
     )
-    return Target(
-        client, hubs.user_hub, hubs.market_hub, config.engine.contracts, config.account.ids, _engine_running()
-    )
+    pinned = tuple((account.id, account.name) for account in config.accounts)
+    return Target(client, hubs.user_hub, hubs.market_hub, config.engine.contracts, pinned, _engine_running())
 
 
 def _engine_running() -> bool:

@@ -6,9 +6,9 @@ from typing import Literal
 import msgspec
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.trading_hours import SessionCalendar
+from tbot.domain.trading_hours import SessionCalendar, SessionTable
 from tbot.errors import DataError
-from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import load_sessions
 
@@ -17,15 +17,14 @@ from tbot.storage.sessions import load_sessions
 class DeskRecord:
     """Plain values from which the same DeskSettings come out again."""
 
-    account: int
-    name: str
-    carried: Carried
+    accounts: tuple[AccountSettings, ...]
     limits: RiskLimits
     symbols: tuple[str, ...]
     template_hours: bool
     run_start_ms: int
     on_exit: Literal["flatten", "hold"]
     speed: float
+    sessions: SessionTable | None = None  # None: the packaged one (journals of older versions)
 
     def encode(self) -> str:
         """As JSON text."""
@@ -40,12 +39,12 @@ class DeskRecord:
             raise DataError(f"the journal does not tell how its Desk was set up: {error}") from None
 
     def settings(self) -> DeskSettings:
-        """DeskSettings with the packaged session table."""
+        """DeskSettings, with the session table of that run."""
         return DeskSettings(
-            accounts=(AccountSettings(self.account, self.name, self.carried),),
+            accounts=self.accounts,
             limits=self.limits,
             products={symbol: PRODUCTS[symbol] for symbol in self.symbols},
-            calendar=SessionCalendar(load_sessions(), template_ok=self.template_hours),
+            calendar=SessionCalendar(self.sessions or load_sessions(), template_ok=self.template_hours),
             run_start_ms=self.run_start_ms,
             on_exit=self.on_exit,
             speed=self.speed,

@@ -40,6 +40,7 @@ class LastResort:
         self._tell = tell
         self._ask = ask
         self._locks = kill_locks(settings)
+        self._pinned = tuple(plan.account for plan in settings.accounts)
         self._marks: dict[Path, Mark | None] = {}
         self._unsent: OperatorMessage | None = None
         self._request = ""  # id of the kill that waits for its acknowledgement
@@ -50,7 +51,7 @@ class LastResort:
 
     def begin(self) -> None:
         """Lock files that are there before the executor starts are its own business."""
-        self._marks = {path: mark(path) for path in self._paths(self._settings.accounts)}
+        self._marks = {path: mark(path) for path in self._paths(self._pinned)}
 
     def _paths(self, accounts: Iterable[int]) -> list[Path]:
         found = self._locks.paths(None)
@@ -113,7 +114,7 @@ class LastResort:
             "gateway": gateway.rest_url,
             "user_name": self._login[0],
             "api_key": self._login[1],
-            "accounts": accounts or self._settings.accounts,
+            "accounts": accounts or self._pinned,
             "for_s": PANIC_S,
         }
         try:

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from tbot.domain.trading_hours import loosened, table_hash
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
@@ -24,7 +25,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
-HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
+HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CONFIG", "RC_CLOCK"}  # alarms under which no contract takes entries
 PAUSING = {"RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"}  # the same, and it ends by itself
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
@@ -74,6 +75,12 @@ def build_status(
         "reasons": reasons,
         "reason": text,
         "last_resort": phase.last_resort,
+        "sessions": {
+            "years": sorted(settings.sessions.years),
+            "hash": table_hash(settings.sessions),
+            "overrides": loosened(settings.sessions),
+        },
+        "warnings": list(settings.warnings),
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -110,7 +117,8 @@ def _state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
-    return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
+    text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
+    return strictest, [reason["code"] for reason in worst["reasons"]], text
 
 
 def _alarms(children: Mapping[str, Child]) -> list[dict[str, str]]:
@@ -201,6 +209,7 @@ def _operations(
         "api": executor.get("api", {}),
         "feed": feed.get("counters", {}),
         "alarms": _alarms(children),
+        "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
         "control": executor.get("control", {}),
         "processes": {

@@ -64,6 +64,10 @@ BAD = [
     (("signals", "--contract", "XYZ"), 3, "unknown contract"),
     (("signals", "--state-dir", "missing"), 2, "does not exist"),
     (("signals", "--state-dir", ".", "--explain", "x"), 9, "no journal"),
+    (("trades", "--json", "--csv"), 2, "exclude each other"),
+    (("trades", "--state-dir", "."), 9, "no journal"),
+    (("journal",), 7, "no engine has left a status"),
+    (("journal", "--kind", "Nonsense"), 3, "unknown kind"),
 ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine_runs import until
-from kill_rig import VICTIMS, Rig, flat_within, holding
+from operate_rig import VICTIMS, Rig, flat_within, holding
 
 DEAD, FROZEN = signal.SIGKILL, signal.SIGSTOP
 WAYS = ("kill", "panic")
