@@ -10,8 +10,9 @@ from typing import Any
 from tbot import __version__
 from tbot.config import Config, home
 from tbot.domain.trading_hours import check_zone_data
+from tbot.engine.build import build_id
 from tbot.engine.processes import ProcessSpec
-from tbot.engine.settings import EngineSettings, GatewaySettings, Mode
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
 from tbot.errors import ConfigError
 from tbot.storage.sessions import effective_sessions, own_sessions
 from tbot.transport.shm import run_directory, sweep_stale
@@ -28,10 +29,38 @@ def fresh_state(mode: Mode) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"tbot-{mode}-"))
 
 
+def account_plans(config: Config) -> tuple[AccountPlan, ...]:
+    """The pinned accounts of a run; ConfigError when the run leaves one of them without a contract."""
+    plans = []
+    for account in config.accounts:
+        contracts = tuple(name for name in account.contracts if name in config.engine.contracts)
+        if account.contracts and not contracts:
+            raise ConfigError(
+                f"account {account.id} trades {', '.join(account.contracts)} only, and none of these is in this run; "
+                "change --contracts or its contracts in [[accounts]]"
+            )
+        floor_cents = None if account.floor_usd is None else round(account.floor_usd * 100)
+        plans.append(
+            AccountPlan(
+                account.id, account.name, account.plan, account.stage, contracts, floor_cents, account.risk  # type: ignore[arg-type]
+            )
+        )
+    return tuple(plans)
+
+
 def base_settings(
-    config: Config, mode: Mode, *, state_dir: Path | None, symbols: tuple[str, ...], **more: Any
+    config: Config,
+    mode: Mode,
+    *,
+    state_dir: Path | None,
+    symbols: tuple[str, ...],
+    accounts: tuple[AccountPlan, ...] | None = None,
+    **more: Any,
 ) -> EngineSettings:
-    """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first."""
+    """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first.
+
+    `accounts` None: those of the configuration.
+    """
     check_zone_data(datetime.now(UTC).year)
     home().mkdir(parents=True, exist_ok=True, mode=0o700)
     gateway = more.get("gateway")
@@ -50,14 +79,14 @@ def base_settings(
         state_dir=state_dir,
         run_dir=run_dir,
         run_id=secrets.randbits(63),
-        build=__version__,
+        build=build_id(__version__),
         config_hash=config.digest(),
         strategy=config.strategy,
         limits=config.risk,
         workers=config.engine.workers,
         wait=config.engine.wait,  # type: ignore[arg-type]
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
-        accounts=config.account.ids,
+        accounts=account_plans(config) if accounts is None else accounts,
         history_days=config.engine.history_days,
         sessions=sessions,
         pointer=home() / "current.json",

@@ -21,6 +21,7 @@ FINAL_KEYS = (
     "mode", "intents", "denials", "fills", "round_trips", "pnl_usd", "latency_ns", "gaps", "restarts", "state",
     "reason",
 )  # fmt: skip
+ACCOUNT_KEYS = ("name", "state", "text", "balance_cents", "day_pnl_cents", "trades", "wins", "positions", "orders")
 
 
 class Screen:
@@ -200,7 +201,9 @@ def final_document(status: dict[str, Any]) -> dict[str, Any]:
         }
         for symbol, contract in status["contracts"].items()
     }
-    return {"schema": "tbot.run", "version": 1, "contracts": contracts, **{key: status[key] for key in FINAL_KEYS}}
+    accounts = {number: {key: account[key] for key in ACCOUNT_KEYS} for number, account in status["accounts"].items()}
+    rest = {key: status[key] for key in FINAL_KEYS}
+    return {"schema": "tbot.run", "version": 1, "contracts": contracts, "accounts": accounts, **rest}
 
 
 def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -> int:
@@ -210,7 +213,8 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
     if phase.failure:
         click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
-        return phase.exit_code if phase.flat or replay else EXIT_NOT_FLAT
+        foreign = phase.failure_code == "RC_SECOND_ENGINE"  # nothing was sent: the account is that engine's business
+        return phase.exit_code if phase.flat or replay or foreign else EXIT_NOT_FLAT
     if not phase.flat and not replay:
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT

@@ -59,6 +59,7 @@ class ConditionWatch:
             self._desk.session.on_condition(ConditionIn(clock.now_ns(), code, text))
         if self.conditions.resumed:
             self._desk.presume_dead("the machine slept")
+            self._link.rest.close()  # idle connections only: the next request makes a new one
         if judge.wants_date(readings) and readings.boot_ns >= self._next_ask_ns:
             self._next_ask_ns = readings.boot_ns + ASK_NS
             self._link.ask_date()

@@ -107,7 +107,8 @@ class ClockJudge:
 class PauseJudge:
     """Whether time went by unseen between two looks: the machine slept, or this process was stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, still_ns: int = STILL_NS) -> None:
+        self._still_ns = still_ns
         self._last: tuple[int, int] | None = None
 
     def look(self, boot_ns: int, mono_ns: int) -> str:
@@ -118,7 +119,7 @@ class PauseJudge:
         gone_ns, seen_ns = boot_ns - last[0], mono_ns - last[1]
         if gone_ns - seen_ns > STEP_NS:
             return f"the machine slept for {(gone_ns - seen_ns) / NS_PER_S:.0f} s"
-        return f"this process stood still for {gone_ns / NS_PER_S:.0f} s" if gone_ns > STILL_NS else ""
+        return f"this process stood still for {gone_ns / NS_PER_S:.0f} s" if gone_ns > self._still_ns else ""
 
 
 @dataclass(slots=True)

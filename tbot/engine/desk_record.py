@@ -8,7 +8,7 @@ import msgspec
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar, SessionTable
 from tbot.errors import DataError
-from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import load_sessions
 
@@ -17,9 +17,7 @@ from tbot.storage.sessions import load_sessions
 class DeskRecord:
     """Plain values from which the same DeskSettings come out again."""
 
-    account: int
-    name: str
-    carried: Carried
+    accounts: tuple[AccountSettings, ...]
     limits: RiskLimits
     symbols: tuple[str, ...]
     template_hours: bool
@@ -43,7 +41,7 @@ class DeskRecord:
     def settings(self) -> DeskSettings:
         """DeskSettings, with the session table of that run."""
         return DeskSettings(
-            accounts=(AccountSettings(self.account, self.name, self.carried),),
+            accounts=self.accounts,
             limits=self.limits,
             products={symbol: PRODUCTS[symbol] for symbol in self.symbols},
             calendar=SessionCalendar(self.sessions or load_sessions(), template_ok=self.template_hours),

@@ -6,6 +6,7 @@ and recovery are one path: journal verified, login, account found, then the Desk
 
 import shutil
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from tbot.domain.messages import OperatorIn, Signal, SignalStamps
@@ -23,11 +24,12 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, FixedClock, WallClock, boot_ns
 from tbot.engine.condition_watch import ConditionWatch
 from tbot.engine.desk_setup import TradingDesk, open_desk
-from tbot.engine.gateway_link import Account, Link, open_link
+from tbot.engine.gateway_link import PAPER, Link, open_link
 from tbot.engine.gateway_watch import GatewayWatch
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
 from tbot.engine.prices import PriceRings
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings
+from tbot.engine.state_dir import AccountLocks
 from tbot.errors import AuthError, ConfigError, Halted, JournalError, ProtocolError, TbotError
 from tbot.transport import sockets
 
@@ -45,6 +47,9 @@ class Executor:
         self._context = context
         self._wire = make_wire(settings, context)
         self._beat = Beat(settings, context, self._wire)
+        self._fatal: TbotError | None = None  # why this run cannot trade at all
+        self._locks = AccountLocks.of(settings)
+        self._lock(account.account for account in settings.accounts)  # before anything is bound or sent (F-IPC-05)
         self._router = sockets.router(settings.socket("executor"))
         self._waiter = sockets.Waiter(self._router)
         self._hops = Hops("signal_executor", "signal_request", "journal", "rest")
@@ -64,7 +69,6 @@ class Executor:
         self._next_timer_ns = 0
         self._state = "STARTING"
         self._problem = ""  # why the gateway's first answers are not there yet
-        self._fatal: TbotError | None = None  # why this run cannot trade at all
 
     # -------------------------------------------------------------------------------------------------- the loop
     def run(self) -> None:
@@ -80,7 +84,7 @@ class Executor:
             self._take_messages()
             if self._desk is not None:
                 self._work(self._desk)
-            elif self._stop_requests and (self._untouched() or boot_ns() > self._stop_deadline_ns):
+            elif self._stop_requests and (self._fatal or self._untouched() or boot_ns() > self._stop_deadline_ns):
                 self._answer_stops(None)
             self._report()
         self.close()
@@ -93,12 +97,14 @@ class Executor:
         try:
             if self._link is None and self._settings.mode != "replay":
                 self._link = open_link(self._settings, self._context)
-            clock, account = self._start_values()
-            if clock is None or account is None:
+            clock, accounts = self._start_values()
+            if clock is None or accounts is None:
                 return
             if self._link is not None and isinstance(clock, WallClock):
                 clock.start_at(self._link.rest.date)
-            self._desk = open_desk(self._settings, self._link, clock, account, self._beat.event, self._hops)
+            if not self._lock(account.account for account in accounts):
+                return
+            self._desk = open_desk(self._settings, self._link, clock, accounts, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)
             if self._link is not None:
@@ -110,17 +116,26 @@ class Executor:
         except TbotError as error:
             self._complain(error)
 
-    def _start_values(self) -> tuple[Any, Account | None]:
-        """(clock, account), or None for what the gateway has not told yet."""
+    def _lock(self, accounts: Iterable[int]) -> bool:
+        """No request that moves money without it. False: another engine has one of them, and this run is over."""
+        try:
+            self._locks.take(accounts)
+        except Halted as error:
+            self._fatal = error
+            return False
+        return True
+
+    def _start_values(self) -> tuple[Any, tuple[AccountPlan, ...] | None]:
+        """(clock, accounts), or None for what the gateway has not told yet."""
         if self._link is not None:
-            return self._link.clock(), self._link.account()
+            return self._link.clock(), self._link.accounts()
         settings = self._settings
         if settings.lockstep:
-            return FixedClock(), Account.paper()
+            return FixedClock(), settings.accounts or (PAPER,)
         from tbot.engine.clocks import SimulatedClock
 
         assert settings.clock is not None
-        return SimulatedClock(settings.clock), Account.paper()
+        return SimulatedClock(settings.clock), settings.accounts or (PAPER,)
 
     def _look_at_prices(self) -> None:
         desk = self._desk
@@ -309,6 +324,7 @@ class Executor:
         self._router.close()
         self._beat.close()
         self._prices.close()
+        self._locks.release()
         if not self._asked_to_stop and _launcher_died(self._context):
             # The last to leave removes shared memory and sockets (F-PRC-03).
             shutil.rmtree(self._settings.run_dir, ignore_errors=True)

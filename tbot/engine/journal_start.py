@@ -81,5 +81,5 @@ def _begin(fold: CarryFold, first: RunInfo | None) -> None:
         return
     # A record of another version told its Desk other things: the rows themselves must do then.
     with contextlib.suppress(DataError):
-        record = DeskRecord.decode(first.desk)
-        fold.begin(record.account, record.carried)
+        for held in DeskRecord.decode(first.desk).accounts:
+            fold.begin(held.account, held.carried)

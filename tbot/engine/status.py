@@ -25,7 +25,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
-HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
+HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CONFIG", "RC_CLOCK"}  # alarms under which no contract takes entries
 PAUSING = {"RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"}  # the same, and it ends by itself
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
@@ -78,6 +78,7 @@ def build_status(
             "hash": table_hash(settings.sessions),
             "overrides": loosened(settings.sessions),
         },
+        "warnings": list(settings.warnings),
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -114,7 +115,8 @@ def _state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
-    return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
+    text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
+    return strictest, [reason["code"] for reason in worst["reasons"]], text
 
 
 def _alarms(children: Mapping[str, Child]) -> list[dict[str, str]]:

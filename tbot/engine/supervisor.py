@@ -6,6 +6,7 @@ of trust: entries off and flat, then workers and feed, then executor, then the s
 
 import secrets
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import wait as wait_for
@@ -14,12 +15,13 @@ from typing import Any, BinaryIO
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.engine.health import FAILED
+from tbot.engine.conditions import PauseJudge
+from tbot.engine.health import FAILED, greeting
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
-from tbot.errors import AuthError, ProtocolError
+from tbot.errors import AuthError, Halted, ProtocolError
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
@@ -27,6 +29,7 @@ from tbot_ext.records import BAR_DTYPE
 from tbot_ext.ring import format_ring, ring_bytes
 
 EVENTS_KEPT = 400
+FAILURE_CODES = {AuthError.exit_code: "RC_AUTH", Halted.exit_code: "RC_SECOND_ENGINE"}  # of a process that gives up
 LAST_BREATH_S = 1.0  # a process lets go of its sentinel a moment before it has an exit code
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
 
@@ -40,6 +43,7 @@ class Supervisor:
         self.settings = settings
         self._run_key = secrets.token_bytes(32)
         self._wire = Wire(self._run_key, settings.run_id, 0)
+        self._greeting = greeting(settings.build, settings)
         self._on_event = on_event
         self.children = {spec.name: Child(spec) for spec in specs}
         self.events: deque[EngineEvent] = deque(maxlen=EVENTS_KEPT)
@@ -51,6 +55,7 @@ class Supervisor:
         self._channels: list[sockets.Channel] = []  # that are open
         self._unsent = b""  # a stop request that found no executor to go to
         self._status_file = StatusFile(settings.state_dir / "status.json")
+        self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
 
@@ -82,6 +87,10 @@ class Supervisor:
     def poll(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh."""
         self._waiter.wait(int(timeout_s * NS_PER_S))
+        if self._pause.look(boot_ns(), time.monotonic_ns()):
+            # The machine slept, or we were stopped, most likely with everybody else: they are not dead for that.
+            for child in self.children.values():
+                child.pardon()
         self._take_messages()
         if not self.phase.stopping:
             for child in list(self.children.values()):
@@ -104,11 +113,24 @@ class Supervisor:
                 self.tell(message)
 
     def _on_beat(self, child: Child, message: Heartbeat) -> None:
+        if message.build != self._greeting:
+            self._refuse(message)
+            return
         first = not child.ready
         child.beat(message.state, message.status)
         if first and child.restarts:
             self._refill_restarted(child.spec)
         self._refill_lapped(message)
+
+    def _refuse(self, message: Heartbeat) -> None:
+        """Processes of different builds or settings are no engine: this run ends (F-ORD-11, I18)."""
+        if self.phase.failure_code != "RC_VERSION_MIX":
+            self.phase.failure = (
+                f"{message.process} greets as {message.build or 'nobody'}, this run is {self._greeting}: the program "
+                "was changed while it runs; start the engine again"
+            )
+            self.phase.failure_code, self.phase.exit_code = "RC_VERSION_MIX", Halted.exit_code
+            self._line(self.phase.failure)
 
     def _refill_restarted(self, spec: ProcessSpec) -> None:
         """Ask for history now that the new process reads its rings: what came before its first look is lost to it.
@@ -148,7 +170,7 @@ class Supervisor:
         if child.state == FAILED:
             self.phase.failure = str(child.status["problem"])
             self.phase.exit_code = int(child.status["exit_code"])
-            self.phase.failure_code = "RC_AUTH" if self.phase.exit_code == AuthError.exit_code else "RC_CONFIG"
+            self.phase.failure_code = FAILURE_CODES.get(self.phase.exit_code, "RC_CONFIG")
             return
         gone = bool(wait_for([child.process.sentinel], timeout=0))
         if gone:

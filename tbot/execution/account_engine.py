@@ -7,6 +7,7 @@ wish to get out goes through the one Flattener. Of other accounts only one thing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import chain
 
 from tbot.domain.messages import (
     AccountUpdate,
@@ -27,9 +28,9 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.break_even import break_even_moves
+from tbot.execution.caretaker import Caretaker
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
-from tbot.execution.entries import carried_entry
+from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
@@ -38,7 +39,8 @@ from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.execution.trip_notes import round_trip_note
+from tbot.execution.tags import Role
+from tbot.execution.trip_notes import Excursions, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 
 
@@ -60,10 +62,9 @@ class AccountEngine:
     """`next_tag` gives a tag that was never used; `market` is kept by the Desk."""
 
     def __init__(
-        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[], str]
+        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[Role], str]
     ) -> None:
         self.settings, self.account, self.market = settings, account, market
-        self._next_tag = next_tag
         self.step = 0
         self.now_ns = 0
         self.day: date | None = None
@@ -71,10 +72,13 @@ class AccountEngine:
         self.outbox = Outbox(account.account, settings.run_start_ms)
         self.picture = Picture(account.account, settings.products, settings.limits, trading_day)
         self.reconciler = Reconciler(settings, self.picture, self.outbox)
-        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask)
+        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask, next_tag)
         self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
         self.guards = Guards(settings, self.picture)
         self.firm = FirmWatch(settings, account, self.picture)
+        feed = lambda contract: market.feed(contract)[0]  # noqa: E731
+        self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed, self.firm)
+        self.excursions = Excursions()
         self.denials: dict[str, int] = {}
         self.signals = 0
         self.intents = 0
@@ -95,6 +99,11 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+        for order in carried.orders:
+            own = self.picture.protective[order.tag] = carried_order(order)
+            if order.order_id is not None:
+                self.picture.protective_of_order[order.order_id] = order.tag
+            self.caretaker.protector.carry(own)
         for code, text in carried.reasons:
             self.reasons.add(code, text, 0)
 
@@ -112,12 +121,15 @@ class AccountEngine:
         elif isinstance(item, OperatorIn):
             self._operator(item)
         elif isinstance(item, ConditionIn):
-            self._condition(item)
+            self.caretaker.condition(item, self.now_ns, self.step)
         elif isinstance(item, CommandResult):
+            self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
         elif isinstance(item, Snapshot):
             self._snapshot(item)
-        elif not isinstance(item, TimerIn | FeedIn):
+        elif isinstance(item, TimerIn):
+            self.excursions.look(self.picture.ledger.open_contracts(), item.ranges)
+        elif not isinstance(item, FeedIn):
             self.heard_ns = self.now_ns
             self._broker_event(item)
         self._upkeep()
@@ -159,7 +171,7 @@ class AccountEngine:
         request = self._request(item)
         verdict = decide(request)
         if not isinstance(verdict, Refusal):
-            refused = self.manager.place(request, verdict, self._next_tag(), self.step)
+            refused = self.manager.place(request, verdict, item.stamps, self.step)
             if refused is None:
                 self.intents += 1
                 return
@@ -210,15 +222,6 @@ class AccountEngine:
     def halt(self, code: str, text: str) -> None:
         """HALTED until a person resumes; positions run on under their stops."""
         self.reasons.add(code, text, self.now_ns)
-
-    def _condition(self, item: ConditionIn) -> None:
-        """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
-        ended = not item.text and item.code in self.reasons.held
-        self.reasons.set(item.code, item.text, self.now_ns)
-        if ended:
-            self.reconciler.start_over(self.step, self.now_ns)
-        elif item.text:
-            self._ask(self.now_ns)  # R5: at once after anything of that kind
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
@@ -308,10 +311,14 @@ class AccountEngine:
             self._fill(fill)
         self.picture.settle()
         before = self.reconciler.answer
+        self.caretaker.heard(snapshot.situation, self.now_ns, self.step)
         findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
-            self.firm.on_answer(self._day(), settled=self.picture.activity_step <= self.reconciler.answer_step)
+            self.caretaker.line.proven()
+            settled = self.picture.activity_step <= self.reconciler.answer_step
+            if self.firm.on_answer(self._day(), self.now_ns, settled=settled):
+                self._ask(self.now_ns + self._confirm_ns())
             self.reconciler.back_ns = self.firm.back_ns
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
@@ -322,16 +329,17 @@ class AccountEngine:
     def _upkeep(self) -> None:
         self.picture.settle()
         self.manager.watch(self.now_ns, self.step)
+        left = self.caretaker.sweep(self.hub_sizes, self.now_ns)
         for done in self.picture.ledger.take_completed():
-            note = round_trip_note(done, self.picture, self.manager, self.account.account)
+            note = round_trip_note(done, self.picture, self.manager, self.excursions, self.account.account)
             if note is not None:
                 self.outbox.note(note)
         unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
-        if unproven_stop or self.manager.leftovers():
+        if unproven_stop or left:
             self._ask(self.now_ns + self._confirm_ns())
         self._guard()
         self._window()
-        self._move_stops()
+        self.caretaker.move_stops(self.now_ns, self.market.quotes)
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
@@ -339,7 +347,8 @@ class AccountEngine:
 
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
-        for demand in self.guards.protection(self.now_ns, self._ask, self.flattener.covers):
+        naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
+        for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
             self.manager.set_aside(demand.contract, demand.code, demand.text)
             self._flatten({demand.contract}, demand.code, demand.text)
@@ -356,6 +365,8 @@ class AccountEngine:
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
         self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        for code, text in self.caretaker.line.reasons(self.now_ns):
+            self.reasons.set(code, text, self.now_ns)
         differ = ", ".join(sorted(self.reconciler.mismatches))
         text = f"position of {differ} differs from the broker's" if differ else ""
         self.reasons.set("RC_MISMATCH", text, self.now_ns)
@@ -374,18 +385,9 @@ class AccountEngine:
         shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
         refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
-        for contract in self.picture.contracts():
+        for contract in self.picture.contracts() if self.reconciler.started else ():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
-
-    def _move_stops(self) -> None:
-        """To break-even; not while something is getting out anyway, and not where the market is not seen."""
-        for move in break_even_moves(self.picture, self.settings.limits, self.market.quotes):
-            rules = self.firm.rules
-            if rules is not None and recent_actions(self.manager, self.now_ns) >= rules.actions_per_minute:
-                return
-            if self.market.feed(move.contract)[0] == "ok" and not self.flattener.covers(move.contract):
-                self.manager.move_stop(move.contract, move.order_id, move.stop, self.now_ns)
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
@@ -445,7 +447,8 @@ class AccountEngine:
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
-        lively = self.flattener.job is not None or self.picture.live_entries() or self.manager.pending
+        unproven = self.picture.live_entries() or self.picture.unproven()
+        lively = self.flattener.job is not None or unproven or self.manager.pending
         return not lively and self.reconciler.answer_step >= self.picture.activity_step
 
     def is_flat(self) -> bool:
@@ -464,5 +467,6 @@ class AccountEngine:
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
-        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler)]
-        return [*own, *hub, *guards, *parts, self.flattener.job, self.flattener.finished, self.firm.state()]
+        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
+        jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
+        return [*own, *hub, *guards, *parts, *jobs]

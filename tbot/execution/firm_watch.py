@@ -40,6 +40,8 @@ class FirmWatch:
         self._carried = account.carried.closings
         self._history = Ledger(settings.products, trading_day)
         self._begin_ns: int | None = None  # start of the trading day in which the run began
+        self._lower_ns: int | None = None  # since when answers tell a lower balance than fills explain
+        self._confirm_ns = settings.patience(settings.limits.recon_confirm_ns)
         self.book = None if account.rules is None else FloorBook(account.rules, account.since, account.floor_cents)
 
     # --------------------------------------------------------------------------------------------------- folding
@@ -67,15 +69,24 @@ class FirmWatch:
         self._history.add(fill)
         return True
 
-    def on_answer(self, day: date, *, settled: bool) -> None:
-        """A complete answer was folded; `settled`: nothing has happened since its query left.
+    def on_answer(self, day: date, now_ns: int, *, settled: bool) -> bool:
+        """A complete answer was folded; `settled`: nothing has happened since its query left. True: ask once more.
 
-        Only then do its balance and its fills belong together. The very first answer is taken as it is: it is better
-        than nothing, and the next one replaces it.
+        Only a settled answer's balance and fills belong together. The very first one is taken as it is: it is better
+        than nothing, and the next replaces it. A balance lower than the fills explain (a fee, a payout, or an answer
+        that is wrong) must be told twice, C_RECON_CONFIRM apart, before anything is closed for it (F-ACC-05).
         """
-        balance = self._picture.account.balance_cents
-        if self.book is not None and balance is not None and (settled or not self.book.known):
-            self.book.rebuild(balance, {**self._history.nets(), **self._picture.ledger.nets()}, day)
+        book, balance = self.book, self._picture.account.balance_cents
+        if book is None or balance is None or not (settled or not book.known):
+            return False
+        nets = {**self._history.nets(), **self._picture.ledger.nets()}
+        if book.opening_cents is not None and balance - nets.get(day, 0) < book.opening_cents:
+            self._lower_ns = now_ns if self._lower_ns is None else self._lower_ns
+            if now_ns - self._lower_ns < self._confirm_ns:
+                return True
+        self._lower_ns = None
+        book.rebuild(balance, nets, day)
+        return False
 
     # ------------------------------------------------------------------------------------------------- questions
     def facts(self, day: date, open_cents: int, actions: int = 0) -> FirmFacts | None:
@@ -86,14 +97,15 @@ class FirmWatch:
         if book.opening_cents is None or told is None:
             return FirmFacts(book.rules, known=False)
         today = self._picture.ledger.today(day)
-        # The balance may lag behind a fill, and a fill behind it: the worse of the two.
-        balance = min(told, book.opening_cents + today.net_cents)
+        proven = book.opening_cents + today.net_cents
+        balance = min(told, proven)  # the balance may lag behind a fill, and a fill behind it
         return FirmFacts(
             rules=book.rules,
             known=True,
             floor_cents=book.floor_cents,
             balance_cents=balance,
             equity_cents=balance + open_cents,
+            proven_equity_cents=proven + open_cents,
             day_net_cents=today.broker_net_cents,
             target_cents=book.rules.target_of(book.best_day_cents(today.broker_net_cents)),
             most_micros=book.rules.position_limit(book.opening_cents),
@@ -107,7 +119,7 @@ class FirmWatch:
         if facts is None or not facts.known:
             return found
         rules, equity = facts.rules, facts.equity_cents
-        if equity <= facts.floor_cents + rules.lock_above_floor_cents:
+        if facts.proven_equity_cents <= facts.floor_cents + rules.lock_above_floor_cents:
             text = f"equity {usd(equity)} is too near the firm's loss floor {usd(facts.floor_cents)}"
             found.append(Demand(None, "RC_MAX_LOSS", text, foreign=True))
         if rules.day_profit_stop_cents and facts.day_net_cents >= rules.day_profit_stop_cents:
@@ -120,12 +132,12 @@ class FirmWatch:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        return [self._begin_ns, self.book, self._history.state()]
+        return [self._begin_ns, self._lower_ns, self.book, self._history.state()]
 
 
 def recent_actions(manager: OrderManager, now_ns: int) -> int:
     """TR10: entries and moved stops of the last minute. Orders that protect are not counted: they need no leave."""
-    times = [at for at, _ in manager.sent] + [at for moves in manager.moved_ns.values() for at in moves]
+    times = [*(at for at, _ in manager.sent), *manager.moves.recent_ns]
     return sum(now_ns - at < NS_PER_MIN for at in times)
 
 

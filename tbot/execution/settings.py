@@ -45,6 +45,22 @@ class CarriedEntry:
     decision_price: int  # adverse side of the decision quote, ticks
     order_id: int | None = None
     outcome: Literal["accepted", "rejected", "not_sent", "ambiguous", "missing"] = "missing"
+    reason: str = ""  # of the signal
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOrder:
+    """A stop, target or exit that an earlier run of this trading day placed; its position may still be open."""
+
+    now_ns: int
+    kind: Literal["stop", "target", "exit"]
+    tag: str
+    contract: str
+    side: int  # of the order
+    size: int
+    price: int | None = None  # ticks; None at market
+    order_id: int | None = None
+    outcome: Literal["accepted", "rejected", "not_sent", "ambiguous", "missing"] = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,7 @@ class Carried:
     reducing: tuple[str, str] | None = None  # (RC_ code, sentence) of a flatten of the whole account that did not end
     entries: tuple[CarriedEntry, ...] = ()  # oldest first
     closings: tuple[tuple[str, int], ...] = ()  # (trading day, last balance told in it), oldest first; risk.floor
+    orders: tuple[CarriedOrder, ...] = ()  # oldest first
 
 
 @dataclass(frozen=True, slots=True)

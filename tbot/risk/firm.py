@@ -143,6 +143,7 @@ class FirmFacts:
     floor_cents: int = 0
     balance_cents: int = 0  # closed trades, the worse of the broker's word and our own sum
     equity_cents: int = 0  # with open positions at their adverse side, exit fees taken off
+    proven_equity_cents: int = 0  # the same by our own sum alone: a single odd balance closes nothing (F-ACC-05)
     day_net_cents: int = 0  # realised today, by the broker's figures
     target_cents: int = 0  # profit that passes, raised for consistency; 0: none
     most_micros: int = 0  # by plan and scaling step

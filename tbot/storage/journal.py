@@ -41,17 +41,17 @@ from tbot.storage.journal_reader import (
     Row,
     RunInfo,
     continued,
+    is_damage,
     row_hash,
 )
-from tbot.storage.journal_rotation import rotate
+from tbot.storage.journal_rotation import recover, rotate
 from tbot.storage.journal_schema import SCHEMA_VERSION, copy_aside, create, migrate, version_of
 
 CHECKPOINT_ROWS: Final = 5000
 # Errors after which the same connection works again when there is room; after any other the file is not trusted any
 # more (F-SYS-02).
-PASSING: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+FOR_NOW: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)  # of the head file, which lags until there is
-DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 def boot_ns() -> int:
@@ -225,7 +225,11 @@ class Journal(JournalReader):
 
     def _open(self, run: RunInfo, rotate_rows: int) -> None:
         """Open or make the files, check them, and write the row of this start."""
-        left = self._emergency.lines()
+        try:
+            left = self._emergency.lines()
+            recover(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal {self.path} cannot be opened: {error}") from error
         if stopped := next((line for line in left if line.startswith(DISTRUST)), None):
             raise JournalDamaged(
                 f"the journal {self.path} is not what it should be: {stopped.decode(errors='replace')}"
@@ -248,8 +252,7 @@ class Journal(JournalReader):
             if rotated:
                 self._head_file.write(*self._committed)
         except (OSError, sqlite3.Error) as error:
-            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
-            kind = JournalDamaged if damaged else JournalError
+            kind = JournalDamaged if is_damage(error) else JournalError
             raise kind(f"the journal {self.path} cannot be opened: {error}") from error
         if not rotated:
             self._append("start", "RunInfo", _start_body(run, left), run.started_ns, None)
@@ -344,7 +347,7 @@ class Journal(JournalReader):
 
     def _failed(self, error: Exception) -> JournalError:
         """Note what is wrong; everything but a full disk ends the trust in this file."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING or getattr(error, "errno", 0) in NO_ROOM:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in FOR_NOW or getattr(error, "errno", 0) in NO_ROOM:
             self.trouble = f"no room to write: {error}"
         else:
             self._break(str(error))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tbot.storage.journal_files import HeadFile, head_path, open_private, sync_directory
-from tbot.storage.journal_reader import GENESIS, INSERT, Codec, JournalReader, Row, Verdict, base_of
+from tbot.storage.journal_reader import GENESIS, INSERT, Codec, JournalReader, Row, Verdict, base_of, is_damage
 from tbot.storage.journal_schema import create
 
 ROTATE_ROWS: Final = 250_000  # about half a week; verified in about 2 s at a start
@@ -28,6 +28,20 @@ def full_files(path: Path) -> list[Path]:
     found = sorted(file for file in path.parent.glob(f"{path.name}.*") if file.name[len(path.name) + 1 :].isdigit())
     # A rotation that was cut short has given the journal its second name only.
     return [file for file in found if not (path.exists() and file.samefile(path))]
+
+
+def recover(path: Path) -> None:
+    """Let SQLite undo a change of the file's own header that a crash cut short: no reader may do that.
+
+    The caller holds the writer's lock. Raises sqlite3.Error; what is wrong with the file shows when it is opened.
+    """
+    if path.exists() and path.with_name(f"{path.name}-journal").exists():
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0.25)) as db:
+            try:
+                db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
 
 
 def rotate(path: Path, codec: Codec, max_rows: int, first_row: Callable[[tuple[int, bytes]], Row]) -> bool:

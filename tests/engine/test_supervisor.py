@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from engine_runs import until
 from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
+from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
 from tbot.engine.settings import EngineSettings
 from tbot.engine.supervisor import Supervisor
@@ -265,6 +267,20 @@ def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeyp
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
 
 
+def test_F_TIM_02_after_a_sleep_of_the_machine_nobody_is_taken_for_dead(tmp_path: Path) -> None:
+    """Every beat is as old as the sleep when the launcher wakes, and it may wake first."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.poll(0)
+        child = supervisor.children["worker-1"]
+        boot, mono = supervisor._pause._last or (0, 0)
+        supervisor._pause._last = (boot - 600 * 10**9, mono)
+        child.last_beat_ns -= 600 * 10**9
+        supervisor.poll(0)
+        assert supervisor.status()["restarts"] == 0
+        assert child.state != "SUSPECT"
+
+
 def test_a_child_that_cannot_work_ends_the_run_in_its_own_words(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -344,12 +360,13 @@ def test_the_last_words_of_a_replaced_process_are_not_its_successors(tmp_path: P
         old = child.pid
         os.kill(old, signal.SIGKILL)
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
-        say_as(supervisor, Heartbeat("worker-1", old, 9, 1, "FAILED", {"problem": "late", "exit_code": 4}))
+        late = {"problem": "late", "exit_code": 4}
+        say_as(supervisor, Heartbeat("worker-1", old, 9, 1, "FAILED", late, supervisor._greeting))
         assert child.status == {"pid": child.pid}
         assert supervisor.phase.failure == ""
 
 
-@pytest.mark.parametrize(("exit_code", "reason"), [(4, "RC_AUTH"), (3, "RC_CONFIG")])
+@pytest.mark.parametrize(("exit_code", "reason"), [(4, "RC_AUTH"), (3, "RC_CONFIG"), (6, "RC_SECOND_ENGINE")])
 def test_F_API_02_a_process_that_cannot_go_on_says_why(tmp_path: Path, exit_code: int, reason: str) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -360,6 +377,32 @@ def test_F_API_02_a_process_that_cannot_go_on_says_why(tmp_path: Path, exit_code
         assert (phase.failure, phase.failure_code, phase.exit_code) == ("the login was refused", reason, exit_code)
 
 
+@pytest.mark.parametrize("changed", ["build", "config_hash"])
+def test_F_ORD_11_I18_a_process_of_another_build_or_configuration_ends_the_run(tmp_path: Path, changed: str) -> None:
+    def other(settings: EngineSettings) -> ProcessSpec:
+        return worker(replace(settings, **{changed: "another"}), "MNQ")  # type: ignore[arg-type]
+
+    with supervised(tmp_path, lambda s: spec("feed", s), other) as supervisor:
+        poll_until(supervisor, lambda: supervisor.phase.failure, "the refusal")
+        phase, status = supervisor.phase, supervisor.status()
+        assert (phase.failure_code, phase.exit_code) == ("RC_VERSION_MIX", 6)
+        assert phase.failure.startswith("worker-1 greets as ")
+        assert "another" in phase.failure
+        assert supervisor._greeting in phase.failure
+        assert (status["state"], status["reasons"]) == ("HALTED", ["RC_VERSION_MIX"])
+        assert not supervisor.ready()  # what greets wrongly never counts as up
+
+
+def test_F_CFG_04_I18_a_process_that_starts_after_an_upgrade_in_place_is_refused(
+    tmp_path: Path,
+) -> None:
+    """The launcher marked its files when it started; the next process finds others."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ"), build=build_id("0.0")[:-1] + "x") as supervisor:
+        poll_until(supervisor, lambda: supervisor.phase.failure, "the refusal")
+        assert supervisor.phase.failure_code == "RC_VERSION_MIX"
+        assert supervisor.status()["state"] == "HALTED"
+
+
 def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", beats=False)) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -367,7 +410,7 @@ def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) ->
 
         def beat(laps: int) -> Heartbeat:
             status: dict[str, object] = {"contracts": {"MNQ": {"counters": {"laps": laps}}}}
-            return Heartbeat("worker-1", pid, 1, 1, "OK", status)
+            return Heartbeat("worker-1", pid, 1, 1, "OK", status, supervisor._greeting)
 
         say_as(supervisor, *map(beat, (0, 0, 1, 1, 1, 3)))
         poll_until(supervisor, lambda: len(texts(supervisor, "feed")) >= 3, "the feed has heard")

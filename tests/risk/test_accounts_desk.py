@@ -74,7 +74,8 @@ def test_an_account_that_locks_leaves_the_others_trading() -> None:
 
 def test_TR2_the_floor_of_one_account_is_no_floor_of_another() -> None:
     rig = many_rig(account(1001), account(1002))
-    rig.feed(AccountUpdate(rig.now_ns, 1002, "PRAC-2", 4_830_000, True, True))
+    broker_of(rig, 1002).balance_cents = 4_830_000
+    rig.run(35, step=1)
     assert (rig.desk.state(1001), rig.desk.state(1002)) == ("ACTIVE", "LOCKED")
     rig.signal(1)
     assert (len(placed(rig, 1001)), len(placed(rig, 1002))) == (1, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from desk_rig import START_NS, Rig, round_trips
 from firm_rig import DAY_NS, RULES, S, account, broker, carried, exit_at, firm_rig, move, restarted
-from tbot.domain.messages import AccountUpdate, CloseContract, FeedIn, PlaceBracket, Query
+from tbot.domain.messages import AccountUpdate, CloseContract, FeedIn, OperatorIn, PlaceBracket, Query
 from tbot.domain.timeframes import NS_PER_S
 from tbot.execution.desk import Carried, Desk
 from tbot.risk.firm import FirmRules
@@ -129,10 +129,31 @@ def test_TR2_a_balance_that_lags_behind_a_loss_does_not_hide_it() -> None:
     assert "RC_MAX_LOSS" in codes(rig)
 
 
-def test_TR2_a_balance_below_our_own_sum_counts() -> None:
+def test_TR2_a_balance_below_our_own_sum_ends_entries_at_once_and_locks_when_it_is_confirmed() -> None:
     rig = firm_rig(FLOOR + 60_000)
     rig.feed(AccountUpdate(rig.now_ns, 1001, "PRAC-1", FLOOR + 30_000, True, True))
+    rig.signal(1)
+    assert (rig.denials, rig.state) == (["RC_MAX_LOSS"], "ACTIVE")
+    rig.broker.balance_cents = FLOOR + 30_000
+    rig.run(31, step=0.5)
     assert rig.state == "LOCKED"
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+def test_TR2_F_ACC_05_nothing_is_closed_for_one_odd_balance(answers: int) -> None:
+    rig = firm_rig(FLOOR + 60_000)
+    rig.signal(1)
+    rig.run(5.5)
+    truth = rig.broker.balance_cents
+    asked = len(rig.broker.sent(Query))
+    rig.broker.balance_cents = 0
+    while len(rig.broker.sent(Query)) < asked + answers:
+        rig.tick()
+    odd = [(rig.state, firm(rig)["equity_cents"] < FLOOR)]
+    rig.broker.balance_cents = truth
+    rig.run(6)
+    assert odd == [("ACTIVE" if answers == 1 else "LOCKED", True)]
+    assert (rig.state, rig.broker.size("MNQ")) == (("ACTIVE", 5) if answers == 1 else ("LOCKED", 0))
 
 
 def test_TR2_the_lock_comes_back_on_the_next_day_while_equity_is_low() -> None:
@@ -407,3 +428,24 @@ def test_I15_a_replay_gives_the_same_digest_with_the_firms_rules() -> None:
         assert other.handle(item) == outputs
     assert other.digest() == rig.desk.digest()
     assert Desk(firm_rig(held=account(rules=None)).settings).digest() != Desk(rig.settings).digest()
+
+
+def test_F_ACC_02_what_a_stranger_holds_in_a_product_of_no_engine_is_not_valued() -> None:
+    """Its ticks and quotes are not known here; it leaves no room for entries either (R10)."""
+    rig = firm_rig()
+    rig.broker.price["CL"] = 7_000
+    rig.broker.place_foreign("CL", 1, 1)
+    rig.pump()
+    rig.run(2)
+    assert rig.view()["unrealised_cents"] == 0
+    rig.signal(1)
+    assert rig.denials == ["RC_DAILY_LOSS"]
+
+
+def test_a_persons_request_for_another_account_carries_nothing_here() -> None:
+    rig = firm_rig()
+    rig.operator("pause")
+    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1002), []))
+    assert [code for code, _ in carried(rig).reasons] == ["RC_OPERATOR"]
+    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1001), []))
+    assert carried(rig).reasons == ()

@@ -114,7 +114,13 @@ def test_K_EX_01_to_19_K_FD_K_WK_one_trade(tmp_path: Path, point: str) -> None:
             assert len(early) == first
         until(lambda: len(placements(referee)) >= 1 or point in FIRST_ORDERS, "the trade", 60)
         until(lambda: not held(referee) or is_protected(referee), "flat or protected", 60)
+        # An order that was never sent is UNKNOWN until C_UNKNOWN_HORIZON is over; before that nothing is proven flat.
+        until(lambda: not unknown(engine), "UNKNOWN orders presumed dead", 120, engine.status)
         finish(engine, referee)
+
+
+def unknown(engine: Command) -> list[str]:
+    return [tag for account in engine.status()["accounts"].values() for tag in account["unknown"]]
 
 
 def losing(cues: list[Cue]) -> list[Cue]:

@@ -44,6 +44,11 @@ class Referee:
         answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=10)
         assert answer.status_code == 200, answer.text
 
+    def calm(self) -> None:
+        """All faults end."""
+        answer = self._session.delete(f"{self._url}/sim/faults", timeout=10)
+        assert answer.status_code == 200, answer.text
+
     def fired(self) -> set[str]:
         """Ids of the faults that have met their event."""
         return {str(firing["fault"]) for firing in self.get("/sim/faults")["log"]}
