@@ -529,6 +529,7 @@ class World:
     def _on_beat(self, state: str, status: dict[str, Any] | None) -> None:
         if status is not None:
             self.evidence.status = status
+            self.look()
         if state == "FAILED" and self.life is not None:
             # The supervisor ends the run; a person finds out why and starts it again.
             self.given_up = str((status or {}).get("problem"))
