@@ -8,7 +8,7 @@ from dst.stage import Stage
 from tbot.domain.messages import FeedIn, OrderUpdate
 from tbot.domain.round_trips import ContractBook as FillBook
 from tbot.domain.timeframes import NS_PER_S
-from tbot.execution import order_manager, picture
+from tbot.execution import operator_requests, order_manager, picture
 from tbot.execution.account_engine import AccountEngine
 from tbot.execution.guards import Guards
 from tbot.execution.picture import Picture
@@ -167,17 +167,17 @@ def the_budget_of_requests_is_not_kept(stage: Stage) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- I10 kill
-_operator = AccountEngine._operator
+_apply = operator_requests.apply
 
 
-def _kill_is_a_pause(self: AccountEngine, item: Any) -> None:
+def _kill_is_a_lock(engine: AccountEngine, item: Any) -> None:
     if item.verb == "kill":
-        self.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", self.now_ns)
+        engine.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", engine.now_ns)
     else:
-        _operator(self, item)
+        _apply(engine, item)
 
 
-@mutant("I10", replaced(AccountEngine, "_operator", _kill_is_a_pause))
+@mutant("I10", replaced(operator_requests, "apply", _kill_is_a_lock))
 def the_kill_switch_only_stops_entries(stage: Stage) -> None:
     stage.signal(1)
     stage.run(3)
