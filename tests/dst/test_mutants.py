@@ -3,15 +3,26 @@
 Each mutant gives two tests, named after its invariant: `test_I3_<what is broken>_is_caught` and `..._is_clean`.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+
+import pytest
 
 from desk_rig import START_NS
 from dst.mutants import Mutant, load_mutants
 from dst.mutants_other import OTHER_MUTANTS, OtherMutant
 from dst.referee import INVARIANTS, OTHER, registered
 from dst.stage import scene
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder in memory where there is one: every step of a scene is synced."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def play(mutant: Mutant, folder: Path, *, broken: bool) -> tuple[set[str], list[str], int]:
@@ -25,16 +36,16 @@ def play(mutant: Mutant, folder: Path, *, broken: bool) -> tuple[set[str], list[
 
 
 def caught(mutant: Mutant) -> Callable[[Path], None]:
-    def test(tmp_path: Path) -> None:
-        named, said, _ = play(mutant, tmp_path, broken=True)
+    def test(place: Path) -> None:
+        named, said, _ = play(mutant, place, broken=True)
         assert named == {mutant.invariant}, said
 
     return test
 
 
 def clean(mutant: Mutant) -> Callable[[Path], None]:
-    def test(tmp_path: Path) -> None:
-        named, said, judged = play(mutant, tmp_path, broken=False)
+    def test(place: Path) -> None:
+        named, said, judged = play(mutant, place, broken=False)
         assert not named, said
         assert judged, "nothing was judged: the scene proves nothing"
 
@@ -53,16 +64,16 @@ def found_by(item: OtherMutant, folder: Path) -> list[str]:
 
 
 def other_caught(item: OtherMutant) -> Callable[[Path], None]:
-    def test(tmp_path: Path) -> None:
+    def test(place: Path) -> None:
         with item.apply():
-            assert found_by(item, tmp_path)
+            assert found_by(item, place)
 
     return test
 
 
 def other_clean(item: OtherMutant) -> Callable[[Path], None]:
-    def test(tmp_path: Path) -> None:
-        assert found_by(item, tmp_path) == []
+    def test(place: Path) -> None:
+        assert found_by(item, place) == []
 
     return test
 
