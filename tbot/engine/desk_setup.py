@@ -41,8 +41,12 @@ class TimedBroker:
 
     def submit(self, command: Command, now_ns: int) -> None:
         """See Broker."""
-        self._broker.submit(command, now_ns)
-        if self.sent_boot_ns and isinstance(command, PlaceBracket):
+        signalled = self.sent_boot_ns if isinstance(command, PlaceBracket) else 0
+        if isinstance(self._broker, LiveBroker):
+            self._broker.submit(command, now_ns, signalled)
+        else:
+            self._broker.submit(command, now_ns)
+        if signalled:
             self._hops.record("signal_request", boot_ns() - self.sent_boot_ns)
 
     def poll(self) -> list[BrokerEvent]:

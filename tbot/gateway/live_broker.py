@@ -76,7 +76,7 @@ QUEUE_LIMIT = 256
 @dataclass(frozen=True, slots=True)
 class _Job:
     command: Command
-    queued_boot_ns: int
+    since_boot_ns: int  # an entry's time to live counts from here: its signal's departure, or the moment it came
 
 
 class _Queue:
@@ -193,8 +193,11 @@ class LiveBroker:
             self.hub.start()
 
     # ------------------------------------------------------------------------------------------------- Broker port
-    def submit(self, command: Command, now_ns: int) -> None:
-        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one."""
+    def submit(self, command: Command, now_ns: int, signal_boot_ns: int = 0) -> None:
+        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one.
+
+        `signal_boot_ns`: when the signal of an entry left its worker; waiting here does not make it younger (I23).
+        """
         if command.command_id in self._seen:
             # Not even a result: the first submission's answer is the truth about this id.
             self.counts["duplicate_commands"] += 1
@@ -204,7 +207,7 @@ class LiveBroker:
         lane = LANES[type(command)]
         if lane == "protective":
             self._last_protective_ns[command.account] = self._boot_ns()
-        if not self._queues[lane].put(_Job(command, self._boot_ns())):
+        if not self._queues[lane].put(_Job(command, signal_boot_ns or self._boot_ns())):
             self._answer(command, "not_sent", f"{lane} queue is full or closed")
 
     def poll(self) -> list[BrokerEvent]:
@@ -298,7 +301,7 @@ class LiveBroker:
         if isinstance(command, Query):
             self._emit(self._snapshot(command))
             return
-        if isinstance(command, PlaceBracket) and self._boot_ns() - job.queued_boot_ns > self._entry_ttl_ns:
+        if isinstance(command, PlaceBracket) and self._boot_ns() - job.since_boot_ns > self._entry_ttl_ns:
             self._answer(command, "not_sent", "the entry waited too long")
             return
         sent_boot_ns = self._boot_ns()

@@ -226,6 +226,18 @@ def test_I23_an_entry_that_waited_too_long_is_not_sent_but_a_protective_command_
     assert rig.rest.names() == ["order_place"]
 
 
+def test_I23_an_entry_that_waits_does_not_get_younger_than_its_signal(rig):
+    gate = rig.rest.hold("order_place")
+    rig.broker.submit(BRACKET, 0)
+    assert rig.rest.entered["order_place"].wait(30)
+    rig.broker.submit(replace(BRACKET, command_id="e2"), 0, rig.boot - ENTRY_TTL_NS + 10)
+    rig.broker.submit(replace(BRACKET, command_id="e3"), 0, rig.boot)
+    rig.boot += 11
+    gate.set()
+    results = {event.command_id: event.outcome for event in rig.wait(3)}
+    assert results == {"e1": "accepted", "e2": "not_sent", "e3": "accepted"}
+
+
 def test_I25_a_full_lane_refuses_and_says_so(rig):
     rig.rest.hold("order_place")
     rig.broker.submit(BRACKET, 0)
