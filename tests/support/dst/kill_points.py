@@ -110,12 +110,11 @@ class KillBoard:
         for output in outputs:
             if isinstance(output, StateChange):
                 was, self._reducing = self._reducing, output.state == "REDUCING"
-                self._closing = self._closing and self._reducing
                 if self._reducing and not was:
                     self.at("K-EX-10")
         if isinstance(item, Snapshot) and item.complete:
             self._proven = True
-            if self._reducing and not any(position.size for position in item.positions):
+            if self._closing and not any(position.size for position in item.positions):
                 self.at("K-EX-13")
                 if not item.orders:
                     self.at("K-EX-15")
@@ -165,9 +164,9 @@ class KillBoard:
         elif path == tables.ORDER_MODIFY.path:
             self.at("K-EX-09")
         elif path == tables.POSITION_CLOSE.path:
-            self._closing = True
+            self._closing = True  # for the rest of this life
             self.at("K-EX-12")
-        elif path == tables.ORDER_CANCEL.path and self._reducing:
+        elif path == tables.ORDER_CANCEL.path and (self._reducing or self._closing):
             self.at("K-EX-14" if self._closing else "K-EX-11")
         elif path in _TOKENS:
             self.at("K-EX-18")

@@ -31,6 +31,7 @@ class Scene:
     calm_s: float
     signal_every_s: float
     rollover_ns: int  # end of the trading day in which it begins
+    accounts: int = 1
     limits: RiskLimits = field(default_factory=RiskLimits)
 
 
@@ -66,4 +67,5 @@ def draw_scene(seed: int, place: str = "", symbols: tuple[str, ...] = ()) -> Sce
         calm_s=65.0,
         signal_every_s=rng.choice((5.0, 8.0, 12.0)),
         rollover_ns=edges.end_ns,
+        accounts=rng.choice((1, 1, 1, 2)),
     )

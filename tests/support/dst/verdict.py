@@ -1,5 +1,6 @@
 """Runs a seed with the referee and says what it found, with the command that repeats it."""
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,6 +22,13 @@ class Verdict:
     seed: int
     world: World
     violations: list[tuple[str, str]]
+
+    @property
+    def judged(self) -> Counter[str]:
+        """How often each invariant had something to judge."""
+        referee = self.world.referee
+        assert isinstance(referee, Referee)
+        return referee.facts.judged
 
     @property
     def invariants(self) -> set[str]:

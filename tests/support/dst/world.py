@@ -35,7 +35,7 @@ from tbot.domain.messages import DeskInput, DeskOutput, Fill, Signal, SignalStam
 from tbot.domain.process_messages import OperatorMessage, SignalMessage, TokenRequest
 from tbot.engine.child import ChildContext
 from tbot.engine.executor import Executor
-from tbot.engine.settings import EngineSettings, GatewaySettings
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 from tbot.errors import TbotError
 from tbot.execution import canonical
 from tbot.execution.book_types import FINAL
@@ -53,7 +53,7 @@ USER, KEY, RUN_KEY, RUN_ID = "trader", "canary-key-7c1d", b"k" * 32, 77
 URL = "http://127.0.0.1:1"
 RESTARTS, RESTART_WINDOW_NS = 3, 60 * NS_PER_S  # C_CRASH_LOOP
 # So that a short day sees checkpoints and, at a start, full files too.
-CHECKPOINT_ROWS, ROTATE_ROWS = 400, 800
+CHECKPOINT_ROWS, ROTATE_ROWS = 200, 300
 FEED_WORD_NS = 3 * NS_PER_S
 
 
@@ -188,8 +188,8 @@ class World:
         self.hours = calendar()
         self.exchange = Exchange(scene.contracts, self.hours)
         self.controls = VenueControls(self.exchange)
-        self.account = self.exchange.add_account(USER).account_id
-        self.traded = (self.account,)  # the accounts that the engine is told to trade
+        self.traded = tuple(self.exchange.add_account(USER).account_id for _ in range(scene.accounts))
+        self.account = self.traded[0]  # the one that faults are about
         self.evidence.accounts = self.exchange.accounts
         self.market = WalkMarket(self.seed, list(scene.contracts), scene.start_ns)
         self.tokens = Tokens()
@@ -282,8 +282,8 @@ class World:
         self.evidence.market_open = self.hours.is_open(market_ns)
         wall_ns = self.clock.wall_ns()
         if self.evidence.market_open:
-            orders = self.exchange.accounts[self.account].book.living_orders() if self.market.chase else []
-            ticks = self.market.step(market_ns, orders, steps)
+            orders = [order for account in self._accounts() for order in account.book.living_orders()]
+            ticks = self.market.step(market_ns, orders if self.market.chase else [], steps)
             self.exchange.on_ticks(ticks)
             if not self.asleep:
                 self.feed.write(ticks, now, wall_ns)
@@ -337,7 +337,8 @@ class World:
             build="dst",
             config_hash="dst",
             gateway=GatewaySettings(URL, URL + "/hubs/user", URL + "/hubs/market", simulated=False),
-            accounts=self.traded,
+            accounts=tuple(AccountPlan(number, self.exchange.accounts[number].name) for number in self.traded),
+            confirmed=self.traded,
             limits=self.scene.limits,
         )
 
