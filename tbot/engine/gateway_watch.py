@@ -54,8 +54,10 @@ class GatewayWatch:
                 self._next_ns = 0
 
     def acknowledge(self) -> None:
-        """A person said `resume`: they know of taken sessions and changed accounts so far."""
+        """A person said `resume`: they know of taken sessions, changed accounts and refused logins so far."""
         self._logouts_seen = self._logouts
+        if self._link.rest.tokens.refused:
+            self._link.rest.tokens.reset()
         if self._link.accounts_trouble:
             self._link.forgive()
         self._next_ns = 0
@@ -144,7 +146,7 @@ class GatewayWatch:
         found = []
         refused = self._link.rest.tokens.refused
         if refused:
-            text = f"the gateway refused the login: {refused}; check user name and key, then start the engine again"
+            text = f"login refused by the gateway: {refused}; check user name and key, then resume; new ones need a new start"
             found.append({"code": "RC_AUTH", "text": text})
         if self._logouts > self._logouts_seen:
             text = (

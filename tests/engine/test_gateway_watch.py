@@ -51,7 +51,9 @@ class FakeDesk:
 
 class FakeLink:
     def __init__(self) -> None:
-        self.rest = SimpleNamespace(tokens=SimpleNamespace(refused=""))
+        tokens = SimpleNamespace(refused="")
+        tokens.reset = lambda: setattr(tokens, "refused", "")
+        self.rest = SimpleNamespace(tokens=tokens)
         self.listing: Listing | None = None
         self.clock_trouble = self.accounts_trouble = ""
         self.logins_looked_at = 0
@@ -199,6 +201,16 @@ def test_F_ACC_04_an_account_that_is_another_one_bars_everything_until_a_person_
     assert rig.link.logins_looked_at == 1
     rig.watch.acknowledge()
     assert rig.look() == {}
+
+
+def test_F_API_02_I24_a_refused_login_is_tried_again_when_a_person_says_resume(rig: Rig) -> None:
+    rig.link.rest.tokens.refused = "HTTP 401"
+    assert set(rig.look()) == {"MNQ", "ES"}
+    assert set(rig.desk.session.codes.values()) == {"RC_AUTH"}
+    assert "check user name and key, then resume" in rig.alarms()["RC_AUTH"]
+    rig.watch.acknowledge()
+    assert rig.look() == {}
+    assert rig.alarms() == {}
 
 
 def test_another_clock_bars_everything(rig: Rig) -> None:

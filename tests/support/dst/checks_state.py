@@ -203,6 +203,10 @@ class BackAgain(Check):
         if view is None:
             return True
         codes = {reason["code"] for reason in view["reasons"]}
+        # The line to the gateway may have a reason of its own: a refused login waits for a person (F-API-02).
+        alarms = (self.facts.evidence.status or {}).get("alarms", [])
+        if not STANDING.isdisjoint(alarm["code"] for alarm in alarms):
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
 
 
