@@ -146,8 +146,8 @@ class GatewayWatch:
         found = []
         refused = self._link.rest.tokens.refused
         if refused:
-            text = f"login refused by the gateway: {refused}; check user name and key, then resume; new ones need a new start"
-            found.append({"code": "RC_AUTH", "text": text})
+            do = "check user name and key, then resume; new ones need a new start"
+            found.append({"code": "RC_AUTH", "text": f"the gateway refused the login: {refused}; {do}"})
         if self._logouts > self._logouts_seen:
             text = (
                 f"the session was taken over {self._logouts - self._logouts_seen} time(s): somebody else uses this "
