@@ -1,8 +1,8 @@
 """A journal in several files: `journal.db` is written, `journal.db.0001` and on are full and never change again.
 
-Why at all: a start reads the whole file to prove it, and a week of timers makes some hundred thousand rows. Why at a start
-only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so nothing has
-to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
+Why at all: a start reads the whole file to prove it, and a week of timers makes some hundred thousand rows. Why at a
+start only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so
+nothing has to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
 
 One rename makes the change. Before it the full file has its second name already, so a crash at any point leaves the old
 file or the new one as the journal, whole; the head file stays and names a row that both of them know.
