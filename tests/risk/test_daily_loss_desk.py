@@ -122,6 +122,16 @@ def test_F_RSK_01_manual_trades_and_those_of_earlier_runs_count() -> None:
     assert "RC_DAILY_LOSS" in codes(fresh)
 
 
+def test_F_RSK_01_F_ACC_02_at_the_limit_what_is_not_ours_is_closed_too() -> None:
+    rig = started()
+    rig.broker.place_foreign("MNQ", 1, 5)
+    rig.pump()
+    rig.run(2)
+    move(rig, "MNQ", -330)
+    rig.run(4)
+    assert (rig.state, rig.broker.size("MNQ")) == ("LOCKED", 0)
+
+
 def test_F_RSK_01_losses_of_yesterday_do_not_count() -> None:
     rig = started()
     rig.broker.fills.clear()
