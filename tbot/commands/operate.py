@@ -356,7 +356,7 @@ class Kill:
             assert run is not None
             self._await_launcher(run)
             return
-        accounts = (self.account,) if self.account is not None else tuple(run.accounts() if alive and run else ())
+        accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
         result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
         self.report.panics.append(result.document())
         self._found(result.flat, result.text)

@@ -38,6 +38,7 @@ class Run:
     pid: int  # of the launcher
     gateway: str | None
     embedded: bool
+    pinned: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,9 +67,10 @@ class Run:
         return document if document.get("schema") == "tbot.status" else {}
 
     def accounts(self) -> list[int]:
-        """The accounts it trades, by its status."""
+        """The accounts it trades or traded, by its status, or those that its settings pin; none known: []."""
         accounts = self.status().get("accounts")
-        return [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        told = [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        return told or list(self.pinned)
 
     def day(self) -> date:
         """The trading day it is in: by its market time, which differs from the clock's against a simulator."""
@@ -116,6 +118,7 @@ def known_runs() -> list[Run]:
                 pid=int(document["pid"]),
                 gateway=document["gateway"],
                 embedded=bool(document["embedded"]),
+                pinned=tuple(int(account) for account in document.get("accounts", ())),
             )
         except (KeyError, TypeError, ValueError):
             continue

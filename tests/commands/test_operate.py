@@ -66,7 +66,7 @@ class World:
         run_dir.mkdir(exist_ok=True)
         document = {
             "status": str(folder / "status.json"), "run_dir": str(run_dir), "pid": os.getpid() if pid is None else pid,
-            "mode": mode, "gateway": "http://127.0.0.1:9", "embedded": embedded,
+            "mode": mode, "gateway": "http://127.0.0.1:9", "embedded": embedded, "accounts": [7],
         }  # fmt: skip
         for path in (folder / "run.json", *([self.home / "current.json"] if newest else [])):
             path.write_text(json.dumps(document))
@@ -283,6 +283,14 @@ def test_kill_goes_on_by_itself_when_the_engine_does_not_get_there(
     assert (world.home / "sim" / "kill.1001").exists()
 
 
+def test_kill_of_a_run_that_told_nothing_yet_closes_the_accounts_it_pins(world: World) -> None:
+    world.run()
+    (world.home / "sim" / "status.json").unlink()
+    world.answers = [said(refused="starting", text="still starting")]
+    assert code(world.tbot("kill", login=True)) == 0
+    assert world.orders[0][2] == (7,)
+
+
 def test_kill_that_is_not_proven_is_code_11(world: World) -> None:
     world.run()
     world.answers, world.proven = [None], False
@@ -331,7 +339,7 @@ def test_kill_without_an_engine_locks_every_mode_and_closes_at_the_last_gateway(
     today = [trading_day(time.time_ns())]
     result = world.tbot("kill", login=True)
     assert code(result) == 0
-    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (), 30.0)]
+    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (1001,), 30.0)]
     locks = sorted(path.relative_to(world.home).as_posix() for path in world.home.glob("**/kill.*"))
     assert locks == [
         "kill.live.all", "kill.paper.all", "kill.sim.all", "live/kill.all", "paper/kill.all", "sim/kill.all",
