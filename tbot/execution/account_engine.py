@@ -258,6 +258,9 @@ class AccountEngine:
         pinned = self.account.name
         if pinned and update.name != pinned:
             self.halt("RC_CONFIG", f"account {update.account} is named {update.name!r}, configured is {pinned!r}")
+        misfit = self.firm.on_account(update)
+        if misfit:
+            self.halt("RC_CONFIG", misfit)
         if not update.simulated:
             self.halt("RC_CONFIG", f"account {update.account} is not a simulated account")
         if not update.can_trade:

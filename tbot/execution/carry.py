@@ -1,4 +1,4 @@
-"""What a run leaves behind for the next one, folded from its journal: halts, day locks, and own placements.
+"""What a run leaves behind for the next one, folded from its journal: halts, locks, placements, closing balances.
 
 Everything else (positions, fills, working orders, the day's result) is asked from the broker (failure-model.md section
 6, K-EX-...). Placements without a recorded answer come out as "missing" and become UNKNOWN in the next run.
@@ -55,6 +55,7 @@ class CarryFold:
         held = self._of(account)
         held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
         held.entries = {entry.tag: entry for entry in told.entries}
+        held.closings = dict(told.closings)
 
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""

@@ -124,7 +124,7 @@ def test_F_TIM_07_the_list_is_read_again_on_request_and_every_day_before_the_ope
 
 def test_F_TIM_01_the_gateways_time_is_asked_for_and_comes_with_any_answer(tmp_path: Path) -> None:
     with gateway() as server, linked(tmp_path, server) as link:
-        assert link.account() is not None
+        assert link.accounts() is not None
         first = until(lambda: link.rest.date, "a Date header")
         assert abs(first.at(boot_ns()) - time.time_ns()) < HOUR_NS
         link.ask_date()
