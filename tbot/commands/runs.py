@@ -61,6 +61,13 @@ class Run:
         key = read_key(self.run_dir)
         return key is not None and _exists(key.pid)
 
+    def executor_is_out(self) -> bool:
+        """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
+        from tbot.engine.control import read_key
+
+        key = read_key(self.run_dir)
+        return key is not None and _state_of(key.pid) in ("", "T", "t")
+
     def status(self) -> dict[str, Any]:
         """Its status document; {} when it cannot be read."""
         document = _document(self.state_dir / "status.json")
@@ -90,10 +97,18 @@ def _exists(pid: int) -> bool:
         return False
     except OSError:
         return True
+    return _state_of(pid) != ""
+
+
+def _state_of(pid: int) -> str:
+    """The kernel's letter for what a process does ("T": stopped); "" when it is no more, "?" when nobody can tell."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+        letter = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if Path("/proc/self/stat").exists() else "?"
     except (OSError, IndexError):
-        return True  # a system without /proc, or gone this moment: then nobody answers
+        return "?"
+    return "" if letter in "ZX" else letter
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from engine_runs import until
 from tbot.cli import root
 from tbot.commands import operate, runs
 from tbot.domain.process_messages import AccountWord, ControlReply
@@ -265,6 +267,24 @@ def test_I10_kill_without_an_acknowledgement_locks_and_closes_itself(world: Worl
     assert (world.home / "kill.sim.all").exists()
     assert not (world.home / "live").exists()
     assert "closing over REST without it" in result.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    world.run()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as executor:
+        key = control.ControlKey(1, b"k" * 32, executor.pid)
+        monkeypatch.setattr(control, "read_key", lambda _: key)
+        executor.send_signal(number)
+        until(runs.living_runs(None)[0].executor_is_out, "the signal has come")
+        result = world.tbot("kill", login=True)
+        executor.kill()
+    assert code(result) == 0
+    assert world.asked == []
+    assert len(world.orders) == 1
+    assert "its executor is gone" in result.output
 
 
 @pytest.mark.parametrize(
