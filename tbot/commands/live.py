@@ -203,8 +203,7 @@ def card(
     text += _window_lines(config.engine.contracts, now_ns)
     text.append(f"settings   hash {config.digest()}; state in {home() / 'live'}")
     text.append(f"           on exit: {config.engine.on_exit}; {_paper_result(config.digest())}")
-    if warnings:
-        text.append(f"versions   not as tested: {'; '.join(warnings)}")
+    text.append(f"versions   {'not as tested: ' + '; '.join(warnings) if warnings else 'of all packages as tested'}")
     noted = [finding for finding in facts.findings if finding.level != "ok" and finding.name != "versions"]
     text.append(f"checks     {len(facts.findings) - len(noted)} ok, {len(noted)} to look at")
     text += [f"  {line(finding)}" for finding in noted]
