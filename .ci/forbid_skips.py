@@ -5,12 +5,10 @@ import pytest
 _skipped: list[str] = []
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.get_closest_marker("shared_data"):
-        _skipped.append(f"{item.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else 'skipped'}")
-    return report
+def pytest_runtest_logreport(report):
+    """Here, and not where reports are made: with pytest-xdist that is another process. Markers are keywords."""
+    if report.skipped and not hasattr(report, "wasxfail") and "shared_data" in report.keywords:
+        _skipped.append(f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else 'skipped'}")
 
 
 def pytest_collectreport(report):

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
+    "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
+    "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }

@@ -1,6 +1,17 @@
 """Settings for every test: hypothesis measures no time (a busy machine is no failure) and tells how to repeat one."""
 
+import os
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("tbot", deadline=None, print_blob=True)
 settings.load_profile("tbot")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite is shared by the machine's cores (four at most); anything less runs here, without their start."""
+    option = config.option
+    whole = config.args == config.getini("testpaths") and not option.keyword and "not long" in option.markexpr
+    return min(4, os.cpu_count() or 1) if whole and not option.collectonly and not option.usepdb else 0

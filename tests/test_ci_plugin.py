@@ -42,3 +42,37 @@ def test_a_skipped_test_of_shared_data_fails_the_run(tmp_path: Path, text: str, 
     )
     assert done.returncode == code, done.stdout
     assert ("tests that read shared data were skipped" in done.stdout) == bool(code)
+
+
+MONEY = "def stop(side):\n    if side > 0:\n        return 1\n    return -1\n"
+PROJECT = """
+[tool.coverage.run]
+branch = true
+include = ["money.py"]
+[tool.pytest.ini_options]
+pythonpath = ["."]
+"""
+
+
+@pytest.mark.skipif(not CI.is_dir(), reason="a source archive has no .ci")
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "two"])
+@pytest.mark.parametrize(("sides", "code"), [("1, -1", 0), ("1", 1)], ids=["all branches", "one branch"])
+def test_a_branch_that_no_guarded_test_takes_fails_the_run(
+    tmp_path: Path, sides: str, code: int, processes: tuple[str, ...]
+) -> None:
+    (tmp_path / "money.py").write_text(MONEY)
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    for folder, values in (("risk", sides), ("other", "1, -1")):  # a test elsewhere is no proof
+        (tmp_path / "tests" / folder).mkdir(parents=True)
+        text = f"import money\ndef test_{folder}():\n    for side in ({values},):\n        money.stop(side)\n"
+        (tmp_path / "tests" / folder / f"test_{folder}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "traced", "-p", "no:cacheprovider", *processes, "tests"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CI)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    assert ("money.py" in done.stdout) == bool(code) or "100%" in done.stdout

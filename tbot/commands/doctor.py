@@ -40,6 +40,7 @@ def doctor(
 
     from tbot.config import home
     from tbot.doctor import findings, machine
+    from tbot.storage.sessions import own_sessions
 
     def tell(finding: "Finding") -> None:
         if not json_output:
@@ -47,7 +48,7 @@ def doctor(
 
     settings = _Settings(config_path, credentials_file)
     checks = [
-        *machine.checks(home(), settings.shared_bytes()),
+        *machine.checks(home(), settings.shared_bytes(), own_sessions(home(), settings.config.engine.sessions)),
         findings.Check("configuration", settings.look_at_config),
         findings.Check("credentials", lambda: settings.look_at_login(online)),
     ]

@@ -4,22 +4,41 @@ Read from the journal, also while the engine runs. `--json`: one document `tbot.
 `signals`, newest first; each has `signal_id, decided, contract, side, score, entry, stop, target` (prices as numbers),
 `reason`, `parts`, and `outcomes`, one per account: `account, outcome` (taken or denied) and `size, risk_usd,
 round_trips` or `reason, text`. With `--explain` the one signal has `why` (prices in ticks), `event_ids`, `params_hash`
-and `story` (lines) as well.
+and `story` (lines) as well. `--csv`: one line per signal and account that answered.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from tbot.commands.journal_query import (
+    DEFAULT_LAST,
+    csv_text,
+    iso,
+    journal_options,
+    newest_state,
+    one_format,
+    open_family,
+    print_json,
+    since_ns,
+    stamp,
+)
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tbot.domain.messages import Denial, Intent, RoundTrip, Signal
     from tbot.storage.journal_reader import JournalReader
+    from tbot.storage.journal_rotation import JournalFamily
+
+CSV_COLUMNS = (
+    "signal_id", "decided", "contract", "side", "score", "entry", "stop", "target", "reason", "account", "outcome",
+    "size", "risk_usd", "denied", "denied_text", "net_usd",
+)  # fmt: skip
 
 
 @dataclass
@@ -32,111 +51,109 @@ class Decision:
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
+@click.option("--last", type=click.IntRange(min=1), help="How many, newest first; 20 unless --since asks for all.")
 @click.option("--contract", help="Only these contracts, for example MNQ or MNQ,ES.")
 @click.option("--explain", "signal_id", metavar="ID", help="Tell the story of one signal.")
-@click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run.")
-@click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
-@click.option("--json", "json_output", is_flag=True, help="One JSON document.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@journal_options
 def signals(
-    last: int,
+    last: int | None,
     contract: str | None,
     signal_id: str | None,
+    since: str | None,
+    account: int | None,
     state_dir: Path | None,
     tz: str,
     json_output: bool,
+    csv_output: bool,
     debug: bool,
 ) -> int:
     """List the signals of the newest run and what became of each; with --explain tell why one was given."""
-    import orjson
-
     from tbot.commands.options import parse_symbols, parse_zone
 
+    one_format(json=json_output, csv=csv_output)
+    if csv_output and signal_id:
+        raise click.UsageError("--explain tells a story, which is no table; leave out --csv")
     zone = parse_zone(tz)
     symbols = parse_symbols(contract) if contract else None
+    from_ns = since_ns(since)
     folder = state_dir or newest_state()
-    with _journal(folder) as reader:
-        found = [_wanted(reader, signal_id, folder)] if signal_id else _newest(reader, symbols, last)
-        _add_trips(reader, found)
+    with open_family(folder) as family:
+        if signal_id:
+            found = [_wanted(family, signal_id, folder)]
+        else:
+            wanted = last or (DEFAULT_LAST if since is None else None)
+            found = list(islice(_chosen(family, symbols, account, from_ns), wanted))
+        _add_trips(family, found)
     if json_output:
-        click.echo(orjson.dumps(document(folder, found, zone, told=signal_id is not None)).decode())
-        return 0
-    for line in explained(found[0], zone) if signal_id else listed(folder, found, zone):
-        click.echo(line)
+        print_json(document(folder, found, zone, told=signal_id is not None))
+    elif csv_output:
+        click.echo(csv_text(CSV_COLUMNS, _table(found)), nl=False)
+    else:
+        for line in explained(found[0], zone) if signal_id else listed(folder, found, zone):
+            click.echo(line)
     return 0
 
 
 # ------------------------------------------------------------------------------------------------------- the journal
-def newest_state() -> Path:
-    """Where the newest run keeps its state; demo and replay use folders of their own."""
-    from tbot.commands.status import newest_status
-
-    return newest_status().parent
-
-
-def _journal(folder: Path) -> "JournalReader":
-    from tbot.errors import DataError
-    from tbot.storage.journal_reader import JournalReader
-    from tbot.transport import wire
-
-    path = folder / "journal.db"
-    if not path.exists():
-        raise DataError(f"there is no journal in {folder}; name the state folder of a run with --state-dir")
-    return JournalReader(path, wire)
-
-
-def _decisions(reader: "JournalReader") -> "Iterator[tuple[int, Signal]]":
-    """(seq, signal), newest first. DataError when one cannot be read."""
+def _decisions(family: "JournalFamily", from_ns: int | None = None) -> "Iterator[tuple[JournalReader, int, Signal]]":
+    """(file, seq, signal), newest first. DataError when one cannot be read."""
     from tbot.domain.contracts import PRODUCTS
     from tbot.domain.messages import SignalIn
     from tbot.errors import DataError, ProtocolError
 
     try:
-        for seq, item in reader.of_kind("SignalIn"):
-            assert isinstance(item, SignalIn)
-            if item.signal.contract not in PRODUCTS:
-                raise ProtocolError(f"contract {item.signal.contract!a}")
-            yield seq, item.signal
+        for reader in reversed(family.readers):
+            for row in reader.newest("SignalIn", since_ns=from_ns):
+                item = reader.decode(row)
+                assert isinstance(item, SignalIn)
+                if item.signal.contract not in PRODUCTS:
+                    raise ProtocolError(f"contract {item.signal.contract!a}")
+                yield reader, row.seq, item.signal
     except ProtocolError as error:
         raise DataError(
-            f"{reader.path} holds a signal that this version cannot read ({error}); use the version that wrote it"
+            f"{family.path} holds a signal that this version cannot read ({error}); use the version that wrote it"
         ) from None
 
 
-def _answered(reader: "JournalReader", seq: int, signal: "Signal") -> Decision:
+def _answered(reader: "JournalReader", seq: int, signal: "Signal", account: int | None = None) -> Decision:
     from tbot.domain.messages import Denial, Intent
 
     answers = [note for note in reader.outputs_of(seq) if isinstance(note, Intent | Denial)]
-    return Decision(signal, [note for note in answers if note.signal_id == signal.signal_id])
+    return Decision(
+        signal,
+        [note for note in answers if note.signal_id == signal.signal_id and account in (None, note.account)],
+    )
 
 
-def _newest(reader: "JournalReader", symbols: tuple[str, ...] | None, last: int) -> list[Decision]:
-    found: list[Decision] = []
-    for seq, signal in _decisions(reader):
+def _chosen(
+    family: "JournalFamily", symbols: tuple[str, ...] | None, account: int | None, from_ns: int | None
+) -> Iterator[Decision]:
+    """Newest first; with an account, those that it answered."""
+    for reader, seq, signal in _decisions(family, from_ns):
         if symbols is None or signal.contract in symbols:
-            found.append(_answered(reader, seq, signal))
-            if len(found) == last:
-                break
-    return found
+            decision = _answered(reader, seq, signal, account)
+            if account is None or decision.answers:
+                yield decision
 
 
-def _wanted(reader: "JournalReader", signal_id: str, folder: Path) -> Decision:
+def _wanted(family: "JournalFamily", signal_id: str, folder: Path) -> Decision:
     from tbot.errors import DataError
 
-    for seq, signal in _decisions(reader):
+    for reader, seq, signal in _decisions(family):
         if signal.signal_id == signal_id:
             return _answered(reader, seq, signal)
     raise DataError(f"no signal {signal_id} in the journal of {folder}; `tbot signals` lists those it has")
 
 
-def _add_trips(reader: "JournalReader", decisions: list[Decision]) -> None:
+def _add_trips(family: "JournalFamily", decisions: list[Decision]) -> None:
+    """The round trips of what was taken."""
     from tbot.domain.messages import Intent, RoundTrip
 
     by_id = {decision.signal.signal_id: decision for decision in decisions}
     if not any(isinstance(note, Intent) for decision in decisions for note in decision.answers):
         return
-    for _, trip in reader.of_kind("RoundTrip"):
+    for row in family.newest("RoundTrip"):
+        trip = family.decode(row)
         assert isinstance(trip, RoundTrip)
         if trip.signal_id in by_id:
             by_id[trip.signal_id].trips.append(trip)
@@ -164,7 +181,7 @@ def signal_line(signal: "Signal", zone: "ZoneInfo") -> str:
 
     show = PRODUCTS[signal.contract].format
     return (
-        f"{_stamp(signal.decided_ns, zone)}  {signal.contract} {_side(signal)}  score {signal.score:.1f}  "
+        f"{stamp(signal.decided_ns, zone)}  {signal.contract} {_side(signal)}  score {signal.score:.1f}  "
         f"entry {show(_entry(signal))} stop {show(signal.stop)} target {show(signal.target)}"
     )
 
@@ -181,7 +198,7 @@ def _story(decision: Decision, zone: "ZoneInfo") -> list[str]:
 
     signal = decision.signal
     try:
-        return story(signal, PRODUCTS[signal.contract], lambda ns: _stamp(ns, zone))
+        return story(signal, PRODUCTS[signal.contract], lambda ns: stamp(ns, zone))
     except LookupError as error:  # a pattern, trend or trigger that this version has no words for
         raise DataError(
             f"signal {signal.signal_id} speaks of {error}, which this version does not know; use the one that wrote it"
@@ -222,6 +239,17 @@ def document(folder: Path, decisions: list[Decision], zone: "ZoneInfo", *, told:
     return {"schema": "tbot.signals", "version": 1, "state_dir": str(folder), "signals": rows}
 
 
+def _table(decisions: list[Decision]) -> Iterator[dict[str, Any]]:
+    for decision in decisions:
+        signal = signal_row(decision.signal)
+        del signal["parts"]
+        for answer in [_outcome(note, decision) for note in decision.answers] or [{}]:
+            trips = answer.pop("round_trips", [])
+            net = {"net_usd": round(sum(trip["net_usd"] for trip in trips), 2)} if trips else {}
+            denial = {"denied": answer.pop("reason", None), "denied_text": answer.pop("text", None)}
+            yield signal | answer | denial | net
+
+
 def signal_row(signal: "Signal") -> dict[str, Any]:
     """A signal as it stands in documents, prices as numbers."""
     from tbot.domain.contracts import PRODUCTS
@@ -229,7 +257,7 @@ def signal_row(signal: "Signal") -> dict[str, Any]:
     product = PRODUCTS[signal.contract]
     return {
         "signal_id": signal.signal_id,
-        "decided": _iso(signal.decided_ns),
+        "decided": iso(signal.decided_ns),
         "contract": signal.contract,
         "side": _side(signal),
         "score": signal.score,
@@ -247,7 +275,7 @@ def _outcome(note: "Intent | Denial", decision: Decision) -> dict[str, Any]:
     if isinstance(note, Denial):
         return {"account": note.account, "outcome": "denied", "reason": note.reason, "text": note.text}
     trips = [
-        {"closed": _iso(trip.now_ns), "exit_reason": trip.exit_reason, "net_usd": trip.net_cents / 100}
+        {"closed": iso(trip.now_ns), "exit_reason": trip.exit_reason, "net_usd": trip.net_cents / 100}
         for trip in decision.trips
         if trip.account == note.account
     ]
@@ -262,15 +290,3 @@ def _side(signal: "Signal") -> str:
 def _entry(signal: "Signal") -> int:
     """Adverse side of the decision quote, ticks."""
     return signal.quote.ask if signal.side > 0 else signal.quote.bid
-
-
-def _iso(ns: int) -> str:
-    return datetime.fromtimestamp(ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _stamp(ns: int, zone: "ZoneInfo") -> str:
-    """2026-11-20 16:33:00 EET (08:33 CST)."""
-    from tbot.domain.trading_hours import CHICAGO
-
-    when = datetime.fromtimestamp(ns / 1e9, UTC)
-    return f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S %Z} ({when.astimezone(CHICAGO):%H:%M %Z})"

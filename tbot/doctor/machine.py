@@ -19,9 +19,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tbot_ext
 from tbot.doctor.findings import Check, Finding, fail, ok, warn
 from tbot.doctor.versions import versions
-from tbot.domain.trading_hours import SessionTable
+from tbot.domain.trading_hours import SessionTable, loosened, table_hash
 from tbot.errors import TbotError
-from tbot.storage.sessions import load_sessions
+from tbot.storage.sessions import effective_sessions
 from tbot.transport.shm import Segment, run_directory
 
 LEAST_PYTHON = (3, 11)
@@ -38,8 +38,8 @@ VIRTUAL = ("kvm", "qemu", "vmware", "virtualbox", "hyper-v", "virtual machine", 
 TUNNELS = ("tun", "tap", "wg", "ppp", "utun", "tailscale", "zt")
 
 
-def checks(home: Path, shared_bytes: int) -> list[Check]:
-    """All checks of the machine, for a state folder and what a run needs of shared memory."""
+def checks(home: Path, shared_bytes: int, own_rows: Path | None = None) -> list[Check]:
+    """All checks of the machine, for a state folder, what a run needs of shared memory, and own session rows."""
     return [
         Check("python", python),
         Check("compiled core", compiled_core),
@@ -48,7 +48,7 @@ def checks(home: Path, shared_bytes: int) -> list[Check]:
         Check("disk", lambda: disk(home)),
         Check("state folder", lambda: state_folder(home)),
         Check("time zones", lambda: time_zones(datetime.now(UTC))),
-        Check("session table", lambda: session_table(load_sessions(), datetime.now(UTC))),
+        Check("session table", lambda: sessions(own_rows, datetime.now(UTC))),
         Check("clock", clock),
         Check("versions", versions),
         Check("extras", extras),
@@ -168,15 +168,28 @@ def time_zones(now: datetime) -> Finding:
     return ok("time zones", text)
 
 
-def session_table(table: SessionTable, now: datetime) -> Finding:
-    """The holidays of this year are known, and soon those of the next."""
+def sessions(own_rows: Path | None, now: datetime) -> Finding:
+    """The packaged session table with a person's own rows."""
+    try:
+        return session_table(effective_sessions(own_rows), now, own_rows)
+    except TbotError as error:
+        return fail("session table", str(error), "correct that row: no run starts with it")
+
+
+def session_table(table: SessionTable, now: datetime, own_rows: Path | None = None) -> Finding:
+    """The holidays of this year are known, and soon those of the next; rows that a person made looser are named."""
     years = ", ".join(map(str, sorted(table.years)))
-    update = "update T-BOT, or add the year's holidays to the table"
+    years += f" (table {table_hash(table)}{f', with {own_rows}' if own_rows else ''})"
+    update = "update T-BOT, or add the year's holidays to sessions.toml in TBOT_HOME"
     if now.year not in table.years:
         return fail("session table", f"covers {years}, not {now.year}: live and paper refuse to trade", update)
     left = (datetime(now.year + 1, 1, 1, tzinfo=UTC) - now).days
     if left < TABLE_WARN_DAYS and now.year + 1 not in table.years:
         return warn("session table", f"covers {years}; it ends in {left} days", update)
+    looser = loosened(table)
+    if looser:
+        text = f"covers {years}; looser than packaged: {'; '.join(looser)}"
+        return warn("session table", text, "make sure that the firm takes orders at that time")
     return ok("session table", f"covers {years}")
 
 

@@ -47,3 +47,15 @@ class MarketClock:
     def real_ns(self, market_duration_ns: int) -> int:
         """How long (ns of boot time) a stretch of market time takes."""
         return int(market_duration_ns / self.speed)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDate:
+    """The gateway's own time as its last answer told: Date header (UTC ns, cut to the second) and when it was there."""
+
+    date_ns: int
+    boot_ns: int
+
+    def at(self, boot_ns: int) -> int:
+        """The gateway's time at a boot-clock reading; right to half a second and the way of the answer."""
+        return self.date_ns + 500_000_000 + boot_ns - self.boot_ns

@@ -16,6 +16,9 @@ OrderStatus = Literal[
 ]
 OrderType = Literal["market", "limit", "stop", "trailing_stop", "other"]
 Outcome = Literal["accepted", "rejected", "not_sent", "ambiguous"]
+# gone: what the command names does not exist (any more). account: the broker does not take such a command from this
+# kind of account. Everything else about a refusal is free text, and nobody may decide by it.
+RefusalCause = Literal["", "gone", "account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,8 @@ class CommandResult:
     text: str = ""
     sent_boot_ns: int = 0  # boot clock when the request left and when its answer was there; 0: not known
     answered_boot_ns: int = 0
+    situation: str = ""  # column of the REST outcome table (gateway.outcomes.Situation); "": the outcome says it all
+    cause: RefusalCause = ""  # of a refusal, by its code
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +247,7 @@ class Snapshot:
     positions: tuple[PositionUpdate, ...]
     fills: tuple[Fill, ...]  # of the trading day, oldest first
     text: str = ""
+    situation: str = ""  # worst column of the REST outcome table among its reads, as in CommandResult
 
 
 BrokerEvent = CommandResult | OrderUpdate | Fill | PositionUpdate | AccountUpdate | Snapshot
@@ -407,6 +413,7 @@ class RoundTrip:
     stamps: SignalStamps = field(default_factory=SignalStamps)
     request_boot_ns: int = 0  # boot clock when the entry's request left and when its answer was there; 0: not known
     answered_boot_ns: int = 0
+    exit_code: str = ""  # of a close: the RC_ code of what closed it
 
     @property
     def net_cents(self) -> int:

@@ -11,14 +11,25 @@ A trading day runs from 17:00 CT to 17:00 CT and is named by the date on which i
     |- open -----|- trade -------|- exits only --|- flat --|- nothing -|- exchange break until 17:00
 """
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
+from tbot.errors import ConfigError
 
-CHICAGO = ZoneInfo("America/Chicago")
+
+def zone_of(name: str) -> ZoneInfo:
+    """Zone data by IANA name; ConfigError where there is none (F-TIM-04: no deadline can be known without it)."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"there is no time-zone data for {name!r}; install it: pip install tzdata") from None
+
+
+CHICAGO = zone_of("America/Chicago")
 
 SESSION_OPEN = time(17, 0)  # CT, on the evening before
 EXCHANGE_CLOSE = time(16, 0)  # CT
@@ -42,6 +53,12 @@ class SessionRow:
     source: str
     checked_on: date
     name: str = ""
+    override: str = ""  # why a person lets it be looser than the packaged row that it replaces
+
+    @property
+    def latest(self) -> time:
+        """Close-by time; 00:00 for a day without a session: the earlier, the stricter."""
+        return self.close_ct or time(0, 0)
 
     def concerns(self, contract: str | None) -> bool:
         """Whether the row binds `contract`; None (all contracts) takes every row, which is the stricter reading."""
@@ -50,7 +67,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionTable:
-    """The packaged table: its rows, and the years whose holidays it holds completely."""
+    """Rows, and the years whose holidays they hold completely. Plain values, which msgspec encodes as they are."""
 
     years: frozenset[int]
     rows: tuple[SessionRow, ...]
@@ -129,7 +146,7 @@ class SessionCalendar:
         self.hours = hours or OperatingHours()
         self.template_ok = template_ok
         self.always = always
-        self._zone = ZoneInfo(self.hours.zone)
+        self._zone = zone_of(self.hours.zone)
         self._years = table.years
         self._rows: dict[date, list[SessionRow]] = {}
         for row in table.rows:
@@ -258,3 +275,69 @@ def table_of(rows: Iterable[SessionRow], years: Iterable[int]) -> SessionTable:
                 raise ValueError(f"two session rows for {product} on {row.day}")
             seen.add((row.day, product))
     return SessionTable(frozenset(years), kept)
+
+
+def with_own_rows(packaged: SessionTable, rows: Iterable[SessionRow], years: Iterable[int]) -> SessionTable:
+    """The packaged table with a person's rows and years added. ValueError names the row that cannot be taken.
+
+    A row may always be stricter than what is packaged. Where it is looser it needs a reason (`override`) and must stand
+    for everything that the packaged row stands for: a holiday must not get lost by a slip of the pen.
+    """
+    rows, own_years = tuple(rows), frozenset(years)
+    table_of(rows, own_years)  # no two rows for one contract and day among themselves
+    kept = list(packaged.rows)
+    for row in rows:
+        for known in [known for known in kept if known.day == row.day]:
+            if ALL_PRODUCTS not in row.products | known.products and not row.products & known.products:
+                continue
+            whole = ALL_PRODUCTS in row.products or known.products <= row.products
+            if row.latest > known.latest and not row.override:
+                raise ValueError(
+                    f"row {row.day}: {_close(row)} is looser than the packaged {_close(known)} ({known.name}); "
+                    "that needs override = true and a reason"
+                )
+            if row.latest > known.latest and not whole:
+                raise ValueError(f"row {row.day}: name all products of the packaged row: {_names(known.products)}")
+            kept.remove(known)
+            left = frozenset() if whole else known.products - row.products
+            if left:
+                kept.append(replace(known, products=left))
+    for year in sorted(own_years - packaged.years):
+        if not any(row.day.year == year for row in rows):
+            raise ValueError(f"year {year} is declared complete, but has no row: no year is without holidays")
+    return table_of(sorted([*kept, *rows], key=lambda row: (row.day, _names(row.products))), packaged.years | own_years)
+
+
+def _close(row: SessionRow) -> str:
+    return f"{row.close_ct:%H:%M} Chicago" if row.close_ct else "closed"
+
+
+def _names(products: frozenset[str]) -> str:
+    return ", ".join(sorted(products))
+
+
+def loosened(table: SessionTable) -> list[str]:
+    """A sentence for every row that is looser than the packaged one, by a person's word."""
+    return [f"{row.day} ({row.name or _close(row)}): {row.override}" for row in table.rows if row.override]
+
+
+def table_hash(table: SessionTable) -> str:
+    """Short hash of all that a table says about time; the same in every process and run."""
+    rows = sorted(f"{row.day} {_names(row.products)} {row.close_ct} {row.override}" for row in table.rows)
+    return hashlib.sha256("\n".join([*map(str, sorted(table.years)), *rows]).encode()).hexdigest()[:12]
+
+
+def check_zone_data(year: int, own_zone: str = "Europe/Helsinki") -> None:
+    """ConfigError when zone data is missing or does not know the summer times of `year` (checked at every start)."""
+    zone_of(own_zone)
+    for name, month, hours in _KNOWN_OFFSETS:
+        if datetime(year, month, 15, tzinfo=zone_of(name)).utcoffset() != timedelta(hours=hours):
+            raise ConfigError(f"the time-zone data of {name} is not right; renew it: pip install --upgrade tzdata")
+
+
+_KNOWN_OFFSETS = (
+    ("America/Chicago", 1, -6),
+    ("America/Chicago", 7, -5),
+    ("Europe/Helsinki", 1, 2),
+    ("Europe/Helsinki", 7, 3),
+)

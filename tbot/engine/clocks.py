@@ -1,14 +1,17 @@
 """The engine's clocks: the only place in it that reads one for a decision.
 
-Market time of a live or paper run is the wall clock; of a simulated gateway it is a linear map of the boot clock, as
-served at /sim/clock (design ruling 1). Durations, time-outs and ages use the boot clock, which counts suspend time.
+Market time of a live or paper run is the wall clock, carried on by the boot clock; of a simulated gateway it is a
+linear map of the boot clock, as served at /sim/clock (design ruling 1). Durations, time-outs and ages use the boot
+clock, which counts suspend time.
 """
 
 import time
+from collections.abc import Callable
 
-from tbot.domain.clock import MarketClock
+from tbot.domain.clock import BrokerDate, MarketClock
 
 NS_PER_S = 1_000_000_000
+SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 # CLOCK_BOOTTIME is missing outside Linux; the monotonic clock is the nearest thing there.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -19,12 +22,34 @@ def boot_ns() -> int:
 
 
 class WallClock:
-    """Market time of a live market."""
+    """Market time of a live market: the wall clock as it was when it could be believed, carried on by the boot clock.
+
+    Why not the wall clock itself: counters and locks are kept by trading day, deadlines by the minute. A wall clock
+    that jumps by a day would end the lock of a day (I14) or skip a deadline (I28). So `conditions.ClockJudge` says when
+    a step of the wall clock may move market time, and until then it goes on as before. Market time never goes back:
+    asked to, it stands still, because to a fold that has seen 11:00 there is no 10:00 any more.
+    """
 
     speed = 1.0
 
+    def __init__(self, wall_ns: Callable[[], int] = time.time_ns, boot_clock: Callable[[], int] = boot_ns) -> None:
+        self._wall_ns, self._boot_ns = wall_ns, boot_clock
+        self._offset_ns = wall_ns() - boot_clock()  # market time minus boot time
+        self._newest_ns = 0
+
     def now_ns(self) -> int:
-        return time.time_ns()
+        self._newest_ns = max(self._newest_ns, self._boot_ns() + self._offset_ns)
+        return self._newest_ns
+
+    def start_at(self, date: BrokerDate | None) -> None:
+        """Before anything was decided by this clock: where the wall clock is wrong, the gateway's time is taken."""
+        wall_ns, boot = self._wall_ns(), self._boot_ns()
+        right_ns = wall_ns if date is None or abs(wall_ns - date.at(boot)) < SKEW_NS else date.at(boot)
+        self._offset_ns, self._newest_ns = right_ns - boot, 0
+
+    def shift(self, ns: int) -> None:
+        """Move by `ns`; backwards: stand still for as long."""
+        self._offset_ns += ns
 
     def real_s(self, market_ns: int) -> float:
         """Seconds of real time until market time has advanced by `market_ns`."""

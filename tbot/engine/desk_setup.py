@@ -7,23 +7,24 @@ from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
 from tbot.engine.clocks import RunClock, boot_ns
-from tbot.engine.desk_record import DeskRecord
+from tbot.engine.desk_record import DeskRecord, desk_account
 from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
+from tbot.engine.journal_start import read_past
 from tbot.engine.observer import Observer, Tell
+from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
-from tbot.errors import JournalDamaged
 from tbot.execution.broker import Broker, DeskLoop
-from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
-from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
-from tbot.gateway.live_broker import LiveBroker
+from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
 from tbot.gateway.rest import OrderClient
 from tbot.storage.journal import Journal
 from tbot.storage.journal_reader import RunInfo
+from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
 SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
@@ -114,6 +115,19 @@ class TradingDesk:
         """Why the user hub is not connected, and since when (boot clock); ("", 0) while it is or there is none."""
         hub = None if self._live is None else self._live.hub
         return ("", 0) if hub is None or hub.connected else (hub.reason or "connecting", hub.since_ns)
+
+    @property
+    def user_hub_up_ns(self) -> int | None:
+        """Boot clock since which the user hub is connected; None while it is not, 0 where there is none."""
+        hub = None if self._live is None else self._live.hub
+        if hub is None:
+            return 0
+        return hub.since_ns if hub.connected else None
+
+    def presume_dead(self, reason: str) -> None:
+        """The machine slept: what looks connected is not believed (F-TIM-02)."""
+        if self._live is not None and self._live.hub is not None:
+            self._live.hub.reconnect(reason)
 
     def renew_user_hub(self) -> None:
         """Let the user hub change to a newer token when that is due."""
@@ -218,24 +232,33 @@ def open_desk(
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
-    set_aside_if_damaged(settings)
-    earlier = carried(settings, accounts)
+    past = read_past(settings.journal_path)
     record = DeskRecord(
         accounts=tuple(
-            AccountSettings(plan.account, plan.name, kept, plan.limits, plan.contracts, plan.rules)
-            for plan, kept in zip(accounts, earlier, strict=True)
+            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
         ),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
-        run_start_ms=time.time_ns() // 1_000_000,
+        run_start_ms=next_run_ms(settings.journal_path),
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
+        sessions=settings.sessions,
+        caps=settings.caps,
+        absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(
-        settings.run_id, settings.build, settings.config_hash, settings.mode, clock.now_ns(), record.encode()
+        settings.run_id,
+        settings.build,
+        settings.config_hash,
+        settings.mode,
+        clock.now_ns(),
+        record.encode(),
+        past.emergency,
     )
-    journal = Journal(settings.journal_path, wire, info)
+    # In lock-step the machine's time means nothing to the market's: a slow disk must not change what a replay does.
+    ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
+    journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
     broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
@@ -246,26 +269,3 @@ def paper_account(plan: AccountPlan) -> PaperAccount:
     """The paper twin of an account: its id and name, and the balance that its plan starts with."""
     start = PaperAccount(plan.account, plan.name)
     return start if plan.rules is None else replace(start, balance_cents=plan.rules.start_cents)
-
-
-def set_aside_if_damaged(settings: EngineSettings) -> None:
-    """Put a damaged journal aside: the state is then taken from the broker (F-SYS-03)."""
-    if not settings.journal_path.exists():
-        return
-    try:
-        with Journal.open_readonly(settings.journal_path, wire) as reader:
-            damaged = reader.verify().state == "mismatch"
-    except JournalDamaged:
-        damaged = True  # any other trouble may pass, and the file may hold the lock of the day: keep it, try again
-    if damaged:
-        Journal.set_aside(settings.journal_path)
-
-
-def carried(settings: EngineSettings, accounts: tuple[AccountPlan, ...]) -> list[Carried]:
-    """Of each account: locks, halts and own placements of earlier runs, from the journal."""
-    carry = CarryFold()
-    if settings.journal_path.exists():
-        with Journal.open_readonly(settings.journal_path, wire) as reader:
-            for step in reader.steps():
-                carry.add(step.item, list(step.outputs))
-    return [carry.carried(plan.account) for plan in accounts]

@@ -21,7 +21,8 @@ from tbot.domain.process_messages import (
     TokenRequest,
 )
 from tbot.engine.child import ChildContext
-from tbot.engine.clocks import NS_PER_S, FixedClock, boot_ns
+from tbot.engine.clocks import NS_PER_S, FixedClock, WallClock, boot_ns
+from tbot.engine.condition_watch import ConditionWatch
 from tbot.engine.desk_setup import TradingDesk, open_desk
 from tbot.engine.gateway_link import PAPER, Link, open_link
 from tbot.engine.gateway_watch import GatewayWatch
@@ -56,6 +57,7 @@ class Executor:
         self._link: Link | None = None
         self._desk: TradingDesk | None = None
         self._watch: GatewayWatch | None = None
+        self._conditions: ConditionWatch | None = None
         self._stepped: list[Signal] = []
         self._counters = {"signals": 0, "bad_messages": 0, "early_signals": 0}
         self._stop_requests: list[tuple[bytes, str]] = []
@@ -75,6 +77,8 @@ class Executor:
             # Lock-step: nothing happens between steps, so there is nothing to wake up for.
             self._waiter.wait(NS_PER_S // 4 if self._settings.lockstep else LOOP_NS)
             self._open()
+            if self._conditions is not None:
+                self._conditions.look()
             if self._desk is not None and not self._settings.lockstep:
                 self._look_at_prices()
             self._take_messages()
@@ -98,11 +102,14 @@ class Executor:
                 return
             if not self._lock(account.account for account in accounts):
                 return
+            if self._link is not None and isinstance(clock, WallClock):
+                clock.start_at(self._link.rest.date)
             self._desk = open_desk(self._settings, self._link, clock, accounts, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)
             if self._link is not None:
                 self._watch = GatewayWatch(self._link, self._desk, self._settings.symbols, self._beat.event)
+                self._conditions = ConditionWatch(self._settings, self._link, self._desk, self._beat.event)
         except (AuthError, ConfigError, Halted) as error:
             # Asking again would not help, and a refused login asked again and again locks the account (F-API-02).
             self._fatal = error
@@ -212,6 +219,8 @@ class Executor:
     def _on_token_request(self, sender: bytes, message: TokenRequest) -> None:
         if self._link is None:
             return
+        if self._conditions is not None:
+            self._conditions.heard_feed()
         if self._watch is not None:
             self._look_at_prices()  # what the feed wrote before it spoke
             self._watch.on_feed(message)
@@ -288,6 +297,8 @@ class Executor:
             status.update(self._desk.status())
         if self._watch is not None:
             status["alarms"] = self._watch.alarms()
+        if self._conditions is not None:
+            status["conditions"] = self._conditions.status()
         return status
 
     def _report(self) -> None:

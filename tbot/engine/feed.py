@@ -16,6 +16,7 @@ from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_reques
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
+from tbot.engine.feed_clock import FeedClock
 from tbot.engine.feed_voice import FeedVoice
 from tbot.engine.feed_watch import FeedWatch
 from tbot.engine.gateway_link import read_sim_clock
@@ -37,7 +38,6 @@ from tbot.gateway.hub import HubDown
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
-from tbot.storage.sessions import load_sessions
 from tbot.transport.shm import Segment
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, Kind
 from tbot_ext.ring import RingWriter
@@ -69,10 +69,11 @@ class Feed:
         self._beat = Beat(settings, context, wire)
         self._rest = RestClient(self._gateway.rest_url)
         self._voice = FeedVoice(settings, wire, self._rest.tokens)
-        self._calendar = SessionCalendar(load_sessions(), template_ok=True)
+        self._calendar = SessionCalendar(settings.sessions, template_ok=True)
         self._filler = HistoryFiller(self._rest, self._calendar.is_open, self._tell, self._on_filled)
         self._hops = Hops("frame_ring")
         self._clock: RunClock | None = None if self._gateway.simulated else WallClock()
+        self._time = FeedClock(self._rest)
         self._clock_trouble = ""  # why the gateway's clock is not ours any more
         self._held_ns = 0  # market time at which a simulated market stands until it starts
         self._contracts: dict[int, ContractFeed] = {}
@@ -356,6 +357,9 @@ class Feed:
         while True:
             await asyncio.sleep(WATCH_S)
             if self._clock is not None:
+                slept = self._time.look(self._clock)
+                if slept and self._hub is not None:
+                    self._hub.reconnect(slept)
                 self._watch.look(self._contracts, self._clock)
 
     # ------------------------------------------------------------------------------------------------------ report

@@ -8,7 +8,7 @@ from tbot.transport import sockets
 from tbot.transport.wire import Wire
 
 LOOK_S = 0.05  # while there is no token, or the last one was refused
-RENEW_S = 5.0
+RENEW_S = 1.0  # the executor takes a feed that is silent for 5 s for dead (engine/conditions.py)
 
 
 class FeedVoice:

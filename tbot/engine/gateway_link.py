@@ -74,7 +74,7 @@ class Link:
         self.accounts_trouble = ""  # an account is not the one that was pinned; a person must look
         self._clock: RunClock | None = None
         self._stopped = False
-        self._wanted: set[str] = set()  # login, list, clock, accounts
+        self._wanted: set[str] = set()  # login, list, clock, date, accounts
         self._news = threading.Condition()
         self._list_due_ns = 0  # boot clock; 0: by the calendar
         self._listed_day: object = None
@@ -106,6 +106,8 @@ class Link:
             self.rest.tokens.renew_in_time()
         if "accounts" in wanted or self._logged_in_anew():
             self._look_at_accounts()
+        if "date" in wanted:
+            self.rest.ping()
         if "clock" in wanted:
             self._look_at_clock()
         if self._contracts is not None and ("list" in wanted or self._list_due()):
@@ -193,6 +195,10 @@ class Link:
     def look_again(self) -> None:
         """After a reconnection: it may be another gateway, another clock, another month."""
         self._want("list", "clock")
+
+    def ask_date(self) -> None:
+        """What time the gateway has is wanted: any answer tells."""
+        self._want("date")
 
     def contracts(self) -> dict[str, str]:
         """Product symbol -> gateway contract id, of the contracts of this run."""

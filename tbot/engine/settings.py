@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from tbot.domain.clock import MarketClock
+from tbot.domain.trading_hours import SessionTable
 from tbot.errors import ConfigError
+from tbot.risk.caps import Cap
 from tbot.risk.firm import FirmRules, Stage
 from tbot.risk.limits import RiskLimits
+from tbot.storage.sessions import load_sessions
 from tbot.strategy.trader import StrategySettings
 
 Mode = Literal["sim", "paper", "live", "replay"]
@@ -40,6 +43,7 @@ class AccountPlan:
     floor_cents: int | None = None  # loss floor as the owner read it from the firm's dashboard; None: not told
     limits: RiskLimits | None = None  # None: those of the run
     rules: FirmRules | None = None  # None: no firm watches it
+    since: str = ""  # ISO date: first trading day of the account's present life; "": count all
 
     @classmethod
     def paper(cls) -> "AccountPlan":
@@ -73,7 +77,9 @@ class EngineSettings:
     accounts: tuple[AccountPlan, ...] = ()  # pinned; (): the first tradable one of a simulated gateway, or PAPER
     confirmed: tuple[int, ...] = ()  # ids of the accounts that a person confirmed for live trading in this run
     locks: Path | None = None  # folder of the account locks; None: no account of a gateway is traded
+    caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, by the owner's file
     warnings: tuple[str, ...] = ()  # what a person should know of this run from its start on
+    sessions: SessionTable = field(default_factory=load_sessions)  # as read at the start; later edits change nothing
     template_hours: bool = False  # years outside the session table use the weekly template
     history_days: int = 5
     clock: MarketClock | None = None  # of a paced replay

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from tbot.domain.trading_hours import loosened, table_hash
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
@@ -73,6 +74,15 @@ def build_status(
         "reasons": reasons,
         "reason": text,
         "warnings": list(settings.warnings),
+        "caps": [
+            {"product": cap.product, "most": cap.most, "from": iso(cap.from_ns), "to": iso(cap.to_ns), "cpi": cap.cpi}
+            for cap in settings.caps
+        ],
+        "sessions": {
+            "years": sorted(settings.sessions.years),
+            "hash": table_hash(settings.sessions),
+            "overrides": loosened(settings.sessions),
+        },
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -201,6 +211,7 @@ def _operations(
         "api": executor.get("api", {}),
         "feed": feed.get("counters", {}),
         "alarms": _alarms(children),
+        "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}

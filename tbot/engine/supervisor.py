@@ -6,6 +6,7 @@ of trust: entries off and flat, then workers and feed, then executor, then the s
 
 import secrets
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import wait as wait_for
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.conditions import PauseJudge
 from tbot.engine.health import FAILED, greeting
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
@@ -53,6 +55,7 @@ class Supervisor:
         self._channels: list[sockets.Channel] = []  # that are open
         self._unsent = b""  # a stop request that found no executor to go to
         self._status_file = StatusFile(settings.state_dir / "status.json")
+        self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
 
@@ -84,6 +87,10 @@ class Supervisor:
     def poll(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh."""
         self._waiter.wait(int(timeout_s * NS_PER_S))
+        if self._pause.look(boot_ns(), time.monotonic_ns()):
+            # The machine slept, or we were stopped, most likely with everybody else: they are not dead for that.
+            for child in self.children.values():
+                child.pardon()
         self._take_messages()
         if not self.phase.stopping:
             for child in list(self.children.values()):

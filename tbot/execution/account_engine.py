@@ -1,12 +1,13 @@
 """The engine of one account: folds each input into the account's picture, watches over it, and says what to do.
 
 One pass per input: take it in, then upkeep (time-outs, guards, window, flatten), then queries, then the state. Every
-wish to get out goes through the one Flattener. Nothing here knows another account.
+wish to get out goes through the one Flattener. Of other accounts only one thing is known: what they hold (TR8).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import chain
 
 from tbot.domain.messages import (
     AccountUpdate,
@@ -27,9 +28,10 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.break_even import break_even_moves
+from tbot.execution.caretaker import Caretaker
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
-from tbot.execution.entries import carried_entry
+from tbot.execution.entries import carried_entry, carried_order
+from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
 from tbot.execution.order_manager import OrderManager
@@ -37,7 +39,8 @@ from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.execution.trip_notes import round_trip_note
+from tbot.execution.tags import Role
+from tbot.execution.trip_notes import Excursions, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 
 
@@ -47,6 +50,8 @@ class Market:
 
     quotes: dict[str, Quote] = field(default_factory=dict)
     feeds: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # contract -> (state, reason, RC_ code)
+    # What each account holds or has working, as (family, side): opposite sides across accounts are refused (TR8).
+    sides: dict[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
 
     def feed(self, contract: str) -> tuple[str, str, str]:
         """State, reason, RC_ code ("": the state says it); a contract that nothing was said about has no data yet."""
@@ -57,10 +62,9 @@ class AccountEngine:
     """`next_tag` gives a tag that was never used; `market` is kept by the Desk."""
 
     def __init__(
-        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[], str]
+        self, settings: DeskSettings, account: AccountSettings, market: Market, next_tag: Callable[[Role], str]
     ) -> None:
         self.settings, self.account, self.market = settings, account, market
-        self._next_tag = next_tag
         self.step = 0
         self.now_ns = 0
         self.day: date | None = None
@@ -68,9 +72,13 @@ class AccountEngine:
         self.outbox = Outbox(account.account, settings.run_start_ms)
         self.picture = Picture(account.account, settings.products, settings.limits, trading_day)
         self.reconciler = Reconciler(settings, self.picture, self.outbox)
-        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask)
+        self.manager = OrderManager(settings, self.picture, self.outbox, self._ask, next_tag)
         self.flattener = Flattener(settings, self.picture, self.manager, self.reconciler)
         self.guards = Guards(settings, self.picture)
+        self.firm = FirmWatch(settings, account, self.picture)
+        feed = lambda contract: market.feed(contract)[0]  # noqa: E731
+        self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed, self.firm)
+        self.excursions = Excursions()
         self.denials: dict[str, int] = {}
         self.signals = 0
         self.intents = 0
@@ -80,6 +88,7 @@ class AccountEngine:
         self.hub_sizes: dict[str, int] = {}  # position by the user hub, newer than any answer
         self.hub_differs_ns: dict[str, int] = {}
         self.status = Status("BOOT", ("RC_START",), "the engine is starting")
+        self.reconciler.back_ns = self.firm.back_ns
         self._carry()
 
     def _carry(self) -> None:
@@ -90,6 +99,11 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+        for order in carried.orders:
+            own = self.picture.protective[order.tag] = carried_order(order)
+            if order.order_id is not None:
+                self.picture.protective_of_order[order.order_id] = order.tag
+            self.caretaker.protector.carry(own)
         for code, text in carried.reasons:
             self.reasons.add(code, text, 0)
 
@@ -107,15 +121,19 @@ class AccountEngine:
         elif isinstance(item, OperatorIn):
             self._operator(item)
         elif isinstance(item, ConditionIn):
-            self._condition(item)
+            self.caretaker.condition(item, self.now_ns, self.step)
         elif isinstance(item, CommandResult):
+            self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
         elif isinstance(item, Snapshot):
             self._snapshot(item)
-        elif not isinstance(item, TimerIn | FeedIn):
+        elif isinstance(item, TimerIn):
+            self.excursions.look(self.picture.ledger.open_contracts(), item.ranges)
+        elif not isinstance(item, FeedIn):
             self.heard_ns = self.now_ns
             self._broker_event(item)
         self._upkeep()
+        self.market.sides[self.account.account] = sides_of(self.picture)
         return self.outbox.take()
 
     def _roll_day(self) -> None:
@@ -124,13 +142,18 @@ class AccountEngine:
         day = edges.day
         if day == self.day:
             return
-        first, self.day = self.day is None, day
+        before, self.day = self.day, day
+        first = before is None
+        if before is None:
+            self.firm.begin(day, edges.start_ns)
+        else:
+            self.firm.end_day(before)
         carried = self.account.carried
         stale = first and carried.day != day.isoformat()
         if first and not stale and carried.reducing is not None:
             # K-EX-10 to 15: a flatten that a crash cut short goes on by itself.
             code, text = carried.reducing
-            self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS"))
+            self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS"))
         if (not first or stale) and self.reasons.clear(Severity.LOCK):
             self.reconciler.start_over(self.step, self.now_ns)
         self.manager.new_day(edges.start_ns)
@@ -148,7 +171,7 @@ class AccountEngine:
         request = self._request(item)
         verdict = decide(request)
         if not isinstance(verdict, Refusal):
-            refused = self.manager.place(request, verdict, self._next_tag(), self.step)
+            refused = self.manager.place(request, verdict, item.stamps, self.step)
             if refused is None:
                 self.intents += 1
                 return
@@ -161,6 +184,7 @@ class AccountEngine:
 
     def _request(self, item: SignalIn) -> Request:
         signal, status = item.signal, self._current()
+        worth, actions = self.guards.value(self.market.quotes), recent_actions(self.manager, self.now_ns)
         feed, feed_text, feed_code = self.market.feed(signal.contract)
         return Request(
             now_ns=self.now_ns,
@@ -178,7 +202,10 @@ class AccountEngine:
                 exposures=self.manager.exposures(self.market.quotes),
                 blocked=self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
+                sides=tuple(side for sides in self.market.sides.values() for side in sides),
+                firm=self.firm.facts(self._day(), worth, actions),
             ),
+            caps=self.settings.caps,
             feed=feed,
             feed_text=feed_text,
             feed_code=feed_code,
@@ -195,13 +222,6 @@ class AccountEngine:
     def halt(self, code: str, text: str) -> None:
         """HALTED until a person resumes; positions run on under their stops."""
         self.reasons.add(code, text, self.now_ns)
-
-    def _condition(self, item: ConditionIn) -> None:
-        """A condition of the machine: pauses while it holds; what was proven before it is asked again after it."""
-        ended = not item.text and item.code in self.reasons.held
-        self.reasons.set(item.code, item.text, self.now_ns)
-        if ended:
-            self.reconciler.start_over(self.step, self.now_ns)
 
     # -------------------------------------------------------------------------------------------------- operator
     def _operator(self, item: OperatorIn) -> None:
@@ -247,7 +267,7 @@ class AccountEngine:
         if isinstance(item, OrderUpdate):
             self._order(item)
         elif isinstance(item, Fill):
-            self.picture.on_fill(item, self.step)
+            self._fill(item)
         elif isinstance(item, PositionUpdate):
             self.hub_sizes[item.contract] = item.size
         elif isinstance(item, AccountUpdate):
@@ -264,6 +284,10 @@ class AccountEngine:
         if seen.tag is not None and seen.tag.run_start_ms > self.settings.run_start_ms:
             self.halt("RC_SECOND_ENGINE", f"order {seen.order.tag} was placed by another engine that started later")
 
+    def _fill(self, fill: Fill) -> None:
+        if not self.firm.takes(fill):
+            self.picture.on_fill(fill, self.step)
+
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
         self.picture.on_account(update, self._day())
@@ -276,17 +300,26 @@ class AccountEngine:
             self.reasons.add("RC_BROKER_LOCK", "the broker does not let this account trade", self.now_ns)
 
     def _snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.now_ns < self.now_ns:
+            # Stamped before something newer: "ask again in a second" by that stamp would ask at once, without end.
+            snapshot = replace(snapshot, now_ns=self.now_ns)
         if snapshot.status is not None:
             self._account(snapshot.status)
         for update in snapshot.orders:
             self._order(update)
         for fill in snapshot.fills:
-            self.picture.on_fill(fill, self.step)
+            self._fill(fill)
         self.picture.settle()
         before = self.reconciler.answer
+        self.caretaker.heard(snapshot.situation, self.now_ns, self.step)
         findings = self.reconciler.on_snapshot(snapshot, self.manager, self.step)
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
+            self.caretaker.line.proven()
+            settled = self.picture.activity_step <= self.reconciler.answer_step
+            if self.firm.on_answer(self._day(), self.now_ns, settled=settled):
+                self._ask(self.now_ns + self._confirm_ns())
+            self.reconciler.back_ns = self.firm.back_ns
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
@@ -296,16 +329,17 @@ class AccountEngine:
     def _upkeep(self) -> None:
         self.picture.settle()
         self.manager.watch(self.now_ns, self.step)
+        left = self.caretaker.sweep(self.hub_sizes, self.now_ns)
         for done in self.picture.ledger.take_completed():
-            note = round_trip_note(done, self.picture, self.manager, self.account.account)
+            note = round_trip_note(done, self.picture, self.manager, self.excursions, self.account.account)
             if note is not None:
                 self.outbox.note(note)
         unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
-        if unproven_stop or self.manager.leftovers():
+        if unproven_stop or left:
             self._ask(self.now_ns + self._confirm_ns())
         self._guard()
         self._window()
-        self._move_stops()
+        self.caretaker.move_stops(self.now_ns, self.market.quotes)
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
@@ -313,24 +347,26 @@ class AccountEngine:
 
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
-        for demand in self.guards.protection(self.now_ns, self._ask, self.flattener.covers):
+        naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
+        for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
             self.manager.set_aside(demand.contract, demand.code, demand.text)
             self._flatten({demand.contract}, demand.code, demand.text)
-        loss = self.guards.daily_loss(day, quotes)
-        if loss is not None:
-            self.reasons.add(loss.code, loss.text, self.now_ns)
-            if self._anything_open():
-                self._flatten(None, loss.code, loss.text, foreign=True)
-        streak = self.guards.losses_in_a_row(day)
-        if streak is not None:
-            self.reasons.add(streak.code, streak.text, self.now_ns)
+        rules = [self.guards.daily_loss(day, quotes), self.guards.losses_in_a_row(day)]
+        rules += self.firm.demands(day, sum(self.guards.value_cents.values()))
+        for rule in rules:
+            if rule is not None:
+                self.reasons.add(rule.code, rule.text, self.now_ns)
+                if rule.flatten and self._anything_open():
+                    self._flatten(None, rule.code, rule.text, foreign=rule.foreign)
         for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
             assert demand.contract is not None
             if not self.flattener.covers(demand.contract):
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
         self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        for code, text in self.caretaker.line.reasons(self.now_ns):
+            self.reasons.set(code, text, self.now_ns)
         differ = ", ".join(sorted(self.reconciler.mismatches))
         text = f"position of {differ} differs from the broker's" if differ else ""
         self.reasons.set("RC_MISMATCH", text, self.now_ns)
@@ -349,15 +385,9 @@ class AccountEngine:
         shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
         refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
-        for contract in self.picture.contracts():
+        for contract in self.picture.contracts() if self.reconciler.started else ():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
-
-    def _move_stops(self) -> None:
-        """To break-even; not while something is getting out anyway, and not where the market is not seen."""
-        for move in break_even_moves(self.picture, self.settings.limits, self.market.quotes):
-            if self.market.feed(move.contract)[0] == "ok" and not self.flattener.covers(move.contract):
-                self.manager.move_stop(move.contract, move.order_id, move.stop, self.now_ns)
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
@@ -417,7 +447,8 @@ class AccountEngine:
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
-        lively = self.flattener.job is not None or self.picture.live_entries() or self.manager.pending
+        unproven = self.picture.live_entries() or self.picture.unproven()
+        lively = self.flattener.job is not None or unproven or self.manager.pending
         return not lively and self.reconciler.answer_step >= self.picture.activity_step
 
     def is_flat(self) -> bool:
@@ -436,5 +467,6 @@ class AccountEngine:
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
-        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler)]
-        return [*own, *hub, *guards, *parts, self.flattener.job, self.flattener.finished]
+        parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
+        jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
+        return [*own, *hub, *guards, *parts, *jobs]

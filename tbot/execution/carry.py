@@ -5,23 +5,30 @@ Everything else (positions, fills, working orders, the day's result) is asked fr
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from tbot.domain.messages import (
+    AccountUpdate,
     CommandResult,
     DeskInput,
     DeskOutput,
     Intent,
     OperatorIn,
     PlaceBracket,
+    PlaceExit,
+    PlaceStop,
+    PlaceTarget,
+    RoundTrip,
     SignalIn,
+    Snapshot,
     StateChange,
 )
 from tbot.domain.trading_hours import trading_day
 from tbot.execution.engine_state import SEVERITY, Severity
-from tbot.execution.settings import Carried, CarriedEntry
+from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
-ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_ASSERT"})
+ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS", "RC_TARGET", "RC_ASSERT"})
 
 
 @dataclass(slots=True)
@@ -29,8 +36,10 @@ class _Account:
     reasons: dict[str, str] = field(default_factory=dict)
     day: str = ""
     reducing: tuple[str, str] | None = None
+    closings: dict[str, int] = field(default_factory=dict)  # trading day -> last balance told in it
     stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
+    orders: dict[str, CarriedOrder] = field(default_factory=dict)  # by tag
 
 
 class CarryFold:
@@ -40,12 +49,29 @@ class CarryFold:
         self._accounts: dict[int, _Account] = {}
         self._tag_of: dict[str, str] = {}  # command id of a placement -> tag
 
+    def begin(self, account: int, told: Carried) -> None:
+        """What the first run of a journal was told: it stands for everything before, until a row says otherwise."""
+        held = self._of(account)
+        held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
+        held.entries = {entry.tag: entry for entry in told.entries}
+        held.closings = dict(told.closings)
+        held.orders = {order.tag: order for order in told.orders}
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account that was told of."""
+        return tuple(self._accounts)
+
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
         if isinstance(item, CommandResult):
             self._result(item)
         elif isinstance(item, OperatorIn):
             self._operator(item, outputs)
+        elif isinstance(item, AccountUpdate):
+            self._balance(item)
+        elif isinstance(item, Snapshot) and item.status is not None:
+            self._balance(item.status)
         for output in outputs:
             if isinstance(output, StateChange):
                 self._state(output)
@@ -53,12 +79,18 @@ class CarryFold:
                 self._intent(item, output)
             elif isinstance(output, PlaceBracket):
                 self._tag_of[output.command_id] = output.tag
+            elif isinstance(output, PlaceStop | PlaceTarget | PlaceExit):
+                self._protective(output, item.now_ns)
+            elif isinstance(output, RoundTrip):
+                self._ended(output)
 
     def carried(self, account: int) -> Carried:
         """What the next run must be told about an account; empty for one that never appeared."""
         held = self._accounts.get(account, _Account())
         reasons = {code: text for code, text in held.reasons.items() if code != "RC_OPERATOR" or not held.stopped}
-        return Carried(tuple(reasons.items()), held.day, held.reducing, tuple(held.entries.values()))
+        entries, orders = tuple(held.entries.values()), tuple(held.orders.values())
+        closings = tuple(sorted(held.closings.items()))
+        return Carried(tuple(reasons.items()), held.day, held.reducing, entries, closings, orders)
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
@@ -68,6 +100,10 @@ class CarryFold:
         for account in named:
             if item.account in (None, account):
                 self._of(account).stopped = item.verb == "stop"
+
+    def _balance(self, update: AccountUpdate) -> None:
+        """The last word of a day is its closing balance, by which the firm's loss floor moves (risk.floor)."""
+        self._of(update.account).closings[trading_day(update.now_ns).isoformat()] = update.balance_cents
 
     def _state(self, change: StateChange) -> None:
         held = self._of(change.account)
@@ -96,15 +132,42 @@ class CarryFold:
             target_ticks=intent.target_ticks,
             risk_cents=intent.risk_cents,
             decision_price=quote.ask if intent.side > 0 else quote.bid,
+            reason=item.signal.reason,
         )
 
+    def _protective(self, placed: PlaceStop | PlaceTarget | PlaceExit, now_ns: int) -> None:
+        held = self._of(placed.account)
+        self._tag_of[placed.command_id] = placed.tag
+        today = trading_day(now_ns)
+        held.orders = {tag: order for tag, order in held.orders.items() if trading_day(order.now_ns) == today}
+        kind: Literal["stop", "target", "exit"] = "exit"
+        price = None
+        if isinstance(placed, PlaceStop):
+            kind, price = "stop", placed.stop
+        elif isinstance(placed, PlaceTarget):
+            kind, price = "target", placed.limit
+        held.orders[placed.tag] = CarriedOrder(
+            now_ns, kind, placed.tag, placed.contract, placed.side, placed.size, price
+        )
+
+    def _ended(self, trip: RoundTrip) -> None:
+        """What was placed beside a position says nothing about the next one; only what is not proven is watched on."""
+        held = self._of(trip.account)
+        held.orders = {
+            tag: order
+            for tag, order in held.orders.items()
+            if order.contract != trip.contract or order.outcome in ("ambiguous", "missing")
+        }
+
     def _result(self, result: CommandResult) -> None:
-        tag = self._tag_of.get(result.command_id)
+        tag = self._tag_of.get(result.command_id, "")
         held = self._of(result.account)
-        if tag is None or tag not in held.entries:
-            return
-        entry = held.entries[tag]
-        held.entries[tag] = replace(entry, outcome=result.outcome, order_id=result.order_id or entry.order_id)
+        if tag in held.entries:
+            entry = held.entries[tag]
+            held.entries[tag] = replace(entry, outcome=result.outcome, order_id=result.order_id or entry.order_id)
+        elif tag in held.orders:
+            order = held.orders[tag]
+            held.orders[tag] = replace(order, outcome=result.outcome, order_id=result.order_id or order.order_id)
 
 
 def _lasts(code: str) -> bool:

@@ -17,7 +17,7 @@ from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.account_engine import AccountEngine, Market
 from tbot.execution.canonical import digest
 from tbot.execution.settings import AccountSettings, Calendar, Carried, CarriedEntry, DeskSettings
-from tbot.execution.tags import entry_tag
+from tbot.execution.tags import Role, order_tag
 from tbot.execution.view import account_view
 
 __all__ = ["AccountSettings", "Calendar", "Carried", "CarriedEntry", "Desk", "DeskSettings"]
@@ -37,9 +37,9 @@ class Desk:
             for account in settings.accounts
         }
 
-    def _next_tag(self) -> str:
+    def _next_tag(self, role: Role) -> str:
         self._sequence += 1
-        return entry_tag(self._settings.run_start_ms, self._sequence)
+        return order_tag(self._settings.run_start_ms, self._sequence, role)
 
     def handle(self, item: DeskInput) -> list[DeskOutput]:
         """Fold one input; returns notes and commands, account after account."""

@@ -22,7 +22,7 @@ class Severity(IntEnum):
 
 
 # Every reason of an account with its severity. Codes: failure-model.md section 2; RC_OPERATOR (a person's pause, stop),
-# RC_MAX_LOSS, RC_DAY_PROFIT and RC_TARGET are additions, because that list has none for them.
+# RC_MAX_LOSS, RC_DAY_PROFIT, RC_TARGET and RC_JOURNAL_LOST are additions, because that list has none for them.
 SEVERITY: dict[str, Severity] = {
     "RC_OPERATOR": Severity.PAUSE,
     "RC_WINDOW": Severity.PAUSE,
@@ -47,6 +47,7 @@ SEVERITY: dict[str, Severity] = {
     "RC_CONFIG": Severity.HALT,
     "RC_SECOND_ENGINE": Severity.HALT,
     "RC_ASSERT": Severity.HALT,
+    "RC_JOURNAL_LOST": Severity.HALT,  # an earlier journal: a person's lock or a halt may have been in it
 }
 
 _STATE_OF = {Severity.PAUSE: "PAUSED", Severity.LOCK: "LOCKED", Severity.HALT: "HALTED"}

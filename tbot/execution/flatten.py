@@ -12,7 +12,8 @@ A stop is never cancelled while its position is open.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tbot.execution.order_manager import OrderManager
+from tbot.execution.entries import Protective
+from tbot.execution.order_manager import Closed, OrderManager
 from tbot.execution.picture import Picture
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import DeskSettings
@@ -96,7 +97,7 @@ class Flattener:
                 self.manager.cancel(entry.contract, entry.order_id, now_ns)
         for seen in self.picture.working():
             order = seen.order
-            ours = seen.tag is not None and seen.tag.leg == ""
+            ours = seen.tag is not None and seen.tag.part == "entry"
             # A stranger's order may be the stop of a stranger's position; that one goes in `cancel_rest`.
             theirs = job.foreign and seen.tag is None and self.picture.ledger.position(order.contract).size == 0
             if (ours or theirs) and self.covers(order.contract) and order.contract in self.settings.products:
@@ -106,8 +107,34 @@ class Flattener:
                 # A close whose order still works hangs, maybe filled in part (F-ORD-04): cancelled, then asked again.
                 for order in self.picture.closing_orders(contract):
                     self.manager.cancel(contract, order.order_id, now_ns)
-            self.manager.close(contract, job.code, now_ns, step)
+            if contract in self.manager.close_refused:
+                self._exit(contract, job, now_ns, step)
+            else:
+                self.manager.close(contract, job.code, now_ns, step)
         job.phase, job.proof_step = "prove_flat", -1
+
+    def _exit(self, contract: str, job: Job, now_ns: int, step: int) -> None:
+        """R4: the broker does not close contracts for this kind of account, so an opposite order of the size just read.
+
+        Only by an answer that is newer than the refusal, every fill and every exit before; and an exit whose outcome is
+        open must have been absent from two answers C_RECON_CONFIRM apart (projectx-gateway.md section 12).
+        """
+        exits = [own for own in self.picture.protective.values() if (own.kind, own.contract) == ("exit", contract)]
+        confirm_ns = self.settings.patience(self.settings.limits.recon_confirm_ns)
+        for own in exits:
+            if own.status == "unknown" and own.answers >= 2 and now_ns - own.unknown_ns >= confirm_ns:
+                own.status = "presumed_dead"
+        newest = max(self.manager.close_refused[contract], self.picture.fill_step.get(contract, -1))
+        newest = max([newest, *(own.sent_step for own in exits)])
+        open_end = any(own.unproven for own in exits) or self.picture.closing_orders(contract)
+        answer = self.reconciler.answer
+        if open_end or answer is None or self.reconciler.answer_step <= newest:
+            return
+        size = next((held.size for held in answer.positions if held.contract == contract), 0)
+        if size:
+            side = -1 if size > 0 else 1
+            self.manager.closed[contract] = Closed(now_ns, job.code)
+            self.manager.protect("exit", (contract, side, abs(size), None), (now_ns, step))
 
     def _positions(self, job: Job) -> list[str]:
         """Contracts in scope that hold something by our picture or by the last explicit answer: the worse of both."""
@@ -124,7 +151,9 @@ class Flattener:
         return sorted(held | fresh)
 
     def _prove(self, job: Job, now_ns: int, step: int) -> None:
-        if self.manager.waiting_for(job.contracts, "place", "cancel", "close") and not self._only_lost_places(job):
+        if self.manager.waiting_for(job.contracts, "place", "cancel", "close", "exit") and not self._only_lost_places(
+            job
+        ):
             return
         if job.proof_step < 0:
             job.proof_step = step
@@ -138,18 +167,28 @@ class Flattener:
         elif orders:
             again = job.phase == "prove_done"
             self._next_round(job, now_ns, "cancel_rest", pause=again)
-        elif not any(self.covers(entry.contract) for entry in self.picture.live_entries()):
+        elif not self._may_fill():
             self.job = None
             self.finished += 1
+            self.manager.close_refused.clear()
         else:
-            # An UNKNOWN entry may still fill: keep looking until it is found or presumed dead.
+            # What is UNKNOWN may still fill: keep looking until it is found or presumed dead.
             self._next_round(job, now_ns, "close")
+
+    def _may_fill(self) -> bool:
+        """Whether an entry or exit in scope may still fill at market. A stop that is not proven waits for its price."""
+        placements = [*self.picture.live_entries(), *self.picture.unproven()]
+        kinds = [
+            placement for placement in placements if not isinstance(placement, Protective) or placement.price is None
+        ]
+        return any(self.covers(placement.contract) for placement in kinds)
 
     def _only_lost_places(self, job: Job) -> bool:
         """Placements that are UNKNOWN may never be answered; their proof is the broker's list, not the answer."""
         if self.manager.waiting_for(job.contracts, "cancel", "close"):
             return False
-        return all(entry.status != "sent" or not self.covers(entry.contract) for entry in self.picture.live_entries())
+        placements = self.picture.live_placements()
+        return all(placement.status != "sent" or not self.covers(placement.contract) for placement in placements)
 
     def _cancel_rest(self, job: Job, now_ns: int) -> None:
         _, orders = self.reconciler.exposed(job.contracts, foreign=job.foreign)

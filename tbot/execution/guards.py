@@ -22,6 +22,8 @@ class Demand:
     contract: str | None
     code: str
     text: str
+    flatten: bool = True  # False: what is open runs to its exits, only entries end
+    foreign: bool = False  # also what is not ours (F-ACC-02: only the loss rules)
 
 
 @dataclass(slots=True)
@@ -85,16 +87,17 @@ class Guards:
             reserve += reserve_cents(self.settings.products[name], self.picture.ledger.position(name), limits)
         if worth > -(limits.daily_loss_cents - reserve):
             return None
-        limit = _usd(-limits.daily_loss_cents)
-        text = f"daily loss: {_usd(realised)} realised, {_usd(worth)} with open positions, limit {limit}"
-        return Demand(None, "RC_DAILY_LOSS", text)
+        limit = usd(-limits.daily_loss_cents)
+        text = f"daily loss: {usd(realised)} realised, {usd(worth)} with open positions, limit {limit}"
+        return Demand(None, "RC_DAILY_LOSS", text, foreign=True)
 
     def losses_in_a_row(self, day: date) -> Demand | None:
         """F-RSK-03. The longest streak of the day counts, so a later win does not unlock it."""
         streak = self.picture.ledger.today(day).streak_max
         if streak < self.settings.limits.consecutive_losses:
             return None
-        return Demand(None, "RC_CONSEC_LOSSES", f"{streak} losing round trips in a row today")
+        text = f"{streak} losing round trips in a row today"
+        return Demand(None, "RC_CONSEC_LOSSES", text, flatten=False)
 
     def blind(self, now_ns: int, quotes: Mapping[str, Quote]) -> list[Demand]:
         """C_BLIND_HOLD: positions of ours whose price was not seen for too long."""
@@ -115,6 +118,7 @@ class Guards:
         return demands
 
 
-def _usd(cents: int) -> str:
+def usd(cents: int) -> str:
+    """Money for a sentence."""
     sign = "-" if cents < 0 else ""
     return f"{sign}${abs(cents) // 100}.{abs(cents) % 100:02d}"

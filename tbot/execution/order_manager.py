@@ -1,59 +1,92 @@
-"""Orders of one account: places brackets, follows every command to its proven end, cancels and closes.
+"""Orders of one account: places them, follows every command to its proven end, cancels and closes.
 
 A sans-I/O state machine over the account's Picture. One approved intent is at most one placement request, ever (R2); an
-outcome that is not proven makes the entry UNKNOWN and its contract takes no entries (R3); exits are only cancels by id
-and close-contract, which may be repeated (R4). Outcomes of commands: failure-model.md section 4.
+outcome that is not proven makes the placement UNKNOWN and its contract takes no entries (R3); exits are cancels by id
+and close-contract, which may be repeated (R4), and where that is refused an opposite order of a size just read.
+Outcomes of commands: failure-model.md section 4, gateway.outcomes.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tbot.domain.messages import CancelOrder, CloseContract, CommandResult, Intent, ModifyStop, PlaceBracket, Quote
-from tbot.execution.entries import Entry
+from tbot.domain.messages import (
+    CancelOrder,
+    CloseContract,
+    CommandResult,
+    Intent,
+    ModifyStop,
+    PlaceBracket,
+    PlaceExit,
+    PlaceStop,
+    PlaceTarget,
+    Quote,
+    SignalStamps,
+)
+from tbot.execution.entries import Entry, Placement, Protective
+from tbot.execution.exposure import exposures
 from tbot.execution.outbox import Outbox
-from tbot.execution.picture import Picture, Seen
+from tbot.execution.picture import Picture
 from tbot.execution.settings import DeskSettings
+from tbot.execution.stop_moves import Move, MoveLog
+from tbot.execution.tags import Role
 from tbot.risk.gate import Approval, Exposure, Refusal, Request
-from tbot.risk.valuation import open_worst_cents
 
-MAX_MOVES = 3  # modifications of one order: a broker that refuses three of them will refuse the fourth
+Kind = Literal["place", "cancel", "close", "modify", "stop", "target", "exit"]
+_ROLES: dict[Literal["stop", "target", "exit"], Role] = {"stop": "S", "target": "T", "exit": "X"}
 
 
 @dataclass(slots=True)
 class Pending:
     """A command whose answer is still out."""
 
-    kind: Literal["place", "cancel", "close", "modify"]
+    kind: Kind
     contract: str
     sent_ns: int
-    tag: str = ""  # of the entry that is placed
+    tag: str = ""  # of what is placed
     order_id: int = 0  # of the order that is cancelled or modified
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The newest wish to close a contract."""
+
+    now_ns: int
+    code: str  # RC_ code of why
 
 
 class OrderManager:
     """`ask(at_ns)` requests a broker query not later than that market time."""
 
-    def __init__(self, settings: DeskSettings, picture: Picture, outbox: Outbox, ask: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        settings: DeskSettings,
+        picture: Picture,
+        outbox: Outbox,
+        ask: Callable[[int], None],
+        next_tag: Callable[[Role], str],
+    ) -> None:
         self._settings = settings
         self._limits = settings.limits
         self._picture = picture
         self._outbox = outbox
         self._ask = ask
+        self._next_tag = next_tag
         self.pending: dict[str, Pending] = {}
         self.abandoned: dict[str, str] = {}  # command id -> tag of placements that were presumed dead unanswered
         self.tried_ns: dict[int, int] = {}  # order id -> last cancel
-        self.moved_ns: dict[int, list[int]] = {}  # order id -> modifications asked for
-        self.closed_ns: dict[str, int] = {}  # contract -> last close-contract
+        self.moves = MoveLog()
+        self.closed: dict[str, Closed] = {}  # by contract
+        self.close_refused: dict[str, int] = {}  # contract whose close the account's kind forbids -> step of the answer
         self.quarantine: dict[str, Refusal] = {}  # contract -> why it takes no entries for the rest of the day
         self.rejects: dict[str, list[int]] = {}  # contract -> times of refused entries
         self.sent: list[tuple[int, str]] = []  # (now_ns, contract) of the day's entries
         self.placed: dict[str, int] = {}  # signal id -> when it was placed; one decision, one placement (I2)
 
     # ------------------------------------------------------------------------------------------------ commands
-    def place(self, request: Request, approval: Approval, tag: str, step: int) -> Refusal | None:
+    def place(self, request: Request, approval: Approval, stamps: SignalStamps, step: int) -> Refusal | None:
         """Intent and bracket order of an approved signal; a Refusal when that would break an invariant (R13)."""
-        signal, quote, now_ns = request.signal, request.quote, request.now_ns
+        signal, quote, now_ns, tag = request.signal, request.quote, request.now_ns, self._next_tag("E")
         broken = request.facts.state != "ACTIVE" or signal.signal_id in self.placed or tag in self._picture.entries
         if broken or quote is None or approval.size < 1:
             return Refusal("RC_ASSERT", f"signal {signal.signal_id} was approved against an invariant", halt=True)
@@ -67,6 +100,8 @@ class OrderManager:
             target_ticks=approval.target_ticks,
             risk_cents=approval.risk_cents,
             decision_price=request.adverse,
+            reason=signal.reason,
+            stamps=stamps,
             sent_ns=now_ns,
             sent_step=step,
             command_id=self._outbox.new_id(),
@@ -80,6 +115,32 @@ class OrderManager:
         self._outbox.command(_bracket(entry, self._outbox.account))
         return None
 
+    def protect(
+        self, kind: Literal["stop", "target", "exit"], what: tuple[str, int, int, int | None], now: tuple[int, int]
+    ) -> Protective:
+        """Place a missing stop or target, or get out at market, under a tag of its own.
+
+        `what` is (contract, side of the order, size, price or None), `now` (time, step). Sent once: whoever calls
+        decides by what became of it whether there may ever be another.
+        """
+        (contract, side, size, price), (now_ns, step) = what, now
+        own = Protective(
+            tag=self._next_tag(_ROLES[kind]),
+            kind=kind,
+            contract=contract,
+            side=side,
+            size=size,
+            price=price,
+            sent_ns=now_ns,
+            sent_step=step,
+            command_id=self._outbox.new_id(),
+        )
+        self._picture.protective[own.tag] = own
+        self._picture.activity_step = step
+        self.pending[own.command_id] = Pending(kind, contract, now_ns, tag=own.tag)
+        self._outbox.command(_placement(own, self._outbox.account))
+        return own
+
     def cancel(self, contract: str, order_id: int, now_ns: int) -> bool:
         """Cancel an order by id; at most one request at a time, repeats only after C_RECON_CONFIRM."""
         waiting = any(command.kind == "cancel" and command.order_id == order_id for command in self.pending.values())
@@ -92,32 +153,32 @@ class OrderManager:
         self._outbox.command(CancelOrder(command_id, self._outbox.account, contract, order_id))
         return True
 
-    def move_stop(self, contract: str, order_id: int, stop: int, now_ns: int) -> bool:
-        """Ask for another stop price, at most MAX_MOVES times; the old price is the truth until the broker shows it."""
-        waiting = any(command.order_id == order_id for command in self.pending.values())
-        times = self.moved_ns.get(order_id, [])
-        pause = self._settings.patience(self._limits.recon_confirm_ns)
-        if waiting or len(times) >= MAX_MOVES or (times and now_ns - times[-1] < pause):
+    def move_stop(self, move: Move, now_ns: int) -> bool:
+        """Ask for another stop price, one move of an order at a time; the broker shows whether it stands there."""
+        stop = self._picture.orders[move.order_id].order.stop
+        waiting = any(command.order_id == move.order_id for command in self.pending.values())
+        gap_ns = self._settings.patience(self._limits.move_gap_ns)
+        if stop is None or waiting or not self.moves.may(move.order_id, now_ns, gap_ns):
             return False
         command_id = self._outbox.new_id()
-        self.moved_ns[order_id] = [*times, now_ns]
-        self.pending[command_id] = Pending("modify", contract, now_ns, order_id=order_id)
-        self._outbox.command(ModifyStop(command_id, self._outbox.account, contract, order_id, stop))
+        self.moves.asked(move.order_id, stop, move.stop, now_ns)
+        self.pending[command_id] = Pending("modify", move.contract, now_ns, order_id=move.order_id)
+        self._outbox.command(ModifyStop(command_id, self._outbox.account, move.contract, move.order_id, move.stop))
         return True
 
     def close(self, contract: str, reason: str, now_ns: int, step: int) -> bool:
         """Close the whole position; not while an earlier close is unanswered or its order is still working."""
-        if self.waiting_for({contract}, "close") or self._picture.closing_orders(contract):
+        if self.waiting_for({contract}, "close", "exit") or self._picture.closing_orders(contract):
             return False
         command_id = self._outbox.new_id()
-        self.closed_ns[contract] = now_ns
+        self.closed[contract] = Closed(now_ns, reason)
         self._picture.close_sent(contract)
         self._picture.activity_step = step
         self.pending[command_id] = Pending("close", contract, now_ns)
         self._outbox.command(CloseContract(command_id, self._outbox.account, contract, reason))
         return True
 
-    def waiting_for(self, contracts: set[str] | None, *kinds: str) -> bool:
+    def waiting_for(self, contracts: set[str] | None, *kinds: Kind) -> bool:
         """Whether an answer to a command of these kinds is out; `contracts` None: any contract."""
         return any(
             command.kind in kinds and (contracts is None or command.contract in contracts)
@@ -128,66 +189,79 @@ class OrderManager:
     def on_result(self, result: CommandResult, step: int) -> None:
         """The broker's answer to a command. A second answer to the same command tells nothing new."""
         command = self.pending.pop(result.command_id, None)
-        if command is None and result.command_id in self.abandoned:
-            tag = self.abandoned.pop(result.command_id)
-            command = Pending("place", "", result.now_ns, tag=tag)
-        if command is None:
+        tag = command.tag if command is not None else self.abandoned.pop(result.command_id, "")
+        placement = self._picture.placement(tag)
+        if placement is not None:
+            self._placed(placement, result, step)
+        if command is None or command.tag:
             return
-        if command.kind == "place":
-            entry = self._picture.entries.get(command.tag)
-            if entry is not None:
-                self._placed(entry, result, step)
-        elif result.outcome != "accepted" or command.kind == "close":
+        if command.kind == "modify":
+            self.moves.answered(command.order_id, result.outcome, step)
+        elif command.kind == "close" and result.outcome == "rejected" and result.cause == "account":
+            self.close_refused[command.contract] = step
+        if result.outcome != "accepted" or command.kind == "close":
             # Refused can mean "already gone", ambiguous can mean "done": the next explicit answer decides.
             self._ask(result.now_ns)
 
-    def _placed(self, entry: Entry, result: CommandResult, step: int) -> None:
+    def _placed(self, placement: Placement, result: CommandResult, step: int) -> None:
+        if isinstance(placement, Entry) and result.sent_boot_ns:
+            placement.request_boot_ns, placement.answered_boot_ns = result.sent_boot_ns, result.answered_boot_ns
         if result.outcome == "accepted" and result.order_id is not None:
-            self._picture.name_order(entry, result.order_id)
+            self._picture.name(placement, result.order_id)
             self._picture.settle()
         elif result.outcome == "not_sent":
-            if entry.status in ("sent", "unknown"):
-                entry.status = "dead"
+            if placement.unproven:
+                placement.status = "dead"
         elif result.outcome == "rejected":
-            self._rejected(entry, result)
+            self._refused(placement, result)
         else:
-            entry.doubt(result.now_ns, step)
+            placement.doubt(result.now_ns, step)
             self._ask(result.now_ns)
 
-    def _rejected(self, entry: Entry, result: CommandResult) -> None:
+    def _refused(self, placement: Placement, result: CommandResult) -> None:
         """Not repeated (R2). The order stays on watch: some refusals come with an id, or with an order behind them."""
-        if entry.status in ("sent", "unknown"):
-            entry.status = "dead"
+        refused = placement.unproven
+        if refused:
+            placement.status = "dead"
+        if isinstance(placement, Protective):
+            placement.refused = placement.refused or refused
+            if result.order_id is not None:
+                self._picture.name_protective(placement, result.order_id, harmless=True)
+            return
+        assert isinstance(placement, Entry)
         if result.order_id is not None:
-            self._picture.name_order(entry, result.order_id, harmless=True)
+            self._picture.name_order(placement, result.order_id, harmless=True)
         since = result.now_ns - self._limits.rejects_window_ns
-        times = [at for at in self.rejects.get(entry.contract, []) if at > since]
+        times = [at for at in self.rejects.get(placement.contract, []) if at > since]
         times.append(result.now_ns)
-        self.rejects[entry.contract] = times
+        self.rejects[placement.contract] = times
         if len(times) >= self._limits.rejects_max:
-            self.set_aside(entry.contract, "RC_ORDER_REJECTS", f"{len(times)} {entry.contract} orders were rejected")
+            text = f"{len(times)} {placement.contract} orders were rejected"
+            self.set_aside(placement.contract, "RC_ORDER_REJECTS", text)
 
     # -------------------------------------------------------------------------------------------------- upkeep
     def watch(self, now_ns: int, step: int) -> None:
-        """Time-outs: answers that do not come, and what of an entry is not filled in time."""
+        """Answers that do not come: the outcome is not known."""
         patience = self._settings.patience(self._limits.command_timeout_ns)
         for command_id, command in list(self.pending.items()):
             if now_ns - command.sent_ns < patience:
                 continue
-            entry = self._picture.entries.get(command.tag)
-            if entry is None or entry.status in ("done", "dead", "presumed_dead"):
+            placement = self._picture.placement(command.tag)
+            if placement is None or not placement.live or placement.status == "working":
                 del self.pending[command_id]
-                if entry is not None:
-                    self.abandoned[command_id] = entry.tag
-            elif entry.status == "sent":
+                if placement is not None:
+                    self.abandoned[command_id] = placement.tag
+                if command.kind == "modify":
+                    self.moves.answered(command.order_id, "ambiguous", step)
+            elif placement.status == "sent":
                 # A late answer to a placement still counts, so it stays pending.
-                entry.doubt(now_ns, step)
+                placement.doubt(now_ns, step)
             else:
                 continue
             self._ask(now_ns)
-        self._cancel_old_entries(now_ns)
 
-    def _cancel_old_entries(self, now_ns: int) -> None:
+    def cancel_old_entries(self, now_ns: int) -> None:
+        """What of an entry is not filled in time."""
         patience = self._settings.patience(self._limits.entry_timeout_ns)
         for entry in self._picture.live_entries():
             late = entry.late or now_ns - entry.sent_ns >= patience
@@ -211,7 +285,7 @@ class OrderManager:
         self.placed = {signal: at for signal, at in self.placed.items() if at >= start_ns - 24 * 3_600 * 10**9}
         live = {seen.order.order_id for seen in self._picture.working()}
         self.tried_ns = {number: at for number, at in self.tried_ns.items() if number in live}
-        self.moved_ns = {number: times for number, times in self.moved_ns.items() if number in live}
+        self.moves.forget(live)
 
     # ----------------------------------------------------------------------------------------------- questions
     def blocked(self, contract: str) -> Refusal | None:
@@ -220,6 +294,8 @@ class OrderManager:
         for entry in picture.live_entries(contract):
             if entry.status == "unknown":
                 return Refusal("RC_ORDER_UNKNOWN", f"{contract} quarantined: order {entry.tag} outcome unknown")
+        for own in picture.unproven(contract):
+            return Refusal("RC_ORDER_UNKNOWN", f"{contract} quarantined: order {own.tag} outcome unknown")
         if contract in self.quarantine:
             return self.quarantine[contract]
         holding = picture.holding(contract)
@@ -231,53 +307,23 @@ class OrderManager:
             return Refusal("RC_ORPHAN", f"{contract} still has working orders of a closed position")
         return None
 
-    def leftovers(self) -> list[Seen]:
-        """Our own working orders that nothing explains any more (F-ORD-07).
-
-        Entries without a live record; legs where the contract is flat. A stop beside a position is never a leftover.
-        """
-        found = []
-        for seen in self._picture.working():
-            if seen.tag is None:
-                continue
-            entry = self._picture.entries.get(seen.tag.base)
-            alive = entry is not None and entry.live
-            held = self._picture.ledger.position(seen.order.contract).size != 0
-            if not alive and (seen.tag.leg == "" or not held):
-                found.append(seen)
-        return found
-
     def exposures(self, quotes: Mapping[str, Quote]) -> tuple[Exposure, ...]:
         """Everything at risk, by contract; working and UNKNOWN entries count as filled (R10)."""
-        picture, found = self._picture, []
-        names = {entry.contract for entry in picture.live_entries()} | set(picture.ledger.open_contracts())
-        for name in sorted(names):
-            product = picture.products.get(name)
-            position = picture.ledger.position(name)
-            entries = picture.live_entries(name)
-            rest = sum(picture.remaining(entry) for entry in entries)
-            worst = sum(-(-entry.risk_cents * picture.remaining(entry) // entry.size) for entry in entries)
-            side = position.side or entries[0].side
-            if product is None:
-                # Not one of our products: nothing is known about its money, so it leaves no room at all.
-                found.append(Exposure(name, name, side, abs(position.size), self._limits.daily_loss_cents))
-                continue
-            worst += open_worst_cents(product, position, self._stop_level(name), quotes.get(name), self._limits)
-            micros = (abs(position.size) + rest) * product.micros
-            found.append(Exposure(name, product.family, side, micros, worst))
-        return tuple(found)
-
-    def _stop_level(self, contract: str) -> tuple[int | None, int]:
-        """(worst proven stop price or None, distance in ticks to assume without one)."""
-        position = self._picture.ledger.position(contract)
-        levels = [order.stop for order in self._picture.stops(contract) if order.stop is not None]
-        worst = (min(levels) if position.side > 0 else max(levels)) if levels else None
-        return worst, self._picture.allowed_stop_ticks(contract)
+        return exposures(self._picture, self._limits, self.moves, quotes)
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        commands = [self.pending, self.abandoned, self.tried_ns, self.moved_ns, self.closed_ns]
+        commands = [self.pending, self.abandoned, self.tried_ns, self.moves, self.closed, self.close_refused]
         return [*commands, self.quarantine, self.rejects, self.sent, self.placed]
+
+
+def _placement(own: Protective, account: int) -> PlaceStop | PlaceTarget | PlaceExit:
+    head = (own.command_id, account, own.contract, own.side, own.size)
+    if own.price is None:
+        return PlaceExit(*head, own.tag)
+    if own.kind == "stop":
+        return PlaceStop(*head, own.price, own.tag)
+    return PlaceTarget(*head, own.price, own.tag)
 
 
 def _intent(entry: Entry, account: int, quote: Quote, now_ns: int) -> Intent:

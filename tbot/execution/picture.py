@@ -13,8 +13,8 @@ from tbot.domain.accounts import Account
 from tbot.domain.contracts import Product
 from tbot.domain.messages import AccountUpdate, Fill, OrderStatus, OrderUpdate
 from tbot.domain.orders import FINAL, Order, Verdict, fold
-from tbot.execution.entries import Entry
-from tbot.execution.tags import Tag, parse_tag
+from tbot.execution.entries import Entry, Placement, Protective
+from tbot.execution.tags import Part, Tag, parse_tag
 from tbot.risk.ledger import Ledger
 from tbot.risk.limits import RiskLimits
 
@@ -58,6 +58,8 @@ class Picture:
         self.orders: dict[int, Seen] = {}
         self.entries: dict[str, Entry] = {}
         self.entry_of_order: dict[int, str] = {}  # order id of an entry -> its tag
+        self.protective: dict[str, Protective] = {}  # stops, targets and exits of our own making, by tag
+        self.protective_of_order: dict[int, str] = {}  # order id of one of them -> its tag
         self.parents: dict[int, str] = {}  # order id that a leg of our family names as its parent -> tag
         self.closing: dict[str, int] = {}  # contract -> side of a close of ours whose order was not seen yet
         self.close_orders: set[int] = set()  # ids of the orders that our closes became
@@ -109,6 +111,9 @@ class Picture:
         if tag is not None and tag.leg and order.parent_id is not None:
             self.parents[order.parent_id] = tag.base
         entry = self.entries.get(tag.base) if tag else None
+        own = self.protective.get(tag.base) if tag else None
+        if own is not None:
+            self.name_protective(own, order.order_id, harmless=order.final and order.filled == 0)
         if tag is None or entry is None:
             return
         if tag.leg == "":
@@ -124,27 +129,45 @@ class Picture:
         if not harmless:
             entry.found(order_id)
 
+    def name_protective(self, own: Protective, order_id: int, *, harmless: bool = False) -> None:
+        """The same of a stop, target or exit of our own making."""
+        if own.order_id is None:
+            own.order_id = order_id
+        self.protective_of_order.setdefault(order_id, own.tag)
+        if not harmless:
+            own.found(order_id)
+        elif own.unproven:
+            own.status, own.refused = "dead", True  # over without a fill before anything else was heard of it
+
+    def name(self, placement: Placement, order_id: int) -> None:
+        """The broker's id of a placement is known."""
+        if isinstance(placement, Entry):
+            self.name_order(placement, order_id)
+        else:
+            assert isinstance(placement, Protective)
+            self.name_protective(placement, order_id)
+
     def on_fill(self, fill: Fill, step: int) -> bool:
         """Book one fill; False when it told nothing new."""
         if not self.ledger.add(fill):
             return False
         self.fill_step[fill.contract] = step
         self.activity_step = step
-        entry = self.entries.get(self.entry_of_order.get(fill.order_id, ""))
-        if entry is not None and entry.status in ("dead", "presumed_dead"):
-            entry.found(fill.order_id)
+        placement = self.placement_of(fill.order_id)
+        if placement is not None and placement.status in ("dead", "presumed_dead"):
+            placement.found(fill.order_id)
         return True
 
     def settle(self) -> None:
-        """End entries whose order is over and whose fills have all been told."""
-        for entry in self.entries.values():
-            if not entry.live or entry.order_id is None:
+        """End placements whose order is over and whose fills have all been told."""
+        for placement in self.live_placements():
+            if placement.order_id is None:
                 continue
-            filled = self.ledger.filled(entry.order_id)
-            seen = self.orders.get(entry.order_id)
+            filled = self.ledger.filled(placement.order_id)
+            seen = self.orders.get(placement.order_id)
             told = seen.order.filled if seen else 0
-            if filled >= entry.size or (seen is not None and seen.order.final and filled >= told):
-                entry.status = "done" if filled else "dead"
+            if filled >= placement.size or (seen is not None and seen.order.final and filled >= told):
+                placement.status = "done" if filled else "dead"
 
     def drop(self, order_id: int) -> None:
         """An order that complete answers no longer list is over; its fills say how."""
@@ -160,6 +183,11 @@ class Picture:
         held = {order for name in self.ledger.open_contracts() for order in self._openers(name)}
         self.orders = {number: seen for number, seen in self.orders.items() if not seen.order.final or number in held}
         self.entries = {tag: entry for tag, entry in self.entries.items() if entry.live or entry.order_id in held}
+        beside = self.ledger.open_contracts()
+        self.protective = {tag: own for tag, own in self.protective.items() if own.live or own.contract in beside}
+        self.protective_of_order = {
+            number: tag for number, tag in self.protective_of_order.items() if tag in self.protective
+        }
         self.parents = {number: tag for number, tag in self.parents.items() if number in held}
         self.close_orders &= set(self.orders)
         kept = set(self.entries)
@@ -176,6 +204,24 @@ class Picture:
     def live_entries(self, contract: str | None = None) -> list[Entry]:
         """Entries that may still fill, as far as is proven."""
         return [entry for entry in self.entries.values() if entry.live and contract in (None, entry.contract)]
+
+    def live_placements(self) -> list[Placement]:
+        """Entries and protective placements that may still fill, as far as is proven."""
+        every: list[Placement] = [*self.entries.values(), *self.protective.values()]
+        return [placement for placement in every if placement.live]
+
+    def placement(self, tag: str) -> Placement | None:
+        """The entry or protective placement with a tag."""
+        return self.entries.get(tag) or self.protective.get(tag)
+
+    def placement_of(self, order_id: int) -> Placement | None:
+        """The entry or protective placement that became an order."""
+        tag = self.entry_of_order.get(order_id) or self.protective_of_order.get(order_id, "")
+        return self.placement(tag)
+
+    def unproven(self, contract: str | None = None) -> list[Protective]:
+        """Stops, targets and exits of ours of which it is not known whether they exist."""
+        return [own for own in self.protective.values() if own.unproven and contract in (None, own.contract)]
 
     def remaining(self, entry: Entry) -> int:
         """Contracts that a live entry may still add; UNKNOWN counts as all of them."""
@@ -217,9 +263,11 @@ class Picture:
         if entry is not None:
             return f"order {entry.tag} filled after it was given up" if entry.late else "ours"
         seen = self.orders.get(order_id)
+        if order_id in self.protective_of_order:
+            return f"order {self.protective_of_order[order_id]} filled while its position was gone"
         if seen is not None and seen.tag is not None:
-            if seen.tag.leg:
-                return f"bracket leg {seen.order.tag} filled while its position was gone"
+            if seen.tag.part != "entry":
+                return f"order {seen.order.tag} filled while its position was gone"
             return f"order {seen.order.tag} of an earlier run filled"
         if order_id in self.close_orders:
             return f"order {order_id}, a close of ours, filled when its position was gone"
@@ -234,7 +282,19 @@ class Picture:
                 return f"order {waiting.tag} may have filled after it was given up"
             if waiting.live:
                 return "ours"
+        if seen is None and (kept := self._kept(contract, side)):
+            return kept
         return "foreign"
+
+    def _kept(self, contract: str, side: int) -> str:
+        """Whose a position is whose order was never seen, judged by the orders of our own making beside it."""
+        for own in self.protective.values():
+            lost = own.order_id is None and (own.unproven or own.status == "presumed_dead")
+            if lost and (own.contract, own.side) == (contract, side):
+                return f"order {own.tag} may have filled while its position was gone"
+        # Only our own positions get such a stop: it tells what a lost journal cannot.
+        stops = [seen for seen in self.working(contract) if seen.tag is not None and seen.tag.role == "S"]
+        return "ours" if any(seen.order.side == -side for seen in stops) else ""
 
     def allowed_stop_ticks(self, contract: str) -> int:
         """Largest distance of a stop from the average entry that still counts as approved."""
@@ -271,14 +331,29 @@ class Picture:
         return [
             seen.order
             for seen in self.working(contract)
-            if seen.order.order_type == "market" and seen.order.side == -position.side and seen.tag is None
+            if seen.order.order_type == "market"
+            and seen.order.side == -position.side
+            and (seen.tag is None or seen.tag.part == "exit")
         ]
 
+    def ended_step(self, contract: str, *parts: Part) -> int:
+        """When the newest order of ours of these kinds in a contract was told to be over; -1: none was."""
+        steps = [
+            seen.last_step
+            for seen in self.orders.values()
+            if seen.order.contract == contract and seen.order.final and seen.tag is not None and seen.tag.part in parts
+        ]
+        return max(steps, default=-1)
+
+    def part_orders(self, contract: str, part: Part) -> list[Seen]:
+        """Working orders of ours in a contract that are stops, targets or exits, suspended ones included."""
+        return [seen for seen in self.working(contract) if seen.tag is not None and seen.tag.part == part]
+
     def contracts(self) -> Iterable[str]:
-        """Contracts with a position, a working order or a live entry, sorted."""
+        """Contracts with a position, a working order or a live placement, sorted."""
         names = set(self.ledger.open_contracts())
         names.update(seen.order.contract for seen in self.orders.values() if not seen.order.final)
-        names.update(entry.contract for entry in self.entries.values() if entry.live)
+        names.update(placement.contract for placement in self.live_placements())
         return sorted(names)
 
     def state(self) -> list[object]:
@@ -288,6 +363,8 @@ class Picture:
             self.orders,
             self.entries,
             self.entry_of_order,
+            self.protective,
+            self.protective_of_order,
             self.parents,
             self.closing,
             sorted(self.close_orders),

@@ -8,7 +8,8 @@ heard before the query left. A difference must be seen in two answers C_RECON_CO
 from dataclasses import dataclass, field
 
 from tbot.domain.messages import Query, Snapshot
-from tbot.execution.entries import Entry
+from tbot.execution.entries import Placement
+from tbot.execution.leftovers import leftovers
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
@@ -51,6 +52,8 @@ class Reconciler:
         self._picture = picture
         self._outbox = outbox
         self.proven = False  # a complete answer agreed with our picture since the last (re)start
+        self.started = False  # it did once: start-up is over
+        self.back_ns = 0  # queries ask this much further back than the trading day, until the past is known
         self.asked: Asked | None = None
         self.want_ns: int | None = None  # a query is wanted from this time on
         self.want_step = 0  # and it must have been sent at this step or later
@@ -78,7 +81,7 @@ class Reconciler:
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:
             return
-        since_ns = self._settings.calendar.trading_day(now_ns).start_ns
+        since_ns = self._settings.calendar.trading_day(now_ns).start_ns - self.back_ns
         self.asked = Asked(self._outbox.new_id(), now_ns, step)
         if self.want_ns is not None and self.want_ns <= now_ns:
             self.want_ns = None
@@ -109,12 +112,15 @@ class Reconciler:
         if asked.sent_step < self.want_step and self.want_ns is None:
             self.ask(now_ns, self.want_step)
         self._absences(snapshot, asked, step)
-        self._unknown_entries(snapshot, asked)
+        self._unknown(snapshot, asked)
         self._picture.settle()
+        for update in snapshot.orders:
+            manager.moves.shown(update, asked.sent_step)
         self._positions(snapshot, asked, findings, step)
-        self._leftovers(snapshot, manager, step)
         if not self.mismatches and self._picture.account.balance_cents is not None:
-            self.proven = True
+            self.proven = self.started = True
+        if self.started:
+            self._leftovers(snapshot, manager, step)
         return findings
 
     def _confirm_ns(self) -> int:
@@ -132,41 +138,44 @@ class Reconciler:
                 self.ask(snapshot.now_ns + self._confirm_ns(), step)
             elif snapshot.now_ns - seen.missing_ns >= self._confirm_ns():
                 self._picture.drop(number)
-        for entry in self._picture.live_entries():
-            known = entry.order_id is None or entry.order_id in self._picture.orders or entry.order_id in listed
-            if known or entry.sent_step > asked.sent_step:
+        for placement in self._picture.live_placements():
+            order_id = placement.order_id
+            known = order_id is None or order_id in self._picture.orders or order_id in listed
+            if known or placement.sent_step > asked.sent_step:
                 continue
-            if entry.missing_ns is None:
-                entry.missing_ns = snapshot.now_ns
+            if placement.missing_ns is None:
+                placement.missing_ns = snapshot.now_ns
                 self.ask(snapshot.now_ns + self._confirm_ns(), step)
-            elif snapshot.now_ns - entry.missing_ns >= self._confirm_ns():
-                entry.status = "done" if self._picture.remaining(entry) < entry.size else "dead"
+            elif snapshot.now_ns - placement.missing_ns >= self._confirm_ns():
+                assert order_id is not None, "known is True without one"
+                placement.status = "done" if self._picture.ledger.filled(order_id) else "dead"
 
-    def _unknown_entries(self, snapshot: Snapshot, asked: Asked) -> None:
+    def _unknown(self, snapshot: Snapshot, asked: Asked) -> None:
         """R3: found, absent once more, or absent often and long enough to be presumed dead."""
-        for entry in self._picture.live_entries():
-            if entry.status != "unknown" or asked.sent_step < entry.unknown_step:
+        for placement in self._picture.live_placements():
+            if placement.status != "unknown" or asked.sent_step < placement.unknown_step:
                 continue
-            order_id = self._opener_of(entry, snapshot)
+            order_id = self._filled_as(placement, snapshot)
             if order_id is not None:
-                self._picture.name_order(entry, order_id)
+                self._picture.name(placement, order_id)
                 continue
-            entry.answers += 1
-            long_enough = snapshot.now_ns - entry.unknown_ns >= self._settings.patience(self._limits.unknown_horizon_ns)
-            if long_enough and entry.answers >= self._limits.unknown_answers:
-                entry.status = "presumed_dead"
+            placement.answers += 1
+            waited_ns = snapshot.now_ns - placement.unknown_ns
+            long_enough = waited_ns >= self._settings.patience(self._limits.unknown_horizon_ns)
+            if long_enough and placement.answers >= self._limits.unknown_answers:
+                placement.status = "presumed_dead"
 
-    def _opener_of(self, entry: Entry, snapshot: Snapshot) -> int | None:
-        """The order behind a fill that nothing else explains and that fits an UNKNOWN entry.
+    def _filled_as(self, placement: Placement, snapshot: Snapshot) -> int | None:
+        """The order behind a fill that nothing else explains and that fits an UNKNOWN placement.
 
         Its own order is over and no longer listed, and its legs may be missing too; so a fill of an unseen order, same
         contract and side, after the entry was sent, is taken for it. Treating a stranger's fill so is the safe error:
         the position is then watched, not ignored.
         """
         for fill in snapshot.fills:
-            strange = fill.order_id not in self._picture.orders and fill.order_id not in self._picture.entry_of_order
-            fits = (fill.contract, fill.side) == (entry.contract, entry.side) and not fill.voided
-            if strange and fits and fill.now_ns >= entry.sent_ns:
+            strange = fill.order_id not in self._picture.orders and self._picture.placement_of(fill.order_id) is None
+            fits = (fill.contract, fill.side) == (placement.contract, placement.side) and not fill.voided
+            if strange and fits and fill.now_ns >= placement.sent_ns:
                 return fill.order_id
         return None
 
@@ -196,15 +205,15 @@ class Reconciler:
                 findings.sentences.append(f"{contract}: the broker holds {theirs}, fills say {held}")
 
     def _leftovers(self, snapshot: Snapshot, manager: OrderManager, step: int) -> None:
-        """F-ORD-07. Entries nobody wants are cancelled at first sight, legs after a second look."""
+        """F-ORD-07. Legs that the broker may be about to cancel get a second look; the others go at first sight."""
         listed = {update.order_id for update in snapshot.orders}
-        leftovers = {seen.order.order_id: seen for seen in manager.leftovers() if seen.order.order_id in listed}
-        self.suspects = {number: at for number, at in self.suspects.items() if number in leftovers}
-        for number, seen in leftovers.items():
+        found = {item.seen.order.order_id: item for item in leftovers(self._picture)}
+        found = {number: item for number, item in found.items() if number in listed}
+        self.suspects = {number: at for number, at in self.suspects.items() if number in found}
+        for number, item in found.items():
             first_ns = self.suspects.setdefault(number, snapshot.now_ns)
-            entry_order = seen.tag is not None and seen.tag.leg == ""
-            if entry_order or snapshot.now_ns - first_ns >= self._confirm_ns():
-                manager.cancel(seen.order.contract, number, snapshot.now_ns)
+            if item.why != "leg" or snapshot.now_ns - first_ns >= self._confirm_ns():
+                manager.cancel(item.seen.order.contract, number, snapshot.now_ns)
             self.ask(snapshot.now_ns + self._confirm_ns(), step)
 
     # ----------------------------------------------------------------------------------------------- questions
@@ -235,7 +244,7 @@ class Reconciler:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        queries = [self.proven, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
+        queries = [self.proven, self.started, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
         return [*queries, self.answer, self.answer_step, self.mismatches, self.suspects]
 
     def _strangers(self, contract: str) -> bool:

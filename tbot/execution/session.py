@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
+from tbot.domain.messages import ConditionIn, FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
 from tbot.execution.broker import DeskLoop
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, Kind
@@ -60,6 +60,8 @@ class DeskSession:
         self._waiting: set[str] = set()  # history is there, a fresh quote is not
         self._barred: dict[str, tuple[str, str]] = {}  # contract -> (RC_ code, why) it takes no entries
         self._last_timer_ns = 0
+        self._watching = False  # something is open: prices between two timers are of interest
+        self._ranges: dict[str, tuple[int, int]] = {}  # contract -> (lowest, highest) trade price since the last timer
         self.notes: list[Note] = []
 
     @property
@@ -82,6 +84,8 @@ class DeskSession:
                 self._on_row(row, now_ns)
             return
         kinds = ticks["kind"]
+        if self._watching:
+            self._see_trades(ticks[kinds == Kind.TRADE])
         wanted = (kinds == Kind.GAP) | (kinds == Kind.HISTORY)
         whole = (kinds == Kind.QUOTE) & (ticks["price"] != NO_PRICE) & (ticks["price2"] != NO_PRICE)
         quotes = np.flatnonzero(whole)[::-1]  # newest first: of each contract the newest two-sided quote will do
@@ -89,6 +93,17 @@ class DeskSession:
             wanted[quotes[np.unique(ticks["contract_id"][quotes], return_index=True)[1]]] = True
         for row in ticks[wanted].tolist():
             self._on_row(row, now_ns)
+
+    def _see_trades(self, trades: npt.NDArray[np.void]) -> None:
+        ids, prices = trades["contract_id"], trades["price"]
+        for contract_id in np.unique(ids).tolist():
+            contract, own = self._contracts.get(contract_id), prices[ids == contract_id]
+            if contract is not None:
+                self._see(contract, int(own.min()), int(own.max()))
+
+    def _see(self, contract: str, low: int, high: int) -> None:
+        held = self._ranges.get(contract)
+        self._ranges[contract] = (low, high) if held is None else (min(held[0], low), max(held[1], high))
 
     def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:
         seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, _flags, epoch = row
@@ -109,6 +124,8 @@ class DeskSession:
             self._set_state(contract, "gap", now_ns)
         elif kind == Kind.HISTORY and self._states.get(contract) != "ok":
             self._waiting.add(contract)
+        elif kind == Kind.TRADE and self._watching:
+            self._see(contract, price, price)
         if self._sink is not None:
             self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns)
             self.notes += self._loop.pump()
@@ -134,7 +151,7 @@ class DeskSession:
             del self._barred[contract]
         self._feed(FeedIn(now_ns, contract, self._told(contract), reason, code))  # type: ignore[arg-type]
 
-    def _feed(self, item: FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
+    def _feed(self, item: ConditionIn | FeedIn | OperatorIn | SignalIn | TimerIn) -> None:
         self.notes += self._loop.feed(item)
 
     def quote(self, contract: str, now_ns: int) -> Quote | None:
@@ -160,16 +177,22 @@ class DeskSession:
         """A person's request."""
         self._feed(item)
 
+    def on_condition(self, item: ConditionIn) -> None:
+        """Something of the machine began to hold, or is over."""
+        self._feed(item)
+
     def pump(self) -> None:
         """Take in what the broker has to say."""
         self.notes += self._loop.pump()
 
     def advance(self, now_ns: int) -> None:
         """Market time is `now_ns`: give the Desk a timer when one is due."""
-        interval = (TIMER_BUSY_NS if self._busy() else TIMER_IDLE_NS) * self._timer_scale
+        self._watching = self._busy()
+        interval = (TIMER_BUSY_NS if self._watching else TIMER_IDLE_NS) * self._timer_scale
         if now_ns - self._last_timer_ns >= interval:
             self._last_timer_ns = now_ns
-            self._feed(TimerIn(now_ns, self.quotes(now_ns)))
+            ranges, self._ranges = self._ranges, {}
+            self._feed(TimerIn(now_ns, self.quotes(now_ns), ranges))
 
     def step(self, ticks: npt.NDArray[np.void], signals: list[Signal], now_ns: int) -> None:
         """One exchange instant in lock-step: its records (merged), then time, then the signals it caused.

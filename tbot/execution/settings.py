@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Literal, Protocol
 
 from tbot.domain.contracts import Product
 from tbot.domain.trading_hours import TradingDay
 from tbot.errors import ConfigError
-from tbot.risk.firm import FirmRules
+from tbot.risk.caps import Cap
+from tbot.risk.firm import FirmRules, check_daily_limit
 from tbot.risk.limits import RiskLimits
 
 
@@ -43,6 +45,22 @@ class CarriedEntry:
     decision_price: int  # adverse side of the decision quote, ticks
     order_id: int | None = None
     outcome: Literal["accepted", "rejected", "not_sent", "ambiguous", "missing"] = "missing"
+    reason: str = ""  # of the signal
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOrder:
+    """A stop, target or exit that an earlier run of this trading day placed; its position may still be open."""
+
+    now_ns: int
+    kind: Literal["stop", "target", "exit"]
+    tag: str
+    contract: str
+    side: int  # of the order
+    size: int
+    price: int | None = None  # ticks; None at market
+    order_id: int | None = None
+    outcome: Literal["accepted", "rejected", "not_sent", "ambiguous", "missing"] = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,8 @@ class Carried:
     day: str = ""  # trading day of the locks and of `reducing`, ISO date
     reducing: tuple[str, str] | None = None  # (RC_ code, sentence) of a flatten of the whole account that did not end
     entries: tuple[CarriedEntry, ...] = ()  # oldest first
+    closings: tuple[tuple[str, int], ...] = ()  # (trading day, last balance told in it), oldest first; risk.floor
+    orders: tuple[CarriedOrder, ...] = ()  # oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,17 @@ class AccountSettings:
     limits: RiskLimits | None = None  # of this account alone; None: those of the Desk
     contracts: tuple[str, ...] = ()  # that this account trades; (): all of the Desk
     rules: FirmRules | None = None  # of the firm; None: an account that no firm watches (paper, tests)
+    floor_cents: int | None = None  # the loss floor that the firm's dashboard shows, by the owner's word
+    since: str = ""  # ISO date: first trading day of the account's present life (bought, reset); "": count all
+
+    def __post_init__(self) -> None:
+        rules, floor = self.rules, self.floor_cents
+        if self.since and not _is_day(self.since):
+            raise ConfigError(f"since is {self.since!r}; it must be a date like 2026-11-25")
+        if rules is not None and floor is not None:
+            low, high = rules.start_cents - rules.max_loss_cents, rules.start_cents
+            if type(floor) is not int or not low <= floor <= high:
+                raise ConfigError(f"floor_cents is {floor!r}; the floor of this account lies from {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +111,7 @@ class DeskSettings:
     # Market time runs this much faster than the machine. Patience with the broker (naked, time-outs, cadence of
     # queries) is meant in machine time, so it stretches by this factor; risk limits do not.
     speed: float = 1.0
+    caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, of every account
 
     def __post_init__(self) -> None:
         numbers = [account.account for account in self.accounts]
@@ -89,13 +121,24 @@ class DeskSettings:
             raise ConfigError(f"run_start_ms is {self.run_start_ms}; it must be a positive UTC time in milliseconds")
         if not 0 < self.speed <= 100_000:
             raise ConfigError(f"speed is {self.speed}; allowed: above 0 up to 100000")
+        for account in self.accounts:
+            if account.rules is not None:
+                check_daily_limit(account.rules, (account.limits or self.limits).daily_loss_cents)
 
     def of_account(self, account: AccountSettings) -> "DeskSettings":
-        """These settings as one account sees them: its own limits and contracts."""
+        """These settings as one account sees them: itself, its own limits and contracts."""
         names = account.contracts or tuple(self.products)
         products = {name: product for name, product in self.products.items() if name in names}
-        return replace(self, limits=account.limits or self.limits, products=products)
+        return replace(self, accounts=(account,), limits=account.limits or self.limits, products=products)
 
     def patience(self, real_ns: int) -> int:
         """Market-time length (ns) of a stretch of machine time; never shorter than the stretch itself."""
         return int(real_ns * self.speed) if self.speed > 1.0 else real_ns
+
+
+def _is_day(text: str) -> bool:
+    """Whether it is a date as `date.isoformat` writes it."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

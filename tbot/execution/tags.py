@@ -1,7 +1,8 @@
 """Order tags: `TB1-<run start, UTC ms, base 32>-<intent sequence>-<role>` (failure-model.md section 1).
 
-The broker never releases a tag, so it must stay unique even when all our files are lost: the run start is in it. The
-broker appends -SL and -TP to the tag of an entry for its bracket legs.
+The broker never releases a tag, so it must stay unique even when all our files are lost: the run start is in it. Roles:
+E entry, S stop that a position lacked, T take-profit that it lacked, X market order that gets out where the broker
+refuses to close the contract. The broker appends -SL and -TP to the tag of an entry for its bracket legs.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 
 LegRole = Literal["", "SL", "TP"]
 _LEGS: dict[str, LegRole] = {"SL": "SL", "TP": "TP"}
+Role = Literal["E", "S", "T", "X"]
+Part = Literal["entry", "stop", "target", "exit"]
+_PARTS: dict[str, Part] = {"SL": "stop", "TP": "target", "S": "stop", "T": "target", "X": "exit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,13 @@ class Tag:
     base: str  # the tag without the suffix of a bracket leg
     run_start_ms: int
     sequence: int
-    role: str  # E: entry
+    role: str  # E, S, T or X
     leg: LegRole = ""  # "" for the order itself
+
+    @property
+    def part(self) -> Part:
+        """What the order is for. A role that nobody knows counts as an entry: the part that may do most harm."""
+        return _PARTS.get(self.leg or self.role, "entry")
 
 
 def base32(number: int) -> str:
@@ -36,11 +45,16 @@ def base32(number: int) -> str:
             return text
 
 
-def entry_tag(run_start_ms: int, sequence: int) -> str:
-    """Tag of the entry number `sequence` of a run."""
-    text = f"{FAMILY}-{base32(run_start_ms)}-{sequence}-E"
+def order_tag(run_start_ms: int, sequence: int, role: Role) -> str:
+    """Tag of the placement number `sequence` of a run."""
+    text = f"{FAMILY}-{base32(run_start_ms)}-{sequence}-{role}"
     assert len(text) + len("-SL") <= MAX_LENGTH, f"tag {text} leaves no room for the suffix of its legs"
     return text
+
+
+def entry_tag(run_start_ms: int, sequence: int) -> str:
+    """Tag of an entry."""
+    return order_tag(run_start_ms, sequence, "E")
 
 
 def parse_tag(text: str) -> Tag | None:

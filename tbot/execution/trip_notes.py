@@ -1,9 +1,12 @@
-"""A completed round trip as the note that reports read: why it ended, whose signal it was, how the entry slipped."""
+"""A completed round trip as the note that reports read: why it ended, whose signal it was, what it went through."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from tbot.domain.messages import RoundTrip
+from tbot.domain.messages import RoundTrip, SignalStamps
 from tbot.domain.round_trips import Trip
+from tbot.execution.entries import Entry
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.picture import Picture
 from tbot.risk.ledger import Completed
@@ -11,11 +14,53 @@ from tbot.risk.ledger import Completed
 ExitReason = Literal["stop", "target", "close", "other"]
 
 
-def round_trip_note(done: Completed, picture: Picture, manager: OrderManager, account: int) -> RoundTrip | None:
+@dataclass(slots=True)
+class Excursions:
+    """Lowest and highest trade price while a position is open, by contract, from the ranges of timers.
+
+    A range that began before the position was seen open tells of prices before it, so the first one is left out;
+    the prices of its own fills count in any case. At most the stretch of one timer at each end is missed.
+    """
+
+    seen: dict[str, tuple[int, int] | None] = field(default_factory=dict)  # None: open, no range yet
+
+    def look(self, held: Iterable[str], ranges: Mapping[str, tuple[int, int]]) -> None:
+        """A timer came: take in its ranges of the contracts that were open at the timer before, too."""
+        now: dict[str, tuple[int, int] | None] = {}
+        for contract in held:
+            now[contract] = self.seen.get(contract)
+            if contract in self.seen and contract in ranges:
+                now[contract] = _wider(self.seen[contract], *ranges[contract])
+        self.seen = now
+
+    def of(self, trip: Trip) -> tuple[int | None, int | None]:
+        """(furthest against the average entry, furthest in its favour) in ticks, >= 0; None: nobody watched."""
+        watched = self.seen.get(trip.contract)
+        if watched is None:
+            return None, None
+        prices = [leg.price for leg in (*trip.entries, *trip.exits)]
+        low, high = _wider(watched, min(prices), max(prices))
+        size, basis = sum(leg.size for leg in trip.entries), trip.entry_price_size
+        worst, best = (low, high) if trip.side > 0 else (high, low)
+        # Rounded to the side that flatters less.
+        against = -(trip.side * (worst * size - basis) // size)
+        return max(0, against), max(0, trip.side * (best * size - basis) // size)
+
+
+def _wider(held: tuple[int, int] | None, low: int, high: int) -> tuple[int, int]:
+    return (low, high) if held is None else (min(held[0], low), max(held[1], high))
+
+
+def round_trip_note(
+    done: Completed, picture: Picture, manager: OrderManager, excursions: Excursions, account: int
+) -> RoundTrip | None:
     """The note of one round trip; None for a contract that is not ours to value."""
     trip = done.trip
     if trip.contract not in picture.products:
         return None
+    entry = _entry(trip, picture)
+    exit_reason, exit_code = _exit(trip, picture, manager)
+    against, favour = excursions.of(trip)
     return RoundTrip(
         now_ns=max(leg.now_ns for leg in trip.exits),
         account=account,
@@ -28,30 +73,46 @@ def round_trip_note(done: Completed, picture: Picture, manager: OrderManager, ac
         gross_cents=done.gross_cents,
         fees_cents=trip.fees_cents,
         commission_cents=trip.commission_cents,
-        exit_reason=_exit_reason(trip, picture, manager),
-        signal_id=_signal_id(trip, picture),
+        exit_reason=exit_reason,
+        signal_id=entry.signal_id if entry else "",
         slippage_ticks=_slippage(trip, picture),
+        entry_reason=entry.reason if entry else "",
+        mae_ticks=against,
+        mfe_ticks=favour,
+        stamps=entry.stamps if entry else SignalStamps(),
+        request_boot_ns=entry.request_boot_ns if entry else 0,
+        answered_boot_ns=entry.answered_boot_ns if entry else 0,
+        exit_code=exit_code,
     )
 
 
-def _exit_reason(trip: Trip, picture: Picture, manager: OrderManager) -> ExitReason:
-    """By the order of the last exit; an order without our tag is our close-contract when one was sent in that time."""
-    seen = picture.orders.get(trip.exits[-1].order_id)
-    leg = seen.tag.leg if seen is not None and seen.tag is not None else ""
-    if leg == "SL":
-        return "stop"
-    if leg == "TP":
-        return "target"
-    closed_ns = manager.closed_ns.get(trip.contract)
-    return "close" if closed_ns is not None and closed_ns >= trip.opened_ns else "other"
+def _exit(trip: Trip, picture: Picture, manager: OrderManager) -> tuple[ExitReason, str]:
+    """(reason, RC_ code of a close) by the order of the last exit.
+
+    Untagged and not seen as somebody else's, it is our close-contract when one was sent in that time.
+    """
+    order_id = trip.exits[-1].order_id
+    seen = picture.orders.get(order_id)
+    own = picture.protective.get(picture.protective_of_order.get(order_id, ""))
+    part = own.kind if own is not None else seen.tag.part if seen is not None and seen.tag is not None else ""
+    if part == "stop":
+        return "stop", ""
+    if part == "target":
+        return "target", ""
+    closed = manager.closed.get(trip.contract)
+    ours = part == "exit" or order_id in picture.close_orders or seen is None
+    if not ours or closed is None or closed.now_ns < trip.opened_ns:
+        return "other", ""
+    return "close", closed.code
 
 
-def _signal_id(trip: Trip, picture: Picture) -> str:
+def _entry(trip: Trip, picture: Picture) -> Entry | None:
+    """The first of our entries that opened it; None: nobody's signal."""
     for order_id in trip.opener_ids:
         entry = picture.entries.get(picture.entry_of_order.get(order_id, ""))
         if entry is not None:
-            return entry.signal_id
-    return ""
+            return entry
+    return None
 
 
 def _slippage(trip: Trip, picture: Picture) -> int:

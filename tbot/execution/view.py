@@ -1,6 +1,7 @@
 """The Desk's state as plain JSON-able data, for the status file and the screens. Prices in ticks, money in cents."""
 
 from tbot.execution.account_engine import AccountEngine
+from tbot.execution.firm_view import caps_view, firm_view
 from tbot.execution.picture import Seen
 
 
@@ -19,9 +20,11 @@ def account_view(engine: AccountEngine) -> dict[str, object]:
         "flat": engine.is_flat(),
         "protected": engine.is_protected(),
         "balance_cents": account.balance_cents,
-        "high_water_cents": account.high_water_cents,
         "can_trade": account.can_trade,
         "day_pnl_cents": today.net_cents if today else 0,
+        "day_room_cents": engine.settings.limits.daily_loss_cents + (today.net_cents if today else 0),
+        "firm": firm_view(engine),
+        "caps": caps_view(engine),
         "unrealised_cents": sum(engine.guards.value_cents.values()),
         "loss_streak": today.streak if today else 0,
         "entries_today": len(engine.manager.sent),
@@ -40,7 +43,7 @@ def account_view(engine: AccountEngine) -> dict[str, object]:
         "denials": dict(sorted(engine.denials.items())),
         "positions": [_position(engine, contract) for contract in ledger.open_contracts()],
         "orders": [_order(seen) for seen in engine.picture.working()],
-        "unknown": sorted(entry.tag for entry in engine.picture.live_entries() if entry.status == "unknown"),
+        "unknown": sorted(own.tag for own in engine.picture.live_placements() if own.status == "unknown"),
         "quarantine": {name: refusal.text for name, refusal in sorted(engine.manager.quarantine.items())},
     }
 
@@ -62,7 +65,7 @@ def _position(engine: AccountEngine, contract: str) -> dict[str, object]:
     targets = [
         seen.order.limit
         for seen in picture.working(contract)
-        if seen.tag is not None and seen.tag.leg == "TP" and seen.order.limit is not None
+        if seen.tag is not None and seen.tag.part == "target" and seen.order.limit is not None
     ]
     entries = picture.opening_entries(contract)
     trip = picture.ledger.trip(contract)

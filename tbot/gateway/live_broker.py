@@ -27,13 +27,15 @@ from tbot.domain.messages import (
     Snapshot,
 )
 from tbot.gateway import codec_domain as domain
-from tbot.gateway import codec_hub
+from tbot.gateway import codec_hub, outcomes
+from tbot.gateway import codec_tables as tables
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.codec_market import LOGOUT_TARGET
 from tbot.gateway.codec_models import BrokerAccount, BrokerOrder, BrokerPosition
 from tbot.gateway.codec_rest import Answer
 from tbot.gateway.hub import HubTimings
 from tbot.gateway.net import NS_PER_S, boot_ns
+from tbot.gateway.outcomes import Situation
 from tbot.gateway.rest import OrderClient
 from tbot.gateway.signalr import Invocation
 from tbot.gateway.user_hub import UserHub
@@ -56,6 +58,15 @@ LANES: dict[type, Lane] = {
     CancelOrder: "protective",
     CloseContract: "protective",
     Query: "query",
+}
+CALLS: dict[type, tables.Call] = {
+    PlaceBracket: tables.ORDER_PLACE,
+    PlaceStop: tables.ORDER_PLACE,
+    PlaceTarget: tables.ORDER_PLACE,
+    PlaceExit: tables.ORDER_PLACE,
+    ModifyStop: tables.ORDER_MODIFY,
+    CancelOrder: tables.ORDER_CANCEL,
+    CloseContract: tables.POSITION_CLOSE,
 }
 # Two protective threads: a cancel that hangs until its deadline must not hold up the close behind it.
 THREADS: dict[Lane, int] = {"entry": 1, "protective": 2, "query": 1}
@@ -290,12 +301,28 @@ class LiveBroker:
         if isinstance(command, PlaceBracket) and self._boot_ns() - job.queued_boot_ns > self._entry_ttl_ns:
             self._answer(command, "not_sent", "the entry waited too long")
             return
+        sent_boot_ns = self._boot_ns()
         try:
             answer = self._send(command)
         except (KeyError, ValueError) as error:
             self._answer(command, "not_sent", f"no request possible: {error}")
             return
-        self._answer(command, answer.outcome, answer.text, answer.order_id)
+        # Why without stamps when nothing was sent: they would tell of a request that never was.
+        left = answer.outcome != "not_sent"
+        self._emit(
+            CommandResult(
+                now_ns=self._market_ns(),
+                account=command.account,
+                command_id=command.command_id,
+                outcome=answer.outcome,
+                order_id=answer.order_id,
+                text=answer.text,
+                sent_boot_ns=sent_boot_ns if left else 0,
+                answered_boot_ns=self._boot_ns() if left else 0,
+                situation=answer.situation.value,
+                cause=outcomes.cause_of(CALLS[type(command)], answer.situation, answer.code),
+            )
+        )
 
     def _send(self, command: Command) -> Answer[int] | Answer[None]:
         """The one request of a command. KeyError before anything is sent when the contract is not resolved."""
@@ -315,13 +342,14 @@ class LiveBroker:
         assert isinstance(command, CloseContract)
         return self._rest.position_close_contract(domain.close_request(command, book))
 
-    def _answer(self, command: Command, outcome: Outcome, text: str, order_id: int | None = None) -> None:
+    def _answer(self, command: Command, outcome: Outcome, text: str) -> None:
+        """What is known of a command that came to no answer of the gateway."""
         now_ns = self._market_ns()
         if isinstance(command, Query):
             empty = (None, (), (), ())
             self._emit(Snapshot(now_ns, command.account, command.command_id, False, *empty, text=text))
         else:
-            self._emit(CommandResult(now_ns, command.account, command.command_id, outcome, order_id, text))
+            self._emit(CommandResult(now_ns, command.account, command.command_id, outcome, None, text))
 
     # --------------------------------------------------------------------------------------------------- snapshots
     def _snapshot(self, query: Query) -> Snapshot:
@@ -368,6 +396,7 @@ class LiveBroker:
             positions=tuple(domain.position_update(item, book, now_ns) for item in _own(positions.value, account)),
             fills=tuple(found_fills),
             text="; ".join(missing)[:300],
+            situation=_worst(answers.values()),
         )
 
     def _all_working(self, account: int, proof: bool) -> Answer[list[BrokerOrder]]:
@@ -388,6 +417,12 @@ class LiveBroker:
             if len(found) == before:
                 break  # no progress: orders came or went between the pages, or the offset means something else
         return Answer("ambiguous", text=f"the order list is not whole: {len(found)} read")
+
+
+def _worst(answers: Iterable[Answer[Any]]) -> str:
+    """Of several reads the situation that says most about the line: token, rate limit, then nothing."""
+    found = {answer.situation for answer in answers}
+    return next((each.value for each in (Situation.UNAUTHORIZED, Situation.TOO_MANY) if each in found), "")
 
 
 class _Owned(Protocol):

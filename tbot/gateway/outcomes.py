@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from tbot.domain.messages import Outcome
+from tbot.domain.messages import Outcome, RefusalCause
 from tbot.gateway import codec_tables as tables
 from tbot.gateway.codec_tables import Call
 
@@ -192,6 +192,23 @@ def classify_status(call: Call, status: int) -> Situation:
     if call.kind == "mutation" or status == 408 or not 400 <= status < 500:
         return Situation.AMBIGUOUS
     return Situation.REFUSED
+
+
+# Codes by which a refusal of what moves money can be told apart. Why not more: the other codes leave the owner's next
+# step the same (query), and texts are no documented meaning (F-ORD-03).
+_CAUSES: dict[Call, dict[int, RefusalCause]] = {
+    tables.ORDER_PLACE: {10: "account"},
+    tables.ORDER_MODIFY: {2: "gone", 6: "account"},
+    tables.ORDER_CANCEL: {2: "gone", 6: "account"},
+    tables.POSITION_CLOSE: {2: "gone", 8: "account"},
+}
+
+
+def cause_of(call: Call, situation: Situation, code: int | None) -> RefusalCause:
+    """Why a call was refused, as far as its code tells; "" for every other situation."""
+    if situation is not Situation.REFUSED or code is None:
+        return ""
+    return _CAUSES.get(call, {}).get(code, "")
 
 
 def outcome_of(call: Call, situation: Situation) -> Outcome:

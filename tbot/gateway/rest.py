@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from tbot.domain.clock import BrokerDate
 from tbot.domain.messages import Outcome
 from tbot.errors import GatewayError
 from tbot.gateway import codec_rest as bodies
@@ -61,6 +62,7 @@ class RestClient:
         self.throttle = throttle or Throttle()
         self.skew_ns = 0  # our wall clock minus the gateway's Date header, as of the last answer (1 s resolution)
         self.dated = False  # there was a Date header to compare with
+        self.date: BrokerDate | None = None  # the newest one
         self._credentials = credentials
         self._exchange = exchange or HttpExchange(self.base_url)
         self._total_s = total_s
@@ -343,7 +345,7 @@ class RestClient:
         except (ValueError, TypeError, OverflowError):
             return
         self.skew_ns = self._wall_ns() - int(stamp * NS_PER_S)
-        self.dated = True
+        self.dated, self.date = True, BrokerDate(int(stamp) * NS_PER_S, self._boot_ns())
 
 
 class OrderClient(RestClient):

@@ -3,7 +3,14 @@
 A check looks at a Request and says nothing (None) or why not. The order is the order of the table CHECKS: what makes
 all others pointless comes first, what halts the account comes last, so that only entries that would otherwise be sent
 count as a runaway. Rules: failure-model.md section 2 (R8, R9, R10, safe orders) and section 3; design.md section 8,
-rulings 13, 15, 16; topstep-rules.md section 9. Codes are RC_... where the failure model has one.
+rulings 13, 15, 16; topstep-rules.md section 9 (TR1 to TR12). Codes are RC_... where the failure model has one.
+
+Where the firm's rules stand: TR1 account engine (name, simulated, canTrade) · TR2 `floor_is_far` and `guards` · TR3
+`guards` · TR4 `headroom_cents` · TR5 `_size` · TR6 `day_profit_is_below_its_stop` · TR7 `window_is_open` · TR8
+`no_opposite_exposure` · TR9 `guards` · TR10 `entries_of_the_product`, `order_actions`, `entry_rate` · TR11
+`target_is_not_reached` and `execution/firm_watch` · TR12 `feed_is_ok`: the shell bars a contract before its roll.
+TR10's holding time binds discretionary exits only (ruling 13), and the engine has none: it gets out by stop, target, a
+rule, or a person's order.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +19,8 @@ from dataclasses import dataclass
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
+from tbot.risk.caps import Cap, most_contracts
+from tbot.risk.firm import FirmFacts
 from tbot.risk.limits import RiskLimits
 from tbot.risk.sizing import size_for, worst_per_contract_cents
 
@@ -58,6 +67,8 @@ class AccountFacts:
     exposures: tuple[Exposure, ...]
     blocked: Refusal | None  # what speaks against this contract: UNKNOWN, quarantine, foreign, leftover legs
     entries: Sequence[tuple[int, str]]  # (now_ns, contract) of the entries of the trading day
+    sides: Sequence[tuple[str, int]] = ()  # (family, side) of what all accounts of the Desk hold or may still open
+    firm: FirmFacts | None = None  # None: no firm watches this account
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class Request:
     feed_text: str
     window_refusal: str  # "" when entries are allowed
     feed_code: str = ""  # RC_ code of what bars the contract although its data is there; "": `feed` says it
+    caps: Sequence[Cap] = ()
 
     @property
     def adverse(self) -> int:
@@ -221,12 +233,51 @@ def contract_is_flat(request: Request) -> Refusal | None:
 
 
 def no_opposite_exposure(request: Request) -> Refusal | None:
-    """topstep-rules.md R8: never long the mini and short the micro of one underlying."""
-    family = _product(request).family
+    """TR8: never long the mini and short the micro of one underlying, in this account or across the Desk's accounts.
+
+    One signal that goes to several accounts is the same side everywhere, which is allowed.
+    """
+    family, side = _product(request).family, request.signal.side
     for held in request.facts.exposures:
-        if held.family == family and held.side == -request.signal.side:
+        if held.family == family and held.side == -side:
             return Refusal("OPPOSITE_EXPOSURE", f"{held.contract} is held the other way")
+    if (family, -side) in request.facts.sides:
+        return Refusal("OPPOSITE_EXPOSURE", f"{family} is held the other way by another account, or not by T-BOT")
     return None
+
+
+def past_days_are_known(request: Request) -> Refusal | None:
+    """Without them the floor may be higher than it looks."""
+    firm = request.facts.firm
+    if firm is None or firm.known:
+        return None
+    return Refusal("RC_RECONCILING", "the results of the account's past days have not been read yet")
+
+
+def floor_is_far(request: Request) -> Refusal | None:
+    """TR2: no entries near the firm's loss floor."""
+    firm = request.facts.firm
+    if firm is None or firm.equity_cents > firm.floor_cents + firm.rules.ban_above_floor_cents:
+        return None
+    return Refusal("RC_MAX_LOSS", f"equity {_usd(firm.equity_cents)} is near the loss floor {_usd(firm.floor_cents)}")
+
+
+def day_profit_is_below_its_stop(request: Request) -> Refusal | None:
+    """TR6. The account locks itself as well."""
+    firm = request.facts.firm
+    if firm is None or not firm.rules.day_profit_stop_cents:
+        return None
+    if firm.day_net_cents < firm.rules.day_profit_stop_cents:
+        return None
+    return Refusal("RC_DAY_PROFIT", f"{_usd(firm.day_net_cents)} were made today, which is enough for one day")
+
+
+def target_is_not_reached(request: Request) -> Refusal | None:
+    """TR11. The account halts itself too, as soon as that cannot cost the target; this check is there at once."""
+    firm = request.facts.firm
+    if firm is None or not firm.target_reached:
+        return None
+    return Refusal("RC_TARGET", f"the profit target of {_usd(firm.target_cents)} is reached")
 
 
 def losses_in_a_row(request: Request) -> Refusal | None:
@@ -242,6 +293,23 @@ def entries_of_the_day(request: Request) -> Refusal | None:
     if len(request.facts.entries) < most:
         return None
     return Refusal("ENTRY_CAP_DAY", f"{most} entries were sent today, the most of a day")
+
+
+def entries_of_the_product(request: Request) -> Refusal | None:
+    """TR10."""
+    firm, contract = request.facts.firm, request.signal.contract
+    most = firm.rules.entries_per_product if firm is not None else None
+    if most is None or sum(of == contract for _, of in request.facts.entries) < most:
+        return None
+    return Refusal("ENTRY_CAP_PRODUCT", f"{most} {contract} entries were sent today, the most of a day")
+
+
+def order_actions(request: Request) -> Refusal | None:
+    """TR10: entries and moved stops together. Protective actions need no leave, so they are not counted."""
+    firm = request.facts.firm
+    if firm is None or firm.actions < firm.rules.actions_per_minute:
+        return None
+    return Refusal("ORDER_RATE", f"{firm.actions} order actions were sent in the last minute")
 
 
 def entry_rate(request: Request) -> Refusal | None:
@@ -274,14 +342,27 @@ CHECKS: tuple[Check, ...] = (
     contract_is_not_blocked,
     contract_is_flat,
     no_opposite_exposure,
+    past_days_are_known,
+    floor_is_far,
+    day_profit_is_below_its_stop,
+    target_is_not_reached,
     losses_in_a_row,
     entries_of_the_day,
+    entries_of_the_product,
+    order_actions,
 )
 
 
 def headroom_cents(facts: AccountFacts, limits: RiskLimits) -> int:
     """R10: what a new order may lose at worst today; profit of open positions counts as 0."""
     return limits.daily_loss_cents + facts.realised_cents - sum(held.worst_cents for held in facts.exposures)
+
+
+def floor_headroom_cents(facts: AccountFacts) -> int | None:
+    """TR4: what a new order may lose at worst before the firm's floor locks the account; None: no firm watches."""
+    if facts.firm is None:
+        return None
+    return facts.firm.headroom_cents - sum(held.worst_cents for held in facts.exposures)
 
 
 def decide(request: Request) -> Approval | Refusal:
@@ -297,23 +378,44 @@ def decide(request: Request) -> Approval | Refusal:
 
 
 def _size(request: Request) -> Approval | Refusal:
-    """The size that the trade's budget, the day's headroom and the account's largest position all allow."""
+    """The size that the budget of a trade, all headroom, and the largest positions allow."""
     product, limits, facts = _product(request), request.limits, request.facts
-    free_micros = limits.max_account_micros - sum(held.micros for held in facts.exposures)
-    most = free_micros // product.micros
-    if most < 1 or limits.max_contracts(product.micros) < 1:
-        return Refusal("SIZE_LIMIT", f"the largest position allowed leaves no room for {product.symbol}")
+    most = _room(request)
+    if isinstance(most, Refusal):
+        return most
     one = worst_per_contract_cents(product, request.stop_ticks, limits.slip_ticks)
-    headroom = headroom_cents(facts, limits)
+    headroom, to_floor = headroom_cents(facts, limits), floor_headroom_cents(facts)
     if one > headroom:
         text = f"one contract may lose {_usd(one)}; {_usd(headroom)} are left of today's limit"
         return Refusal("RC_DAILY_LOSS", text)
-    budget = min(limits.risk_per_trade_cents, headroom)
+    if to_floor is not None and one > to_floor:
+        text = f"one contract may lose {_usd(one)}; {_usd(to_floor)} are left above the loss floor"
+        return Refusal("RC_MAX_LOSS", text)
+    budget = min(limits.risk_per_trade_cents, headroom if to_floor is None else min(headroom, to_floor))
     size, risk = size_for(product, request.stop_ticks, budget, most, limits)
     if size < 1:
         text = f"one contract may lose {_usd(one)}; the budget of a trade is {_usd(limits.risk_per_trade_cents)}"
         return Refusal("RISK_BUDGET", text)
     return Approval(size, request.stop_ticks, request.target_ticks, risk)
+
+
+def _room(request: Request) -> int | Refusal:
+    """TR5: contracts that the largest positions of account and product leave; working entries count as filled."""
+    product, limits, facts = _product(request), request.limits, request.facts
+    allowed = limits.max_account_micros
+    if facts.firm is not None:
+        allowed = min(allowed, facts.firm.most_micros)
+    most = (allowed - sum(held.micros for held in facts.exposures)) // product.micros
+    if most < 1 or limits.max_contracts(product.micros) < 1:
+        return Refusal("SIZE_LIMIT", f"the largest position allowed leaves no room for {product.symbol}")
+    cap = most_contracts(product, request.now_ns, request.caps, facts.firm.rules if facts.firm else None)
+    if cap is None:
+        return most
+    family = sum(held.micros for held in facts.exposures if held.family == product.family)
+    left = (cap[0] * product.micros - family) // product.micros
+    if left < 1:
+        return Refusal("LIMIT_OVERRIDE", f"at most {cap[0]} {product.symbol} are allowed now ({cap[1]})")
+    return min(most, left)
 
 
 def _known(request: Request) -> Quote:

@@ -2,7 +2,8 @@
 
 Fills are kept by id and replayed in order of id, so the same set of fills gives the same result in whatever order and
 however often it was told (I11, F-NET-08); a late, corrected or voided fill just replays. Money in integer cents.
-Per trading day: net result, loss streak, counts. Over the run: the same summed, and drawdown of the closed result.
+Per trading day (that of the fill's own time): net result, loss streak, counts. Over the run: the same summed, and
+drawdown of the closed result.
 Manual round trips of the account's owner count like the engine's own: the daily limits are account-wide (F-ACC-02).
 """
 
@@ -37,6 +38,11 @@ class Tally:
     def net_cents(self) -> int:
         """Realised net; of our own and the broker's figure the more pessimistic one (F-RSK-01)."""
         return min(self.gross_cents, self.broker_gross_cents) - self.fees_cents - self.commission_cents
+
+    @property
+    def broker_net_cents(self) -> int:
+        """Realised net by the broker's figures: what its balance has moved by."""
+        return self.broker_gross_cents - self.fees_cents - self.commission_cents
 
     def count(self, net_cents: int) -> None:
         """A round trip was completed. Exactly 0 neither counts as a loss nor ends a streak (F-RSK-03)."""
@@ -81,8 +87,8 @@ class _State:
     """What the replay of fills produces. Copied as the base of later replays when a day is closed."""
 
     books: dict[str, ContractBook] = field(default_factory=dict)
-    day: date | None = None
-    today: Tally = field(default_factory=Tally)
+    day: date | None = None  # the newest with a fill
+    days: dict[date, Tally] = field(default_factory=dict)
     total: Tally = field(default_factory=Tally)
     net_cents: int = 0  # by fill, over the run
     peak_cents: int = 0
@@ -160,14 +166,14 @@ class Ledger:
             return
         state.by_order[fill.order_id] = state.by_order.get(fill.order_id, 0) + fill.size
         day = self._day_of(fill.now_ns)
-        if state.day is None or day > state.day:
-            state.day, state.today = day, Tally()
+        state.day = day if state.day is None else max(state.day, day)
+        today = state.days.setdefault(day, Tally())
         book = state.books.setdefault(fill.contract, ContractBook(fill.contract))
         ticks, trip = book.apply(fill)
         product = self._products.get(fill.contract)
         gross = ticks * product.tick_value_cents if product else fill.pnl_cents or 0
         broker_gross = gross if fill.pnl_cents is None else fill.pnl_cents
-        for tally in (state.today, state.total):
+        for tally in (today, state.total):
             tally.gross_cents += gross
             tally.broker_gross_cents += broker_gross
             tally.fees_cents += fill.fees_cents
@@ -180,7 +186,7 @@ class Ledger:
             done = Completed(trip, fill.fill_id, day, value)
             self._completed.append(done)
             if product:
-                state.today.count(done.net_cents)
+                today.count(done.net_cents)
                 state.total.count(done.net_cents)
 
     # ------------------------------------------------------------------------------------------------ questions
@@ -191,8 +197,12 @@ class Ledger:
         return fresh
 
     def today(self, day: date) -> Tally:
-        """The tally of trading day `day`; zeros when nothing was filled in it yet."""
-        return self._state.today if self._state.day == day else Tally()
+        """The tally of trading day `day`; zeros when nothing was filled in it (yet)."""
+        return self._state.days.get(day) or Tally()
+
+    def nets(self) -> dict[date, int]:
+        """Realised net of every trading day that had a fill, in cents, by the broker's figures."""
+        return {day: tally.broker_net_cents for day, tally in self._state.days.items()}
 
     @property
     def total(self) -> Tally:

@@ -33,6 +33,9 @@ class RiskLimits:
     min_target_cost_ratio: int = 4  # target distance in round-trip costs (smc.md section 11)
     # The stop moves to the entry once the position has gained this share of its approved stop distance; 0: never.
     break_even_percent: int = 0
+    # The stop follows the market at this share of its approved distance, once that much is gained; 0: never.
+    trail_percent: int = 0
+    trail_step_ticks: int = 4  # least step of a trailing stop
     # Age
     signal_ttl_ns: int = 1_500 * NS_PER_MS  # C_SIGNAL_TTL
     quote_ban_ns: int = 3 * NS_PER_S  # C_QUOTE_STALE: no entries
@@ -50,6 +53,7 @@ class RiskLimits:
     proof_ns: int = 500 * NS_PER_MS  # pause before a missing proof of the stop is asked for
     entry_timeout_ns: int = 5 * NS_PER_S  # what of a market entry is not filled by then is cancelled
     command_timeout_ns: int = 10 * NS_PER_S  # above C_HTTP total 8 s: an answer that is still missing is ambiguous
+    move_gap_ns: int = 2 * NS_PER_S  # least time between two moves of one stop: they share the rate budget (R9)
     unknown_horizon_ns: int = 60 * NS_PER_S  # C_UNKNOWN_HORIZON
     unknown_answers: int = 5  # C_UNKNOWN_HORIZON
     recon_open_ns: int = 5 * NS_PER_S  # C_RECON_OPEN
@@ -88,6 +92,8 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "collar_bp": (1, 200),
     "min_target_cost_ratio": (0, 100),
     "break_even_percent": (0, 1000),
+    "trail_percent": (0, 1000),
+    "trail_step_ticks": (1, 400),
     "signal_ttl_ns": (1, 1_500 * NS_PER_MS),
     "quote_ban_ns": (1, 3 * NS_PER_S),
     "quote_stale_ns": (1, 10 * NS_PER_S),
@@ -102,6 +108,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "proof_ns": (50 * NS_PER_MS, 3 * NS_PER_S),
     "entry_timeout_ns": (100 * NS_PER_MS, 60 * NS_PER_S),
     "command_timeout_ns": (8 * NS_PER_S, 60 * NS_PER_S),
+    "move_gap_ns": (NS_PER_S, 3_600 * NS_PER_S),
     "unknown_horizon_ns": (60 * NS_PER_S, 3_600 * NS_PER_S),
     "unknown_answers": (5, 100),
     "recon_open_ns": (NS_PER_S, 5 * NS_PER_S),

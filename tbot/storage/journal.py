@@ -9,19 +9,20 @@ Written by the executor through the one connection of `Journal`; everybody else 
 """
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import asdict, astuple
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from tbot.domain.messages import DeskInput, DeskOutput, Note, PlaceBracket, Query
+from tbot.domain.messages import DeskInput, DeskOutput, Note, PlaceBracket, Query, SignalIn
 from tbot.errors import JournalDamaged, JournalError, ProtocolError
 from tbot.storage.journal_files import (
+    DISTRUST,
     EmergencyFile,
     HeadFile,
     check_private,
@@ -29,26 +30,28 @@ from tbot.storage.journal_files import (
     head_path,
     open_private,
     read_head,
+    sync_directory,
 )
 from tbot.storage.journal_reader import (
-    COLUMNS,
     GENESIS,
-    SCHEMA_VERSION,
+    INSERT,
     Codec,
     Direction,
     JournalReader,
     Row,
     RunInfo,
+    continued,
+    is_damage,
     row_hash,
 )
+from tbot.storage.journal_rotation import recover, rotate
+from tbot.storage.journal_schema import SCHEMA_VERSION, copy_aside, create, migrate, version_of
 
 CHECKPOINT_ROWS: Final = 5000
 # Errors after which the same connection works again when there is room; after any other the file is not trusted any
 # more (F-SYS-02).
-PASSING: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
-DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-
-_INSERT: Final = f"INSERT INTO record ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+FOR_NOW: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)  # of the head file, which lags until there is
 
 
 def boot_ns() -> int:
@@ -67,9 +70,12 @@ class Journal(JournalReader):
     clock : boot clock in ns
     max_waiting : rows that may wait for a flush; more are committed by `record` itself
     max_unwritten : rows that are kept while the disk is full; more break the journal
+    entry_ttl_ns : an entry older than this (boot time since its signal left) when it is on disk may not leave any more
+    rotate_rows : a file with so many rows is full: this writer begins another (journal_rotation); 0: never
 
-    Raises JournalError when another writer has the file or it is not private, JournalDamaged when `verify` finds a
-    mismatch: put it away with `set_aside`, begin anew, and take the state from the broker (F-SYS-03).
+    Raises JournalError when another writer has the file, it is not private, or a newer version wrote it; JournalDamaged
+    when `verify` finds a mismatch, or an earlier writer met an I/O error: put it away with `set_aside`, begin anew, and
+    take the state from the broker (F-SYS-02, F-SYS-03). A file of an older version is brought to ours, and a copy kept.
     """
 
     def __init__(
@@ -81,12 +87,15 @@ class Journal(JournalReader):
         clock: Callable[[], int] = boot_ns,
         max_waiting: int = 500,
         max_unwritten: int = 20_000,
+        entry_ttl_ns: int | None = None,
+        rotate_rows: int = 0,
     ) -> None:
         self.path = path
         self._codec = codec
         self._clock = clock
         self._max_waiting = max_waiting
         self._max_unwritten = max_unwritten
+        self._entry_ttl_ns = entry_ttl_ns
         self._waiting: list[Row] = []
         self._since_checkpoint = 0
         self._broken = False
@@ -100,7 +109,7 @@ class Journal(JournalReader):
         except OSError as error:
             raise JournalError(f"the journal {path} cannot be opened: {error}") from error
         try:
-            self._open(run)
+            self._open(run, rotate_rows)
         except BaseException:
             self._closing.close()
             raise
@@ -122,12 +131,14 @@ class Journal(JournalReader):
             raise JournalError(f"the journal {path} cannot be put away: {error}") from error
         try:
             number = 1
-            while path.with_name(f"{path.name}.bad-{number}").exists():
+            while any(path.parent.glob(f"{path.name}.bad-{number}*")):
                 number += 1
+            # The journal first: a head without its journal is noticed, should this be cut short.
             for suffix in ("", "-wal", "-shm", ".head", ".emergency"):
                 old = path.with_name(path.name + suffix)
                 if old.exists():
                     old.rename(path.with_name(f"{path.name}.bad-{number}{suffix}"))
+            sync_directory(path.parent)
         finally:
             lock.close()
         return path.with_name(f"{path.name}.bad-{number}")
@@ -150,9 +161,11 @@ class Journal(JournalReader):
     def record(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """Take in one step. When this returns, its commands may leave.
 
-        Raises JournalError when they may not: an entry that is not on disk, or a journal that is broken. Protective
-        commands go ahead all the same; they were noted in the emergency file.
+        Raises JournalError when they may not: an entry that is not on disk or got too old on the way there (F-SYS-05),
+        or a journal that is broken. Protective commands go ahead all the same; they were noted in the emergency file
+        unless they are in the journal.
         """
+        started = self._clock()
         try:
             self._take(item, outputs)
         except ProtocolError as error:
@@ -169,6 +182,8 @@ class Journal(JournalReader):
                 raise
         if self.trouble:
             self._note_emergency(outputs)
+        elif entry:
+            self._refuse_when_late(item, started)
 
     def flush(self, min_rows: int = 1, max_age_ns: int = 0) -> int:
         """Commit what waits when it is at least `min_rows` or its oldest row at least `max_age_ns` (boot time) old.
@@ -208,30 +223,65 @@ class Journal(JournalReader):
             self._closed = True
             self._closing.close()
 
-    def _open(self, run: RunInfo) -> None:
+    def _open(self, run: RunInfo, rotate_rows: int) -> None:
         """Open or make the files, check them, and write the row of this start."""
-        head = read_head(head_path(self.path))
         try:
+            left = self._emergency.lines()
+            recover(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal {self.path} cannot be opened: {error}") from error
+        if stopped := next((line for line in left if line.startswith(DISTRUST)), None):
+            raise JournalDamaged(
+                f"the journal {self.path} is not what it should be: {stopped.decode(errors='replace')}"
+            )
+
+        def first_row(head: tuple[int, bytes]) -> Row:
+            return self._row(*head, "start", "RunInfo", _start_body(run, left, continued(*head)), run.started_ns, None)
+
+        try:
+            rotated = bool(rotate_rows) and rotate(self.path, self._codec, rotate_rows, first_row)
+            head = read_head(head_path(self.path))
             self._head_file = self._closing.enter_context(contextlib.closing(HeadFile(head_path(self.path))))
             if head is None and not self.path.exists():
                 head = (0, GENESIS)
                 self._head_file.write(*head)
             self._db = self._closing.enter_context(contextlib.closing(_connect(self.path, fresh=head == (0, GENESIS))))
+            self._committed = self._checked()
+            if version_of(self._db) < SCHEMA_VERSION:
+                self._bring_up()
+            if rotated:
+                self._head_file.write(*self._committed)
         except (OSError, sqlite3.Error) as error:
-            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
-            kind = JournalDamaged if damaged else JournalError
+            kind = JournalDamaged if is_damage(error) else JournalError
             raise kind(f"the journal {self.path} cannot be opened: {error}") from error
-        verdict = self.verify()
-        if verdict.state == "mismatch":
-            raise JournalDamaged(f"the journal {self.path} is not what it was: {verdict.reason}")
-        self._committed = (verdict.seq, verdict.hash)
-        left = self._emergency.lines()
-        info = asdict(run) | {"emergency": [*run.emergency, *(line.decode(errors="replace") for line in left)]}
-        body = json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
-        self._append("start", "RunInfo", body, run.started_ns, None)
-        self._commit()
+        if not rotated:
+            self._append("start", "RunInfo", _start_body(run, left), run.started_ns, None)
+            self._commit()
         if left:
             self._emergency.clear()
+
+    def _checked(self) -> tuple[int, bytes]:
+        """Seq and hash of the last row of a sound file."""
+        verdict = self.verify()
+        if verdict.state == "newer":
+            raise JournalError(
+                f"the journal {self.path} was written by a newer T-BOT ({verdict.reason}); run that one, or give this "
+                f"one another TBOT_HOME"
+            )
+        if verdict.state == "mismatch":
+            raise JournalDamaged(f"the journal {self.path} is not what it was: {verdict.reason}")
+        return verdict.seq, verdict.hash
+
+    def _bring_up(self) -> None:
+        """An older file to our version; its rows stay as they are, and a copy of it is kept."""
+        copy = copy_aside(self._db, self.path, self._committed)
+        with JournalReader(copy, self._codec) as kept:
+            verdict = kept.verify()
+        if (verdict.state, verdict.seq, verdict.hash) != ("ok", *self._committed):
+            raise JournalError(f"the copy {copy} of the journal did not come out right: {verdict.reason}; try again")
+        migrate(self._db)
+        if self._checked() != self._committed:
+            raise JournalDamaged(f"the journal {self.path} changed on the way to version {SCHEMA_VERSION}")
 
     def _take(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """Put the rows of one step at the end of what waits; all or, with ProtocolError, none."""
@@ -243,9 +293,28 @@ class Journal(JournalReader):
 
     def _append(self, direction: Direction, kind: str, body: bytes, market_ns: int, account: int | None) -> None:
         seq, previous = (self._waiting[-1].seq, self._waiting[-1].hash) if self._waiting else self._committed
+        self._waiting.append(self._row(seq, previous, direction, kind, body, market_ns, account))
+
+    def _row(
+        self,
+        seq: int,
+        previous: bytes,
+        direction: Direction,
+        kind: str,
+        body: bytes,
+        market_ns: int,
+        account: int | None,
+    ) -> Row:
+        """The row behind (seq, previous)."""
         now = self._clock()
         hash_ = row_hash(previous, seq + 1, now, market_ns, account, direction, kind, body)
-        self._waiting.append(Row(seq + 1, now, market_ns, account, direction, kind, body, previous, hash_))
+        return Row(seq + 1, now, market_ns, account, direction, kind, body, previous, hash_)
+
+    def _refuse_when_late(self, item: DeskInput, started_ns: int) -> None:
+        """A slow disk (F-SYS-05): the signal was fresh when the Desk took it, and is stale now that it is on record."""
+        age = self._clock() - started_ns + (item.age_ns if isinstance(item, SignalIn) else 0)
+        if self._entry_ttl_ns is not None and age > self._entry_ttl_ns:
+            raise JournalError(f"the entry was {age / 1e9:.1f} s old when the disk had it; it is not sent any more")
 
     def _commit(self) -> None:
         """Write and sync what waits, then the head. Raises JournalError; the rows wait on when the disk is full."""
@@ -253,7 +322,7 @@ class Journal(JournalReader):
             raise JournalError(f"the journal {self.path.name} is not written any more: {self.trouble}")
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(_INSERT, map(astuple, self._waiting))
+            self._db.executemany(INSERT, map(astuple, self._waiting))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -278,10 +347,12 @@ class Journal(JournalReader):
 
     def _failed(self, error: Exception) -> JournalError:
         """Note what is wrong; everything but a full disk ends the trust in this file."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in FOR_NOW or getattr(error, "errno", 0) in NO_ROOM:
             self.trouble = f"no room to write: {error}"
         else:
             self._break(str(error))
+            # For the next start: what the file holds may be in memory only, and look sound (F-SYS-02).
+            self.emergency(DISTRUST.decode() + str(error))
         return JournalError(f"the journal {self.path.name} cannot be written: {error}")
 
     def _break(self, reason: str) -> None:
@@ -293,6 +364,13 @@ class Journal(JournalReader):
         for output in outputs:
             if not isinstance(output, (Note, PlaceBracket, Query)):
                 self.emergency(repr(output))
+
+
+def _start_body(run: RunInfo, left: list[bytes], continues: str = "") -> bytes:
+    """The row of a start; `left` is what an earlier writer could only note."""
+    emergency = [*run.emergency, *(line.decode(errors="replace") for line in left)]
+    info = asdict(run) | {"emergency": emergency, "continues": continues}
+    return json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _connect(path: Path, fresh: bool) -> sqlite3.Connection:
@@ -308,8 +386,7 @@ def _connect(path: Path, fresh: bool) -> sqlite3.Connection:
             db.execute(f"PRAGMA {setting}")
         db.execute("PRAGMA cell_size_check = ON")
         if fresh and not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            schema = resources.files("tbot.storage").joinpath("schema.sql").read_text(encoding="utf-8")
-            db.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            create(db)
     except BaseException:
         db.close()
         raise

@@ -16,6 +16,7 @@ from typing import Final
 HASH_BYTES: Final = 32
 BLOCK: Final = 4096  # each head slot has a disk block of its own, so that a torn write can hurt only one of them
 EMERGENCY_BYTES: Final = 256 * 1024
+DISTRUST: Final = b"the journal is not trusted any more: "  # begins the note of a writer that an I/O error stopped
 
 _SLOT: Final = struct.Struct(f"<8sQ{HASH_BYTES}s")
 _MAGIC: Final = b"TBOTHEAD"
@@ -30,6 +31,14 @@ def head_path(path: Path) -> Path:
 def emergency_path(path: Path) -> Path:
     """Of the emergency file of the journal `path`."""
     return path.with_name(path.name + ".emergency")
+
+
+def emergency_lines(path: Path) -> list[bytes]:
+    """What the emergency file of the journal `path` says, oldest first; nothing when it is not there. Takes no lock."""
+    try:
+        return [line[9:] for line in _whole_lines(emergency_path(path).read_bytes())]
+    except OSError:
+        return []
 
 
 def open_private(path: Path, size: int) -> int:
@@ -133,10 +142,10 @@ class EmergencyFile:
         self._descriptor = open_private(path, EMERGENCY_BYTES)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._used = sum(len(line) + 1 for line in _whole_lines(self._content()))
+        except OSError:
             os.close(self._descriptor)
             raise
-        self._used = sum(len(line) + 1 for line in _whole_lines(self._content()))
         self.lost = 0  # lines that did not fit or could not be written
 
     def append(self, line: bytes) -> bool:

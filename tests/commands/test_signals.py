@@ -1,11 +1,14 @@
 """`tbot signals`: the journal's truth, newest first, with what became of each; and the story of one."""
 
+import csv
+import io
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -184,6 +187,40 @@ def test_the_newest_run_is_found_where_the_pointer_says(home: Path, tmp_path: Pa
     (home / "current.json").write_text(json.dumps({"status": str(away / "status.json")}))
     assert json.loads(call("--json").output)["state_dir"] == str(away)
     assert json.loads(call("--json", "--state-dir", str(home / "paper")).output)["state_dir"] == str(home / "paper")
+
+
+def test_since_and_account_choose(home: Path) -> None:
+    assert ids(call("--json", "--account", "12")) == ["NQ-2"]
+    assert ids(call("--json", "--account", str(ACCOUNT))) == ["NQ-2", "ES-1", REAL.signal_id]
+    (row,) = json.loads(call("--json", "--account", "12").output)["signals"]
+    assert [outcome["account"] for outcome in row["outcomes"]] == [12]
+    assert ids(call("--json", "--since", "2026-11-20T14:33:01Z")) == []
+    assert ids(call("--json", "--since", "2026-11-20T14:33:00Z")) == ["ES-3", "NQ-2", "ES-1", REAL.signal_id]
+
+
+def test_as_a_table(home: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(call("--csv").output)))
+    assert [(row["signal_id"], row["account"], row["outcome"]) for row in rows] == [
+        ("ES-3", "", ""), ("NQ-2", "11", "denied"), ("NQ-2", "12", "taken"), ("ES-1", "11", "denied"),
+        (REAL.signal_id, "11", "taken"),
+    ]  # fmt: skip
+    assert (rows[1]["denied"], rows[1]["risk_usd"]) == ("POSITION_OPEN", "")
+    assert (rows[4]["net_usd"], rows[4]["risk_usd"], rows[4]["entry"]) == ("95.56", "64.5", "25015.0")
+    assert rows[2]["net_usd"] == ""
+    with pytest.raises(click.UsageError, match="leave out --csv"):
+        call("--csv", "--explain", REAL.signal_id)
+    with pytest.raises(click.UsageError, match="exclude each other"):
+        call("--csv", "--json")
+
+
+def test_signals_of_full_files_are_found_with_what_became_of_them(home: Path) -> None:
+    path = home / "paper" / "journal.db"
+    with journal_at(path, rotate_rows=1) as journal:
+        journal.record(m.SignalIn(NOW, plain(8), None, 5), [denied(plain(8))])
+    assert path.with_name("journal.db.0001").exists()
+    rows = json.loads(call("--json").output)["signals"]
+    assert [row["signal_id"] for row in rows] == ["ES-8", "ES-3", "NQ-2", "ES-1", REAL.signal_id]
+    assert rows[4]["outcomes"][0]["round_trips"][0]["net_usd"] == 95.56
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,11 @@ def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
     assert lines(told)[-1] == "     no entries: rolled"
 
 
+def test_F_TIM_01_F_TIM_05_a_clock_that_is_off_and_looser_holidays_are_told() -> None:
+    told = document(conditions={"warning": "the clock is off"}, sessions={"overrides": ["2026-11-27: a mail"]})
+    assert {"! the clock is off", "! session table, looser than packaged: 2026-11-27: a mail"} <= set(lines(told))
+
+
 def test_nothing_known_yet_is_said_so() -> None:
     empty = {"win_rate": None, "profit_factor": None, "slippage_ticks": None, "execution_ns": {}, "api": {}}
     assert "win rate n/a" in "\n".join(lines(document(**empty)))

@@ -125,6 +125,25 @@ def test_session_table_years() -> None:
     assert machine.session_table(both, datetime(last, 12, 1, tzinfo=UTC)).level == "ok"
 
 
+def test_session_rows_of_a_person_are_looked_at_F_TIM_05(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.toml"
+    row = '[[session]]\ndate = 2026-11-27\nproducts = ["*"]\nsource = "a page"\nchecked_on = 2026-11-01\nclose_ct = '
+    june = datetime(2026, 6, 1, tzinfo=UTC)
+    path.write_text(row + "11:00:00")
+    assert machine.sessions(None, june).level == "ok"
+    stricter = machine.sessions(path, june)
+    assert stricter.level == "ok"
+    assert str(path) in stricter.text
+    path.write_text(row + "13:00:00")
+    wrong = machine.sessions(path, june)
+    assert wrong.level == "fail"
+    assert "row 2026-11-27" in wrong.text
+    path.write_text(row + '13:00:00\noverride = true\nreason = "notice of the firm"')
+    looser = machine.sessions(path, june)
+    assert looser.level == "warn"
+    assert "notice of the firm" in looser.text
+
+
 def test_clock() -> None:
     assert machine.judge_clock(NOW, 0.0).level == "ok"
     assert machine.judge_clock(NOW, -0.3).level == "warn"

@@ -1,19 +1,24 @@
 """Trading hours against values worked out by hand and against a second, differently built oracle."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from shared_data import shared
+from tbot.domain import trading_hours
 from tbot.domain.trading_hours import (
     OperatingHours,
     SessionCalendar,
     SessionRow,
     SessionTable,
+    check_zone_data,
     trading_day,
     trading_day_start_ns,
 )
+from tbot.errors import ConfigError
 from tbot.storage.sessions import load_sessions
 
 MINUTE = 60_000_000_000
@@ -253,6 +258,36 @@ def test_next_window_after_friday_is_monday(calendar: SessionCalendar) -> None:
     assert window is not None
     assert window.day == date(2026, 11, 23)
     assert calendar.next_window(utc("2026-12-31 21:30")) is None
+
+
+# ----------------------------------------------------------------------------------------------------- zone data
+MISSING = """
+import sys
+sys.modules["tzdata"] = None
+from tbot.errors import ConfigError
+try:
+    import tbot.domain.trading_hours
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_F_TIM_04_missing_zone_data_is_one_sentence_with_a_way_out() -> None:
+    command = [sys.executable, "-c", MISSING]
+    done = subprocess.run(command, env={"PYTHONTZPATH": ""}, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "there is no time-zone data for 'America/Chicago'; install it: pip install tzdata\n"
+
+
+def test_F_TIM_04_zone_data_is_checked_for_what_it_must_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    for year in (2026, 2027, 2028):
+        check_zone_data(year)
+    with pytest.raises(ConfigError, match="no time-zone data for 'Europe/Nowhere'"):
+        check_zone_data(2026, "Europe/Nowhere")
+    with pytest.raises(ConfigError, match=r"no time-zone data for '\.\./etc'"):
+        SessionCalendar(load_sessions(), hours=OperatingHours(zone="../etc"))
+    monkeypatch.setattr(trading_hours, "ZoneInfo", lambda name: ZoneInfo("UTC"))
+    with pytest.raises(ConfigError, match="America/Chicago is not right"):
+        check_zone_data(2026)
 
 
 # ----------------------------------------------------------------------------------------- years outside the table

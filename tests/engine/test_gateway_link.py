@@ -1,5 +1,6 @@
 """The executor's line to a real simulated gateway: refused tokens, lists, clocks; all of it behind the loop's back."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,15 @@ def test_F_TIM_07_the_list_is_read_again_on_request_and_every_day_before_the_ope
         for minutes, due in ((7 * 60 + 29, False), (7 * 60 + 31, True)):  # 16:29 and 16:31 in Chicago
             link._clock = SimulatedClock(MarketClock(DAY_NS + minutes * 60 * 10**9, boot_ns(), 1.0))
             assert link._list_due() is due
+
+
+def test_F_TIM_01_the_gateways_time_is_asked_for_and_comes_with_any_answer(tmp_path: Path) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.accounts() is not None
+        first = until(lambda: link.rest.date, "a Date header")
+        assert abs(first.at(boot_ns()) - time.time_ns()) < HOUR_NS
+        link.ask_date()
+        until(lambda: link.rest.date.boot_ns > first.boot_ns, "another")
 
 
 def test_a_list_that_cannot_be_read_is_asked_for_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

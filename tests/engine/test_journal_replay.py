@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections import Counter
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,23 @@ import pytest
 import status_rig
 from lively_tape import LIVELY, lively
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Fill, OperatorIn, PlaceBracket
+from tbot.domain.messages import Denial, Fill, OperatorIn, PlaceBracket
+from tbot.domain.trading_hours import SessionRow, trading_day, with_own_rows
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
-from tbot.engine.desk_setup import open_desk, paper_account, set_aside_if_damaged, short_names
+from tbot.engine.desk_setup import open_desk, paper_account, short_names
 from tbot.engine.health import Hops
 from tbot.engine.journal_replay import replay_journal
+from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.errors import DataError, JournalError
 from tbot.execution.paper_broker import PaperAccount
 from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import RunInfo
 from tbot.storage.replay_stream import instants
+from tbot.storage.sessions import load_sessions
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import wire
 
@@ -183,26 +189,38 @@ def test_a_start_row_that_is_not_ours_is_an_error_in_words(journal: Path) -> Non
         replay_journal(journal)
 
 
-def test_F_SYS_03_a_damaged_journal_is_put_aside(tmp_path: Path) -> None:
+def test_I15_F_CFG_04_a_replay_has_the_session_table_of_its_run_not_todays(tmp_path: Path) -> None:
+    """A day that a person closed: denied in the run, and denied in its replay, which knows nothing of their file."""
+    packaged = load_sessions()
+    assert packaged.rows
+    start = int(lively(SYMBOLS, 5, 1)["exch_ns"][0])
+    closed = SessionRow(trading_day(start), frozenset("*"), None, "a notice", date(2026, 1, 1), "closed by a person")
+    table = with_own_rows(packaged, [closed], [])
+    settings = replace(settings_in(tmp_path), sessions=table)
+    digest = run(settings, seed=5, minutes=90)
+    result = replay_journal(settings.journal_path)
+    assert (result.differences, result.digest) == ([], digest)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        record = DeskRecord.decode(reader.runs()[-1][1].desk)
+        reasons = {note.reason for step in reader.steps() for note in step.outputs if isinstance(note, Denial)}
+    assert record.sessions == table
+    assert reasons == {"RC_WINDOW"}
+    old = msgspec.json.decode(record.encode())
+    del old["sessions"]
+    assert DeskRecord.decode(msgspec.json.encode(old).decode()).sessions is None  # a journal of an older version
+
+
+def test_F_TIM_01_I2_a_run_starts_later_than_every_earlier_one_whatever_the_clock_shows(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
-    settings.journal_path.write_bytes(b"this is no database at all, it is text " * 50)
-    settings.journal_path.chmod(0o600)
-    set_aside_if_damaged(settings)
-    assert not settings.journal_path.exists()
-
-
-def test_F_SYS_03_a_journal_out_of_reach_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may hold the lock of the day: what is merely out of reach for a moment stays where it is."""
-    settings = settings_in(tmp_path)
-    settings.journal_path.write_bytes(b"")
-
-    def out_of_reach(*_: object) -> None:
-        raise JournalError("cannot be opened: unable to open database file")
-
-    monkeypatch.setattr(Journal, "open_readonly", out_of_reach)
-    with pytest.raises(JournalError):
-        set_aside_if_damaged(settings)
-    assert settings.journal_path.exists()
+    now_ns = 1_795_000_000_000_000_000
+    assert next_run_ms(settings.journal_path, now_ns) == now_ns // 10**6
+    run(settings, seed=1, minutes=1)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        first = DeskRecord.decode(reader.runs()[-1][1].desk).run_start_ms
+    assert next_run_ms(settings.journal_path, (first - 86_400_000) * 10**6) == first + 1  # set back by a day
+    assert next_run_ms(settings.journal_path, (first + 5) * 10**6) == first + 5
+    Journal(settings.journal_path, wire, RunInfo(78, "b", "c", "replay", 1, "of another version")).close()
+    assert next_run_ms(settings.journal_path, 0) == first + 1
 
 
 def test_I15_several_accounts_each_with_limits_contracts_and_firm_of_its_own_are_replayed(tmp_path: Path) -> None:

@@ -267,6 +267,20 @@ def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeyp
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
 
 
+def test_F_TIM_02_after_a_sleep_of_the_machine_nobody_is_taken_for_dead(tmp_path: Path) -> None:
+    """Every beat is as old as the sleep when the launcher wakes, and it may wake first."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.poll(0)
+        child = supervisor.children["worker-1"]
+        boot, mono = supervisor._pause._last or (0, 0)
+        supervisor._pause._last = (boot - 600 * 10**9, mono)
+        child.last_beat_ns -= 600 * 10**9
+        supervisor.poll(0)
+        assert supervisor.status()["restarts"] == 0
+        assert child.state != "SUSPECT"
+
+
 def test_a_child_that_cannot_work_ends_the_run_in_its_own_words(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")

@@ -8,6 +8,7 @@ from tbot.domain.messages import (
     CloseContract,
     CommandResult,
     PlaceBracket,
+    PlaceStop,
     Query,
     StateChange,
 )
@@ -90,14 +91,16 @@ def test_F_ORD_01_c_late_arrival_is_adopted_or_removed(after: int) -> None:
     assert len(rig.broker.sent(PlaceBracket)) == 1
 
 
-def test_F_ORD_01_d_filled_without_legs_and_answer_lost_is_closed() -> None:
+@pytest.mark.parametrize("stop", ["accept", "rejected"])
+def test_F_ORD_01_d_filled_without_legs_and_answer_lost_is_protected_or_closed(stop: str) -> None:
     rig = started()
     rig.broker.deaf, rig.broker.legs = True, ()
     rig.broker.script["place"] = ["ambiguous_done"]
+    rig.broker.script["stop"] = [stop]
     rig.signal(1)
     rig.run(10)
-    assert rig.broker.size("MNQ") == 0
-    assert len(rig.broker.sent(CloseContract)) == 1
+    assert len(rig.broker.sent(PlaceStop)) == 1
+    assert (rig.broker.size("MNQ"), len(rig.broker.sent(CloseContract))) == ((5, 0) if stop == "accept" else (0, 1))
 
 
 def test_no_answer_at_all_becomes_unknown() -> None:
@@ -158,12 +161,14 @@ def test_not_sent_is_proven_dead() -> None:
 def test_F_ORD_05_I3_a_position_without_a_stop_is_closed_in_time(legs: tuple[str, ...]) -> None:
     rig = started()
     rig.broker.legs = legs
+    rig.broker.script["stop"] = ["ambiguous"]  # never placed again, and never seen
     rig.signal(1)
     rig.run(2.75)
     assert not rig.broker.sent(CloseContract)
     rig.run(0.25)
     assert len(rig.broker.sent(CloseContract)) == 1
-    rig.run(3)
+    rig.run(70, step=1)
+    assert len(rig.broker.sent(PlaceStop)) == 1
     assert (rig.broker.size("MNQ"), rig.broker.working()) == (0, [])
     rig.signal(2)
     assert rig.denials == ["RC_NAKED"]
@@ -187,13 +192,21 @@ def test_F_ORD_05_I3_a_missing_target_alone_is_no_danger() -> None:
     assert not rig.broker.sent(CloseContract)
 
 
-def test_F_ACC_02_a_stop_cancelled_by_hand_is_a_naked_position() -> None:
+def test_F_ACC_02_a_stop_cancelled_by_hand_is_placed_once_more_and_then_no_more() -> None:
     rig = started()
     rig.signal(1)
     rig.run(10)
-    rig.broker.cancel_by_hand(rig.broker.leg("SL").order_id)
+    first = rig.broker.leg("SL")
+    rig.broker.cancel_by_hand(first.order_id)
     rig.pump()
     rig.run(5)
+    (stop,) = rig.broker.sent(PlaceStop)
+    assert (stop.side, stop.size, stop.stop) == (-1, 5, first.stop)
+    assert rig.view()["positions"][0]["protected"]
+    rig.broker.cancel_by_hand(rig.broker.own("S").order_id)
+    rig.pump()
+    rig.run(5)
+    assert len(rig.broker.sent(PlaceStop)) == 1
     assert rig.broker.size("MNQ") == 0
     assert rig.broker.working() == []
 
@@ -411,6 +424,7 @@ def test_a_lost_query_is_asked_again() -> None:
 def test_speed_stretches_patience_with_the_broker_but_not_risk_limits() -> None:
     rig = started(settings=settings(speed=20.0))
     rig.broker.legs = ()
+    rig.broker.script["stop"] = ["ambiguous"]
     rig.signal(1)
     rig.run(59, step=1)
     assert not rig.broker.sent(CloseContract)

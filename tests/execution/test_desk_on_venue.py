@@ -151,18 +151,18 @@ def test_F_ORD_04_a_close_that_hangs_is_given_up_and_asked_for_again(sizes: list
 @pytest.mark.parametrize(
     ("kind", "which", "kept"),
     [
-        ("drop", "sl", False),
-        ("drop", "both", False),
+        ("drop", "sl", True),
+        ("drop", "both", True),
         ("drop", "tp", True),
-        ("reject", "sl", False),
+        ("reject", "sl", True),
         ("reject", "tp", True),
         ("suspended", "both", False),
-        ("wrong_size", "sl", False),
+        ("wrong_size", "sl", True),
         ("wrong_size", "tp", True),
         ("wrong_price", "sl", False),
         ("wrong_side", "sl", False),
         ("wrong_side", "both", False),
-        ("cancel_later", "sl", False),
+        ("cancel_later", "sl", True),
         ("cancel_later", "tp", True),
     ],
 )
@@ -288,6 +288,9 @@ def test_F_ACC_02_a_person_cancels_our_stop_or_closes_our_position() -> None:
     rig.signal(1)
     rig.run(1)
     assert rig.controls.human_cancel(rig.account_id, rig.now_ns, "stops") == 1
+    rig.run(8)
+    assert (rig.venue.size("MNQ"), rig.venue.stop_size("MNQ")) == (5, 5)
+    assert rig.controls.human_cancel(rig.account_id, rig.now_ns, "entries") == 1  # the one that took its place: no leg
     rig.run(8)
     assert (rig.venue.size("MNQ"), rig.venue.living()) == (0, [])
     rig.signal(1, "ES", stop_ticks=8)

@@ -4,7 +4,7 @@ import pytest
 
 from desk_rig import RUN_START_MS, Rig, round_trips, settings
 from scripted_broker import ScriptedBroker
-from tbot.domain.messages import CancelOrder, CloseContract, PlaceBracket, SignalIn
+from tbot.domain.messages import CancelOrder, CloseContract, PlaceBracket, PlaceStop, SignalIn
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import AccountSettings, Carried, Desk
 
@@ -109,14 +109,17 @@ def test_K_EX_07_without_the_journal_legs_of_our_family_still_protect() -> None:
     assert len(fresh.broker.sent(PlaceBracket)) == 1  # the contract takes no entries
 
 
-def test_K_EX_07_a_naked_position_is_closed_after_a_restart() -> None:
+@pytest.mark.parametrize("stop", ["accept", "account"])
+def test_K_EX_07_a_naked_position_is_protected_or_closed_after_a_restart(stop: str) -> None:
     rig = Rig().start()
     rig.broker.legs = ()
     rig.signal(1)
-    rig.run(1)
     fresh = restarted(rig)
+    fresh.broker.script["stop"] = [stop]
     fresh.run(8)
-    assert fresh.broker.size("MNQ") == 0
+    assert len(fresh.broker.sent(PlaceStop)) == 1
+    assert fresh.broker.size("MNQ") == (5 if stop == "accept" else 0)
+    assert fresh.desk.is_protected(1001)
 
 
 def place_row(rig: Rig) -> int:
@@ -145,12 +148,10 @@ def test_K_EX_05_K_EX_06_sent_but_no_answer_recorded(legs: tuple[str, ...]) -> N
     rig.signal(1)
     fresh = restarted(rig, carried(rig, place_row(rig)))
     fresh.run(8)
-    if legs:
-        position = fresh.view()["positions"][0]
-        assert (position["protected"], position["signal_id"]) == (True, "MNQ-1")
-        assert not fresh.broker.sent(CloseContract)
-    else:
-        assert fresh.broker.size("MNQ") == 0
+    position = fresh.view()["positions"][0]
+    assert (position["protected"], position["signal_id"]) == (True, "MNQ-1")
+    assert not fresh.broker.sent(CloseContract)
+    assert len(fresh.broker.sent(PlaceStop)) == (not legs)
 
 
 def test_I13_entries_of_the_day_and_rates_are_carried() -> None:

@@ -92,13 +92,17 @@ def rig():
     ],
 )
 def test_I2_each_command_is_one_request_and_one_result(rig, command, method, protective):
+    rig.boot = 7
     for outcome in ("accepted", "rejected", "not_sent", "ambiguous"):
         rig.rest.calls.clear()
         rig.rest.answers[method] = Answer(outcome, order_id=5 if method == "order_place" else None, text="why")
         result = rig.do(replace(command, command_id=f"{command.command_id}-{outcome}"))
-        assert result == CommandResult(
-            1000, 1001, f"{command.command_id}-{outcome}", outcome, 5 if method == "order_place" else None, "why"
-        )
+        assert result.sent_boot_ns == result.answered_boot_ns == (0 if outcome == "not_sent" else 7)
+        situation = {"rejected": "refused", "not_sent": "not sent"}.get(outcome, outcome)
+        assert replace(result, sent_boot_ns=0, answered_boot_ns=0) == CommandResult(
+            1000, 1001, f"{command.command_id}-{outcome}", outcome, 5 if method == "order_place" else None, "why",
+            situation=situation,
+        )  # fmt: skip
         assert rig.rest.names() == [method]
         # modify, cancel and close are protective by themselves; a stop has to say so
         assert rig.rest.calls[0][2] is protective

@@ -7,6 +7,8 @@ import pytest
 from desk_rig import quote, signal
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_S
+from tbot.risk.caps import Cap, cpi_cap
+from tbot.risk.firm import FirmFacts, FirmRules
 from tbot.risk.gate import CHECKS, AccountFacts, Approval, Exposure, Refusal, Request, decide, headroom_cents
 from tbot.risk.limits import RiskLimits
 
@@ -34,10 +36,25 @@ def code(verdict: Approval | Refusal) -> str:
     return verdict.code if isinstance(verdict, Refusal) else "APPROVED"
 
 
+def firm(rules: FirmRules | None = None, **changes: object) -> AccountFacts:
+    """An account of a firm: 50K Combine, nothing made or lost, unless changed. Worst case of one MNQ: 23.22."""
+    base = FirmFacts(rules or FirmRules(), True, 4_800_000, 5_000_000, 5_000_000, 5_000_000, 0, 300_000, 50, 0)
+    others = {name: changes.pop(name) for name in ("exposures", "sides", "entries") if name in changes}
+    return facts(firm=replace(base, **changes), **others)  # type: ignore[arg-type]
+
+
 LIMITS = RiskLimits()
 SHORT = signal(side=-1)
 BLOCK = Refusal("RC_ORDER_UNKNOWN", "unknown")
 RECENT = tuple((NOW - 30 * NS_PER_S, name) for name in ("ES", "ES", "GC", "GC", "MGC", "MES"))
+
+CPI = firm(FirmRules(cpi_limits=(("MNQ", 0),)))
+MIN5 = 300 * NS_PER_S
+
+
+def release(later_ns: int) -> tuple[Cap, ...]:
+    return (cpi_cap(NOW + later_ns, "calendar"),)
+
 
 # (name, allowed neighbour, denied neighbour, code)
 CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
@@ -122,6 +139,82 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
         {"facts": facts(entries=((NOW - 5 * NS_PER_S, "MNQ"),))},
         {"facts": facts(entries=((NOW - 5 * NS_PER_S + 1, "MNQ"),))},
         "RC_RUNAWAY",
+    ),
+    (
+        "TR2 ban",
+        {"facts": firm(equity_cents=4_850_001)},
+        {"facts": firm(equity_cents=4_850_000)},
+        "RC_MAX_LOSS",
+    ),
+    ("TR2 unknown past", {"facts": firm()}, {"facts": firm(known=False)}, "RC_RECONCILING"),
+    # Lock at 48 300.00: the balance may fall to it and no further.
+    (
+        "TR4 floor",
+        {"facts": firm(balance_cents=4_830_000 + 2_322)},
+        {"facts": firm(balance_cents=4_830_000 + 2_321)},
+        "RC_MAX_LOSS",
+    ),
+    (
+        "TR4 floor, open risk",
+        {"facts": firm(balance_cents=4_850_000, exposures=(held("ES", worst=20_000 - 2_322),))},
+        {"facts": firm(balance_cents=4_850_000, exposures=(held("ES", worst=20_000 - 2_321),))},
+        "RC_MAX_LOSS",
+    ),
+    (
+        "TR5 plan and scaling",
+        {"facts": firm(most_micros=20, exposures=(held("ES", micros=19),))},
+        {"facts": firm(most_micros=20, exposures=(held("ES", micros=20),))},
+        "SIZE_LIMIT",
+    ),
+    (
+        "TR5 volatility",
+        {"facts": firm(FirmRules(product_limits=(("MNQ", 1), ("NQ", 0))))},
+        {"facts": firm(FirmRules(product_limits=(("MNQ", 0),)))},
+        "LIMIT_OVERRIDE",
+    ),
+    (
+        "TR5 override begins",
+        {"caps": (Cap("MNQ", 0, NOW + 1, NOW + 9, "e-mail"),)},
+        {"caps": (Cap("MNQ", 0, NOW, NOW + 9, "e-mail"),)},
+        "LIMIT_OVERRIDE",
+    ),
+    (
+        "TR5 override ends",
+        {"caps": (Cap("*", 0, NOW - 9, NOW - 1, "e-mail"),)},
+        {"caps": (Cap("*", 0, NOW - 9, NOW, "e-mail"),)},
+        "LIMIT_OVERRIDE",
+    ),
+    (
+        "TR5 CPI begins",
+        {"facts": CPI, "caps": release(MIN5 + 1)},
+        {"facts": CPI, "caps": release(MIN5)},
+        "LIMIT_OVERRIDE",
+    ),
+    (
+        "TR5 CPI ends",
+        {"facts": CPI, "caps": release(-MIN5 - 1)},
+        {"facts": CPI, "caps": release(-MIN5)},
+        "LIMIT_OVERRIDE",
+    ),
+    ("TR6 day profit", {"facts": firm(day_net_cents=149_999)}, {"facts": firm(day_net_cents=150_000)}, "RC_DAY_PROFIT"),
+    (
+        "TR8 other account",
+        {"facts": firm(sides=(("NQ", 1), ("ES", -1)))},
+        {"facts": firm(sides=(("NQ", -1),))},
+        "OPPOSITE_EXPOSURE",
+    ),
+    (
+        "TR10 product cap",
+        {"facts": firm(FirmRules(entries_per_product=3), entries=((0, "MNQ"),) * 2 + ((0, "ES"),) * 3)},
+        {"facts": firm(FirmRules(entries_per_product=3), entries=((0, "MNQ"),) * 3)},
+        "ENTRY_CAP_PRODUCT",
+    ),
+    ("TR10 actions", {"facts": firm(actions=59)}, {"facts": firm(actions=60)}, "ORDER_RATE"),
+    (
+        "TR11 target",
+        {"facts": firm(balance_cents=5_299_999)},
+        {"facts": firm(balance_cents=5_300_000)},
+        "RC_TARGET",
     ),
     ("I9 account rate", {"facts": facts(entries=RECENT[:5])}, {"facts": facts(entries=RECENT)}, "RC_RUNAWAY"),
     (

@@ -116,7 +116,8 @@ def test_completed_trips_are_handed_out_once() -> None:
 def test_F_TIM_08_days_are_apart_and_closing_them_keeps_the_sums() -> None:
     held = ledger(*trip(1, -10), *trip(DAY_NS + 1, -10))
     second = date(2026, 1, 2)
-    assert (held.today(DAY).trips, held.today(second).trips, held.today(second).streak) == (0, 1, 1)
+    assert (held.today(DAY).trips, held.today(second).trips, held.today(second).streak) == (1, 1, 1)
+    assert held.nets() == {DAY: -622, second: -622}
     before = (held.total.net_cents, held.total.trips, held.drawdown_cents)
     third = date(2026, 1, 3)
     held.close_days_before(third)
@@ -125,6 +126,16 @@ def test_F_TIM_08_days_are_apart_and_closing_them_keeps_the_sums() -> None:
     assert (held.total.net_cents, held.total.trips, held.drawdown_cents) == before
     held.add(make(2 * DAY_NS + 5, 1, 1, 7))
     assert held.position("MNQ").size == 1
+
+
+def test_F_TIM_08_a_late_fill_counts_in_its_own_day() -> None:
+    """Told after fills of the next day, with a higher id: today's result and streak stay what they are."""
+    held = ledger(*trip(DAY_NS + 1, -10), make(2 * DAY_NS, 1, 1, 1_000), make(2 * DAY_NS + 1, -1, 1, 1_020, now_ns=7))
+    second, third = date(2026, 1, 2), date(2026, 1, 3)
+    assert held.nets() == {second: -622, third: -61, DAY: 1_000 - 61}
+    assert (held.today(second).streak, held.today(third).trips) == (1, 0)
+    held.close_days_before(third)  # the newest day is not over
+    assert held.knows(DAY_NS + 1)
 
 
 def test_a_day_is_not_closed_while_a_position_is_open() -> None:

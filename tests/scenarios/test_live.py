@@ -16,7 +16,6 @@ import pytest
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 from foreign_gateway import MINUTE, foreign_gateway, name_of
-from renaming_proxy import RenamingProxy
 from scripted_trader import Cue, write_script
 from sim_rig import KEY, OWNER, RunningServer
 from tbot.domain.messages import RoundTrip
@@ -58,19 +57,19 @@ def flat(server: RunningServer) -> bool:
 @pytest.mark.long
 @pytest.mark.timeout(400)
 def test_R12_a_live_run_trades_a_bracket_through_and_ends_flat(tmp_path: Path) -> None:
-    with foreign_gateway(accounts=2, rise_after_s=130.0, rise_ticks=400, length_s=400) as gateway:
-        server, proxy = gateway
+    with foreign_gateway(accounts=2) as gateway:
+        server = gateway.server
         first = time.time_ns() // MINUTE * MINUTE
         cues = [Cue("MNQ", first + number * MINUTE, 1, 40, 60) for number in range(6)]
-        with live_engine(tmp_path / "home", proxy.rest, "--json", cues=cues) as engine:
+        with live_engine(tmp_path / "home", gateway.rest, "--json", cues=cues) as engine:
             status = engine.await_state("ACTIVE")
             assert (status["mode"], status["badge"], sorted(status["accounts"])) == ("live", "LIVE", ["1001", "1002"])
             run_dir, journal_path = engine.run_dir(), engine.journal()
             assert journal_path == tmp_path / "home" / "live" / "journal.db"
-            second_engines_are_refused(tmp_path, proxy)
+            second_engines_are_refused(tmp_path, gateway.rest)
             until(lambda: engine.status()["fills"] >= 2, "both entries filled", 200, engine.status)
             assert not flat(server)
-            # The price rises after 130 seconds by a hundred points: both targets are hit.
+            gateway.market.rise(400)
             until(lambda: engine.status()["round_trips"] >= 2, "two round trips", 300, engine.status)
             engine.interrupt()
             code, out = engine.finish()
@@ -82,10 +81,10 @@ def test_R12_a_live_run_trades_a_bracket_through_and_ends_flat(tmp_path: Path) -
         assert KEY not in engine.stderr
 
 
-def second_engines_are_refused(folder: Path, proxy: RenamingProxy) -> None:
+def second_engines_are_refused(folder: Path, rest: str) -> None:
     """F-CFG-01: the same state directory, and another one."""
     for home in ("home", "another"):
-        with live_engine(folder / home, proxy.rest, "--quiet") as second:
+        with live_engine(folder / home, rest, "--quiet") as second:
             code, _ = second.finish(60)
             assert code == 8, second.stderr
             assert "another engine trades account 1001 (RC_SECOND_ENGINE)" in second.stderr
@@ -108,11 +107,11 @@ def check(document: dict[str, Any], journal_path: Path) -> None:
 
 @pytest.mark.long
 def test_F_CFG_02_on_a_terminal_the_names_are_typed(tmp_path: Path) -> None:
-    with foreign_gateway(accounts=2, length_s=200) as (_, proxy):
+    with foreign_gateway(accounts=2) as gateway:
         for typed, code, said in (("y", 8, "is not the name of account 1001"), (name_of(1001), 0, "LIVE in 1 s")):
             home = tmp_path / typed
             home.mkdir()
-            text, ended = at_a_terminal(home, proxy.rest, typed)
+            text, ended = at_a_terminal(home, gateway.rest, typed)
             assert said in text
             assert ended == code, text
             assert KEY not in text

@@ -198,7 +198,7 @@ def test_many_rows_are_read_in_pages_and_the_log_is_folded_in_meanwhile(
 def test_one_kind_is_read_newest_first_and_in_pages(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tbot.storage.journal_reader as reading
 
-    monkeypatch.setattr(reading, "_PAGE_OF_KIND", reading._PAGE_OF_KIND.replace("LIMIT 1000", "LIMIT 2"))
+    monkeypatch.setattr(reading, "PAGE_ROWS", 2)
     with journal_at(path) as journal:
         for number in range(1, 16):
             journal.record(*step(number))

@@ -24,6 +24,7 @@ from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import OperatingHours, SessionCalendar, SessionTable
 from tbot.execution.broker import DeskLoop
 from tbot.execution.desk import AccountSettings, Desk, DeskSettings
+from tbot.risk.caps import Cap
 from tbot.risk.limits import RiskLimits
 
 # Tuesday 2026-11-17 10:00 New York: inside every window.
@@ -40,11 +41,13 @@ def settings(
     always: bool = True,
     speed: float = 1.0,
     run_start_ms: int = RUN_START_MS,
+    caps: tuple[Cap, ...] = (),
 ) -> DeskSettings:
     products = {symbol: PRODUCTS[symbol] for symbol in PRICE}
     table = SessionTable(frozenset({2026}), ())
     calendar = SessionCalendar(table, hours=OperatingHours(), always=always)
-    return DeskSettings(accounts, limits or RiskLimits(), products, calendar, run_start_ms, on_exit, speed)  # type: ignore[arg-type]
+    chosen = limits or RiskLimits()
+    return DeskSettings(accounts, chosen, products, calendar, run_start_ms, on_exit, speed, caps)  # type: ignore[arg-type]
 
 
 def quote(
@@ -102,7 +105,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.broker.price.update({name: price + 1 for name, price in self.prices.items()})  # a buy fills at the ask
-        self.broker.now_ns = self.now_ns
+        self.broker.now_ns = max(self.broker.now_ns, self.now_ns)  # the clock of the broker never steps back
         self.rows: list[tuple[DeskInput, list[DeskOutput]]] = []
         self.desk = Desk(self.settings)
         self.loop = DeskLoop(self.desk, self.broker, self)
@@ -127,7 +130,7 @@ class Rig:
     def tick(self, seconds: float = 0.25) -> list[Note]:
         """Time passes by `seconds`, in one timer."""
         self.now_ns += int(seconds * NS_PER_S)
-        self.broker.now_ns = self.now_ns
+        self.broker.now_ns = max(self.broker.now_ns, self.now_ns)  # the clock of the broker never steps back
         quotes = {name: self.quote(name) for name in self.prices}
         return self.feed(TimerIn(self.now_ns, quotes))
 

@@ -46,6 +46,7 @@ class Command:
 
     def __init__(self, home: Path, *arguments: str, program: tuple[str, ...] = TBOT, **environment: str) -> None:
         self.home = home
+        self._made = (arguments, program, environment)
         home.mkdir(parents=True, exist_ok=True)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TBOT_")}
         self.process = subprocess.Popen(
@@ -57,6 +58,11 @@ class Command:
             text=True,
             start_new_session=True,
         )
+
+    def again(self) -> "contextlib.AbstractContextManager[Command]":
+        """The same command once more, in the same TBOT_HOME."""
+        arguments, program, environment = self._made
+        return running(self.home, *arguments, program=program, **environment)
 
     @property
     def stderr(self) -> str:
@@ -72,7 +78,7 @@ class Command:
         return document
 
     def status(self) -> dict[str, Any]:
-        """The status document, {} while there is none."""
+        """The status document, {} while there is none of this process (an earlier one may have left its own)."""
         pointer = self.home / "current.json"
         try:
             path = Path(json.loads(pointer.read_text())["status"])
@@ -80,7 +86,7 @@ class Command:
         except (FileNotFoundError, json.JSONDecodeError):
             return {}
         assert isinstance(document, dict)
-        return document
+        return document if document.get("pid") == self.process.pid else {}
 
     def run_dir(self) -> Path:
         return Path(json.loads((self.home / "current.json").read_text())["run_dir"])

@@ -19,6 +19,9 @@ from tbot.domain.messages import (
     ModifyStop,
     OrderUpdate,
     PlaceBracket,
+    PlaceExit,
+    PlaceStop,
+    PlaceTarget,
     PositionUpdate,
     Query,
     Snapshot,
@@ -26,7 +29,21 @@ from tbot.domain.messages import (
 
 FINAL = ("filled", "cancelled", "expired", "rejected")
 FEES, COMMISSION = 36, 25
-KINDS = {PlaceBracket: "place", CancelOrder: "cancel", CloseContract: "close", ModifyStop: "modify", Query: "query"}
+KINDS = {
+    PlaceBracket: "place", PlaceStop: "stop", PlaceTarget: "target", PlaceExit: "exit", CancelOrder: "cancel",
+    CloseContract: "close", ModifyStop: "modify", Query: "query",
+}  # fmt: skip
+# Words of a script that are one column of the REST outcome table: (outcome, situation, cause).
+SITUATIONS = {
+    "not_sent": ("not_sent", "not sent", ""),
+    "no_budget": ("not_sent", "no budget", ""),
+    "rejected": ("rejected", "refused", ""),
+    "gone": ("rejected", "refused", "gone"),
+    "account": ("rejected", "refused", "account"),
+    "ambiguous": ("ambiguous", "ambiguous", ""),
+    "401": ("ambiguous", "401", ""),
+    "429": ("ambiguous", "429", ""),
+}
 
 
 @dataclass
@@ -83,17 +100,28 @@ class ScriptedBroker:
             self._close(command, todo)
         elif isinstance(command, ModifyStop):
             self._modify(command, todo)
+        elif isinstance(command, PlaceStop | PlaceTarget | PlaceExit):
+            self._protect(command, todo)
         elif isinstance(command, Query) and todo == "keep":
             self.kept.append(self.snapshot(command))
+        elif isinstance(command, Query) and todo in ("401", "429"):
+            empty = Snapshot(self.now_ns, self.account, command.command_id, False, None, (), (), (), todo, todo)
+            self.events.append(empty)
         elif isinstance(command, Query) and todo != "lose":
             self.events.append(self.snapshot(command))
 
     def _result(self, command: Command, outcome: str, order_id: int | None = None, text: str = "") -> None:
-        self.events.append(CommandResult(self.now_ns, self.account, command.command_id, outcome, order_id, text))  # type: ignore[arg-type]
+        outcome, situation, cause = SITUATIONS.get(outcome, (outcome, "", ""))
+        self.events.append(
+            CommandResult(
+                self.now_ns, self.account, command.command_id, outcome, order_id, text,  # type: ignore[arg-type]
+                situation=situation, cause=cause,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
 
     def _place(self, command: PlaceBracket, todo: str) -> None:
-        """todo: accept, reject, reject_with_id, not_sent, ambiguous_lost, ambiguous_done, late (answer after events)"""
-        if todo in ("reject", "not_sent"):
+        """todo: accept, reject, reject_with_id, ambiguous_lost, ambiguous_done, late (after events), or SITUATIONS"""
+        if todo == "reject" or todo in SITUATIONS:
             self._result(command, "rejected" if todo == "reject" else todo)
             return
         if todo == "ambiguous_lost":
@@ -124,6 +152,27 @@ class ScriptedBroker:
             self.fill(order_id)
         return order_id
 
+    def _protect(self, command: PlaceStop | PlaceTarget | PlaceExit, todo: str) -> None:
+        """todo: accept, reject_with_id, ambiguous_done, SITUATIONS (not done)."""
+        if todo in SITUATIONS:
+            self._result(command, todo)
+            return
+        order_id = self.next_id
+        outcome = {"ambiguous_done": "ambiguous", "reject_with_id": "rejected"}.get(todo, "accepted")
+        self._result(command, outcome, None if outcome == "ambiguous" else order_id)
+        self.arrive(command, "rejected" if todo == "reject_with_id" else "open")
+
+    def arrive(self, command: PlaceStop | PlaceTarget | PlaceExit, status: str = "open") -> int:
+        """A stop, target or exit reaches the exchange; an exit fills at once when entries do."""
+        kind = {PlaceStop: "stop", PlaceTarget: "limit", PlaceExit: "market"}[type(command)]
+        stop = command.stop if isinstance(command, PlaceStop) else None
+        order_id = self._new(command.contract, command.side, command.size, kind, status, command.tag, None, stop)
+        if isinstance(command, PlaceTarget):
+            self._change(order_id, limit=command.limit)
+        if kind == "market" and status == "open" and self.fill_entries:
+            self.fill(order_id)
+        return order_id
+
     def _cancel(self, command: CancelOrder, todo: str) -> None:
         if todo != "accept":
             self._result(command, todo)
@@ -142,7 +191,7 @@ class ScriptedBroker:
         self._result(command, outcome, command.order_id)
 
     def _close(self, command: CloseContract, todo: str) -> None:
-        if todo in ("rejected", "ambiguous", "not_sent"):
+        if todo in SITUATIONS:
             self._result(command, todo)
             return
         size = self.size(command.contract)
@@ -279,6 +328,10 @@ class ScriptedBroker:
     def leg(self, kind: str, contract: str = "MNQ") -> OrderUpdate:
         """The newest bracket leg of a kind (SL, TP)."""
         return [o for o in self.orders.values() if o.tag.endswith(f"-{kind}") and o.contract == contract][-1]
+
+    def own(self, role: str) -> OrderUpdate:
+        """The newest order with a role of our own making (S, T, X)."""
+        return [order for order in self.orders.values() if order.tag.endswith(f"-{role}")][-1]
 
     def sent(self, kind: type[Command]) -> list[Command]:
         return [command for command in self.wire if isinstance(command, kind)]

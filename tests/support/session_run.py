@@ -44,6 +44,11 @@ class Referee:
         answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=10)
         assert answer.status_code == 200, answer.text
 
+    def calm(self) -> None:
+        """All faults end."""
+        answer = self._session.delete(f"{self._url}/sim/faults", timeout=10)
+        assert answer.status_code == 200, answer.text
+
     def fired(self) -> set[str]:
         """Ids of the faults that have met their event."""
         return {str(firing["fault"]) for firing in self.get("/sim/faults")["log"]}
@@ -88,9 +93,20 @@ def belief_of(status: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def session(
-    folder: Path, prices: dict[str, Waypoints], cues: list[Cue], *, speed: int, config: str = "", faults: str = ""
+    folder: Path,
+    prices: dict[str, Waypoints],
+    cues: list[Cue],
+    *,
+    speed: int,
+    config: str = "",
+    faults: str = "",
+    kill_point: str = "",
+    wait: bool = True,
 ) -> Iterator[tuple[Command, Referee]]:
-    """(engine, referee) of `tbot run --gateway` with scripted workers against `tbot sim --tape`."""
+    """(engine, referee) of `tbot run --gateway` with scripted workers against `tbot sim --tape`.
+
+    `kill_point`: where a process of the engine kills itself once (kill_rig). `wait` False: not even started up.
+    """
     tape, script, settings, plan = (folder / name for name in ("s.tape", "script.json", "tbot.toml", "faults.jsonl"))
     write_tape(tape, prices)
     write_script(script, cues)
@@ -101,10 +117,13 @@ def session(
         ready = sim.first_line()
         environment = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
         arguments = ("run", "--gateway", ready["rest"], "--contracts", ",".join(prices), "--json")
-        program = (str(SUPPORT / "session_engine.py"), str(script))
+        program: tuple[str, ...] = (str(SUPPORT / "session_engine.py"), str(script))
+        if kill_point:
+            program = (str(SUPPORT / "kill_engine.py"), str(script), kill_point)
         with running(
             folder / "run", *arguments, "--config", str(settings), program=program, PYTHONPATH=str(SUPPORT),
             **environment,
         ) as engine:  # fmt: skip
-            engine.await_state("ACTIVE")
+            if wait:
+                engine.await_state("ACTIVE")
             yield engine, Referee(ready)

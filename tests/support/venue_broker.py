@@ -118,8 +118,11 @@ class VenueBroker:
         situation = outcomes.classify(call, answer.code == 0, answer.code, answer.text or "", payload)
         outcome = outcomes.outcome_of(call, situation)
         self._answers.append(
-            CommandResult(now_ns, command.account, command.command_id, outcome, answer.order_id, answer.text or "")
-        )
+            CommandResult(
+                now_ns, command.account, command.command_id, outcome, answer.order_id, answer.text or "",
+                situation=situation.value, cause=outcomes.cause_of(call, situation, answer.code),
+            )
+        )  # fmt: skip
 
     def _message(self, record: BrokerAccount | BrokerOrder | BrokerPosition | BrokerTrade) -> BrokerEvent:
         if isinstance(record, BrokerAccount):

@@ -3,6 +3,14 @@
 Three witnesses that know nothing of each other: the wire (every request as it reached, or did not reach, the exchange),
 the exchange's own books, and the journal. Times: `market_ns` is market time, `boot_ns` the machine's clock; in the
 simulation both start together and a clock step moves only the wall clock.
+
+The parts of the simulation (failure-model.md sections 7 and 8; `python -m dst --seed N` repeats a run):
+
+    evidence.py   what the referee may look at: kept by the world, read by the checks
+    world.py      the market, the exchange, the executor (real parts) and its deaths, under one virtual clock
+    referee.py    calls every check after every event; a violation names invariant, time and what was seen
+    checks_*.py   one function for each invariant, by number
+    mutants.py    engines that are broken on purpose, one or more for each invariant
 """
 
 from collections.abc import Mapping

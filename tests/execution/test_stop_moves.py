@@ -1,4 +1,4 @@
-"""The stop that moves to the entry: when, where to, how often, and what the Desk believes until it is shown."""
+"""Stops that move to the entry and after the market: when, where to, how often, and what counts until it is shown."""
 
 from typing import Any
 

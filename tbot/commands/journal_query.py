@@ -1,0 +1,101 @@
+"""What the commands that read the journal share: whose, since when, and how a table leaves the program."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from tbot.storage.journal_rotation import JournalFamily
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--since", metavar="TIME", help="Not before this market time, ISO 8601 (UTC when it names no offset)."
+    ),
+    click.option("--account", type=int, help="Only this account id."),
+    click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run."),
+    click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen."),
+    click.option("--json", "json_output", is_flag=True, help="One JSON document."),
+    click.option("--csv", "csv_output", is_flag=True, help="A table as CSV."),
+    click.option("--debug", is_flag=True, help="Show tracebacks."),
+)
+DEFAULT_LAST = 20
+
+
+def journal_options(command: F) -> F:
+    """The options that `journal`, `trades` and `signals` have in common."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def one_format(**chosen: bool) -> None:
+    """UsageError when more than one of these options is there."""
+    names = [f"--{name}" for name, there in chosen.items() if there]
+    if len(names) > 1:
+        raise click.UsageError(f"{' and '.join(names)} exclude each other; choose one")
+
+
+def since_ns(text: str | None) -> int | None:
+    """`--since` as UTC ns."""
+    from tbot.commands.options import parse_time_ns
+
+    return None if text is None else parse_time_ns(text)
+
+
+def newest_state() -> Path:
+    """Where the newest run keeps its state; demo and replay use folders of their own."""
+    from tbot.commands.status import newest_status
+
+    return newest_status().parent
+
+
+def open_family(folder: Path) -> "JournalFamily":
+    """The journal of a state folder with its full files. DataError when there is none."""
+    from tbot.errors import DataError
+    from tbot.storage.journal_rotation import JournalFamily
+    from tbot.transport import wire
+
+    path = folder / "journal.db"
+    if not path.exists():
+        raise DataError(f"there is no journal in {folder}; name the state folder of a run with --state-dir")
+    return JournalFamily(path, wire)
+
+
+def iso(ns: int) -> str:
+    """UTC to the millisecond where there is a part of a second, else to the second."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    part = f".{rest // 1_000_000:03d}" if rest >= 1_000_000 else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{part}Z"
+
+
+def stamp(ns: int, zone: "ZoneInfo") -> str:
+    """2026-11-20 16:33:00 EET (08:33 CST)."""
+    from tbot.domain.trading_hours import CHICAGO
+
+    when = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S %Z} ({when.astimezone(CHICAGO):%H:%M %Z})"
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A header and one line a row; None is an empty field."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One document on stdout."""
+    import orjson
+
+    click.echo(orjson.dumps(document).decode())

@@ -1,0 +1,168 @@
+"""A position of ours without a proven stop gets one, once; one without a take-profit gets that, once (R6, F-ORD-05).
+
+The hard limit C_NAKED_MAX runs beside this (guards.py): whatever is not proven by then is closed. Here is only what may
+be done before: ONE PlaceStop at the approved price, sized to what is unprotected, and only when an explicit answer
+that is newer than every fill shows that no stop of ours is there, not even one that may still wake up; two stops would
+turn the position round. A stop whose placement is ambiguous is never placed again; when it turns up later it is a
+leftover (leftovers.py, which also tells why a take-profit without a link to its stop is bearable).
+"""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+
+from tbot.domain.messages import Quote
+from tbot.execution.entries import Protective
+from tbot.execution.guards import Demand
+from tbot.execution.order_manager import OrderManager
+from tbot.execution.picture import Picture
+from tbot.execution.reconcile import Reconciler
+from tbot.execution.settings import DeskSettings
+from tbot.risk.valuation import adverse_price
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the account knows besides its picture when it looks for gaps in the protection."""
+
+    now_ns: int
+    step: int
+    quotes: Mapping[str, Quote]
+    covered: Callable[[str], bool]  # contracts that are being flattened anyway
+    calm: Set[str]  # contracts in which a working order may be touched
+    naked_ns: Mapping[str, int]  # since when a position is without proven stop
+    rest_down: bool
+
+
+@dataclass(slots=True)
+class Protector:
+    """State: what was placed for the positions that are open now, and since when the line to the broker is another."""
+
+    settings: DeskSettings
+    picture: Picture
+    manager: OrderManager
+    reconciler: Reconciler
+    tried: dict[str, list[str]] = field(default_factory=dict)  # contract -> tags of stops and targets
+    line_step: int = -1  # answers to queries from before this step do not count: the login was lost then
+
+    def carry(self, own: Protective) -> None:
+        """An earlier run placed this beside a position that may still be open."""
+        self.tried.setdefault(own.contract, []).append(own.tag)
+
+    def look(self, moment: Moment) -> list[Demand]:
+        """Place what is missing; returns positions that must be closed at once, because a stop is out of question."""
+        held = self.picture.ledger.open_contracts()
+        if self.reconciler.started:
+            self.tried = {name: tags for name, tags in self.tried.items() if name in held}
+        demands = []
+        for name in held:
+            holding = self.picture.holding(name)
+            ours = name in self.settings.products and holding.owned and not holding.surprise
+            if not ours or moment.covered(name):
+                continue
+            covered = sum(order.remaining for order in self.picture.stops(name))
+            if covered < holding.owned:
+                text = self._stop(name, holding.owned - covered, covered, moment)
+                demands += [Demand(name, "RC_NAKED", f"{name}: {text}")] if text else []
+            elif name in moment.calm and holding.owned == abs(holding.size):
+                self._target(name, holding.owned, moment)
+        return demands
+
+    def _stop(self, name: str, missing: int, covered: int, moment: Moment) -> str:
+        """Place the missing stop if that is safe; returns why the position must be closed at once instead, or ""."""
+        tried = [own for own in self._tried(name, "stop") if not _never_left(own)]
+        if any(own.refused for own in tried):
+            return "the broker refused the missing stop"
+        level = self._approved(name, "stop")
+        if level is None or self._may_wake(name, tried) or not self._rested(name, moment):
+            return ""
+        position = self.picture.ledger.position(name)
+        size = min(missing, self._told(name, moment) * position.side - covered)
+        if size < 1:
+            return ""
+        quote = moment.quotes.get(name)
+        if quote is not None and position.side * (adverse_price(position, quote) - level) <= 0:
+            return "it has no stop, and the market is beyond the approved price"
+        self._place("stop", name, size, level, moment)
+        return ""
+
+    def _may_wake(self, name: str, tried: list[Protective]) -> bool:
+        """Whether a stop of ours may exist that does not protect now: suspended, misplaced, unproven, or out of sight.
+
+        Out of sight: answers no longer list it, but the broker never said that it is over. That is enough to call the
+        position naked, and too little to put a second stop beside it.
+        """
+        picture = self.picture
+        standing = {order.order_id for order in picture.stops(name)}
+        if any(own.order_id not in standing for own in tried):
+            return True
+        if any(seen.order.order_id not in standing for seen in picture.part_orders(name, "stop")):
+            return True
+        bases = {entry.tag for entry in picture.opening_entries(name)}
+        legs = [seen for seen in picture.orders.values() if seen.tag is not None and seen.tag.base in bases]
+        return any(seen.presumed and seen.tag is not None and seen.tag.part == "stop" for seen in legs)
+
+    def _target(self, name: str, size: int, moment: Moment) -> None:
+        level = self._approved(name, "target")
+        there = self.picture.part_orders(name, "target") or self.picture.live_entries(name)
+        tried = [own for own in self._tried(name, "target") if not _never_left(own)]
+        if there or tried or level is None or not self._rested(name, moment):
+            return
+        if self._told(name, moment) == self.picture.ledger.position(name).size:
+            self._place("target", name, size, level, moment)
+
+    def _place(self, kind: str, name: str, size: int, level: int, moment: Moment) -> None:
+        side = -self.picture.ledger.position(name).side
+        placed = self.manager.protect(
+            "stop" if kind == "stop" else "target", (name, side, size, level), (moment.now_ns, moment.step)
+        )
+        self.tried.setdefault(name, []).append(placed.tag)
+
+    def _tried(self, name: str, kind: str) -> list[Protective]:
+        placed = [self.picture.protective[tag] for tag in self.tried.get(name, ()) if tag in self.picture.protective]
+        return [own for own in placed if own.kind == kind]
+
+    def _rested(self, name: str, moment: Moment) -> bool:
+        """What could not even be sent may be tried again, after a pause."""
+        pause_ns = self.settings.patience(self.settings.limits.proof_ns)
+        placed = [*self._tried(name, "stop"), *self._tried(name, "target")]
+        return all(moment.now_ns - own.sent_ns >= pause_ns for own in placed if _never_left(own))
+
+    def _approved(self, name: str, kind: str) -> int | None:
+        """Price at the approved distance from the average entry, rounded towards the market; None: not known."""
+        entries = self.picture.opening_entries(name)
+        if not entries:
+            return None
+        position = self.picture.ledger.position(name)
+        side, size, basis = position.side, abs(position.size), position.price_size_sum
+        up, down = -(-basis // size), basis // size
+        if kind == "stop":
+            return (up if side > 0 else down) - side * min(entry.stop_ticks for entry in entries)
+        return (down if side > 0 else up) + side * min(entry.target_ticks for entry in entries)
+
+    def _told(self, name: str, moment: Moment) -> int:
+        """Position (signed) by an answer that proves what is there and what is not; 0 without such an answer.
+
+        While queries fail, a stop that the user hub told to be over will do after C_RECON_CONFIRM: the table of safe
+        orders wants it tried, and no answer could come in time.
+
+        A stop or target that is over has perhaps filled, and its fill is still on its way (F-NET-08): an answer from
+        before that shows a position which is no more.
+        """
+        answer, picture = self.reconciler.answer, self.picture
+        ended = picture.ended_step(name, "stop")
+        newest = max(picture.fill_step.get(name, -1), picture.ended_step(name, "stop", "target"), self.line_step)
+        if answer is not None and self.reconciler.answer_step >= newest:
+            return next((held.size for held in answer.positions if held.contract == name), 0)
+        confirm_ns = self.settings.patience(self.settings.limits.recon_confirm_ns)
+        naked_ns = moment.now_ns - moment.naked_ns.get(name, moment.now_ns)
+        by_hub = moment.rest_down and ended >= 0 and naked_ns >= confirm_ns and not picture.unseen_fills()
+        return picture.ledger.position(name).size if by_hub else 0
+
+    def state(self) -> list[object]:
+        """Data for the digest."""
+        return [self.tried, self.line_step]
+
+
+def _never_left(own: Protective) -> bool:
+    """Proven not to have reached the broker: it stands for nothing."""
+    return own.status == "dead" and not own.refused and own.order_id is None
