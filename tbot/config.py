@@ -7,7 +7,6 @@ they come from is told in `credentials.py`.
 import dataclasses
 import hashlib
 import math
-import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,11 @@ import orjson
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
+from tbot.home import home
 from tbot.risk.limits import RiskLimits
 from tbot.strategy.trader import StrategySettings
+
+__all__ = ["Config", "home", "load", "require_login"]
 
 SECRET_WORDS = ("api_key", "apikey", "password", "token", "secret")
 
@@ -269,13 +271,3 @@ def require_login(config: Config, option: Path | None = None) -> Login:
 
 def _credentials_file(config: Config) -> Path | None:
     return Path(config.gateway.credentials_file).expanduser() if config.gateway.credentials_file else None
-
-
-def home() -> Path:
-    """TBOT_HOME, or the user's state folder of this system."""
-    chosen = os.environ.get("TBOT_HOME")
-    if chosen:
-        return Path(chosen)
-    from platformdirs import user_state_path
-
-    return user_state_path("tbot")

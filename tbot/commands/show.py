@@ -121,10 +121,15 @@ def choose_screen(json_output: bool, quiet: bool, zone: ZoneInfo) -> Screen:
 
 
 class Interrupts:
-    """Counts Ctrl-C and SIGTERM: first stops orderly, second shows what is open, third leaves (ruling 12)."""
+    """Counts Ctrl-C and SIGTERM: first stops orderly, second shows what is open, third leaves (ruling 12).
+
+    SIGUSR1 is the kill switch.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.kill = False
+        signal.signal(signal.SIGUSR1, self._on_kill)
         self.told = False  # what is still open was shown
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
@@ -133,6 +138,14 @@ class Interrupts:
 
     def _on_signal(self, *_: object) -> None:
         self.count += 1
+
+    def _on_kill(self, *_: object) -> None:
+        self.kill = True
+
+    def take_kill(self) -> bool:
+        """Whether the kill switch was pressed since the last call."""
+        pressed, self.kill = self.kill, False
+        return pressed
 
 
 def drive(
@@ -162,6 +175,8 @@ def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrup
     next_frame = 0
     while not interrupts.count and not supervisor.phase.failure and not supervisor.finished:
         supervisor.poll(0.1)
+        if interrupts.take_kill():
+            supervisor.press_kill("signal")
         now = boot_ns()
         if deadline is None and for_s is not None and supervisor.ready():
             deadline = now + int(for_s * NS_PER_S)
@@ -174,6 +189,8 @@ def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrup
 
 def _while_stopping(supervisor: Supervisor, screen: Screen, interrupts: Interrupts) -> bool:
     """True when the person insists on leaving."""
+    if interrupts.take_kill():
+        supervisor.press_kill("signal")
     if interrupts.count >= 2 and not interrupts.told:
         interrupts.told = True
         supervisor.tell(EngineEvent(0, "launcher", "PROC", "", still_open(supervisor.status())))

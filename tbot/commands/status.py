@@ -54,8 +54,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     if len(accounts) > 1:
         text += [account_line(number, account) for number, account in accounts.items()]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
-    warning = document.get("conditions", {}).get("warning")
-    text += [f"! {warning}"] if warning else []
+    text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():

@@ -25,6 +25,7 @@ STILL_NS = 5 * NS_PER_S  # a loop that did not turn for so long missed everythin
 FEED_DEAD_NS = 5 * NS_PER_S  # C_HEARTBEAT: dead
 FEED_FIRST_NS = 30 * NS_PER_S  # a cold start
 DISK_PAUSE = 200 << 20  # F-SYS-01
+DISK_WARN = 1 << 30
 DISK_AGAIN = 256 << 20  # room that ends it: a journal that grows must not switch it on and off
 
 
@@ -128,6 +129,7 @@ class Conditions:
 
     clock: ClockJudge = field(default_factory=ClockJudge)
     held: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)  # "clock", "disk": no reason to pause yet
     resumed: bool = False  # the last look saw a pause: connections are presumed dead
     _pause: PauseJudge = field(default_factory=PauseJudge)
     _resumed_ns: int = 0  # boot clock
@@ -150,6 +152,8 @@ class Conditions:
         }
         changed = [(code, text) for code, text in now.items() if bool(text) != (code in self.held)]
         self.held = {code: text for code, text in now.items() if text}
+        found = {"clock": self.clock.warning, "disk": self._little_room(readings.disk_free)}
+        self.warnings = {kind: text for kind, text in found.items() if text}
         return changed
 
     def _still_resumed(self, readings: Readings) -> str:
@@ -165,6 +169,13 @@ class Conditions:
             return self.held.get("RC_DISK", "")
         least = DISK_AGAIN if "RC_DISK" in self.held else DISK_PAUSE
         return f"only {free >> 20} MB are free on the disk of the journal" if free < least else ""
+
+    def _little_room(self, free: int | None) -> str:
+        if free is None:
+            return self.warnings.get("disk", "")
+        if "RC_DISK" in self.held or free >= DISK_WARN:
+            return ""
+        return f"{free >> 20} MB are free on the disk of the journal: entries end at {DISK_PAUSE >> 20} MB"
 
     def _feed(self, readings: Readings) -> str:
         heard = readings.feed_heard_ns

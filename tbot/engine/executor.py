@@ -5,6 +5,7 @@ and recovery are one path: journal verified, login, account found, then the Desk
 """
 
 import shutil
+import signal
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -27,6 +28,7 @@ from tbot.engine.desk_setup import TradingDesk, open_desk
 from tbot.engine.gateway_link import PAPER, Link, open_link
 from tbot.engine.gateway_watch import GatewayWatch
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
+from tbot.engine.operator_desk import OperatorDesk
 from tbot.engine.prices import PriceRings
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.engine.state_dir import AccountLocks
@@ -51,7 +53,9 @@ class Executor:
         self._locks = AccountLocks.of(settings)
         self._lock(account.account for account in settings.accounts)  # before anything is bound or sent (F-IPC-05)
         self._router = sockets.router(settings.socket("executor"))
-        self._waiter = sockets.Waiter(self._router)
+        self._operator = OperatorDesk(settings, self._beat.event)
+        signal.signal(signal.SIGUSR1, lambda *_: self._operator.press("signal"))
+        self._waiter = sockets.Waiter(self._router, self._operator.control.channel)
         self._hops = Hops("signal_executor", "signal_request", "journal", "rest")
         self._prices = PriceRings(settings, context.secrets["restarted"])
         self._link: Link | None = None
@@ -82,6 +86,7 @@ class Executor:
             if self._desk is not None and not self._settings.lockstep:
                 self._look_at_prices()
             self._take_messages()
+            self._operator.look(self._desk, self._watch)
             if self._desk is not None:
                 self._work(self._desk)
             elif self._stop_requests and (self._fatal or self._untouched() or boot_ns() > self._stop_deadline_ns):
@@ -253,10 +258,8 @@ class Executor:
             self._stop_requests.append((sender, message.request_id))
             self._begin_stop()
             return
-        if message.verb == "resume" and self._watch is not None:
-            self._watch.acknowledge()
-        if desk is not None:
-            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account))
+        if desk is not None:  # the launcher's: a kill that reached it by signal or lock file
+            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account, message.contract))
         ack = OperatorAck(message.request_id, desk is not None, desk is not None and desk.flat(), "")
         self._router.send(self._wire.encode(ack), sender)
 
@@ -291,6 +294,7 @@ class Executor:
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = {"hops": self._hops.status(), "messages": dict(self._counters)}
         status["lost"] = self._prices.lost
+        status["control"] = self._operator.control.status()
         if self._link is not None:
             status.update(self._link.status())
         if self._desk is not None:
@@ -322,6 +326,7 @@ class Executor:
             self._link.close()
         self._beat.send("STOPPED", self._status())
         self._router.close()
+        self._operator.close()
         self._beat.close()
         self._prices.close()
         self._locks.release()

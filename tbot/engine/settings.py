@@ -43,7 +43,7 @@ class AccountPlan:
     floor_cents: int | None = None  # loss floor as the owner read it from the firm's dashboard; None: not told
     limits: RiskLimits | None = None  # None: those of the run
     rules: FirmRules | None = None  # None: no firm watches it
-    since: str = ""  # ISO date: first trading day of the account's present life; "": count all
+    since: str = ""  # ISO date: first trading day of the account's present life; "": count all that the broker tells
 
     @classmethod
     def paper(cls) -> "AccountPlan":
@@ -75,11 +75,11 @@ class EngineSettings:
     wait: WaitStrategy = "futex"
     on_exit: Literal["flatten", "hold"] = "flatten"
     accounts: tuple[AccountPlan, ...] = ()  # pinned; (): the first tradable one of a simulated gateway, or PAPER
+    sessions: SessionTable = field(default_factory=load_sessions)  # as read at the start; later edits change nothing
     confirmed: tuple[int, ...] = ()  # ids of the accounts that a person confirmed for live trading in this run
     locks: Path | None = None  # folder of the account locks; None: no account of a gateway is traded
     caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, by the owner's file
     warnings: tuple[str, ...] = ()  # what a person should know of this run from its start on
-    sessions: SessionTable = field(default_factory=load_sessions)  # as read at the start; later edits change nothing
     template_hours: bool = False  # years outside the session table use the weekly template
     history_days: int = 5
     clock: MarketClock | None = None  # of a paced replay

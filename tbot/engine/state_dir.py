@@ -14,6 +14,7 @@ import orjson
 from tbot.engine.settings import EngineSettings
 from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
+from tbot.storage.kill_locks import KillLocks
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -110,16 +111,34 @@ def _own_folder(path: Path) -> Path:
     return path
 
 
+RUN_FILE = "run.json"  # in the state directory: the same word as in `current.json`, for one mode
+
+
 def leave_word(settings: EngineSettings) -> None:
-    """Tell `tbot status` where the newest run keeps its state: demo and replay use temporary folders."""
-    if settings.pointer is None:
-        return
-    document = {
-        "status": str(settings.state_dir / "status.json"),
-        "journal": str(settings.journal_path),
-        "run_dir": str(settings.run_dir),
-        "pid": os.getpid(),
-    }
-    temporary = settings.pointer.with_suffix(".tmp")
-    temporary.write_bytes(orjson.dumps(document))
-    temporary.replace(settings.pointer)
+    """Tell the commands where this run is: beside its state, and, as the newest, in TBOT_HOME.
+
+    Demo and replay keep their state in temporary folders, so only `current.json` finds them.
+    """
+    gateway = settings.gateway
+    document = orjson.dumps(
+        {
+            "status": str(settings.state_dir / "status.json"),
+            "journal": str(settings.journal_path),
+            "run_dir": str(settings.run_dir),
+            "pid": os.getpid(),
+            "mode": settings.mode,
+            "gateway": gateway.rest_url if gateway is not None else None,
+            "embedded": gateway is not None and gateway.embedded,
+        }
+    )
+    for path in (settings.state_dir / RUN_FILE, settings.pointer):
+        if path is not None:
+            temporary = path.with_suffix(".tmp")
+            temporary.write_bytes(document)
+            temporary.replace(path)
+
+
+def kill_locks(settings: EngineSettings) -> KillLocks:
+    """The kill switch's lock files of a run; a temporary state directory has no copies in TBOT_HOME."""
+    home = settings.pointer.parent.resolve() if settings.pointer is not None else None
+    return KillLocks(settings.state_dir, home if home == settings.state_dir.parent else None, settings.mode)

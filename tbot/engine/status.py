@@ -40,6 +40,7 @@ class Phase:
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
+    last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
 
 
 def iso(ns: int) -> str | None:
@@ -78,6 +79,7 @@ def build_status(
             {"product": cap.product, "most": cap.most, "from": iso(cap.from_ns), "to": iso(cap.to_ns), "cpi": cap.cpi}
             for cap in settings.caps
         ],
+        "last_resort": phase.last_resort,
         "sessions": {
             "years": sorted(settings.sessions.years),
             "hash": table_hash(settings.sessions),
@@ -213,6 +215,7 @@ def _operations(
         "alarms": _alarms(children),
         "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
+        "control": executor.get("control", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
             for name, child in children.items()
@@ -244,7 +247,7 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
-        alarms = [alarm["code"] for alarm in document["alarms"]]
+        alarms = [document["last_resort"], *(alarm["code"] for alarm in document["alarms"])]
         exposure = [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:

@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
+from tbot.domain.trading_hours import trading_day
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.conditions import PauseJudge
 from tbot.engine.health import FAILED, greeting
+from tbot.engine.last_resort import PANIC_S, LastResort
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
@@ -58,6 +60,10 @@ class Supervisor:
         self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
+        self._traded = False  # the executor has told of an order since it last told of its accounts
+        executor = self.children.get("executor")
+        login = executor.spec.secrets.get("credentials") if executor is not None else None
+        self._resort = LastResort(settings, login, self._line, self._ask_executor)
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
@@ -65,6 +71,7 @@ class Supervisor:
         settings = self.settings
         self._lock = lock_state(settings.state_dir)
         leave_word(settings)
+        self._resort.begin()
         for symbol in settings.symbols:
             ring = Segment.create(settings.run_dir, settings.ring_name(symbol), ring_bytes(RING_CAPACITY))
             self._segments.append(ring)
@@ -92,6 +99,7 @@ class Supervisor:
             for child in self.children.values():
                 child.pardon()
         self._take_messages()
+        self._look_at_kill_switch()
         if not self.phase.stopping:
             for child in list(self.children.values()):
                 self._watch(child)
@@ -118,6 +126,8 @@ class Supervisor:
             return
         first = not child.ready
         child.beat(message.state, message.status)
+        if message.process == "executor" and "accounts" in message.status:
+            self._traded = False
         if first and child.restarts:
             self._refill_restarted(child.spec)
         self._refill_lapped(message)
@@ -158,9 +168,47 @@ class Supervisor:
         if "feed" in self.children:
             self.children["feed"].say({"verb": "refill", "contract": symbol})
 
+    # ------------------------------------------------------------------------------------------------ kill switch
+    def press_kill(self, by: str) -> None:
+        """The launcher's way of the kill switch (SIGUSR1): a lock file, the executor, and if need be without it."""
+        market_ns = int(self.children["executor"].status.get("market_ns", 0))
+        self._resort.press(by, trading_day(market_ns or time.time_ns()), self._accounts())
+
+    def _accounts(self) -> tuple[int, ...]:
+        """The accounts of this run as the executor has told them; () before it has."""
+        return tuple(int(account) for account in self.children["executor"].status.get("accounts", {}))
+
+    def _ask_executor(self, message: OperatorMessage) -> bool:
+        return self._executor.send(self._wire.encode(message))
+
+    def _look_at_kill_switch(self, request: str = "") -> OperatorAck | None:
+        """Answers of the executor and whatever presses the switch; returns the answer to `request`, if it came."""
+        found = None
+        for _, data in self._executor.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                self._bad_messages += 1
+                continue
+            if isinstance(message, OperatorAck):
+                self._resort.on_ack(message)
+                if message.request_id == request and message.done:
+                    found = message
+        self._resort.look(self._accounts())
+        self.phase.last_resort = self._resort.state
+        return found
+
+    def _may_hold(self) -> bool:
+        """Whether an executor that is gone may have left something open, by its last words (none: who knows)."""
+        accounts = self.children["executor"].status.get("accounts")
+        if not accounts:
+            return self.settings.journal_path.exists()
+        return self._traded or not all(account["flat"] for account in accounts.values())
+
     def tell(self, event: EngineEvent) -> None:
         """Keep a line for the screen and hand it on."""
         self.events.append(event)
+        self._traded = self._traded or (event.process == "executor" and event.kind in ("INTENT", "FILL"))
         if self._on_event is not None:
             self._on_event(event)
 
@@ -193,6 +241,8 @@ class Supervisor:
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
             self._line(self.phase.failure)
+            if name == "executor" and self._may_hold():
+                self._resort.panic(self.phase.failure, self._accounts())  # F-PRC-04
             return
         self._line(f"{name} restarted ({child.restarts}): {why}")
         if name.startswith("worker"):
@@ -230,22 +280,20 @@ class Supervisor:
         `on_wait` is called about ten times a second; when it returns True the wait ends at once.
         """
         deadline = boot_ns() + int(STOP_ACK_S * NS_PER_S)
+        last = boot_ns() + int((PANIC_S + STOP_ACK_S) * NS_PER_S)
         executor = self.children["executor"]
-        while boot_ns() < deadline and executor.alive:
+        while self._resort.running or (boot_ns() < deadline and executor.alive):
             self._send_stop()
             self._waiter.wait(NS_PER_S // 10)
             self._take_messages()
-            for _, data in self._executor.drain():
-                try:
-                    message = self._wire.decode(data)
-                except ProtocolError:
-                    self._bad_messages += 1
-                    continue
-                if isinstance(message, OperatorAck) and message.request_id == request and message.done:
-                    self.phase.flat = message.flat
-                    return
-            if on_wait is not None and on_wait():
+            answer = self._look_at_kill_switch(request)
+            if answer is not None:
+                self.phase.flat = answer.flat
                 return
+            if boot_ns() > last or (on_wait is not None and on_wait()):
+                return
+        if self._resort.state == "flat" and not executor.alive:
+            self.phase.flat = True  # nobody is left to open anything
 
     def shutdown(self) -> None:
         """Stop every process, workers first and the simulator last; collect their last words; remove everything.

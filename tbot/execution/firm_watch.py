@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from datetime import date
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Fill
+from tbot.domain.messages import AccountUpdate, Fill
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import trading_day
 from tbot.execution.guards import Demand, usd
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.picture import Picture
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.risk.firm import FirmFacts
+from tbot.risk.firm import FirmFacts, misfit
 from tbot.risk.floor import FloorBook
 from tbot.risk.ledger import Ledger
 
@@ -40,6 +40,8 @@ class FirmWatch:
         self._carried = account.carried.closings
         self._history = Ledger(settings.products, trading_day)
         self._begin_ns: int | None = None  # start of the trading day in which the run began
+        self._heard = False  # anything of the account's name and balance
+        self._misfit = ""  # why its rules cannot be its own
         self._lower_ns: int | None = None  # since when answers tell a lower balance than fills explain
         self._confirm_ns = settings.patience(settings.limits.recon_confirm_ns)
         self.book = None if account.rules is None else FloorBook(account.rules, account.since, account.floor_cents)
@@ -62,6 +64,16 @@ class FirmWatch:
         """How much further back than the trading day the next query asks."""
         return HISTORY_NS if self.book is not None and not self.book.known else 0
 
+    def on_account(self, update: AccountUpdate) -> str:
+        """Why the rules cannot be those of this account ("": they may be), by the first word about it.
+
+        Later words are not judged: one odd balance should not halt an account (F-ACC-05), and names are pinned.
+        """
+        if self.rules is not None and not self._heard:
+            self._misfit = misfit(self.rules, update.name, update.balance_cents)
+        self._heard = True
+        return self._misfit
+
     def takes(self, fill: Fill) -> bool:
         """Keep a fill of an earlier day; False when it belongs into the picture."""
         if self._begin_ns is None or fill.now_ns >= self._begin_ns:
@@ -77,7 +89,7 @@ class FirmWatch:
         that is wrong) must be told twice, C_RECON_CONFIRM apart, before anything is closed for it (F-ACC-05).
         """
         book, balance = self.book, self._picture.account.balance_cents
-        if book is None or balance is None or not (settled or not book.known):
+        if book is None or balance is None or self._misfit or not (settled or not book.known):
             return False
         nets = {**self._history.nets(), **self._picture.ledger.nets()}
         if book.opening_cents is not None and balance - nets.get(day, 0) < book.opening_cents:
@@ -131,8 +143,9 @@ class FirmWatch:
         return found
 
     def state(self) -> list[object]:
-        """Data for the digest."""
-        return [self._begin_ns, self._lower_ns, self.book, self._history.state()]
+        """Data for the digest. Of earlier days their results: thousands of fills would be hashed at every status."""
+        history = [self._history.nets(), self._history.version]
+        return [self._begin_ns, self._lower_ns, self._heard, self._misfit, self.book, history]
 
 
 def recent_actions(manager: OrderManager, now_ns: int) -> int:

@@ -124,11 +124,11 @@ class Flattener:
         for own in exits:
             if own.status == "unknown" and own.answers >= 2 and now_ns - own.unknown_ns >= confirm_ns:
                 own.status = "presumed_dead"
-        newest = max(self.manager.close_refused[contract], self.picture.fill_step.get(contract, -1))
-        newest = max([newest, *(own.sent_step for own in exits)])
+        told = max(self.manager.close_refused[contract], self.picture.fill_step.get(contract, -1))
+        sent = max((own.sent_step for own in exits), default=-1)
         open_end = any(own.unproven for own in exits) or self.picture.closing_orders(contract)
-        answer = self.reconciler.answer
-        if open_end or answer is None or self.reconciler.answer_step <= newest:
+        answer, answer_step = self.reconciler.answer, self.reconciler.answer_step
+        if open_end or answer is None or answer_step < told or answer_step <= sent:
             return
         size = next((held.size for held in answer.positions if held.contract == contract), 0)
         if size:

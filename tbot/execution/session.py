@@ -120,6 +120,7 @@ class DeskSession:
         elif kind == Kind.GAP:
             if aux == NEW_CONTRACT:
                 self._quotes.pop(contract, None)  # prices of another month mean nothing
+                self._ranges.pop(contract, None)
             self._waiting.discard(contract)
             self._set_state(contract, "gap", now_ns)
         elif kind == Kind.HISTORY and self._states.get(contract) != "ok":

@@ -73,6 +73,7 @@ class Carried:
     entries: tuple[CarriedEntry, ...] = ()  # oldest first
     closings: tuple[tuple[str, int], ...] = ()  # (trading day, last balance told in it), oldest first; risk.floor
     orders: tuple[CarriedOrder, ...] = ()  # oldest first
+    barred: tuple[str, ...] = ()  # contracts that a person flattened and has not resumed
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class MoveLog:
     def shown(self, update: OrderUpdate, answer_step: int) -> None:
         """An explicit answer lists the order: proof, when it was asked for after the move's own answer."""
         moved = self.of.get(update.order_id)
-        if moved is None or moved.proven or not 0 <= moved.answer_step < answer_step:
+        if moved is None or moved.proven or not 0 <= moved.answer_step <= answer_step:
             return
         moved.proven = True
         if update.stop == moved.new:

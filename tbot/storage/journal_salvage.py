@@ -33,12 +33,20 @@ class Lost:
 def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
     """Put a journal aside that cannot be trusted; None when it can, or when there never was one.
 
+    A file that a first start left without a table is taken away: there is nothing in it, and it cannot be read.
+
     A journal that is only out of reach for a moment, or a newer version's, stays: it may hold the lock of the day.
     Raises JournalError for it. Repeatable: until the new journal has its first row, the loss is found again.
     """
-    _recover(path)
+    if path.with_name(f"{path.name}-journal").exists():
+        with _held(path):
+            recover(path)
     reason = _reason(path, codec)
     if not reason:
+        if path.exists() and _blank(path, codec):
+            with _held(path):
+                for suffix in ("-wal", "-shm", ""):  # a log without its file would tell of a loss
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
         return None
     emergency = tuple(line.decode(errors="replace") for line in emergency_lines(path))
     if any(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", ".head")):
@@ -48,16 +56,21 @@ def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
     return Lost(reason, kept, emergency)
 
 
-def _recover(path: Path) -> None:
-    if not path.with_name(f"{path.name}-journal").exists():
-        return
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """As the only one who may write."""
     try:
         with contextlib.closing(EmergencyFile(emergency_path(path))):
-            recover(path)
+            yield
     except BlockingIOError:
         raise JournalError(f"the journal {path} is being written by another process") from None
     except (OSError, sqlite3.Error) as error:
         raise JournalError(f"the journal {path} is out of reach: {error}") from error
+
+
+def _blank(path: Path, codec: Codec) -> bool:
+    with Journal.open_readonly(path, codec) as reader:
+        return reader.blank()
 
 
 def _reason(path: Path, codec: Codec) -> str:
@@ -70,9 +83,9 @@ def _reason(path: Path, codec: Codec) -> str:
         if line.startswith(DISTRUST):
             return f"the disk refused to take it in ({line.removeprefix(DISTRUST).decode(errors='replace')})"
     try:
+        if _blank(path, codec):
+            return "the file is empty, and files beside it tell of a journal" if traces else ""
         with Journal.open_readonly(path, codec) as reader:
-            if reader.blank():  # no start got as far as the tables
-                return "the file is empty, and files beside it tell of a journal" if traces else ""
             verdict = reader.verify()
             if verdict.state == "newer":
                 raise JournalError(f"the journal {path} was written by a newer T-BOT ({verdict.reason}); run that one")

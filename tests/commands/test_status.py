@@ -50,7 +50,7 @@ def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
 
 
 def test_F_TIM_01_F_TIM_05_a_clock_that_is_off_and_looser_holidays_are_told() -> None:
-    told = document(conditions={"warning": "the clock is off"}, sessions={"overrides": ["2026-11-27: a mail"]})
+    told = document(conditions={"warnings": ["the clock is off"]}, sessions={"overrides": ["2026-11-27: a mail"]})
     assert {"! the clock is off", "! session table, looser than packaged: 2026-11-27: a mail"} <= set(lines(told))
 
 

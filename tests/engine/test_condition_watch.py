@@ -98,7 +98,7 @@ def test_all_is_well_and_the_gateways_time_is_asked_for_once_a_minute(rig: Rig) 
         if rig.asked and rig.boot_ns - rig.link.rest.date.boot_ns > 61 * S:
             rig.answer()
     assert 5 <= rig.asked <= 7
-    assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warning": ""}
+    assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warnings": []}
     assert rig.told == []
 
 
@@ -128,7 +128,7 @@ def test_F_TIM_01_a_clock_that_is_a_little_off_is_told_to_the_person_only(rig: R
     for _ in range(10):
         rig.wall_ns -= S // 3
         rig.look(1)
-    assert rig.told[1:] == ["the clock agrees with the gateway's again"]
+    assert rig.told[1:] == ["the warning of the clock is over"]
 
 
 def test_F_TIM_02_after_a_sleep_the_hub_is_presumed_dead_once_and_new_quotes_are_awaited(rig: Rig) -> None:
@@ -164,6 +164,23 @@ def test_F_SYS_01_F_SYS_02_disk_and_journal(rig: Rig) -> None:
     assert rig.look(4.9) == [("RC_JOURNAL", "the journal is not written: no room to write")]
     rig.free, rig.desk.journal.trouble = 1 << 30, ""
     assert rig.look(4.9) == [("RC_DISK", ""), ("RC_JOURNAL", "")]
+
+
+def test_F_SYS_01_the_last_gibibyte_is_a_warning_once(rig: Rig) -> None:
+    rig.look()
+    rig.free = 500 << 20
+    for _ in range(4):
+        assert rig.look(4.9) == []
+    assert rig.told == ["500 MB are free on the disk of the journal: entries end at 200 MB"]
+    assert rig.watch.status()["warnings"] == rig.told
+    rig.free = None  # cannot be told: as before
+    rig.look(4.9)
+    rig.look(4.9)
+    assert len(rig.told) == 1
+    rig.free = 1 << 30
+    rig.look(4.9)
+    rig.look(4.9)
+    assert rig.told[1:] == ["the warning of the disk is over"]
 
 
 def test_a_simulated_market_is_not_moved_by_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,17 @@ from typing import Any
 import orjson
 import pytest
 
+import sim_rig
 import status_rig
 from engine_children import HERE
 from engine_runs import until
+from open_account import fill_account, open_things
 from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
 from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.supervisor import Supervisor
 from tbot.transport import sockets
 from tbot.transport.shm import process_start
@@ -425,3 +427,67 @@ def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:
         supervisor.tell(event)
     assert seen == many
     assert list(supervisor.events) == many[5:]
+
+
+# ------------------------------------------------------------------------------------------------------ last resort
+def test_F_PRC_04_an_executor_that_cannot_come_back_is_replaced_by_the_emergency_exit_once(tmp_path: Path) -> None:
+    with sim_rig.running() as server:
+        fill_account(server)
+        gateway = GatewaySettings(server.rest, "", "", simulated=True)
+
+        def dying(settings: EngineSettings) -> ProcessSpec:
+            secrets = {"exit_at_once": True, "credentials": (sim_rig.OWNER, sim_rig.KEY)}
+            return spec("executor", settings, secrets=secrets)
+
+        with supervised(tmp_path, dying, gateway=gateway) as supervisor:
+            supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=False)}}
+            poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+            assert supervisor.phase.failure_code == "RC_CRASH_LOOP"
+            supervisor.await_flat(supervisor.request_stop())
+            assert supervisor.phase.flat
+            assert supervisor.status()["last_resort"] == "flat"
+        assert open_things(server) == ([], 0)
+        starts = [text for text in texts(supervisor, "launcher") if "the emergency exit closes everything" in text]
+        assert len(starts) == 1
+
+
+def test_F_PRC_04_what_a_dead_executor_may_hold_follows_from_its_last_words(tmp_path: Path) -> None:
+    settings = status_rig.settings(tmp_path)
+    supervisor = Supervisor(settings, [executor(settings)])
+    child = supervisor.children["executor"]
+    assert not supervisor._may_hold()  # it never began
+    settings.journal_path.touch()
+    assert supervisor._may_hold()  # nobody knows
+    flat = {"accounts": {"1001": status_rig.account(flat=True)}}
+    child.status = flat
+    assert not supervisor._may_hold()
+    supervisor.tell(EngineEvent(0, "executor", "INTENT", "MNQ", "long"))
+    assert supervisor._may_hold()  # an order since then
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", {}))
+    assert supervisor._may_hold()  # a beat without a status says nothing new
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", flat))  # type: ignore[arg-type]
+    assert not supervisor._may_hold()
+    child.status = {"accounts": {"1001": status_rig.account(flat=True), "1002": status_rig.account(flat=False)}}
+    assert supervisor._may_hold()
+
+
+def test_F_PRC_04_an_executor_that_left_nothing_open_needs_no_emergency_exit(tmp_path: Path) -> None:
+    def dying(settings: EngineSettings) -> ProcessSpec:
+        return spec("executor", settings, secrets={"exit_at_once": True, "credentials": ("u", "k")})
+
+    gateway = GatewaySettings("http://127.0.0.1:9", "", "", simulated=True)
+    with supervised(tmp_path, dying, gateway=gateway) as supervisor:
+        supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=True)}}
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert supervisor.status()["last_resort"] == ""
+
+
+def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: executor(s, True)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        supervisor.press_kill("signal")
+        resort = supervisor._resort
+        assert resort._request
+        poll_until(supervisor, lambda: not resort._request, "the executor has acknowledged")
+        assert resort.state == ""
+        assert (supervisor.settings.state_dir / "kill.all").exists()

@@ -1,10 +1,23 @@
 """Restart: what the journal carries over, what is asked from the broker, and that a replay is the same (I14, I15)."""
 
+from dataclasses import replace
+
 import pytest
 
-from desk_rig import RUN_START_MS, Rig, round_trips, settings
+from desk_rig import RUN_START_MS, START_NS, Rig, round_trips, settings
 from scripted_broker import ScriptedBroker
-from tbot.domain.messages import CancelOrder, CloseContract, PlaceBracket, PlaceStop, SignalIn
+from tbot.domain.messages import (
+    CancelOrder,
+    CloseContract,
+    CommandResult,
+    PlaceBracket,
+    PlaceExit,
+    PlaceStop,
+    PlaceTarget,
+    RoundTrip,
+    SignalIn,
+    TimerIn,
+)
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import AccountSettings, Carried, Desk
 
@@ -222,3 +235,108 @@ def test_I15_a_replay_of_the_inputs_gives_the_same_outputs_and_digest() -> None:
     for item, _ in rig.rows[:-1]:
         shorter.handle(item)
     assert shorter.digest() != rig.desk.digest()
+
+
+# ------------------------------------------------------------------------ stops, targets and exits of an earlier run
+def unprotected(stop: str) -> Rig:
+    rig = Rig().start()
+    rig.broker.legs = ()
+    rig.broker.script["stop"] = [stop]
+    rig.signal(1)
+    rig.run(1)
+    assert len(rig.broker.sent(PlaceStop)) == 1
+    return rig
+
+
+@pytest.mark.parametrize("stop", ["accept", "ambiguous_done"])
+def test_K_EX_07_a_stop_of_the_run_before_is_recognised(stop: str) -> None:
+    rig = unprotected(stop)
+    fresh = restarted(rig)
+    fresh.run(8)
+    assert len(fresh.broker.sent(PlaceStop)) == 1
+    assert fresh.view()["positions"][0]["protected"]
+    assert fresh.view()["unknown"] == []
+    order = fresh.broker.own("S")
+    fresh.broker.fill(order.order_id, price=order.stop)
+    fresh.pump()
+    (trip,) = round_trips(fresh)
+    assert (trip.exit_reason, trip.signal_id, trip.entry_reason) == ("stop", "MNQ-1", "test")
+    kept = carried(fresh)
+    assert (kept.orders, len(kept.entries)) == ((), 0)
+
+
+@pytest.mark.parametrize("stop", ["ambiguous", "rejected"])
+def test_K_EX_07_R6_a_stop_that_failed_in_the_run_before_is_not_placed_again(stop: str) -> None:
+    rig = unprotected("ambiguous")
+    rows = rig.rows
+    if stop == "rejected":
+        rows = [(replace(item, outcome="rejected") if isinstance(item, CommandResult) and item.outcome == "ambiguous"
+                 else item, outputs) for item, outputs in rows]  # fmt: skip
+        rig.rows = rows
+    fresh = restarted(rig)
+    assert fresh.settings.accounts[0].carried.orders[0].outcome == stop
+    fresh.run(8)
+    assert len(fresh.broker.sent(PlaceStop)) == 1
+    assert fresh.broker.size("MNQ") == 0
+
+
+def test_K_EX_05_a_stop_written_but_not_answered_is_unknown_and_blocks_until_it_is_presumed_dead() -> None:
+    rig = unprotected("ambiguous")
+    cut = next(i for i, (_, outs) in enumerate(rig.rows) if any(isinstance(out, PlaceStop) for out in outs)) + 1
+    fresh = restarted(rig, carried(rig, cut))
+    (order,) = fresh.settings.accounts[0].carried.orders
+    assert (order.kind, order.outcome, order.size, order.price) == ("stop", "missing", 5, 79_961)
+    fresh.run(20)
+    assert fresh.broker.size("MNQ") == 0
+    assert fresh.view()["unknown"] == [order.tag]
+    assert not fresh.desk.is_flat(1001)  # it may still turn up
+    fresh.run(60, step=1)
+    assert fresh.desk.is_flat(1001)
+
+
+def test_K_EX_05_an_exit_of_the_run_before_that_fills_late_is_a_surprise_and_undone() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    rig.broker.script["close"] = ["account"]
+    rig.broker.script["exit"] = ["ambiguous"]
+    rig.operator("flatten")
+    while not rig.broker.sent(PlaceExit):
+        rig.tick()
+    lost = rig.broker.sent(PlaceExit)[0]
+    kept = carried(rig)
+    assert (kept.orders[0].kind, kept.orders[0].price, kept.orders[0].outcome) == ("exit", None, "ambiguous")
+    fresh = restarted(rig, kept)
+    fresh.run(5)
+    assert fresh.broker.size("MNQ") == 0
+    fresh.broker.deaf = True
+    fresh.broker.arrive(lost)
+    fresh.run(40)
+    assert (fresh.broker.size("MNQ"), fresh.view()["positions"]) == (0, [])
+
+
+def test_a_target_of_the_run_before_is_not_placed_again() -> None:
+    rig = Rig().start()
+    rig.broker.legs = ("SL",)
+    rig.signal(1)
+    rig.run(2)
+    rig.broker.cancel_by_hand(rig.broker.own("T").order_id)
+    fresh = restarted(rig)
+    assert [order.kind for order in carried(rig).orders] == ["target"]
+    fresh.run(10)
+    assert len(fresh.broker.sent(PlaceTarget)) == 1
+
+
+def test_orders_of_yesterday_and_of_trips_that_ended_are_not_carried() -> None:
+    fold = CarryFold()
+    stop = PlaceStop("c1", 1001, "MNQ", -1, 1, 100, "TB1-1-1-S")
+    fold.add(TimerIn(START_NS - 86_400 * 10**9, {}), [stop])
+    fold.add(TimerIn(START_NS, {}), [replace(stop, command_id="c2", tag="TB1-1-2-S")])
+    fold.add(CommandResult(START_NS, 1001, "c2", "accepted", 9), [])
+    fold.add(CommandResult(START_NS, 1001, "other", "accepted", 9), [])
+    assert [(order.tag, order.order_id) for order in fold.carried(1001).orders] == [("TB1-1-2-S", 9)]
+    trip = RoundTrip(START_NS, 1001, "ES", 1, 1, START_NS, 1, 1, 0, 0, 0, "stop", "", 0)
+    fold.add(TimerIn(START_NS, {}), [trip])
+    assert len(fold.carried(1001).orders) == 1
+    fold.add(TimerIn(START_NS, {}), [replace(trip, contract="MNQ")])
+    assert fold.carried(1001).orders == ()

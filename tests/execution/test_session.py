@@ -146,6 +146,29 @@ def test_a_timer_shows_every_quote_there_is() -> None:
     assert timer.quotes == {"MNQ": Quote(100, 102, START, 1, SECOND, 1), "GC": Quote(50, 51, START, 2, SECOND, 1)}
 
 
+@pytest.mark.parametrize("sink", [False, True])
+def test_a_timer_tells_the_range_of_trades_since_the_one_before_while_something_is_open(sink: bool) -> None:
+    listener, busy = Listener(), [False]
+    desk = session(listener, "MNQ", "ES", sink=sink, busy=lambda: busy[0])
+    desk.advance(START)
+    desk.on_records(trade(90), START)  # nothing is open
+    busy[0] = True
+    desk.advance(START + 1)
+    batch = [trade(price, n=n) for n, price in enumerate((101, 99, 104))]
+    batch += [quote(50, 200, n=9), trade(7, contract="GC")]
+    desk.on_records(np.concatenate([*batch, trade(55, contract="ES")]), START + 2)
+    desk.on_records(trade(100), START + 3)
+    desk.on_records(quote(60, 70), START + 3)
+    desk.advance(START + TIMER_BUSY_NS)
+    desk.on_records(trade(103), START + TIMER_BUSY_NS)
+    desk.on_records(trade(1, contract="ES"), START + TIMER_BUSY_NS)
+    desk.on_records(gap(contract="ES", aux=NEW_CONTRACT), START + TIMER_BUSY_NS)
+    desk.advance(START + 2 * TIMER_BUSY_NS)
+    desk.advance(START + 3 * TIMER_BUSY_NS)
+    ranges = [item.ranges for item in listener.heard(TimerIn)]
+    assert ranges == [{}, {"MNQ": (99, 104), "ES": (55, 55)}, {"MNQ": (103, 103)}, {}]
+
+
 # ------------------------------------------------------------------------------------------------------------ order
 def test_a_step_is_records_then_time_then_signals_by_contract_and_ring() -> None:
     listener = Listener()

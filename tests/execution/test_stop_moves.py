@@ -7,6 +7,7 @@ import pytest
 from desk_rig import PRICE, Rig, round_trips, settings
 from tbot.domain.messages import FeedIn, ModifyStop, PlaceBracket
 from tbot.errors import ConfigError
+from tbot.execution.exposure import stop_level
 from tbot.risk.limits import RiskLimits
 
 ENTRY = PRICE["MNQ"] + 1  # what the scripted broker fills at, long or short
@@ -152,3 +153,126 @@ def test_F_ORD_02_an_answer_that_never_comes_holds_up_nothing_else() -> None:
 def test_the_threshold_has_bounds(percent: int) -> None:
     with pytest.raises(ConfigError, match="break_even_percent"):
         RiskLimits(break_even_percent=percent)
+
+
+# ---------------------------------------------------------------------------------------------------------- trailing
+def trailing(side: int = 1, percent: int = 50, **limits: Any) -> Rig:
+    return holding(side, 0, trail_percent=percent, **limits)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_trailing_stop_starts_once_its_distance_is_gained_and_follows_in_steps(side: int) -> None:
+    rig = trailing(side)
+
+    def exit_at(gain: int) -> None:
+        """The price at which the position could be left is `gain` ticks better than the entry."""
+        to(rig, ENTRY + gain if side > 0 else ENTRY - gain - 2)
+        rig.run(2)
+
+    exit_at(19)
+    assert moves(rig) == []
+    exit_at(20)
+    assert moves(rig) == [ENTRY]
+    exit_at(23)
+    assert moves(rig) == [ENTRY]  # a step has 4 ticks
+    exit_at(24)
+    exit_at(10)  # never away
+    exit_at(60)
+    assert moves(rig) == [ENTRY, ENTRY + side * 4, ENTRY + side * 40]
+    assert rig.view()["positions"][0]["stop"] == ENTRY + side * 40
+
+
+def test_a_trailing_stop_is_never_nearer_than_the_least_bracket() -> None:
+    rig = trailing(percent=1)
+    to(rig, ENTRY + 3)
+    assert moves(rig) == []
+    to(rig, ENTRY + 4)
+    assert moves(rig) == [ENTRY]
+
+
+def test_the_closer_of_break_even_and_trailing_counts() -> None:
+    rig = holding(percent=25, trail_percent=100)
+    to(rig, ENTRY + 10)
+    assert moves(rig) == [ENTRY]
+    rig.run(3)
+    to(rig, ENTRY + 40)  # the trailing stop would stand at the entry, where it is
+    rig.run(3)
+    to(rig, ENTRY + 50)
+    assert moves(rig) == [ENTRY, ENTRY + 10]
+
+
+def test_R9_moves_of_one_stop_keep_their_distance_in_time() -> None:
+    rig = trailing(move_gap_ns=10 * 10**9)
+    for bid in range(ENTRY + 20, ENTRY + 80, 4):
+        to(rig, bid)
+    rig.run(5)
+    assert len(moves(rig)) == 1
+    rig.run(5)
+    assert moves(rig) == [ENTRY, ENTRY + 56]
+
+
+def test_F_ORD_02_only_failed_moves_in_a_row_count() -> None:
+    rig = trailing()
+    rig.broker.script["modify"] = ["rejected", "ambiguous", "accept", "rejected", "rejected", "rejected", "accept"]
+    for step in range(12):
+        to(rig, ENTRY + 20 + 8 * step)
+        rig.run(3)
+    # Two failures, one success, three failures: no more.
+    assert len(moves(rig)) == 6
+
+
+def test_F_ORD_02_an_ambiguous_move_that_an_answer_shows_done_is_no_failure() -> None:
+    rig = trailing()
+    rig.broker.script["modify"] = ["ambiguous_done"] * 20
+    for step in range(8):
+        to(rig, ENTRY + 20 + 8 * step)
+        rig.run(3)
+    assert len(moves(rig)) == 8
+
+
+def test_F_ORD_02_a_move_without_an_answer_is_doubted_until_a_list_shows_it() -> None:
+    rig = trailing()
+    rig.broker.silent = True
+    to(rig, ENTRY + 40)
+    rig.run(9)
+    engine = rig.desk._engines[1001]
+    moved = engine.manager.moves.of[rig.broker.leg("SL").order_id]
+    assert not moved.proven
+    rig.broker.silent = False
+    rig.run(15)
+    assert (moved.proven, moved.failed) == (True, 1)
+    assert rig.view()["positions"][0]["stop"] == ENTRY + 20
+
+
+def test_R10_until_a_move_is_proven_the_worse_price_counts_even_when_an_event_shows_the_new_one() -> None:
+    rig = trailing()
+    rig.broker.script["modify"] = ["ambiguous_done"]
+    rig.broker.script["query"] = ["lose"]
+    to(rig, ENTRY + 40)
+    engine = rig.desk._engines[1001]
+    assert rig.view()["positions"][0]["stop"] == ENTRY + 20  # the hub says so
+    assert stop_level(engine.picture, engine.manager.moves, "MNQ")[0] == ENTRY - 40  # REST decides
+    rig.run(15)
+    assert stop_level(engine.picture, engine.manager.moves, "MNQ")[0] == ENTRY + 20
+
+
+def test_F_ACC_02_a_strangers_stop_is_never_moved() -> None:
+    rig = holding(percent=100, trail_percent=50)
+    foreign = rig.broker.place_foreign("MNQ", -1, 1, "stop", ENTRY - 20)
+    rig.pump()
+    to(rig, ENTRY + 60)
+    rig.run(10)
+    assert {command.order_id for command in rig.broker.sent(ModifyStop)} == {rig.broker.leg("SL").order_id}
+    assert foreign not in {command.order_id for command in rig.broker.sent(ModifyStop)}
+
+
+def test_a_new_day_forgets_the_moves_of_orders_that_are_over() -> None:
+    rig = trailing()
+    to(rig, ENTRY + 40)
+    engine = rig.desk._engines[1001]
+    engine.manager.new_day(0)
+    assert len(engine.manager.moves.of) == 1
+    rig.operator("flatten")
+    rig.run(5)
+    engine.manager.new_day(0)
+    assert engine.manager.moves.of == {}

@@ -32,6 +32,7 @@ from tbot.gateway.codec_hub import user_event
 from tbot.gateway.codec_rest import Answer, encode_request
 from tbot.gateway.hub import HubTimings
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LANES, MAX_PAGES, PROOF_NS, QUEUE_LIMIT, LiveBroker
+from tbot.gateway.outcomes import LOCAL_LIMIT
 
 BRACKET = PlaceBracket("e1", 1001, "MNQ", 1, 2, -40, 80, "TB1-x-E", "s1")
 STOP = PlaceStop("p1", 1001, "MNQ", -1, 2, 100378, "TB1-x-S")
@@ -106,6 +107,54 @@ def test_I2_each_command_is_one_request_and_one_result(rig, command, method, pro
         assert rig.rest.names() == [method]
         # modify, cancel and close are protective by themselves; a stop has to say so
         assert rig.rest.calls[0][2] is protective
+
+
+@pytest.mark.parametrize(
+    ("answer", "situation", "cause"),
+    [
+        (Answer("rejected", code=8), "refused", "account"),
+        (Answer("rejected", code=2), "refused", "gone"),
+        (Answer("rejected", code=5), "refused", ""),
+        (Answer("rejected"), "refused", ""),
+        (Answer("ambiguous", code=7), "ambiguous", ""),
+        (Answer("ambiguous", status=429), "429", ""),
+        (Answer("ambiguous", status=401), "401", ""),
+        (Answer("not_sent", text=LOCAL_LIMIT), "no budget", ""),
+        (Answer("not_sent"), "not sent", ""),
+    ],
+)
+def test_F_ORD_02_a_result_tells_its_column_of_the_table_and_why_it_was_refused(rig, answer, situation, cause):
+    rig.rest.answers["position_close_contract"] = answer
+    result = rig.do(CLOSE)
+    assert (result.situation, result.cause) == (situation, cause)
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "code", "cause"),
+    [
+        (BRACKET, "order_place", 10, "account"),
+        (BRACKET, "order_place", 2, ""),
+        (MODIFY, "order_modify", 2, "gone"),
+        (MODIFY, "order_modify", 6, "account"),
+        (CANCEL, "order_cancel", 2, "gone"),
+        (CANCEL, "order_cancel", 6, "account"),
+        (CANCEL, "order_cancel", 3, ""),
+    ],
+)
+def test_F_ORD_03_the_same_code_means_another_thing_at_another_call(rig, command, method, code, cause):
+    rig.rest.answers[method] = Answer("rejected", code=code)
+    assert rig.do(command).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("statuses", "situation"),
+    [((None, None), ""), ((429, None), "429"), ((None, 401), "401"), ((429, 401), "401"), ((500, 503), "")],
+)
+def test_F_API_01_F_API_03_an_answer_tells_the_worst_column_of_its_reads(rig, statuses, situation):
+    for method, status in zip(("account_search", "trade_search"), statuses, strict=True):
+        if status is not None:
+            rig.rest.answers[method] = Answer("ambiguous", status=status)
+    assert rig.do(QUERY).situation == situation
 
 
 def test_requests_carry_the_command(rig):

@@ -96,7 +96,7 @@ def finish(engine: Command, referee: Referee) -> None:
 
 
 @pytest.mark.parametrize("point", each(ONE_TRADE))
-def test_K_EX_01_to_19_K_FD_K_WK_one_trade(tmp_path: Path, point: str) -> None:
+def test_K_EX_01_to_19_K_FD_03_to_04_K_WK_01_to_03_one_trade(tmp_path: Path, point: str) -> None:
     prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in PRICES]}
     faults = PARTIAL if point in ("K-EX-08", "K-EX-11") else ""
     config = BREAK_EVEN if point == "K-EX-09" else ""

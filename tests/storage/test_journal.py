@@ -14,7 +14,13 @@ from tbot.errors import JournalDamaged, JournalError
 from tbot.execution.broker import Recorder
 from tbot.storage import journal as journal_module
 from tbot.storage.journal import Journal
-from tbot.storage.journal_files import EMERGENCY_BYTES, EmergencyFile, emergency_path, head_path, read_head
+from tbot.storage.journal_files import (
+    EMERGENCY_BYTES,
+    EmergencyFile,
+    emergency_path,
+    head_path,
+    read_head,
+)
 from tbot.storage.journal_reader import GENESIS, JournalReader, Step
 from tbot.transport import wire
 

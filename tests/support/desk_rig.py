@@ -151,8 +151,8 @@ class Rig:
         made = signal(number, contract, side, decision=now, **kwargs)
         return self.feed(SignalIn(self.now_ns, made, now, age_ns))
 
-    def operator(self, verb: str) -> list[Note]:
-        return self.feed(OperatorIn(self.now_ns, verb))  # type: ignore[arg-type]
+    def operator(self, verb: str, contract: str | None = None) -> list[Note]:
+        return self.feed(OperatorIn(self.now_ns, verb, None, contract))  # type: ignore[arg-type]
 
     def pump(self) -> list[Note]:
         notes = self.loop.pump()

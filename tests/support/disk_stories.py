@@ -119,7 +119,8 @@ def check_prefix(path: Path, life: Life, safe: list[int]) -> None:
     """What is there is what was given, in order, and all that was said to be safe is there."""
     lost = put_aside_if_lost(path, wire)
     assert lost is None, f"taken for lost: {lost}"
-    if path.exists() and path.stat().st_size:
+    list(sound_steps(path, wire))
+    if path.exists():
         with journal_at(path):
             pass  # a start repairs and goes on
         found = steps_of(path)

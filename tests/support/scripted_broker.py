@@ -104,8 +104,9 @@ class ScriptedBroker:
             self._protect(command, todo)
         elif isinstance(command, Query) and todo == "keep":
             self.kept.append(self.snapshot(command))
-        elif isinstance(command, Query) and todo in ("401", "429"):
-            empty = Snapshot(self.now_ns, self.account, command.command_id, False, None, (), (), (), todo, todo)
+        elif isinstance(command, Query) and todo in SITUATIONS:
+            told = todo if todo in ("401", "429") else ""
+            empty = Snapshot(self.now_ns, self.account, command.command_id, False, None, (), (), (), todo, told)
             self.events.append(empty)
         elif isinstance(command, Query) and todo != "lose":
             self.events.append(self.snapshot(command))

@@ -115,6 +115,7 @@ def session(
     sim_arguments = ("sim", "--tape", str(tape), "--speed", str(speed), "--faults", str(plan))
     with running(folder / "sim", *sim_arguments) as sim:
         ready = sim.first_line()
+        (folder / "ready.json").write_text(json.dumps(ready))
         environment = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
         arguments = ("run", "--gateway", ready["rest"], "--contracts", ",".join(prices), "--json")
         program: tuple[str, ...] = (str(SUPPORT / "session_engine.py"), str(script))
