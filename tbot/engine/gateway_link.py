@@ -105,10 +105,10 @@ class Link:
             self.rest.tokens.get()
         elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
             self.rest.tokens.renew_in_time()
-        if "date" in wanted:
-            self.rest.ping()
         if "accounts" in wanted or self._logged_in_anew():
             self._look_at_accounts()
+        if "date" in wanted:
+            self.rest.ping()
         if "clock" in wanted:
             self._look_at_clock()
         if self._contracts is not None and ("list" in wanted or self._list_due()):

@@ -57,6 +57,12 @@ class CarryFold:
         held.entries = {entry.tag: entry for entry in told.entries}
         held.orders = {order.tag: order for order in told.orders}
         held.closings = dict(told.closings)
+        held.orders = {order.tag: order for order in told.orders}
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account that was told of."""
+        return tuple(self._accounts)
 
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
