@@ -3,9 +3,9 @@
 Written by the executor through the one connection of `Journal`; everybody else reads through `JournalReader`.
 
 * All that one input caused is one transaction: a crash leaves whole steps only, so every prefix is a state that was.
-* A step with an entry is synced before `record` returns: write first, send second. So is one that changes the state of
-  an account or brings a person's word: a lock is on disk before the first close leaves. Others wait for `flush` and
-  are committed together; a crash may cost the newest of them, which the broker's own lists bring back.
+* A step with an entry, a person's word, or a flatten, lock or halt is synced before `record` returns: write first, send
+  second. Others wait for `flush` and are committed together; a crash may cost the newest of them, which the broker's
+  own lists bring back.
 * The head goes to its file after the commit that it names, so it may lag behind the rows but never lead them.
 """
 
@@ -376,8 +376,14 @@ def _start_body(run: RunInfo, left: list[bytes], continues: str = "") -> bytes:
 
 
 def _binds(item: DeskInput, outputs: list[DeskOutput]) -> bool:
-    """Whether a step says what the next run must know: a lock, a halt, a flatten begun, a person's word (F-RSK-01)."""
-    return isinstance(item, OperatorIn) or any(isinstance(output, StateChange) for output in outputs)
+    """Whether a restart must know of this step: what a person asked for, and a flatten, lock or halt (I14).
+
+    A crash within the pause between two flushes would undo a kill that was acknowledged; and the day's lock must be on
+    record before its first close leaves (F-RSK-01).
+    """
+    return isinstance(item, OperatorIn) or any(
+        isinstance(output, StateChange) and output.state in ("REDUCING", "LOCKED", "HALTED") for output in outputs
+    )
 
 
 def _connect(path: Path, fresh: bool) -> sqlite3.Connection:

@@ -108,7 +108,7 @@ def test_it_is_a_recorder(journal: Journal) -> None:
 
 def test_I1_an_entry_is_committed_before_record_returns_and_nothing_else_is(journal: Journal, path: Path) -> None:
     journal.record(m.TimerIn(NOW, {}), [])
-    journal.record(m.FeedIn(NOW, "MNQ", "gap"), [protective(1)])
+    journal.record(m.TimerIn(NOW, {}), [protective(1)])
     assert contents(path) == []
     assert journal.last_seq == 4
     journal.record(m.TimerIn(NOW, {}), [entry(1)])
