@@ -20,10 +20,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect": ("tbot.commands.detect:detect", "Find all pattern events of a bar file; CSV, JSON lines, pictures."),
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
+    "pause": ("tbot.commands.operate:pause", "No new trades; what is open stays managed."),
+    "resume": ("tbot.commands.operate:resume", "Trade again after pause, flatten or a fault."),
+    "flatten": ("tbot.commands.operate:flatten", "Close everything (or one contract), then pause until resume."),
+    "kill": ("tbot.commands.operate:kill", "Close everything and lock until the next trading day."),
+    "panic": ("tbot.commands.panic:panic", "Close everything without the engine: login and REST only."),
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
-    "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and the one a run would trade."),
+    "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 

@@ -6,7 +6,7 @@ they come from is told in `credentials.py`.
 
 import dataclasses
 import hashlib
-import os
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,11 @@ import orjson
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
+from tbot.home import home
 from tbot.risk.limits import RiskLimits
 from tbot.strategy.trader import StrategySettings
+
+__all__ = ["Config", "home", "load", "require_login"]
 
 SECRET_WORDS = ("api_key", "apikey", "password", "token", "secret")
 
@@ -32,6 +35,7 @@ class EngineConfig:
     wait: str = "futex"
     on_exit: str = "flatten"
     history_days: int = 5
+    limits_override: str = ""  # file of announced caps; "": limits_override.toml in TBOT_HOME when it is there
     sessions: str = ""  # file of own session rows; "": sessions.toml in TBOT_HOME when it is there
 
 
@@ -47,9 +51,20 @@ class GatewayConfig:
 
 @dataclass(frozen=True)
 class AccountConfig:
-    """Section [account]: pinned account ids; empty = the first tradable account of a simulated gateway."""
+    """One table [[accounts]]: an account that a run trades, pinned by id and name.
 
-    ids: tuple[int, ...] = ()
+    `risk` holds the limits of [risk] with this account's own, tighter ones.
+    """
+
+    id: int
+    name: str
+    plan: str = "50K"
+    stage: str = "combine"
+    contracts: tuple[str, ...] = ()  # (): all of the run
+    floor_usd: float | None = None  # the loss floor as the firm's dashboard shows it; the gateway does not tell it
+    since: str = ""  # first trading day of its present life, as 2026-11-25: after a reset older trades do not count
+    daily_limit: bool = False  # bought with the firm's own daily loss limit
+    risk: RiskLimits | None = None  # None: those of [risk]
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class Config:
 
     engine: EngineConfig = field(default_factory=EngineConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
-    account: AccountConfig = field(default_factory=AccountConfig)
+    accounts: tuple[AccountConfig, ...] = ()  # (): the first tradable one of a simulated gateway; paper: one of ours
     strategy: StrategySettings = field(default_factory=StrategySettings)
     risk: RiskLimits = field(default_factory=RiskLimits)
 
@@ -68,7 +83,24 @@ class Config:
         return hashlib.sha256(document).hexdigest()[:12]
 
 
-CHOICES = {"wait": ("futex", "poll", "spin"), "on_exit": ("flatten", "hold")}
+CHOICES = {
+    "wait": ("futex", "poll", "spin"),
+    "on_exit": ("flatten", "hold"),
+    "plan": ("50K", "100K", "150K"),
+    "stage": ("practice", "combine", "funded"),
+}
+# Each account with something open costs 4 queries every 5 s (C_RECON_OPEN); 160 requests a minute are for all of them.
+MAX_ACCOUNTS = 3
+# What "tighter" means: of these limits the smaller number is, of those the larger one. Others belong to [risk] alone.
+SMALLER_IS_TIGHTER = frozenset({
+    "daily_loss_cents", "consecutive_losses", "risk_per_trade_cents", "max_micros", "max_minis", "max_account_micros",
+    "collar_ticks", "collar_bp", "signal_ttl_ns", "quote_ban_ns", "quote_stale_ns", "blind_hold_ns",
+    "entries_per_minute", "entries_per_day", "naked_ns", "entry_timeout_ns", "rejects_max", "rest_failures",
+})  # fmt: skip
+LARGER_IS_TIGHTER = frozenset({
+    "loss_reserve_ticks", "slip_ticks", "min_bracket_ticks", "min_target_cost_ratio", "entry_gap_ns",
+    "rejects_window_ns", "unknown_horizon_ns", "unknown_answers",
+})  # fmt: skip
 
 
 def load(path: Path | None) -> Config:
@@ -87,45 +119,132 @@ def load(path: Path | None) -> Config:
     for name, values in document.items():
         if name not in hints:
             problems.append(f"[{name}] is not a section; sections are {', '.join(hints)}")
+        elif name == "accounts":
+            continue
         elif not isinstance(values, dict):
             problems.append(f"{name} must be a section")
         else:
             sections[name] = _section(name, hints[name], values, problems)
+    if "accounts" in document:
+        sections["accounts"] = _accounts(document["accounts"], sections, problems)
     if problems:
         raise ConfigError(f"{path} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     return Config(**sections)
 
 
 def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
-    hints = get_type_hints(kind)
+    before = len(problems)
+    accepted = _accepted(name, get_type_hints(kind), values, problems)
+    return _made(f"[{name}]", kind, accepted, problems) if len(problems) == before else None
+
+
+def _accepted(where: str, hints: dict[str, Any], values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """The values that have the right type; problems with all others."""
     accepted: dict[str, Any] = {}
     for key, value in values.items():
-        where = f"{name}.{key}"
         if any(word in key.lower() for word in SECRET_WORDS):
             problems.append(
-                f"{where}: secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY, or credentials_file"
+                f"{where}.{key}: secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY, or "
+                "credentials_file"
             )
         elif key not in hints:
-            problems.append(f"{where} is not an option; options are {', '.join(hints)}")
+            problems.append(f"{where}.{key} is not an option; options are {', '.join(hints)}")
         else:
             problem, converted = _convert(key, hints[key], value)
             if problem:
-                problems.append(f"{where}: {problem}")
-            accepted[key] = converted
-    if problems:
-        return None
+                problems.append(f"{where}.{key}: {problem}")
+            else:
+                accepted[key] = converted
+    return accepted
+
+
+def _made(where: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
+    """The object of a section; where it refuses, every value that it refuses by itself is named."""
     try:
-        return kind(**accepted)
-    except (ValueError, TypeError) as error:
-        problems.append(f"[{name}]: {error}")
+        return kind(**values)
+    except (ValueError, TypeError, ConfigError) as error:
+        alone = [text for key, value in values.items() if (text := _refusal(kind, {key: value}))]
+        problems += [f"{where}: {text}" for text in alone or [str(error)]]
         return None
+
+
+def _refusal(kind: type[Any], values: dict[str, Any]) -> str:
+    try:
+        kind(**values)
+    except (ValueError, TypeError, ConfigError) as error:
+        return str(error)
+    return ""
+
+
+def _accounts(tables: Any, sections: dict[str, Any], problems: list[str]) -> tuple[AccountConfig, ...]:
+    """The tables [[accounts]], each with the limits of [risk] tightened by its own."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        problems.append("accounts must be tables: write [[accounts]] above each")
+        return ()
+    if len(tables) > MAX_ACCOUNTS:
+        problems.append(f"{len(tables)} [[accounts]]: the gateway's budget of requests carries {MAX_ACCOUNTS} at most")
+    base = sections.get("risk") or RiskLimits()
+    traded = (sections.get("engine") or EngineConfig()).contracts
+    made = [_account(f"accounts[{n}]", table, base, traded, problems) for n, table in enumerate(tables, 1)]
+    found = [account for account in made if account is not None]
+    for number in sorted({account.id for account in found}):
+        if sum(account.id == number for account in found) > 1:
+            problems.append(f"accounts: {number} stands there twice")
+    return tuple(found)
+
+
+def _account(
+    where: str, table: dict[str, Any], base: RiskLimits, traded: tuple[str, ...], problems: list[str]
+) -> AccountConfig | None:
+    before = len(problems)
+    hints = get_type_hints(AccountConfig)
+    own = table.get("risk", {})
+    plain = {key: value for key, value in table.items() if key != "risk"}
+    values = _accepted(where, hints, plain, problems)
+    problems += [f"{where} needs {key}" for key in ("id", "name") if key not in table]
+    if values.get("id", 1) < 1:
+        problems.append(f"{where}.id: must be the gateway's number of the account, not {values['id']}")
+    if "name" in values and not values["name"].strip():
+        problems.append(f"{where}.name: must be the account's name as the gateway lists it")
+    strangers = [name for name in values.get("contracts", ()) if name not in traded]
+    if strangers:
+        problems.append(f"{where}.contracts: {', '.join(strangers)} is not among engine.contracts")
+    floor = values.get("floor_usd")
+    if floor is not None and not (math.isfinite(floor) and abs(floor) < 1_000_000):
+        problems.append(f"{where}.floor_usd: must be the balance in USD at which the account is lost, not {floor}")
+    if isinstance(own, dict):
+        values["risk"] = _tightened(f"{where}.risk", own, base, problems)
+    else:
+        problems.append(f"{where}.risk must be a section")
+    return AccountConfig(**values) if len(problems) == before else None
+
+
+def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: list[str]) -> RiskLimits | None:
+    """`base` with the account's own limits; None when there are none. Looser ones are problems."""
+    hints = {name: hint for name, hint in get_type_hints(RiskLimits).items() if name in _DIRECTED}
+    values = _accepted(where, hints, own, problems)
+    for key, value in values.items():
+        limit = getattr(base, key)
+        if value > limit if key in SMALLER_IS_TIGHTER else value < limit:
+            problems.append(f"{where}.{key}: {value} is looser than {limit} of [risk]; an account may only tighten")
+    if not values:
+        return None
+    merged = {**dataclasses.asdict(base), **values}
+    limits: RiskLimits | None = _made(f"[{where}]", RiskLimits, merged, problems)
+    return limits
+
+
+_DIRECTED = SMALLER_IS_TIGHTER | LARGER_IS_TIGHTER
 
 
 def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     """(problem or "", value) for one option."""
     if key == "contracts":
-        unknown = [item for item in value if item not in PRODUCTS] if isinstance(value, list) else [value]
-        return (f"unknown contracts {unknown}" if unknown or not value else ""), tuple(value)
+        items = value if isinstance(value, list) else [value]
+        unknown = [item for item in items if not isinstance(item, str) or item not in PRODUCTS]
+        if unknown or not value or not isinstance(value, list):
+            return f"unknown contracts {unknown or value!r}; write a list such as [\"MNQ\"]", None
+        return "", tuple(value)
     if key in CHOICES and value not in CHOICES[key]:
         return f"{value!r} is not one of {', '.join(CHOICES[key])}", None
     if get_origin(hint) is tuple:
@@ -133,6 +252,8 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
         if not isinstance(value, list) or any(type(item) is not inner for item in value):
             return f"must be a list of {inner.__name__}", None
         return "", tuple(value)
+    if hint == float | None:
+        hint = float
     if hint is float and type(value) is int:
         return "", float(value)
     if isinstance(hint, type) and type(value) is not hint:
@@ -150,13 +271,3 @@ def require_login(config: Config, option: Path | None = None) -> Login:
 
 def _credentials_file(config: Config) -> Path | None:
     return Path(config.gateway.credentials_file).expanduser() if config.gateway.credentials_file else None
-
-
-def home() -> Path:
-    """TBOT_HOME, or the user's state folder of this system."""
-    chosen = os.environ.get("TBOT_HOME")
-    if chosen:
-        return Path(chosen)
-    from platformdirs import user_state_path
-
-    return user_state_path("tbot")

@@ -1,4 +1,4 @@
-"""`tbot accounts`: the accounts that the login can see, and the one a run would trade."""
+"""`tbot accounts`: the accounts that the login can see, and those a run would trade."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ def accounts(
     from tbot.commands.gateway import gateway_url, raise_refusal
     from tbot.config import load, require_login
     from tbot.doctor.online import choose
+    from tbot.gateway.pinned import trouble_of
     from tbot.gateway.redact import Credentials
     from tbot.gateway.rest import RestClient
 
@@ -40,17 +41,19 @@ def accounts(
     if not answer.ok or answer.value is None:
         raise_refusal(client, answer, "accounts")
     listed = answer.value or []
-    chosen = choose(listed, config.account.ids)
+    pinned = tuple((account.id, account.name) for account in config.accounts)
+    troubles = [text for number, name in pinned if (text := trouble_of(listed, number, name))]
+    chosen = {account.account_id for account in choose(listed, pinned)}
     if json_output:
-        click.echo(orjson.dumps(document(client.base_url, listed, chosen)).decode())
+        click.echo(orjson.dumps(document(client.base_url, listed, chosen, troubles)).decode())
         return 0
-    for line in lines(listed, chosen):
+    for line in lines(listed, chosen, troubles):
         click.echo(line)
     return 0
 
 
-def document(url: str, listed: "list[BrokerAccount]", chosen: "BrokerAccount | None") -> dict[str, Any]:
-    """Everything for `--json`; names as the gateway sends them."""
+def document(url: str, listed: "list[BrokerAccount]", chosen: set[int], troubles: list[str]) -> dict[str, Any]:
+    """Everything for `--json`; names as the gateway sends them. `troubles`: what stands against the pinned ones."""
     rows = [
         {
             "id": account.account_id,
@@ -59,14 +62,14 @@ def document(url: str, listed: "list[BrokerAccount]", chosen: "BrokerAccount | N
             "can_trade": account.can_trade,
             "visible": account.visible,
             "simulated": account.simulated,
-            "chosen": account is chosen,
+            "chosen": account.account_id in chosen,
         }
         for account in listed
     ]
-    return {"schema": "tbot.accounts", "version": 1, "gateway": url, "accounts": rows}
+    return {"schema": "tbot.accounts", "version": 1, "gateway": url, "accounts": rows, "troubles": troubles}
 
 
-def lines(listed: "list[BrokerAccount]", chosen: "BrokerAccount | None") -> list[str]:
+def lines(listed: "list[BrokerAccount]", chosen: set[int], troubles: list[str]) -> list[str]:
     """A table for a person."""
     from tbot.gateway.redact import plain
 
@@ -74,12 +77,14 @@ def lines(listed: "list[BrokerAccount]", chosen: "BrokerAccount | None") -> list
         return ["no accounts: the login is taken, but no account is visible to it"]
     text = [f"  {'id':>12}  {'balance USD':>14}  {'can trade':<9}  {'kind':<9}  name"]
     for account in listed:
-        mark = "*" if account is chosen else " "
+        mark = "*" if account.account_id in chosen else " "
         kind = "simulated" if account.simulated else "LIVE"
         text.append(
             f"{mark} {account.account_id:>12}  {account.balance_cents / 100:>14,.2f}  "
             f"{'yes' if account.can_trade else 'no':<9}  {kind:<9}  {plain(account.name, 60)}"
         )
-    if chosen is None:
+    if troubles:
+        text.append(f"a run would refuse: {'; '.join(troubles)}; correct [[accounts]]")
+    elif not chosen:
         text.append("a run would take none of them: it needs a simulated account that can trade")
     return text

@@ -143,9 +143,8 @@ def _target(client: "RestClient", config: "Config") -> "Target":
     hubs = launch.gateway_settings(
         client.base_url, config.gateway.user_hub, config.gateway.market_hub, simulated=False, embedded=False
     )
-    return Target(
-        client, hubs.user_hub, hubs.market_hub, config.engine.contracts, config.account.ids, _engine_running()
-    )
+    pinned = tuple((account.id, account.name) for account in config.accounts)
+    return Target(client, hubs.user_hub, hubs.market_hub, config.engine.contracts, pinned, _engine_running())
 
 
 def _engine_running() -> bool:

@@ -3,16 +3,23 @@
 import secrets
 import socket
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tbot import __version__
-from tbot.config import Config, home
-from tbot.domain.trading_hours import check_zone_data
+from tbot.config import AccountConfig, Config, home
+from tbot.domain.trading_hours import check_zone_data, trading_day
+from tbot.engine.build import build_id
+from tbot.engine.desk_record import desk_account
 from tbot.engine.processes import ProcessSpec
-from tbot.engine.settings import EngineSettings, GatewaySettings, Mode
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
 from tbot.errors import ConfigError
+from tbot.risk.caps import Cap
+from tbot.risk.firm import Stage, check_daily_limit
+from tbot.storage.firm_rules import load_rules
+from tbot.storage.limits_override import load_caps
 from tbot.storage.sessions import effective_sessions, own_sessions
 from tbot.transport.shm import run_directory, sweep_stale
 
@@ -28,10 +35,69 @@ def fresh_state(mode: Mode) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"tbot-{mode}-"))
 
 
+def account_plans(config: Config) -> tuple[AccountPlan, ...]:
+    """The pinned accounts of a run with the firm's rules as they are today.
+
+    ConfigError with all problems at once: an account without a contract in this run, a floor that its plan cannot have,
+    a daily limit that is not below the firm's.
+    """
+    plans: list[AccountPlan] = []
+    problems: list[str] = []
+    for account in config.accounts:
+        try:
+            plans.append(_account_plan(account, config))
+        except ConfigError as error:
+            problems.append(f"account {account.id}: {error}")
+    if problems:
+        raise ConfigError(f"{'; '.join(problems)}; correct [[accounts]]")
+    return tuple(plans)
+
+
+def _account_plan(account: AccountConfig, config: Config) -> AccountPlan:
+    contracts = tuple(name for name in account.contracts if name in config.engine.contracts)
+    if account.contracts and not contracts:
+        raise ConfigError(f"it trades {', '.join(account.contracts)} only, and none of these is in this run")
+    stage: Stage = account.stage  # type: ignore[assignment]  # config checked it
+    today = trading_day(time.time_ns())
+    rules = load_rules(stage, account.plan, today, daily_limit=account.daily_limit)
+    check_daily_limit(rules, (account.risk or config.risk).daily_loss_cents)
+    plan = AccountPlan(
+        account.id,
+        account.name,
+        account.plan,
+        stage,
+        contracts,
+        None if account.floor_usd is None else round(account.floor_usd * 100),
+        account.risk,
+        rules,
+        account.since,
+    )
+    desk_account(plan)
+    return plan
+
+
+def announced_caps(config: Config) -> tuple[Cap, ...]:
+    """Caps of the owner's file; ConfigError when one is named that is not there, or that cannot be understood."""
+    named = config.engine.limits_override
+    path = Path(named).expanduser() if named else home() / "limits_override.toml"
+    if named and not path.exists():
+        raise ConfigError(f"{path} of [engine] limits_override is not there; correct the path or leave it out")
+    return load_caps(path)
+
+
 def base_settings(
-    config: Config, mode: Mode, *, state_dir: Path | None, symbols: tuple[str, ...], **more: Any
+    config: Config,
+    mode: Mode,
+    *,
+    state_dir: Path | None,
+    symbols: tuple[str, ...],
+    accounts: tuple[AccountPlan, ...] | None = None,
+    **more: Any,
 ) -> EngineSettings:
-    """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first."""
+    """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first.
+
+    `accounts` None: those of the configuration.
+    """
     check_zone_data(datetime.now(UTC).year)
     home().mkdir(parents=True, exist_ok=True, mode=0o700)
     gateway = more.get("gateway")
@@ -50,16 +116,17 @@ def base_settings(
         state_dir=state_dir,
         run_dir=run_dir,
         run_id=secrets.randbits(63),
-        build=__version__,
+        build=build_id(__version__),
         config_hash=config.digest(),
         strategy=config.strategy,
         limits=config.risk,
         workers=config.engine.workers,
         wait=config.engine.wait,  # type: ignore[arg-type]
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
-        accounts=config.account.ids,
+        accounts=account_plans(config) if accounts is None else accounts,
         history_days=config.engine.history_days,
         sessions=sessions,
+        caps=() if embedded else announced_caps(config),
         pointer=home() / "current.json",
         **more,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import credentials_option
-from tbot.errors import ConfigError, TbotError
+from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
     import socket
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     Plan = tuple[EngineSettings, list[ProcessSpec], socket.socket | None]
 
 
-class LiveNotConfirmed(TbotError):
-    """`--live` without everything that live needs."""
-
-    exit_code = 8
-
-
 @click.command()
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
@@ -33,7 +27,10 @@ class LiveNotConfirmed(TbotError):
 @credentials_option
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
-@click.option("--live", is_flag=True, help="Send orders to a real account.")
+@click.option("--live", is_flag=True, help="Send orders to the accounts pinned in the settings.")
+@click.option(
+    "--confirm-live", type=int, multiple=True, metavar="ID", help="With --live where nobody can type; once an account."
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Share the contracts among this many worker processes.")
 @click.option("--speed", type=click.FloatRange(0.1, 200), help="Of the embedded market.  [default: 20]")
 @click.option("--seed", type=int, help="Of the embedded market.")
@@ -49,6 +46,7 @@ def run(
     json_output: bool,
     quiet: bool,
     live: bool,
+    confirm_live: tuple[int, ...],
     workers: int | None,
     speed: float | None,
     seed: int | None,
@@ -66,10 +64,8 @@ def run(
     from tbot.config import load
     from tbot.engine.supervisor import Supervisor
 
-    if live:
-        raise LiveNotConfirmed(
-            "live trading is not part of this version, which trades its simulator and paper accounts; leave --live out"
-        )
+    if confirm_live and not live:
+        raise ConfigError("--confirm-live goes with --live; without it nothing is traded live")
     zone = parse_zone(tz)
     config = load(config_path)
     engine = config.engine
@@ -83,7 +79,12 @@ def run(
     if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
-    plan = _against(url, config, credentials_file, extra) if url else _embedded(config, speed, seed, extra)
+    if live:
+        plan = _live(url, config, credentials_file, confirm_live, extra)
+    elif url:
+        plan = _against(url, config, credentials_file, extra)
+    else:
+        plan = _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
     screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, specs, screen.event)
@@ -109,9 +110,46 @@ def _embedded(config: "Config", speed: float | None, seed: int | None, extra: di
     )
     gateway = launch.gateway_settings(url, "", "", simulated=True, embedded=True)
     settings = launch.base_settings(
-        config, "sim", state_dir=None, symbols=config.engine.contracts, gateway=gateway, template_hours=True, **extra
+        config,
+        "sim",
+        state_dir=None,
+        symbols=config.engine.contracts,
+        accounts=(),  # the embedded gateway has one of its own
+        gateway=gateway,
+        template_hours=True,
+        **extra,
     )
     return settings, [spec, *launch.engine_specs(settings, credentials)], listener
+
+
+def _live(
+    url: str, config: "Config", credentials_file: Path | None, confirm: tuple[int, ...], extra: dict[str, Any]
+) -> "Plan":
+    from tbot.commands import launch
+    from tbot.commands.live import Wish, admit, here
+    from tbot.config import home
+    from tbot.gateway.net import check_url
+
+    hubs = config.gateway.user_hub, config.gateway.market_hub
+    gateway = None
+    if url:
+        address = check_url(url, "http", "https")
+        gateway = launch.gateway_settings(address, *hubs, simulated=False, embedded=False)
+    plans = launch.account_plans(config)
+    admission = admit(Wish(config, plans, gateway, confirm, credentials_file), here())
+    settings = launch.base_settings(
+        config,
+        "live",
+        state_dir=home() / "live",
+        symbols=config.engine.contracts,
+        accounts=plans,
+        gateway=gateway,
+        locks=home() / "locks",
+        confirmed=admission.confirmed,
+        warnings=admission.warnings,
+        **extra,
+    )
+    return settings, launch.engine_specs(settings, admission.credentials), None
 
 
 def _against(url: str, config: "Config", credentials_file: Path | None, extra: dict[str, Any]) -> "Plan":
@@ -132,6 +170,7 @@ def _against(url: str, config: "Config", credentials_file: Path | None, extra: d
         symbols=config.engine.contracts,
         gateway=gateway,
         template_hours=simulated,
+        locks=home() / "locks" if simulated else None,
         **extra,
     )
     return settings, launch.engine_specs(settings, credentials), None

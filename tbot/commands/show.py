@@ -21,6 +21,7 @@ FINAL_KEYS = (
     "mode", "intents", "denials", "fills", "round_trips", "pnl_usd", "latency_ns", "gaps", "restarts", "state",
     "reason",
 )  # fmt: skip
+ACCOUNT_KEYS = ("name", "state", "text", "balance_cents", "day_pnl_cents", "trades", "wins", "positions", "orders")
 
 
 class Screen:
@@ -120,10 +121,15 @@ def choose_screen(json_output: bool, quiet: bool, zone: ZoneInfo) -> Screen:
 
 
 class Interrupts:
-    """Counts Ctrl-C and SIGTERM: first stops orderly, second shows what is open, third leaves (ruling 12)."""
+    """Counts Ctrl-C and SIGTERM: first stops orderly, second shows what is open, third leaves (ruling 12).
+
+    SIGUSR1 is the kill switch.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.kill = False
+        signal.signal(signal.SIGUSR1, self._on_kill)
         self.told = False  # what is still open was shown
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
@@ -132,6 +138,14 @@ class Interrupts:
 
     def _on_signal(self, *_: object) -> None:
         self.count += 1
+
+    def _on_kill(self, *_: object) -> None:
+        self.kill = True
+
+    def take_kill(self) -> bool:
+        """Whether the kill switch was pressed since the last call."""
+        pressed, self.kill = self.kill, False
+        return pressed
 
 
 def drive(
@@ -161,6 +175,8 @@ def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrup
     next_frame = 0
     while not interrupts.count and not supervisor.phase.failure and not supervisor.finished:
         supervisor.poll(0.1)
+        if interrupts.take_kill():
+            supervisor.press_kill("signal")
         now = boot_ns()
         if deadline is None and for_s is not None and supervisor.ready():
             deadline = now + int(for_s * NS_PER_S)
@@ -173,6 +189,8 @@ def _watch(supervisor: Supervisor, screen: Screen, for_s: float | None, interrup
 
 def _while_stopping(supervisor: Supervisor, screen: Screen, interrupts: Interrupts) -> bool:
     """True when the person insists on leaving."""
+    if interrupts.take_kill():
+        supervisor.press_kill("signal")
     if interrupts.count >= 2 and not interrupts.told:
         interrupts.told = True
         supervisor.tell(EngineEvent(0, "launcher", "PROC", "", still_open(supervisor.status())))
@@ -200,7 +218,9 @@ def final_document(status: dict[str, Any]) -> dict[str, Any]:
         }
         for symbol, contract in status["contracts"].items()
     }
-    return {"schema": "tbot.run", "version": 1, "contracts": contracts, **{key: status[key] for key in FINAL_KEYS}}
+    accounts = {number: {key: account[key] for key in ACCOUNT_KEYS} for number, account in status["accounts"].items()}
+    rest = {key: status[key] for key in FINAL_KEYS}
+    return {"schema": "tbot.run", "version": 1, "contracts": contracts, "accounts": accounts, **rest}
 
 
 def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -> int:
@@ -210,7 +230,8 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
     if phase.failure:
         click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
-        return phase.exit_code if phase.flat or replay else EXIT_NOT_FLAT
+        foreign = phase.failure_code == "RC_SECOND_ENGINE"  # nothing was sent: the account is that engine's business
+        return phase.exit_code if phase.flat or replay or foreign else EXIT_NOT_FLAT
     if not phase.flat and not replay:
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT

@@ -8,6 +8,7 @@ import click
 import orjson
 
 from tbot.errors import TbotError
+from tbot.gateway.redact import plain
 
 DEAD_AFTER_S = 60
 
@@ -48,7 +49,14 @@ def lines(document: dict[str, Any]) -> list[str]:
         f"profit factor {'n/a' if factor is None else factor}  signals taken {taken}, denied {denied}",
         _execution(document),
     ]
+    text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
+    accounts = document.get("accounts", {})
+    if len(accounts) > 1:
+        text += [account_line(number, account) for number, account in accounts.items()]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
+    text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    looser = document.get("sessions", {}).get("overrides", [])
+    text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():
         age = contract["last_tick_age_s"]
         text.append(
@@ -60,6 +68,15 @@ def lines(document: dict[str, Any]) -> list[str]:
         if trouble:
             text.append(f"     no entries: {trouble}")
     return text
+
+
+def account_line(number: str, account: dict[str, Any]) -> str:
+    """One of several accounts: its state, its money and what it holds."""
+    held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in account["positions"])
+    return (
+        f"{plain(account['name'], 40)} ({number})  {account['state']}  day {account['day_pnl_cents'] / 100:+.2f} USD  "
+        f"open {account['unrealised_cents'] / 100:+.2f} USD  {held or 'no position'}"
+    )
 
 
 def _execution(document: dict[str, Any]) -> str:

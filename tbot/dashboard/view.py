@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent
+from tbot.gateway.redact import plain
 
 CHICAGO = ZoneInfo("America/Chicago")
 BADGE_STYLE = {"DEMO": "black on grey70", "PAPER": "white on blue", "LIVE": "white on red", "REPLAY": "black on cyan"}
@@ -42,6 +43,8 @@ HOPS = (
     ("rest", "REST answer"),
 )
 WIDE = 110
+NAME_WIDTHS = (16, 24)  # of an account on a narrow and a wide screen; the firm's names have 24 signs
+EVENTS_WANTED = 8  # lines; positions are told at length when so many are left for events
 
 
 def clock_text(ns: int, zone: ZoneInfo) -> str:
@@ -108,8 +111,13 @@ def render(
     status: Mapping[str, Any], events: Iterable[EngineEvent], zone: ZoneInfo, width: int = 120, height: int = 40
 ) -> RenderableType:
     """The whole view. `events` oldest first; as many of the newest are shown as there is room for."""
+    several = len(status["accounts"]) > 1
     positions = _positions(status)
-    used = 10 + len(status["contracts"]) + (len(positions) or 1)
+    used = 10 + len(status["contracts"]) + (len(status["accounts"]) if several else len(positions) or 1)
+    if several and height - used - len(positions) >= EVENTS_WANTED:
+        used += len(positions)
+    elif several:
+        positions = []  # each account's line has them in short
     room = max(3, height - used)
     lines = Text("\n").join(_cut(event_line(event, zone), width - 4) for event in newest(list(events), room))
     parts: list[RenderableType] = [
@@ -190,25 +198,28 @@ def _contracts(status: Mapping[str, Any], width: int) -> RenderableType:
     return table
 
 
-def _positions(status: Mapping[str, Any]) -> list[Text]:
-    lines = []
-    for account in status["accounts"].values():
-        for held in account["positions"]:
-            symbol = held["contract"]
-            line = Text(f" {symbol} {'long' if held['side'] > 0 else 'short'} {held['size']}", style="bold")
-            entry = PRODUCTS[symbol].format(round(held["entry"])) if symbol in PRODUCTS else held["entry"]
-            line.append(f" @ {entry}", style="not bold")
-            for name in ("stop", "target"):
-                line.append(f"  {name} {_price(symbol, held[name])}", style="not bold")
-            if not held["protected"]:
-                line.append("  NOT PROTECTED", style="bold red")
-            line.append("  open ", style="not bold")
-            line.append_text(money_text((held["unrealised_cents"] or 0) / 100))
-            lines.append(line)
-    return lines
+def _positions(status: Mapping[str, Any]) -> list[tuple[str, Text]]:
+    """(account, line) of every position."""
+    return [
+        (number, _position(held)) for number, account in status["accounts"].items() for held in account["positions"]
+    ]
 
 
-def _account(status: Mapping[str, Any], positions: list[Text], width: int) -> RenderableType:
+def _position(held: Mapping[str, Any]) -> Text:
+    symbol = held["contract"]
+    line = Text(f" {symbol} {'long' if held['side'] > 0 else 'short'} {held['size']}", style="bold")
+    entry = PRODUCTS[symbol].format(round(held["entry"])) if symbol in PRODUCTS else held["entry"]
+    line.append(f" @ {entry}", style="not bold")
+    for name in ("stop", "target"):
+        line.append(f"  {name} {_price(symbol, held[name])}", style="not bold")
+    if not held["protected"]:
+        line.append("  NOT PROTECTED", style="bold red")
+    line.append("  open ", style="not bold")
+    line.append_text(money_text((held["unrealised_cents"] or 0) / 100))
+    return line
+
+
+def _account(status: Mapping[str, Any], positions: list[tuple[str, Text]], width: int) -> RenderableType:
     trips, wins = status["round_trips"], status["wins"]
     factor = status["profit_factor"]
     line = Text(f"\n round trips {trips}", style="")
@@ -217,8 +228,33 @@ def _account(status: Mapping[str, Any], positions: list[Text], width: int) -> Re
     line.append(f"  drawdown {money(-status['drawdown_usd']) if status['drawdown_usd'] else '$0.00'}")
     denied = sum(status["denials"].values())
     line.append(f"  taken {status['intents']}  denied {denied}")
-    rows = [line, *(positions or [Text(" flat", style="bright_black")])]
+    rows = [line]
+    if len(status["accounts"]) > 1:
+        for number, account in status["accounts"].items():
+            rows.append(_account_line(account, NAME_WIDTHS[width >= WIDE]))
+            rows += [Text("  ") + text for owner, text in positions if owner == number]
+    else:
+        rows += [text for _, text in positions] or [Text(" flat", style="bright_black")]
     return Group(*(_cut(row, width) for row in rows))
+
+
+def _account_line(account: Mapping[str, Any], name_width: int) -> Text:
+    """One of several accounts: name, state, money, what it holds or why it holds nothing."""
+    name, state = plain(account["name"], 80), account["state"]
+    if len(name) > name_width:
+        name = f"…{name[1 - name_width :]}"  # the end tells accounts of one owner apart
+    line = Text(f" {name:<{name_width}} ", style="bold")
+    line.append(f"{state:<11}", style=f"not bold {STATE_STYLE.get(state, 'bold yellow')}")
+    for label, cents in (("day", account["day_pnl_cents"]), ("open", account["unrealised_cents"])):
+        text = money_text(cents / 100)
+        line.append(f" {label} ", style="not bold bright_black")
+        line.append_text(text)
+        line.append(" " * max(0, 9 - len(text)))
+    held = " ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in account["positions"])
+    if not all(place["protected"] for place in account["positions"]):
+        line.append("NOT PROTECTED ", style="bold red")
+    line.append(held or ("flat" if state == "ACTIVE" else account["text"]), style="bold" if held else "bright_black")
+    return line
 
 
 def _latency(status: Mapping[str, Any]) -> Text:

@@ -1,4 +1,4 @@
-"""Data files that come with the package: the session table. No code.
+"""Data files that come with the package: the session table, and the firm's numbers. No code.
 
-Imports nothing. Start with `sessions.toml`; `storage/sessions.py` reads it.
+Imports nothing. `sessions.toml` is read by `storage/sessions.py`, `topstep.toml` by `storage/firm_rules.py`.
 """

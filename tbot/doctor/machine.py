@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tbot_ext
 from tbot.doctor.findings import Check, Finding, fail, ok, warn
+from tbot.doctor.versions import versions
 from tbot.domain.trading_hours import SessionTable, loosened, table_hash
 from tbot.errors import TbotError
 from tbot.storage.sessions import effective_sessions
@@ -49,6 +50,7 @@ def checks(home: Path, shared_bytes: int, own_rows: Path | None = None) -> list[
         Check("time zones", lambda: time_zones(datetime.now(UTC))),
         Check("session table", lambda: sessions(own_rows, datetime.now(UTC))),
         Check("clock", clock),
+        Check("versions", versions),
         Check("extras", extras),
         Check("device", device),
     ]

@@ -23,6 +23,7 @@ from tbot.gateway.codec import (
 from tbot.gateway.net import NS_PER_S
 from tbot.gateway.openapi import document
 from tbot.gateway.openapi_compare import Difference, compare, read
+from tbot.gateway.pinned import trouble_of
 from tbot.gateway.redact import plain
 from tbot.gateway.rest import RestClient
 from tbot.gateway.tokens import expiry_ns
@@ -50,7 +51,7 @@ class Target:
     user_hub: str
     market_hub: str
     symbols: tuple[str, ...]
-    pinned: tuple[int, ...] = ()
+    pinned: tuple[tuple[int, str], ...] = ()  # (id, name) of the accounts in the settings
     engine_running: bool = False
     accounts: list[BrokerAccount] = field(default_factory=list)
     contracts: dict[str, str] = field(default_factory=dict)  # symbol -> gateway id
@@ -62,12 +63,16 @@ class Target:
         return "" if token is None else token.text
 
 
-def choose(accounts: list[BrokerAccount], pinned: tuple[int, ...]) -> BrokerAccount | None:
-    """The account a run would take: a pinned one, else the first; in both cases simulated and able to trade."""
-    usable = [account for account in accounts if account.can_trade and account.simulated]
-    if pinned:
-        usable = [account for account in usable if account.account_id in pinned]
-    return usable[0] if usable else None
+def choose(accounts: list[BrokerAccount], pinned: tuple[tuple[int, str], ...]) -> list[BrokerAccount]:
+    """The accounts a run would take: all that are pinned, else the first; each simulated and able to trade.
+
+    None at all when something stands against one of the pinned ones: a run would refuse then.
+    """
+    wanted = pinned or tuple((account.account_id, "") for account in accounts)
+    usable = [number for number, name in wanted if not trouble_of(accounts, number, name)]
+    if pinned and len(usable) < len(pinned):
+        return []
+    return [account for account in accounts if account.account_id in (usable if pinned else usable[:1])]
 
 
 def checks(target: Target) -> list[Check]:
@@ -147,7 +152,7 @@ def skew(skew_s: float, measured: bool) -> Finding:
 
 
 def accounts(target: Target) -> Finding:
-    """Accounts that can be seen, and the one a run would trade."""
+    """Accounts that can be seen, and those a run would trade."""
     if not target.token:
         return warn("accounts", "not looked at: no login", LOGIN_FIX)
     answer = target.rest.account_search(False)
@@ -155,14 +160,15 @@ def accounts(target: Target) -> Finding:
         return fail("accounts", f"no list of accounts ({answer.text or answer.outcome})", "try again later")
     target.accounts = answer.value
     count = f"{len(answer.value)} visible"
-    missing = [str(number) for number in target.pinned if number not in {item.account_id for item in answer.value}]
-    if missing:
-        return fail("accounts", f"{count}, but not the pinned {', '.join(missing)}", "correct [account] ids")
+    troubles = [text for number, name in target.pinned if (text := trouble_of(answer.value, number, name))]
+    if troubles:
+        return fail("accounts", f"{count}, but {'; '.join(troubles)}", "correct [[accounts]]; see tbot accounts")
     chosen = choose(answer.value, target.pinned)
-    if chosen is None:
+    if not chosen:
         why = "none of them is simulated and may trade"
         return fail("accounts", f"{count}, {why}", "look at the account on the platform: locked, or not eligible?")
-    return ok("accounts", f"{count}; a run takes {chosen.account_id} ({plain(chosen.name, 40)}), simulated, may trade")
+    names = ", ".join(f"{account.account_id} ({plain(account.name, 40)})" for account in chosen)
+    return ok("accounts", f"{count}; a run takes {names}, simulated, may trade")
 
 
 def contracts(target: Target) -> list[Finding]:
@@ -237,14 +243,15 @@ def market_hub(target: Target) -> Finding:
 
 
 def user_hub(target: Target) -> Finding:
-    """Connect and subscribe the account a run would take. Silence is normal while flat."""
+    """Connect and subscribe the accounts a run would take. Silence is normal while flat."""
     obstacle = _hub_obstacle("user hub", target)
     if obstacle is not None:
         return obstacle
     chosen = choose(target.accounts, target.pinned)
-    if chosen is None:
+    if not chosen:
         return warn("user hub", "not looked at: no account", "see the accounts check")
-    seen = hubs.look(target.user_hub, target.token, user_subscriptions([chosen.account_id]), hubs.QUIET_S)
+    wanted = user_subscriptions([account.account_id for account in chosen])
+    seen = hubs.look(target.user_hub, target.token, wanted, hubs.QUIET_S)
     quiet = ok("user hub", "connected and subscribed; nothing came, which is normal while flat")
     return _judge_hub("user hub", seen, f"connected and subscribed, first record {seen.first}", quiet)
 

@@ -1,7 +1,6 @@
-"""One account by the broker's word: balance, permission, and the high-water mark of its daily closing balances.
+"""One account by the broker's word: balance, permission, and how far the balance has moved in the trading day.
 
-The gateway exposes no loss floor and no daily state (projectx-gateway.md 6.1), so what depends on them is kept here.
-Money in integer cents. The trailing floor of topstep-rules.md 2.1 builds on `high_water_cents`.
+Money in integer cents. What the firm makes of past days (its loss floor, the best day): `risk/floor.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ class Account:
     simulated: bool = False
     day: date | None = None  # trading day of `day_start_cents`
     day_start_cents: int | None = None  # balance at the first sight in this trading day
-    high_water_cents: int | None = None  # highest closing balance of a trading day that was seen, start included
 
     def updated(self, update: AccountUpdate, day: date) -> "Account":
         """After the broker's word of trading day `day`; the first word of a new day closes the day before."""
@@ -36,8 +34,7 @@ class Account:
             return after
         # Why the old balance: it is the last word of the day that ended. On the very first word there is none.
         closing = self.balance_cents if self.balance_cents is not None else update.balance_cents
-        high = closing if self.high_water_cents is None else max(self.high_water_cents, closing)
-        return replace(after, day=day, day_start_cents=closing, high_water_cents=high)
+        return replace(after, day=day, day_start_cents=closing)
 
     @property
     def day_change_cents(self) -> int | None:

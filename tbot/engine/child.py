@@ -80,6 +80,7 @@ def run_child(
     for number in (signal.SIGINT, signal.SIGHUP):  # only the launcher acts on the terminal
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})  # blocked by the launcher until here
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the kill switch's; only the executor has a use for it
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     os.umask(0o077)

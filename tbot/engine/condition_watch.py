@@ -41,7 +41,7 @@ class ConditionWatch:
         self._disk_free: int | None = None
         self._next_disk_ns = 0
         self._next_ask_ns = 0
-        self._warned = ""
+        self._warned: dict[str, str] = {}
 
     def heard_feed(self) -> None:
         """The feed spoke."""
@@ -59,12 +59,13 @@ class ConditionWatch:
             self._desk.session.on_condition(ConditionIn(clock.now_ns(), code, text))
         if self.conditions.resumed:
             self._desk.presume_dead("the machine slept")
+            self._link.rest.close()  # idle connections only: the next request makes a new one
         if judge.wants_date(readings) and readings.boot_ns >= self._next_ask_ns:
             self._next_ask_ns = readings.boot_ns + ASK_NS
             self._link.ask_date()
-        before, self._warned = self._warned, judge.warning
-        if bool(before) != bool(self._warned):
-            self._tell(clock.now_ns(), "STATE", "", self._warned or "the clock agrees with the gateway's again")
+        before, self._warned = self._warned, self.conditions.warnings
+        for kind in sorted(self._warned.keys() ^ before.keys()):
+            self._tell(clock.now_ns(), "STATE", "", self._warned.get(kind, f"the warning of the {kind} is over"))
 
     def _read(self) -> Readings:
         boot = self._boot_ns()
@@ -104,5 +105,5 @@ class ConditionWatch:
         return {
             "held": dict(self.conditions.held),
             "skew_s": None if skew_ns is None else round(skew_ns / NS_PER_S, 1),
-            "warning": self._warned,
+            "warnings": list(self._warned.values()),
         }

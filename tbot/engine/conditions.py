@@ -25,6 +25,7 @@ STILL_NS = 5 * NS_PER_S  # a loop that did not turn for so long missed everythin
 FEED_DEAD_NS = 5 * NS_PER_S  # C_HEARTBEAT: dead
 FEED_FIRST_NS = 30 * NS_PER_S  # a cold start
 DISK_PAUSE = 200 << 20  # F-SYS-01
+DISK_WARN = 1 << 30
 DISK_AGAIN = 256 << 20  # room that ends it: a journal that grows must not switch it on and off
 
 
@@ -107,7 +108,8 @@ class ClockJudge:
 class PauseJudge:
     """Whether time went by unseen between two looks: the machine slept, or this process was stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, still_ns: int = STILL_NS) -> None:
+        self._still_ns = still_ns
         self._last: tuple[int, int] | None = None
 
     def look(self, boot_ns: int, mono_ns: int) -> str:
@@ -118,7 +120,7 @@ class PauseJudge:
         gone_ns, seen_ns = boot_ns - last[0], mono_ns - last[1]
         if gone_ns - seen_ns > STEP_NS:
             return f"the machine slept for {(gone_ns - seen_ns) / NS_PER_S:.0f} s"
-        return f"this process stood still for {gone_ns / NS_PER_S:.0f} s" if gone_ns > STILL_NS else ""
+        return f"this process stood still for {gone_ns / NS_PER_S:.0f} s" if gone_ns > self._still_ns else ""
 
 
 @dataclass(slots=True)
@@ -127,6 +129,7 @@ class Conditions:
 
     clock: ClockJudge = field(default_factory=ClockJudge)
     held: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)  # "clock", "disk": no reason to pause yet
     resumed: bool = False  # the last look saw a pause: connections are presumed dead
     _pause: PauseJudge = field(default_factory=PauseJudge)
     _resumed_ns: int = 0  # boot clock
@@ -149,6 +152,8 @@ class Conditions:
         }
         changed = [(code, text) for code, text in now.items() if bool(text) != (code in self.held)]
         self.held = {code: text for code, text in now.items() if text}
+        found = {"clock": self.clock.warning, "disk": self._little_room(readings.disk_free)}
+        self.warnings = {kind: text for kind, text in found.items() if text}
         return changed
 
     def _still_resumed(self, readings: Readings) -> str:
@@ -164,6 +169,13 @@ class Conditions:
             return self.held.get("RC_DISK", "")
         least = DISK_AGAIN if "RC_DISK" in self.held else DISK_PAUSE
         return f"only {free >> 20} MB are free on the disk of the journal" if free < least else ""
+
+    def _little_room(self, free: int | None) -> str:
+        if free is None:
+            return self.warnings.get("disk", "")
+        if "RC_DISK" in self.held or free >= DISK_WARN:
+            return ""
+        return f"{free >> 20} MB are free on the disk of the journal: entries end at {DISK_PAUSE >> 20} MB"
 
     def _feed(self, readings: Readings) -> str:
         heard = readings.feed_heard_ns

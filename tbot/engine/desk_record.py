@@ -7,8 +7,10 @@ import msgspec
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar, SessionTable
+from tbot.engine.settings import AccountPlan
 from tbot.errors import DataError
 from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.risk.caps import Cap
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import load_sessions
 
@@ -17,9 +19,7 @@ from tbot.storage.sessions import load_sessions
 class DeskRecord:
     """Plain values from which the same DeskSettings come out again."""
 
-    account: int
-    name: str
-    carried: Carried
+    accounts: tuple[AccountSettings, ...]
     limits: RiskLimits
     symbols: tuple[str, ...]
     template_hours: bool
@@ -27,6 +27,8 @@ class DeskRecord:
     on_exit: Literal["flatten", "hold"]
     speed: float
     sessions: SessionTable | None = None  # None: the packaged one (journals of older versions)
+    caps: tuple[Cap, ...] = ()
+    absent: tuple[tuple[int, Carried], ...] = ()  # of accounts that earlier runs traded and this one does not
 
     def encode(self) -> str:
         """As JSON text."""
@@ -43,11 +45,25 @@ class DeskRecord:
     def settings(self) -> DeskSettings:
         """DeskSettings, with the session table of that run."""
         return DeskSettings(
-            accounts=(AccountSettings(self.account, self.name, self.carried),),
+            accounts=self.accounts,
             limits=self.limits,
             products={symbol: PRODUCTS[symbol] for symbol in self.symbols},
             calendar=SessionCalendar(self.sessions or load_sessions(), template_ok=self.template_hours),
             run_start_ms=self.run_start_ms,
             on_exit=self.on_exit,
             speed=self.speed,
+            caps=self.caps,
         )
+
+
+def desk_account(plan: AccountPlan) -> AccountSettings:
+    """An account as the Desk is told of it; ConfigError when floor or first day cannot be those of its rules."""
+    return AccountSettings(
+        plan.account,
+        plan.name,
+        limits=plan.limits,
+        contracts=plan.contracts,
+        rules=plan.rules,
+        floor_cents=plan.floor_cents,
+        since=plan.since,
+    )

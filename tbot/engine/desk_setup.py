@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
 from tbot.engine.clocks import RunClock, boot_ns
-from tbot.engine.desk_record import DeskRecord
-from tbot.engine.gateway_link import Account, Link
+from tbot.engine.desk_record import DeskRecord, desk_account
+from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import read_past
 from tbot.engine.observer import Observer, Tell
-from tbot.engine.settings import EngineSettings
+from tbot.engine.run_start import next_run_ms
+from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
@@ -26,6 +28,7 @@ from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
 SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
+SHORT_NAME = 12
 
 
 class TimedBroker:
@@ -38,6 +41,8 @@ class TimedBroker:
 
     def submit(self, command: Command, now_ns: int) -> None:
         """See Broker."""
+        if isinstance(self._broker, LiveBroker):
+            self._broker.signal_boot_ns = self.sent_boot_ns
         self._broker.submit(command, now_ns)
         if self.sent_boot_ns and isinstance(command, PlaceBracket):
             self._hops.record("signal_request", boot_ns() - self.sent_boot_ns)
@@ -65,7 +70,7 @@ class TradingDesk:
         self,
         settings: EngineSettings,
         clock: RunClock,
-        account: Account,
+        accounts: tuple[AccountPlan, ...],
         desk_settings: DeskSettings,
         broker: Broker,
         live: LiveBroker | None,
@@ -76,11 +81,11 @@ class TradingDesk:
         self.clock = clock
         self.journal = journal
         self._settings = settings
-        self._account = account
+        self._plans = accounts
         self.desk = Desk(desk_settings)
         self._live = live
         self.timed = TimedBroker(broker, hops)
-        self.observer = Observer(journal, tell, hops)
+        self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
         age_of = market_age if settings.lockstep else real_age(clock)
         loop = DeskLoop(self.desk, self.timed, self.observer)
@@ -137,8 +142,10 @@ class TradingDesk:
             self._live.set_contracts(contracts)
 
     def flat(self) -> bool:
-        """Proven: no position and no working order; under `on_exit = hold` a protected position will do."""
-        account = self._account.account
+        """Proven for every account: no position and no working order; under `on_exit = hold`, or protected."""
+        return all(self._at_rest(plan.account) for plan in self._plans)
+
+    def _at_rest(self, account: int) -> bool:
         held = self._settings.on_exit == "hold" and self.desk.is_protected(account)
         return held or self.desk.is_flat(account)
 
@@ -152,17 +159,27 @@ class TradingDesk:
         return accounts
 
     def describe_open(self) -> str:
-        """What is still open, in words."""
-        view = self._accounts()[str(self._account.account)]
-        held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
-        return f"open: {held or 'no position'}, {len(view['orders'])} working order(s)"
+        """What is still open, in words; with several accounts those that are not at rest, by name."""
+        accounts = self._accounts()
+        several = len(self._plans) > 1
+        parts = []
+        for plan in self._plans:
+            view = accounts[str(plan.account)]
+            held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
+            text = f"{held or 'no position'}, {len(view['orders'])} working order(s)"
+            if not several or not self._at_rest(plan.account):
+                parts.append(f"{plan.name}: {text}" if several else text)
+        return f"open: {'; '.join(parts)}"
 
     def status(self) -> dict[str, Any]:
         """The Desk's part of the status document."""
-        now_ns = self.clock.now_ns()
+        now_ns, accounts = self.clock.now_ns(), self._accounts()
         return {
             **self.observer.status(),
-            "accounts": self._accounts(),
+            "accounts": {
+                str(plan.account): view | {"plan": plan.plan, "stage": plan.stage, "contracts": list(plan.contracts)}
+                for plan, view in ((plan, accounts[str(plan.account)]) for plan in self._plans)
+            },
             "feeds": self.session.feeds,
             "barred": self.session.barred,
             "market_ns": now_ns,
@@ -192,35 +209,45 @@ class TradingDesk:
         self.journal.close()
 
 
-def live_broker(settings: EngineSettings, link: Link | None, clock: RunClock, account: Account) -> LiveBroker | None:
+def short_names(accounts: tuple[AccountPlan, ...]) -> dict[int, str]:
+    """Names for lines on a screen: the end tells accounts of one owner apart; where it does not, the ids do."""
+    names = {plan.account: plan.name if len(plan.name) <= SHORT_NAME else f"…{plan.name[-8:]}" for plan in accounts}
+    return names if len(set(names.values())) == len(names) else {plan.account: str(plan.account) for plan in accounts}
+
+
+def live_broker(
+    settings: EngineSettings, link: Link | None, clock: RunClock, accounts: tuple[AccountPlan, ...]
+) -> LiveBroker | None:
     """Orders over REST where the mode allows them; None: paper."""
     if link is None or settings.mode == "paper":
         return None
     assert isinstance(link.rest, OrderClient)
-    return LiveBroker(link.rest, link.user_hub, link.book(), [account.account], clock.now_ns)
+    return LiveBroker(link.rest, link.user_hub, link.book(), [plan.account for plan in accounts], clock.now_ns)
 
 
 def open_desk(
     settings: EngineSettings,
     link: Link | None,
     clock: RunClock,
-    account: Account,
+    accounts: tuple[AccountPlan, ...],
     tell: Callable[[int, str, str, str], None],
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
     past = read_past(settings.journal_path)
     record = DeskRecord(
-        account=account.account,
-        name=account.name,
-        carried=past.carried(account.account),
+        accounts=tuple(
+            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
+        ),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
-        run_start_ms=time.time_ns() // 1_000_000,
+        run_start_ms=next_run_ms(settings.journal_path),
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
+        caps=settings.caps,
+        absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(
         settings.run_id,
@@ -235,6 +262,12 @@ def open_desk(
     ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
-    live = live_broker(settings, link, clock, account)
-    broker: Broker = live or PaperBroker([PaperAccount(account.account)], desk_settings.products)
-    return TradingDesk(settings, clock, account, desk_settings, broker, live, journal, tell, hops)
+    live = live_broker(settings, link, clock, accounts)
+    broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
+    return TradingDesk(settings, clock, accounts, desk_settings, broker, live, journal, tell, hops)
+
+
+def paper_account(plan: AccountPlan) -> PaperAccount:
+    """The paper twin of an account: its id and name, and the balance that its plan starts with."""
+    start = PaperAccount(plan.account, plan.name)
+    return start if plan.rules is None else replace(start, balance_cents=plan.rules.start_cents)

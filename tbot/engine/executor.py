@@ -5,7 +5,9 @@ and recovery are one path: journal verified, login, account found, then the Desk
 """
 
 import shutil
+import signal
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from tbot.domain.messages import OperatorIn, Signal, SignalStamps
@@ -23,11 +25,13 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, FixedClock, WallClock, boot_ns
 from tbot.engine.condition_watch import ConditionWatch
 from tbot.engine.desk_setup import TradingDesk, open_desk
-from tbot.engine.gateway_link import Account, Link, open_link
+from tbot.engine.gateway_link import PAPER, Link, open_link
 from tbot.engine.gateway_watch import GatewayWatch
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
+from tbot.engine.operator_desk import OperatorDesk
 from tbot.engine.prices import PriceRings
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings
+from tbot.engine.state_dir import AccountLocks
 from tbot.errors import AuthError, ConfigError, Halted, JournalError, ProtocolError, TbotError
 from tbot.transport import sockets
 
@@ -45,8 +49,13 @@ class Executor:
         self._context = context
         self._wire = make_wire(settings, context)
         self._beat = Beat(settings, context, self._wire)
+        self._fatal: TbotError | None = None  # why this run cannot trade at all
+        self._locks = AccountLocks.of(settings)
+        self._lock(account.account for account in settings.accounts)  # before anything is bound or sent (F-IPC-05)
         self._router = sockets.router(settings.socket("executor"))
-        self._waiter = sockets.Waiter(self._router)
+        self._operator = OperatorDesk(settings, self._beat.event)
+        signal.signal(signal.SIGUSR1, lambda *_: self._operator.press("signal"))
+        self._waiter = sockets.Waiter(self._router, self._operator.control.channel)
         self._hops = Hops("signal_executor", "signal_request", "journal", "rest")
         self._prices = PriceRings(settings, context.secrets["restarted"])
         self._link: Link | None = None
@@ -64,7 +73,6 @@ class Executor:
         self._next_timer_ns = 0
         self._state = "STARTING"
         self._problem = ""  # why the gateway's first answers are not there yet
-        self._fatal: TbotError | None = None  # why this run cannot trade at all
 
     # -------------------------------------------------------------------------------------------------- the loop
     def run(self) -> None:
@@ -78,9 +86,10 @@ class Executor:
             if self._desk is not None and not self._settings.lockstep:
                 self._look_at_prices()
             self._take_messages()
+            self._operator.look(self._desk, self._watch)
             if self._desk is not None:
                 self._work(self._desk)
-            elif self._stop_requests and (self._untouched() or boot_ns() > self._stop_deadline_ns):
+            elif self._stop_requests and (self._fatal or self._untouched() or boot_ns() > self._stop_deadline_ns):
                 self._answer_stops(None)
             self._report()
         self.close()
@@ -93,12 +102,14 @@ class Executor:
         try:
             if self._link is None and self._settings.mode != "replay":
                 self._link = open_link(self._settings, self._context)
-            clock, account = self._start_values()
-            if clock is None or account is None:
+            clock, accounts = self._start_values()
+            if clock is None or accounts is None:
+                return
+            if not self._lock(account.account for account in accounts):
                 return
             if self._link is not None and isinstance(clock, WallClock):
                 clock.start_at(self._link.rest.date)
-            self._desk = open_desk(self._settings, self._link, clock, account, self._beat.event, self._hops)
+            self._desk = open_desk(self._settings, self._link, clock, accounts, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)
             if self._link is not None:
@@ -110,17 +121,26 @@ class Executor:
         except TbotError as error:
             self._complain(error)
 
-    def _start_values(self) -> tuple[Any, Account | None]:
-        """(clock, account), or None for what the gateway has not told yet."""
+    def _lock(self, accounts: Iterable[int]) -> bool:
+        """No request that moves money without it. False: another engine has one of them, and this run is over."""
+        try:
+            self._locks.take(accounts)
+        except Halted as error:
+            self._fatal = error
+            return False
+        return True
+
+    def _start_values(self) -> tuple[Any, tuple[AccountPlan, ...] | None]:
+        """(clock, accounts), or None for what the gateway has not told yet."""
         if self._link is not None:
-            return self._link.clock(), self._link.account()
+            return self._link.clock(), self._link.accounts()
         settings = self._settings
         if settings.lockstep:
-            return FixedClock(), Account.paper()
+            return FixedClock(), settings.accounts or (PAPER,)
         from tbot.engine.clocks import SimulatedClock
 
         assert settings.clock is not None
-        return SimulatedClock(settings.clock), Account.paper()
+        return SimulatedClock(settings.clock), settings.accounts or (PAPER,)
 
     def _look_at_prices(self) -> None:
         desk = self._desk
@@ -238,10 +258,8 @@ class Executor:
             self._stop_requests.append((sender, message.request_id))
             self._begin_stop()
             return
-        if message.verb == "resume" and self._watch is not None:
-            self._watch.acknowledge()
-        if desk is not None:
-            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account))
+        if desk is not None:  # the launcher's: a kill that reached it by signal or lock file
+            desk.session.on_operator(OperatorIn(desk.clock.now_ns(), message.verb, message.account, message.contract))
         ack = OperatorAck(message.request_id, desk is not None, desk is not None and desk.flat(), "")
         self._router.send(self._wire.encode(ack), sender)
 
@@ -276,6 +294,7 @@ class Executor:
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = {"hops": self._hops.status(), "messages": dict(self._counters)}
         status["lost"] = self._prices.lost
+        status["control"] = self._operator.control.status()
         if self._link is not None:
             status.update(self._link.status())
         if self._desk is not None:
@@ -307,8 +326,10 @@ class Executor:
             self._link.close()
         self._beat.send("STOPPED", self._status())
         self._router.close()
+        self._operator.close()
         self._beat.close()
         self._prices.close()
+        self._locks.release()
         if not self._asked_to_stop and _launcher_died(self._context):
             # The last to leave removes shared memory and sockets (F-PRC-03).
             shutil.rmtree(self._settings.run_dir, ignore_errors=True)

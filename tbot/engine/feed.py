@@ -86,7 +86,7 @@ class Feed:
         self._logouts_in_a_row = 0
         self._logout_boot_ns = 0
         self._connects = 0
-        self._tasks: set[asyncio.Task[Any]] = set()  # started by events
+        self._tasks: set[asyncio.Task[None]] = set()  # started by events
         self._unknown: set[str] = set()  # events that were told as unknown
         self._rate_boot_ns = boot_ns()
         self._rate_ticks: dict[str, int] = {}
@@ -354,17 +354,12 @@ class Feed:
     async def _watch_loop(self) -> None:
         """Silence of contracts, and the token that the connection uses."""
         assert self._watch is not None
-        asked: asyncio.Task[object] | None = None
         while True:
             await asyncio.sleep(WATCH_S)
             if self._clock is not None:
                 slept = self._time.look(self._clock)
                 if slept and self._hub is not None:
                     self._hub.reconnect(slept)
-                if self._time.wants_date and (asked is None or asked.done()):
-                    asked = asyncio.create_task(asyncio.to_thread(self._rest.ping))  # any answer carries the time
-                    self._tasks.add(asked)
-                    asked.add_done_callback(self._tasks.discard)
                 self._watch.look(self._contracts, self._clock)
 
     # ------------------------------------------------------------------------------------------------------ report

@@ -2,7 +2,7 @@
 
 What changes while the engine runs is looked at by a thread of its own, never by the executor's loop: the token every 15
 minutes, the list of active months once a day before the open and after each reconnection, a simulated clock after each
-reconnection. What it finds is read as values.
+reconnection, the pinned accounts after each login. What it finds is read as values.
 """
 
 import threading
@@ -17,9 +17,10 @@ from tbot.domain.trading_hours import trading_day
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.market_clock import compare, stands_still
-from tbot.engine.settings import EngineSettings, GatewaySettings
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import ContractBook, resolve
+from tbot.gateway.pinned import identity_trouble, trouble_of
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient, RestClient
 
@@ -27,20 +28,8 @@ TOKEN_LOOK_S = 900.0  # design ruling 14; a tenth of the token's life when that 
 LEAST_LOOK_S = 1.0
 REVISION_BITS = 20  # a million logins in one life of an executor
 LIST_RETRY_NS = 60 * NS_PER_S  # after a list that could not be read
+PAPER = AccountPlan.paper()
 BEFORE_OPEN_NS = 30 * 60 * NS_PER_S  # the daily look at the active months: 16:30 in Chicago
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account a run trades."""
-
-    account: int
-    name: str
-
-    @classmethod
-    def paper(cls) -> "Account":
-        """The paper account: it exists in the executor only."""
-        return cls(1, "PAPER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +58,24 @@ class Link:
         self._settings = settings
         self._gateway = gateway
         # Only where orders may go there is a client that can place them (I17).
-        orders = settings.mode in ("sim", "live")
+        orders = settings.mode == "live" or (settings.mode == "sim" and gateway.simulated)
+        self._orders = orders
         self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials)
         self._contracts: dict[str, str] | None = None
         # Of the contracts: grows at every roll, and is newer than that of any executor before this one, so that a feed
-        # which has outlived it takes over the months that this one found.
-        self.generation = time.time_ns() // NS_PER_S
+        # which has outlived it takes over the months that this one found. By the boot clock: both live on one machine,
+        # and a wall clock that was set back must not make the newer one the older (F-TIM-01).
+        self.generation = 1 + boot_ns() // NS_PER_S
         self._first_revision = self.generation << REVISION_BITS  # token revisions, too, outrank an earlier executor's
         self.listing: Listing | None = None  # of the newest look; None: none since the start
         self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
         self.errors: Counter[str] = Counter()  # of the thread, by kind
-        self._account: Account | None = None
+        self._accounts: tuple[AccountPlan, ...] | None = None
+        self._accounts_revision = 0  # token revision under which they were last found in order
+        self.accounts_trouble = ""  # an account is not the one that was pinned; a person must look
         self._clock: RunClock | None = None
         self._stopped = False
-        self._wanted: set[str] = set()  # login, list, clock, date
+        self._wanted: set[str] = set()  # login, list, clock, date, accounts
         self._news = threading.Condition()
         self._list_due_ns = 0  # boot clock; 0: by the calendar
         self._listed_day: object = None
@@ -112,6 +105,8 @@ class Link:
             self.rest.tokens.get()
         elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
             self.rest.tokens.renew_in_time()
+        if "accounts" in wanted or self._logged_in_anew():
+            self._look_at_accounts()
         if "date" in wanted:
             self.rest.ping()
         if "clock" in wanted:
@@ -146,6 +141,26 @@ class Link:
         self._list_due_ns = 0
         self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)
         self.listing = Listing(*resolve(answer.value, self._settings.symbols))
+
+    def _logged_in_anew(self) -> bool:
+        token = self.rest.tokens.current()
+        if token is None or self._accounts is None or not self._orders:
+            return False
+        return token.revision > self._accounts_revision
+
+    def _look_at_accounts(self) -> None:
+        """F-ACC-04: after each login every account is still the one that was pinned. Trouble stays until `forgive`.
+
+        Whether it may trade is another matter: that is the Desk's, for each account by itself (F-ACC-03).
+        """
+        token = self.rest.tokens.current()
+        answer = self.rest.account_search(False)
+        if not answer.ok or answer.value is None:
+            return  # asked again at the next look
+        self._accounts_revision = 0 if token is None else token.revision
+        own = self._accounts or ()
+        troubles = [identity_trouble(answer.value, account.account, account.name) for account in own]
+        self.accounts_trouble = self.accounts_trouble or "; ".join(filter(None, troubles))
 
     def _look_at_clock(self) -> None:
         clock = self._clock
@@ -198,12 +213,22 @@ class Link:
     def book(self) -> ContractBook:
         return ContractBook(self.contracts())
 
-    def account(self) -> Account | None:
-        """The account to trade; asks the gateway until it is known. AuthError or ConfigError when it cannot be."""
-        if self._account is None:
+    def accounts(self) -> tuple[AccountPlan, ...] | None:
+        """The accounts to trade; asks the gateway until they are known. AuthError or ConfigError when they can't be."""
+        if self._accounts is None:
             self._resolve()
-            self._account = Account.paper() if self._settings.mode == "paper" else self._choose_account()
-        return self._account
+            self._accounts = self._find_accounts() if self._orders else self._settings.accounts or (PAPER,)
+        return self._accounts
+
+    def look_after_login(self) -> None:
+        """Called now and then by the owner's loop: a login may have happened at any call."""
+        if self._logged_in_anew():
+            self._want("accounts")
+
+    def forgive(self) -> None:
+        """A person has seen to the accounts: look at them anew."""
+        self.accounts_trouble = ""
+        self._want("accounts")
 
     def _resolve(self) -> None:
         if self._contracts is not None:
@@ -221,19 +246,22 @@ class Link:
         now_ns = self._clock.now_ns() if self._clock is not None else time.time_ns()
         self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)
 
-    def _choose_account(self) -> Account:
-        answer = self.rest.account_search()
+    def _find_accounts(self) -> tuple[AccountPlan, ...]:
+        token = self.rest.tokens.current()
+        answer = self.rest.account_search(False)
         if not answer.ok or answer.value is None:
             raise GatewayError(f"the gateway does not list its accounts yet ({answer.text or answer.outcome})")
-        usable = [account for account in answer.value if account.can_trade and account.simulated]
+        self._accounts_revision = 0 if token is None else token.revision
         pinned = self._settings.accounts
-        if len(pinned) > 1:
-            raise ConfigError(f"{len(pinned)} accounts are pinned; this version trades one: leave one in [account] ids")
+        troubles = [trouble_of(answer.value, account.account, account.name) for account in pinned]
+        if any(troubles):
+            raise ConfigError(f"{'; '.join(filter(None, troubles))}; see tbot accounts, then correct [[accounts]]")
         if pinned:
-            usable = [account for account in usable if account.account_id in pinned]
+            return pinned
+        usable = [entry for entry in answer.value if not trouble_of(answer.value, entry.account_id, "")]
         if not usable:
             raise ConfigError("no simulated account that can trade; look at the account on the platform")
-        return Account(usable[0].account_id, usable[0].name)
+        return (AccountPlan(usable[0].account_id, usable[0].name),)
 
     def clock(self) -> RunClock | None:
         """Market clock; None while a simulated market has not started."""

@@ -1,8 +1,8 @@
 """What the executor does about a gateway that changes: months that roll, refused logins, taken sessions, other clocks.
 
 Runs in the executor's loop and waits for nothing: `Link` and the hubs look, this class reads what they found and tells
-the Desk, through the session, which contracts take no entries and why (I29, F-API-02, F-NET-07, F-NET-09, F-TIM-07).
-Exits and reconciliation go on whatever is barred.
+the Desk, through the session, which contracts take no entries and why (I29, F-ACC-04, F-API-02, F-NET-07, F-NET-09,
+F-TIM-07). Exits and reconciliation go on whatever is barred.
 
 A roll is done live: the old month takes no entries from the moment the list names another one; what is open there is
 managed under the old id until the account is proven flat (the daily flatten sees to that at the latest); then the new
@@ -54,8 +54,10 @@ class GatewayWatch:
                 self._next_ns = 0
 
     def acknowledge(self) -> None:
-        """A person said `resume`: they know of the sessions that were taken over so far."""
+        """A person said `resume`: they know of taken sessions and changed accounts so far."""
         self._logouts_seen = self._logouts
+        if self._link.accounts_trouble:
+            self._link.forgive()
         self._next_ns = 0
 
     @property
@@ -73,6 +75,7 @@ class GatewayWatch:
             if not first:
                 self._link.look_again()
         self._desk.renew_user_hub()
+        self._link.look_after_login()
         self._roll()
         now_ns = self._desk.clock.now_ns()
         for symbol in self._symbols:
@@ -89,6 +92,8 @@ class GatewayWatch:
             return "RC_AUTH", f"the gateway refused the login: {refused}"
         if self._logouts > self._logouts_seen:
             return "RC_SECOND_ENGINE", "somebody else uses this login"
+        if self._link.accounts_trouble:
+            return "RC_CONFIG", self._link.accounts_trouble
         if self._link.clock_trouble:
             return "RC_CLOCK", self._link.clock_trouble
         return ("RC_USER_HUB", "order events are down") if self._user_hub_down() else None
@@ -147,6 +152,9 @@ class GatewayWatch:
                 "login; end that, then start the engine again"
             )
             found.append({"code": "RC_SECOND_ENGINE", "text": text})
+        if self._link.accounts_trouble:
+            text = f"{self._link.accounts_trouble}; look at the platform, correct [[accounts]], start the engine again"
+            found.append({"code": "RC_CONFIG", "text": text})
         if self._link.clock_trouble:
             found.append({"code": "RC_CLOCK", "text": self._link.clock_trouble})
         if self._desk.user_goodbyes >= GOODBYES:

@@ -8,12 +8,14 @@ import time
 from typing import Any
 
 from tbot.domain.process_messages import EngineEvent, Heartbeat
+from tbot.engine.build import build_id
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.settings import EngineSettings
 from tbot.transport import sockets
 from tbot.transport.wire import Wire
 from tbot_ext.histogram import LatencyHistogram
+from tbot_ext.records import LAYOUT_VERSION
 
 FAILED = "FAILED"  # state of a process that cannot do its work in this run; its status says why
 
@@ -24,6 +26,11 @@ STATUS_NS = 1_000_000_000  # the status part is made anew this often; beats betw
 def make_wire(settings: EngineSettings, context: ChildContext) -> Wire:
     """The encoder of this run's messages; its key came by pipe."""
     return Wire(context.secrets["run_key"], settings.run_id, context.secrets["epoch"])
+
+
+def greeting(build: str, settings: EngineSettings) -> str:
+    """What every process of a run must say alike: build, hash of the configuration, layout of shared records (I18)."""
+    return f"{build}:{settings.config_hash}:{LAYOUT_VERSION}"
 
 
 class Hops:
@@ -62,7 +69,7 @@ class Beat:
     def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire) -> None:
         self._name = context.name
         self._pid = os.getpid()
-        self._build = f"{settings.build}:{settings.config_hash}"
+        self._build = greeting(build_id(settings.build.partition("+")[0]), settings)  # of this process's own files
         self._wire = wire
         self._socket = sockets.push(settings.socket("bus"))
         self._count = 0

@@ -4,7 +4,7 @@ It stands behind the journal in the recorder chain, so a line on the screen is n
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tbot.domain.contracts import PRODUCTS
@@ -30,9 +30,11 @@ Tell = Callable[[int, str, str, str], None]  # now_ns, kind, contract, text
 class Observer:
     """Recorder that journals first, then counts and tells."""
 
-    def __init__(self, journal: Recorder, tell: Tell, hops: Hops) -> None:
+    def __init__(self, journal: Recorder, tell: Tell, hops: Hops, names: Mapping[int, str] | None = None) -> None:
+        """`names`: of the accounts, put before each line where there are several."""
         self._journal = journal
-        self._tell = tell
+        self._tell_plain = tell
+        self._names = names or {}
         self._hops = hops
         self.intents = 0
         self.denials: Counter[str] = Counter()
@@ -45,6 +47,10 @@ class Observer:
         self._execution_sum_ns = 0
         self._seen_fills: set[tuple[int, int]] = set()
 
+    def _tell(self, account: int, now_ns: int, kind: str, contract: str, text: str) -> None:
+        name = self._names.get(account)
+        self._tell_plain(now_ns, kind, contract, f"{name}: {text}" if name else text)
+
     def record(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """Journal, then look at what happened."""
         started = boot_ns()
@@ -54,7 +60,8 @@ class Observer:
         if isinstance(item, Fill):
             self._on_fill(item)
         elif isinstance(item, CommandResult) and item.outcome in ("rejected", "ambiguous"):
-            self._tell(item.now_ns, "ORDER", "", f"{item.command_id}: {item.outcome} {item.text}".rstrip())
+            text = f"{item.command_id}: {item.outcome} {item.text}".rstrip()
+            self._tell(item.account, item.now_ns, "ORDER", "", text)
         for output in outputs:
             self._on_output(output)
 
@@ -72,7 +79,7 @@ class Observer:
             self._execution_sum_ns += elapsed
             took = f" · approved to filled {elapsed / 1e6:.1f} ms"
         price = PRODUCTS[fill.contract].format(fill.price)
-        self._tell(fill.now_ns, "FILL", fill.contract, f"{fill.side * fill.size:+d} @ {price}{took}")
+        self._tell(fill.account, fill.now_ns, "FILL", fill.contract, f"{fill.side * fill.size:+d} @ {price}{took}")
 
     def _on_output(self, output: DeskOutput) -> None:
         if isinstance(output, Intent):
@@ -83,14 +90,14 @@ class Observer:
                 f"{side} {output.size}: stop {output.stop_ticks} ticks, target {output.target_ticks} ticks, "
                 f"worst case ${output.risk_cents / 100:,.2f}"
             )
-            self._tell(output.now_ns, "INTENT", output.contract, text)
+            self._tell(output.account, output.now_ns, "INTENT", output.contract, text)
         elif isinstance(output, Denial):
             self.denials[output.reason] += 1
-            self._tell(output.now_ns, "DENIAL", output.contract, f"{output.text} ({output.reason})")
+            self._tell(output.account, output.now_ns, "DENIAL", output.contract, f"{output.text} ({output.reason})")
         elif isinstance(output, StateChange):
             codes = " ".join(output.reasons)
             text = f"{output.state}: {output.text}" + (f" ({codes})" if codes else "")
-            self._tell(output.now_ns, "STATE", "", text)
+            self._tell(output.account, output.now_ns, "STATE", "", text)
         elif isinstance(output, RoundTrip):
             self._on_round_trip(output)
 
@@ -103,7 +110,7 @@ class Observer:
         sign = "+" if net > 0 else "−" if net < 0 else ""
         minutes = (trip.now_ns - trip.opened_ns) / 60e9
         text = f"{side} {trip.size} closed at {trip.exit_reason}: {sign}${abs(net):,.2f} net after {minutes:.1f} min"
-        self._tell(trip.now_ns, "ROUND", trip.contract, text)
+        self._tell(trip.account, trip.now_ns, "ROUND", trip.contract, text)
 
     def status(self) -> dict[str, Any]:
         """Plain figures for the status document; times in ns, slippage in ticks per contract (+ is worse)."""

@@ -121,6 +121,11 @@ class Child:
             return "dead"
         return "suspect" if silence > SUSPECT_NS else ""
 
+    def pardon(self) -> None:
+        """Time went by in which nobody could listen: silence begins now (F-TIM-02)."""
+        self._started_ns = boot_ns()
+        self.last_beat_ns = self._started_ns if self.last_beat_ns else 0
+
     def may_restart(self) -> bool:
         """Count a restart; False when this would be one too many within the crash-loop window."""
         now = boot_ns()

@@ -13,6 +13,7 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
+from tbot.engine.feed_clock import FeedClock
 from tbot.engine.feed_watch import FeedWatch
 from tbot.engine.gateway_link import BEFORE_OPEN_NS, LIST_RETRY_NS
 from tbot.engine.recorder import TapeFiles, TickPen, take_rows
@@ -73,6 +74,7 @@ class RecordFeed:
         self._tell = tell
         self._calendar = SessionCalendar(load_sessions(), template_ok=True)
         self._clock: RunClock = WallClock()
+        self._time = FeedClock(self._rest)
         self._ended = False  # a simulated market came to the end of its tape
         self._rows: list[tuple[int, ...]] = []
         self._files: TapeFiles | None = None
@@ -236,6 +238,7 @@ class RecordFeed:
                 quiet, last = (quiet + 1 if messages == last else 0), messages
                 if self._ended and quiet >= 2:
                     return
+            self._time.look(self._clock)  # a sleep shows to the hub itself: nothing was heard for too long
             assert self._watch is not None
             if self._clock.speed > 0:
                 self._watch.look(self._contracts, self._clock)

@@ -25,7 +25,7 @@ CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
-HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CLOCK"}  # alarms under which no contract takes entries
+HALTING = {"RC_AUTH", "RC_SECOND_ENGINE", "RC_CONFIG", "RC_CLOCK"}  # alarms under which no contract takes entries
 PAUSING = {"RC_MKT_HUB", "RC_QUOTE_STALE", "RC_USER_HUB"}  # the same, and it ends by itself
 STRICTNESS = ("ACTIVE", "PAUSED", "RECONCILING", "BOOT", "REDUCING", "LOCKED", "HALTED")
 
@@ -40,6 +40,7 @@ class Phase:
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
+    last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
 
 
 def iso(ns: int) -> str | None:
@@ -73,6 +74,12 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
+        "warnings": list(settings.warnings),
+        "caps": [
+            {"product": cap.product, "most": cap.most, "from": iso(cap.from_ns), "to": iso(cap.to_ns), "cpi": cap.cpi}
+            for cap in settings.caps
+        ],
+        "last_resort": phase.last_resort,
         "sessions": {
             "years": sorted(settings.sessions.years),
             "hash": table_hash(settings.sessions),
@@ -114,7 +121,8 @@ def _state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     worst = next(account for account in accounts.values() if account["state"] == strictest)
-    return strictest, [reason["code"] for reason in worst["reasons"]], worst["text"]
+    text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
+    return strictest, [reason["code"] for reason in worst["reasons"]], text
 
 
 def _alarms(children: Mapping[str, Child]) -> list[dict[str, str]]:
@@ -207,6 +215,7 @@ def _operations(
         "alarms": _alarms(children),
         "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
+        "control": executor.get("control", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
             for name, child in children.items()
@@ -238,7 +247,7 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
-        alarms = [alarm["code"] for alarm in document["alarms"]]
+        alarms = [document["last_resort"], *(alarm["code"] for alarm in document["alarms"])]
         exposure = [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:

@@ -6,6 +6,7 @@ of trust: entries off and flat, then workers and feed, then executor, then the s
 
 import secrets
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import wait as wait_for
@@ -13,13 +14,16 @@ from typing import Any, BinaryIO
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
+from tbot.domain.trading_hours import trading_day
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.engine.health import FAILED
+from tbot.engine.conditions import PauseJudge
+from tbot.engine.health import FAILED, greeting
+from tbot.engine.last_resort import PANIC_S, LastResort
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
-from tbot.errors import AuthError, ProtocolError
+from tbot.errors import AuthError, Halted, ProtocolError
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
@@ -27,6 +31,7 @@ from tbot_ext.records import BAR_DTYPE
 from tbot_ext.ring import format_ring, ring_bytes
 
 EVENTS_KEPT = 400
+FAILURE_CODES = {AuthError.exit_code: "RC_AUTH", Halted.exit_code: "RC_SECOND_ENGINE"}  # of a process that gives up
 LAST_BREATH_S = 1.0  # a process lets go of its sentinel a moment before it has an exit code
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
 
@@ -40,6 +45,7 @@ class Supervisor:
         self.settings = settings
         self._run_key = secrets.token_bytes(32)
         self._wire = Wire(self._run_key, settings.run_id, 0)
+        self._greeting = greeting(settings.build, settings)
         self._on_event = on_event
         self.children = {spec.name: Child(spec) for spec in specs}
         self.events: deque[EngineEvent] = deque(maxlen=EVENTS_KEPT)
@@ -51,8 +57,13 @@ class Supervisor:
         self._channels: list[sockets.Channel] = []  # that are open
         self._unsent = b""  # a stop request that found no executor to go to
         self._status_file = StatusFile(settings.state_dir / "status.json")
+        self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
+        self._traded = False  # the executor has told of an order since it last told of its accounts
+        executor = self.children.get("executor")
+        login = executor.spec.secrets.get("credentials") if executor is not None else None
+        self._resort = LastResort(settings, login, self._line, self._ask_executor)
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
@@ -60,6 +71,7 @@ class Supervisor:
         settings = self.settings
         self._lock = lock_state(settings.state_dir)
         leave_word(settings)
+        self._resort.begin()
         for symbol in settings.symbols:
             ring = Segment.create(settings.run_dir, settings.ring_name(symbol), ring_bytes(RING_CAPACITY))
             self._segments.append(ring)
@@ -82,7 +94,12 @@ class Supervisor:
     def poll(self, timeout_s: float) -> None:
         """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh."""
         self._waiter.wait(int(timeout_s * NS_PER_S))
+        if self._pause.look(boot_ns(), time.monotonic_ns()):
+            # The machine slept, or we were stopped, most likely with everybody else: they are not dead for that.
+            for child in self.children.values():
+                child.pardon()
         self._take_messages()
+        self._look_at_kill_switch()
         if not self.phase.stopping:
             for child in list(self.children.values()):
                 self._watch(child)
@@ -104,11 +121,26 @@ class Supervisor:
                 self.tell(message)
 
     def _on_beat(self, child: Child, message: Heartbeat) -> None:
+        if message.build != self._greeting:
+            self._refuse(message)
+            return
         first = not child.ready
         child.beat(message.state, message.status)
+        if message.process == "executor" and "accounts" in message.status:
+            self._traded = False
         if first and child.restarts:
             self._refill_restarted(child.spec)
         self._refill_lapped(message)
+
+    def _refuse(self, message: Heartbeat) -> None:
+        """Processes of different builds or settings are no engine: this run ends (F-ORD-11, I18)."""
+        if self.phase.failure_code != "RC_VERSION_MIX":
+            self.phase.failure = (
+                f"{message.process} greets as {message.build or 'nobody'}, this run is {self._greeting}: the program "
+                "was changed while it runs; start the engine again"
+            )
+            self.phase.failure_code, self.phase.exit_code = "RC_VERSION_MIX", Halted.exit_code
+            self._line(self.phase.failure)
 
     def _refill_restarted(self, spec: ProcessSpec) -> None:
         """Ask for history now that the new process reads its rings: what came before its first look is lost to it.
@@ -136,9 +168,47 @@ class Supervisor:
         if "feed" in self.children:
             self.children["feed"].say({"verb": "refill", "contract": symbol})
 
+    # ------------------------------------------------------------------------------------------------ kill switch
+    def press_kill(self, by: str) -> None:
+        """The launcher's way of the kill switch (SIGUSR1): a lock file, the executor, and if need be without it."""
+        market_ns = int(self.children["executor"].status.get("market_ns", 0))
+        self._resort.press(by, trading_day(market_ns or time.time_ns()), self._accounts())
+
+    def _accounts(self) -> tuple[int, ...]:
+        """The accounts of this run as the executor has told them; () before it has."""
+        return tuple(int(account) for account in self.children["executor"].status.get("accounts", {}))
+
+    def _ask_executor(self, message: OperatorMessage) -> bool:
+        return self._executor.send(self._wire.encode(message))
+
+    def _look_at_kill_switch(self, request: str = "") -> OperatorAck | None:
+        """Answers of the executor and whatever presses the switch; returns the answer to `request`, if it came."""
+        found = None
+        for _, data in self._executor.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                self._bad_messages += 1
+                continue
+            if isinstance(message, OperatorAck):
+                self._resort.on_ack(message)
+                if message.request_id == request and message.done:
+                    found = message
+        self._resort.look(self._accounts())
+        self.phase.last_resort = self._resort.state
+        return found
+
+    def _may_hold(self) -> bool:
+        """Whether an executor that is gone may have left something open, by its last words (none: who knows)."""
+        accounts = self.children["executor"].status.get("accounts")
+        if not accounts:
+            return self.settings.journal_path.exists()
+        return self._traded or not all(account["flat"] for account in accounts.values())
+
     def tell(self, event: EngineEvent) -> None:
         """Keep a line for the screen and hand it on."""
         self.events.append(event)
+        self._traded = self._traded or (event.process == "executor" and event.kind in ("INTENT", "FILL"))
         if self._on_event is not None:
             self._on_event(event)
 
@@ -148,7 +218,7 @@ class Supervisor:
         if child.state == FAILED:
             self.phase.failure = str(child.status["problem"])
             self.phase.exit_code = int(child.status["exit_code"])
-            self.phase.failure_code = "RC_AUTH" if self.phase.exit_code == AuthError.exit_code else "RC_CONFIG"
+            self.phase.failure_code = FAILURE_CODES.get(self.phase.exit_code, "RC_CONFIG")
             return
         gone = bool(wait_for([child.process.sentinel], timeout=0))
         if gone:
@@ -171,6 +241,8 @@ class Supervisor:
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
             self._line(self.phase.failure)
+            if name == "executor" and self._may_hold():
+                self._resort.panic(self.phase.failure, self._accounts())  # F-PRC-04
             return
         self._line(f"{name} restarted ({child.restarts}): {why}")
         if name.startswith("worker"):
@@ -208,22 +280,20 @@ class Supervisor:
         `on_wait` is called about ten times a second; when it returns True the wait ends at once.
         """
         deadline = boot_ns() + int(STOP_ACK_S * NS_PER_S)
+        last = boot_ns() + int((PANIC_S + STOP_ACK_S) * NS_PER_S)
         executor = self.children["executor"]
-        while boot_ns() < deadline and executor.alive:
+        while self._resort.running or (boot_ns() < deadline and executor.alive):
             self._send_stop()
             self._waiter.wait(NS_PER_S // 10)
             self._take_messages()
-            for _, data in self._executor.drain():
-                try:
-                    message = self._wire.decode(data)
-                except ProtocolError:
-                    self._bad_messages += 1
-                    continue
-                if isinstance(message, OperatorAck) and message.request_id == request and message.done:
-                    self.phase.flat = message.flat
-                    return
-            if on_wait is not None and on_wait():
+            answer = self._look_at_kill_switch(request)
+            if answer is not None:
+                self.phase.flat = answer.flat
                 return
+            if boot_ns() > last or (on_wait is not None and on_wait()):
+                return
+        if self._resort.state == "flat" and not executor.alive:
+            self.phase.flat = True  # nobody is left to open anything
 
     def shutdown(self) -> None:
         """Stop every process, workers first and the simulator last; collect their last words; remove everything.

@@ -28,6 +28,7 @@ from tbot.domain.messages import (
     TimerIn,
 )
 from tbot.domain.trading_hours import trading_day
+from tbot.execution import operator_requests
 from tbot.execution.caretaker import Caretaker
 from tbot.execution.engine_state import Reason, Reasons, Severity, Status, status_of
 from tbot.execution.entries import carried_entry, carried_order
@@ -120,7 +121,7 @@ class AccountEngine:
         if isinstance(item, SignalIn):
             self._signal(item)
         elif isinstance(item, OperatorIn):
-            self._operator(item)
+            operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
         elif isinstance(item, CommandResult):
@@ -158,6 +159,8 @@ class AccountEngine:
         if (not first or stale) and self.reasons.clear(Severity.LOCK):
             self.reconciler.start_over(self.step, self.now_ns)
         self.manager.new_day(edges.start_ns)
+        if first and not stale:
+            operator_requests.take_up(self, carried.barred)
         if not first:
             self.picture.forget_final()
             self.picture.ledger.close_days_before(day)
@@ -224,45 +227,6 @@ class AccountEngine:
         """HALTED until a person resumes; positions run on under their stops."""
         self.reasons.add(code, text, self.now_ns)
 
-    # -------------------------------------------------------------------------------------------------- operator
-    def _operator(self, item: OperatorIn) -> None:
-        if item.verb == "pause":
-            self.reasons.add("RC_OPERATOR", "paused by a person", self.now_ns)
-        elif item.verb == "flatten":
-            self.reasons.add("RC_OPERATOR", "flattened by a person; resume to trade again", self.now_ns)
-            self._flatten(None, "RC_OPERATOR", "flattening on request of a person")
-        elif item.verb == "kill":
-            self.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", self.now_ns)
-            self._flatten(None, "RC_KILL_SWITCH", "kill switch: closing everything", foreign=True)
-        elif item.verb == "stop":
-            self.stopping = True
-            self.reasons.add("RC_OPERATOR", "the engine is stopping", self.now_ns)
-            if self.settings.on_exit == "flatten":
-                self._flatten(None, "RC_OPERATOR", "stopping: closing everything that is ours")
-            for entry in self.picture.live_entries():
-                if entry.order_id is not None:
-                    self.manager.cancel(entry.contract, entry.order_id, self.now_ns)
-            self._ask(self.now_ns)
-        else:
-            self._resume()
-
-    def _resume(self) -> None:
-        refused = ""
-        if self.stopping:
-            refused = "the engine is stopping"
-        elif self.flattener.job is not None:
-            refused = "the account is being flattened"
-        elif self.reasons.of(Severity.LOCK):
-            refused = "the account is locked until the next trading day"
-        if refused:
-            text = f"resume refused: {refused}"
-            codes = self.status.codes
-            self.outbox.note(StateChange(self.now_ns, self.account.account, self.status.state, codes, text))
-            return
-        self.reasons.remove("RC_OPERATOR")
-        if self.reasons.clear(Severity.HALT):
-            self.reconciler.start_over(self.step, self.now_ns)
-
     # ---------------------------------------------------------------------------------------------------- broker
     def _broker_event(self, item: DeskInput) -> None:
         if isinstance(item, OrderUpdate):
@@ -295,6 +259,9 @@ class AccountEngine:
         pinned = self.account.name
         if pinned and update.name != pinned:
             self.halt("RC_CONFIG", f"account {update.account} is named {update.name!r}, configured is {pinned!r}")
+        misfit = self.firm.on_account(update)
+        if misfit:
+            self.halt("RC_CONFIG", misfit)
         if not update.simulated:
             self.halt("RC_CONFIG", f"account {update.account} is not a simulated account")
         if not update.can_trade:
@@ -317,7 +284,9 @@ class AccountEngine:
         if self.reconciler.answer is not before:
             self.heard_ns = self.now_ns
             self.caretaker.line.proven()
-            self.firm.on_answer(self._day(), settled=self.picture.activity_step <= self.reconciler.answer_step)
+            settled = self.picture.activity_step <= self.reconciler.answer_step
+            if self.firm.on_answer(self._day(), self.now_ns, settled=settled):
+                self._ask(self.now_ns + self._confirm_ns())
             self.reconciler.back_ns = self.firm.back_ns
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()

@@ -1,4 +1,4 @@
-"""What a run leaves behind for the next one, folded from its journal: halts, day locks, and own placements.
+"""What a run leaves behind for the next one, folded from its journal: halts, locks, placements, closing balances.
 
 Everything else (positions, fills, working orders, the day's result) is asked from the broker (failure-model.md section
 6, K-EX-...). Placements without a recorded answer come out as "missing" and become UNKNOWN in the next run.
@@ -47,6 +47,7 @@ class _Account:
     tags: dict[int, str] = field(default_factory=dict)  # order id -> tag of ours; "": a close-contract's
     closing: set[str] = field(default_factory=set)  # contracts with a close-contract whose order was not seen
     seen_day: date | None = None  # of `tags` and `closing`
+    barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
 
 
 class CarryFold:
@@ -64,6 +65,12 @@ class CarryFold:
         held.orders = {order.tag: order for order in told.orders}
         held.closings = dict(told.closings)
         held.tags, held.closing = dict(told.tags), set(told.closing)
+        held.barred = dict.fromkeys(told.barred, told.day)
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account that was told of."""
+        return tuple(self._accounts)
 
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
@@ -98,10 +105,20 @@ class CarryFold:
         """What the next run must be told about an account; empty for one that never appeared."""
         held = self._accounts.get(account, _Account())
         reasons = {code: text for code, text in held.reasons.items() if code != "RC_OPERATOR" or not held.stopped}
+        barred = tuple(contract for contract, day in held.barred.items() if day == held.day)
         entries, orders = tuple(held.entries.values()), tuple(held.orders.values())
         closings = tuple(sorted(held.closings.items()))
-        tags, closing = tuple(sorted(held.tags.items())), tuple(sorted(held.closing))
-        return Carried(tuple(reasons.items()), held.day, held.reducing, entries, closings, orders, tags, closing)
+        return Carried(
+            reasons=tuple(reasons.items()),
+            day=held.day,
+            reducing=held.reducing,
+            entries=entries,
+            closings=closings,
+            orders=orders,
+            tags=tuple(sorted(held.tags.items())),
+            closing=tuple(sorted(held.closing)),
+            barred=barred,
+        )
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
@@ -128,7 +145,14 @@ class CarryFold:
         named = {output.account for output in outputs} | set(self._accounts)
         for account in named:
             if item.account in (None, account):
-                self._of(account).stopped = item.verb == "stop"
+                held = self._of(account)
+                held.stopped = item.verb == "stop"
+                if _was_refused(item, account, outputs):
+                    continue
+                if item.verb == "flatten" and item.contract is not None:
+                    held.barred[item.contract] = trading_day(item.now_ns).isoformat()
+                elif item.verb == "resume":
+                    held.barred.clear()
 
     def _balance(self, update: AccountUpdate) -> None:
         """The last word of a day is its closing balance, by which the firm's loss floor moves (risk.floor)."""
@@ -197,6 +221,11 @@ class CarryFold:
         elif tag in held.orders:
             order = held.orders[tag]
             held.orders[tag] = replace(order, outcome=result.outcome, order_id=result.order_id or order.order_id)
+
+
+def _was_refused(item: OperatorIn, account: int, outputs: list[DeskOutput]) -> bool:
+    changes = [output for output in outputs if isinstance(output, StateChange) and output.account == account]
+    return any(change.text.startswith(f"{item.verb} refused") for change in changes)
 
 
 def _lasts(code: str) -> bool:

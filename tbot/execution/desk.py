@@ -5,17 +5,21 @@ makes live trading, paper, replay and backtest provably the same. Each account h
 offered to all of them, one after the other.
 """
 
+from datetime import date
+
 from tbot.domain.messages import (
     ConditionIn,
     DeskInput,
     DeskOutput,
     FeedIn,
+    OperatorIn,
     SignalIn,
     TimerIn,
 )
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.account_engine import AccountEngine, Market
 from tbot.execution.canonical import digest
+from tbot.execution.operator_requests import contract_is_flat, promise, refusal
 from tbot.execution.settings import AccountSettings, Calendar, Carried, CarriedEntry, DeskSettings
 from tbot.execution.tags import Role, order_tag
 from tbot.execution.view import account_view
@@ -84,6 +88,32 @@ class Desk:
     def state(self, account: int) -> str:
         """Engine state of one account; KeyError when it is not ours."""
         return self._engines[account].status.state
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """The accounts that are traded."""
+        return tuple(self._engines)
+
+    def holds(self, account: int, code: str) -> bool:
+        """Whether a reason holds for an account."""
+        return code in self._engines[account].reasons.held
+
+    def day(self, account: int) -> date | None:
+        """Trading day an account is in; None before its first input."""
+        return self._engines[account].day
+
+    def foresee(self, item: OperatorIn) -> dict[int, tuple[bool, str]]:
+        """What each account meant by a person's request would do with it now: (taken, one plain sentence)."""
+        found = {}
+        for account, engine in self._engines.items():
+            if item.account in (None, account):
+                why = refusal(engine, item)
+                found[account] = (not why, why or promise(engine, item))
+        return found
+
+    def contract_is_flat(self, account: int, contract: str) -> bool:
+        """Whether one contract of an account is proven flat and nothing is under way in it."""
+        return contract_is_flat(self._engines[account], contract)
 
     def busy(self) -> bool:
         """Whether any account has something open, working, unproven or under way: time must then be told often."""

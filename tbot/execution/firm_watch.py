@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from datetime import date
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Fill
+from tbot.domain.messages import AccountUpdate, Fill
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import trading_day
 from tbot.execution.guards import Demand, usd
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.picture import Picture
 from tbot.execution.settings import AccountSettings, DeskSettings
-from tbot.risk.firm import FirmFacts
+from tbot.risk.firm import FirmFacts, misfit
 from tbot.risk.floor import FloorBook
 from tbot.risk.ledger import Ledger
 
@@ -40,6 +40,10 @@ class FirmWatch:
         self._carried = account.carried.closings
         self._history = Ledger(settings.products, trading_day)
         self._begin_ns: int | None = None  # start of the trading day in which the run began
+        self._heard = False  # anything of the account's name and balance
+        self._misfit = ""  # why its rules cannot be its own
+        self._lower_ns: int | None = None  # since when answers tell a lower balance than fills explain
+        self._confirm_ns = settings.patience(settings.limits.recon_confirm_ns)
         self.book = None if account.rules is None else FloorBook(account.rules, account.since, account.floor_cents)
 
     # --------------------------------------------------------------------------------------------------- folding
@@ -60,6 +64,16 @@ class FirmWatch:
         """How much further back than the trading day the next query asks."""
         return HISTORY_NS if self.book is not None and not self.book.known else 0
 
+    def on_account(self, update: AccountUpdate) -> str:
+        """Why the rules cannot be those of this account ("": they may be), by the first word about it.
+
+        Later words are not judged: one odd balance should not halt an account (F-ACC-05), and names are pinned.
+        """
+        if self.rules is not None and not self._heard:
+            self._misfit = misfit(self.rules, update.name, update.balance_cents)
+        self._heard = True
+        return self._misfit
+
     def takes(self, fill: Fill) -> bool:
         """Keep a fill of an earlier day; False when it belongs into the picture."""
         if self._begin_ns is None or fill.now_ns >= self._begin_ns:
@@ -67,15 +81,24 @@ class FirmWatch:
         self._history.add(fill)
         return True
 
-    def on_answer(self, day: date, *, settled: bool) -> None:
-        """A complete answer was folded; `settled`: nothing has happened since its query left.
+    def on_answer(self, day: date, now_ns: int, *, settled: bool) -> bool:
+        """A complete answer was folded; `settled`: nothing has happened since its query left. True: ask once more.
 
-        Only then do its balance and its fills belong together. The very first answer is taken as it is: it is better
-        than nothing, and the next one replaces it.
+        Only a settled answer's balance and fills belong together. The very first one is taken as it is: it is better
+        than nothing, and the next replaces it. A balance lower than the fills explain (a fee, a payout, or an answer
+        that is wrong) must be told twice, C_RECON_CONFIRM apart, before anything is closed for it (F-ACC-05).
         """
-        balance = self._picture.account.balance_cents
-        if self.book is not None and balance is not None and (settled or not self.book.known):
-            self.book.rebuild(balance, {**self._history.nets(), **self._picture.ledger.nets()}, day)
+        book, balance = self.book, self._picture.account.balance_cents
+        if book is None or balance is None or self._misfit or not (settled or not book.known):
+            return False
+        nets = {**self._history.nets(), **self._picture.ledger.nets()}
+        if book.opening_cents is not None and balance - nets.get(day, 0) < book.opening_cents:
+            self._lower_ns = now_ns if self._lower_ns is None else self._lower_ns
+            if now_ns - self._lower_ns < self._confirm_ns:
+                return True
+        self._lower_ns = None
+        book.rebuild(balance, nets, day)
+        return False
 
     # ------------------------------------------------------------------------------------------------- questions
     def facts(self, day: date, open_cents: int, actions: int = 0) -> FirmFacts | None:
@@ -86,14 +109,15 @@ class FirmWatch:
         if book.opening_cents is None or told is None:
             return FirmFacts(book.rules, known=False)
         today = self._picture.ledger.today(day)
-        # The balance may lag behind a fill, and a fill behind it: the worse of the two.
-        balance = min(told, book.opening_cents + today.net_cents)
+        proven = book.opening_cents + today.net_cents
+        balance = min(told, proven)  # the balance may lag behind a fill, and a fill behind it
         return FirmFacts(
             rules=book.rules,
             known=True,
             floor_cents=book.floor_cents,
             balance_cents=balance,
             equity_cents=balance + open_cents,
+            proven_equity_cents=proven + open_cents,
             day_net_cents=today.broker_net_cents,
             target_cents=book.rules.target_of(book.best_day_cents(today.broker_net_cents)),
             most_micros=book.rules.position_limit(book.opening_cents),
@@ -107,7 +131,7 @@ class FirmWatch:
         if facts is None or not facts.known:
             return found
         rules, equity = facts.rules, facts.equity_cents
-        if equity <= facts.floor_cents + rules.lock_above_floor_cents:
+        if facts.proven_equity_cents <= facts.floor_cents + rules.lock_above_floor_cents:
             text = f"equity {usd(equity)} is too near the firm's loss floor {usd(facts.floor_cents)}"
             found.append(Demand(None, "RC_MAX_LOSS", text, foreign=True))
         if rules.day_profit_stop_cents and facts.day_net_cents >= rules.day_profit_stop_cents:
@@ -119,8 +143,9 @@ class FirmWatch:
         return found
 
     def state(self) -> list[object]:
-        """Data for the digest."""
-        return [self._begin_ns, self.book, self._history.state()]
+        """Data for the digest. Of earlier days their results: thousands of fills would be hashed at every status."""
+        history = [self._history.nets(), self._history.version]
+        return [self._begin_ns, self._lower_ns, self._heard, self._misfit, self.book, history]
 
 
 def recent_actions(manager: OrderManager, now_ns: int) -> int:

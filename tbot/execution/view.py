@@ -20,7 +20,6 @@ def account_view(engine: AccountEngine) -> dict[str, object]:
         "flat": engine.is_flat(),
         "protected": engine.is_protected(),
         "balance_cents": account.balance_cents,
-        "high_water_cents": account.high_water_cents,
         "can_trade": account.can_trade,
         "day_pnl_cents": today.net_cents if today else 0,
         "day_room_cents": engine.settings.limits.daily_loss_cents + (today.net_cents if today else 0),

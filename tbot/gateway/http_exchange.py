@@ -21,6 +21,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from tbot.gateway.reserve import RESERVE
+
 CONNECT_S = 3.0  # C_HTTP
 READ_S = 5.0
 TOTAL_S = 8.0
@@ -112,10 +114,26 @@ class _Tracked:
                 raise
         return sock
 
+    def connect(self) -> None:
+        """Connect; without a free descriptor once more, with one of those kept for this (F-SYS-06)."""
+        try:
+            super().connect()  # type: ignore[misc]
+            return
+        except _Expired:
+            raise
+        except Exception:
+            with RESERVE.spending() as given:
+                if not given:
+                    raise
+                if self.sock is not None:  # only the socket: closing the connection would forget the request under way
+                    self.sock.close()
+                    self.sock = None
+                super().connect()  # type: ignore[misc]
+
     def send(self, data: Any) -> None:
         call = _current()
         if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]
+            self.connect()
         if call is not None:
             call.about_to_send(self.sock)
         super().send(data)  # type: ignore[misc]
@@ -167,6 +185,7 @@ class HttpExchange:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         self._session = session
+        RESERVE.keep()
 
     def run(self, method: str, path: str, body: bytes, headers: Mapping[str, str], total_s: float) -> HttpResult:
         """One request, one answer, within `total_s` seconds (plus scheduling). Never raises for the network."""
@@ -174,6 +193,7 @@ class HttpExchange:
             return HttpResult(False, error="no time left")
         if not self._slots.acquire(blocking=False):
             return HttpResult(False, error="too many requests under way")
+        RESERVE.fill()
         call = _Call()
         thread = threading.Thread(
             target=self._work, args=(call, method, path, body, dict(headers), total_s), daemon=True, name="http"

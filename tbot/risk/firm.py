@@ -5,6 +5,7 @@ All money in integer cents. Which numbers belong to which account stands, with s
 has been reached: `risk/floor.py`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -134,6 +135,32 @@ def check_daily_limit(rules: FirmRules, daily_loss_cents: int) -> None:
         raise ConfigError(f"daily_loss_cents is {daily_loss_cents}; it must be below {half}")
 
 
+_COMBINE_NAME = re.compile(r"(\d+)KTC-")
+# Farther from its start balance no account gets: a Combine fails one loss limit below and stops at its target, two
+# loss limits above; a funded account is paid out. Every account of another size or stage is farther away.
+_MOST_LOSS_LIMITS = 10
+_MOST_FUNDED_CENTS = 4_500_000  # the smallest Combine never falls below 48 000
+
+
+def misfit(rules: FirmRules, name: str, balance_cents: int) -> str:
+    """Why these cannot be the rules of an account of this name and balance, as a sentence; "" when they may be.
+
+    A floor reckoned from the wrong start balance protects nothing, or closes everything at once; so a wrong size or
+    stage in the configuration must show before it does either. Names: projectx-gateway.md 6.1 (Combine: 50KTC-...,
+    practice: PRAC-..., funded: EXPRESS... unconfirmed, so no name is asked of it).
+    """
+    combine = _COMBINE_NAME.match(name)
+    if combine and (rules.stage != "combine" or rules.start_cents != int(combine.group(1)) * 100_000):
+        return f"account {name!r} is a {combine.group(1)}K Combine, but has rules of another account"
+    if name.startswith("PRAC-") and rules.stage == "funded":
+        return f"account {name!r} is a practice account, but has the rules of a funded one"
+    away = balance_cents - rules.start_cents
+    most = _MOST_FUNDED_CENTS if rules.stage == "funded" else _MOST_LOSS_LIMITS * rules.max_loss_cents
+    if not -2 * rules.max_loss_cents <= away <= most:
+        return f"a balance of {balance_cents} cents does not fit rules that start at {rules.start_cents} cents"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class FirmFacts:
     """Where an account stands against its rules; what the gate is told of it."""
@@ -143,6 +170,7 @@ class FirmFacts:
     floor_cents: int = 0
     balance_cents: int = 0  # closed trades, the worse of the broker's word and our own sum
     equity_cents: int = 0  # with open positions at their adverse side, exit fees taken off
+    proven_equity_cents: int = 0  # the same by our own sum alone: a single odd balance closes nothing (F-ACC-05)
     day_net_cents: int = 0  # realised today, by the broker's figures
     target_cents: int = 0  # profit that passes, raised for consistency; 0: none
     most_micros: int = 0  # by plan and scaling step

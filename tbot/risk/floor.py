@@ -36,10 +36,17 @@ class FloorBook:
     nets: dict[str, int] = field(default_factory=dict)  # of past days, by fills
     opening_cents: int | None = None  # closing balance of the day before today; None: nothing is known yet
     rebuilt_cents: int | None = None  # highest closing balance by balance and fills
+    high_cents: int = 0  # H
+    past_best_cents: int = 0  # largest net result of a past day; 0: none was won
+    traded_days: int = 0  # past days with a fill, or with another closing balance than the day before
+
+    def __post_init__(self) -> None:
+        self._sum_up()
 
     def carry(self, closings: Iterable[tuple[str, int]], today: str) -> None:
         """Closing balances that earlier runs saw. That of today is none yet."""
         self.closings.update({day: cents for day, cents in closings if self.since <= day < today})
+        self._sum_up()
 
     def rebuild(self, balance_cents: int, nets: Mapping[date, int], today: date) -> None:
         """From the balance and the net results by day that led to it: all of today, and of past days without a hole.
@@ -56,6 +63,7 @@ class FloorBook:
             closing -= self.nets[day]
         # What is left is the closing balance before the oldest day known; in a younger life it is the start balance.
         self.rebuilt_cents = highest if self.since else max(highest, closing)
+        self._sum_up()
 
     def end_day(self, day: date, net_cents: int, balance_cents: int | None) -> None:
         """Trading day `day` is over: its realised net, and the last balance that was told in it."""
@@ -66,6 +74,18 @@ class FloorBook:
                 self.nets[name] = net_cents
         if balance_cents is not None and name >= self.since:
             self.closings[name] = balance_cents
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """What follows from past days; asked for at every input, so it is worked out only when they change."""
+        told = [value for value in (self.opening_cents, self.rebuilt_cents) if value is not None]
+        self.high_cents = max([self.rules.start_cents, *self.closings.values(), *told])
+        days = sorted(self.closings)
+        changes = {after: self.closings[after] - self.closings[before] for before, after in pairwise(days)}
+        # Where days are missing between two closing balances, the change is of all of them together: too large, which
+        # asks for more profit and never for less. A day that fills tell counts by its fills.
+        self.past_best_cents = max([0, *({**changes, **self.nets}).values()])
+        self.traded_days = len({day for day, change in changes.items() if change} | set(self.nets))
 
     # ------------------------------------------------------------------------------------------------ questions
     @property
@@ -74,32 +94,11 @@ class FloorBook:
         return self.opening_cents is not None
 
     @property
-    def high_cents(self) -> int:
-        """H."""
-        told = [value for value in (self.opening_cents, self.rebuilt_cents) if value is not None]
-        return max([self.rules.start_cents, *self.closings.values(), *told])
-
-    @property
     def floor_cents(self) -> int:
         """At this equity the firm closes the account."""
         floor = self.rules.floor_of(self.high_cents)
         return floor if self.stated_cents is None else max(floor, self.stated_cents)
 
     def best_day_cents(self, today_cents: int) -> int:
-        """Largest net result of one trading day, today's so far included; 0 when no day was won.
-
-        Days that no fills tell count by the change of their closing balances. Where days are missing between two of
-        those, the change is of all of them together: too large, which asks for more profit and never for less.
-        """
-        days = sorted(self.closings)
-        changes = [
-            self.closings[after] - self.closings[before] for before, after in pairwise(days) if after not in self.nets
-        ]
-        return max(0, today_cents, *self.nets.values(), *changes)
-
-    @property
-    def traded_days(self) -> int:
-        """Past days with a fill, or with another closing balance than the day before."""
-        days = sorted(self.closings)
-        moved = {after for before, after in pairwise(days) if self.closings[after] != self.closings[before]}
-        return len(moved | set(self.nets))
+        """Largest net result of one trading day, today's so far included; 0 when no day was won."""
+        return max(self.past_best_cents, today_cents)

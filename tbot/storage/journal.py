@@ -3,8 +3,9 @@
 Written by the executor through the one connection of `Journal`; everybody else reads through `JournalReader`.
 
 * All that one input caused is one transaction: a crash leaves whole steps only, so every prefix is a state that was.
-* A step with an entry is synced before `record` returns: write first, send second. Others wait for `flush` and are
-  committed together; a crash may cost the newest of them, which the broker's own lists bring back.
+* A step with an entry, a person's word, or a flatten, lock or halt is synced before `record` returns: write first, send
+  second. Others wait for `flush` and are committed together; a crash may cost the newest of them, which the broker's
+  own lists bring back.
 * The head goes to its file after the commit that it names, so it may lag behind the rows but never lead them.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Final
 
-from tbot.domain.messages import DeskInput, DeskOutput, Note, PlaceBracket, Query, SignalIn
+from tbot.domain.messages import DeskInput, DeskOutput, Note, OperatorIn, PlaceBracket, Query, SignalIn, StateChange
 from tbot.errors import JournalDamaged, JournalError, ProtocolError
 from tbot.storage.journal_files import (
     DISTRUST,
@@ -41,17 +42,17 @@ from tbot.storage.journal_reader import (
     Row,
     RunInfo,
     continued,
+    is_damage,
     row_hash,
 )
-from tbot.storage.journal_rotation import rotate
+from tbot.storage.journal_rotation import recover, rotate
 from tbot.storage.journal_schema import SCHEMA_VERSION, copy_aside, create, migrate, version_of
 
 CHECKPOINT_ROWS: Final = 5000
 # Errors after which the same connection works again when there is room; after any other the file is not trusted any
 # more (F-SYS-02).
-PASSING: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+FOR_NOW: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)  # of the head file, which lags until there is
-DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 
 def boot_ns() -> int:
@@ -173,8 +174,9 @@ class Journal(JournalReader):
         if len(self._waiting) > self._max_unwritten:
             self._break("too much waits for room on the disk")
         entry = any(isinstance(output, PlaceBracket) for output in outputs)
+        full = len(self._waiting) >= self._max_waiting and not self.trouble
         try:
-            if entry or self._broken or (len(self._waiting) >= self._max_waiting and not self.trouble):
+            if entry or self._broken or full or _binds(item, outputs):
                 self._commit()
         except JournalError:
             if entry or self._broken:
@@ -225,7 +227,11 @@ class Journal(JournalReader):
 
     def _open(self, run: RunInfo, rotate_rows: int) -> None:
         """Open or make the files, check them, and write the row of this start."""
-        left = self._emergency.lines()
+        try:
+            left = self._emergency.lines()
+            recover(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal {self.path} cannot be opened: {error}") from error
         if stopped := next((line for line in left if line.startswith(DISTRUST)), None):
             raise JournalDamaged(
                 f"the journal {self.path} is not what it should be: {stopped.decode(errors='replace')}"
@@ -248,8 +254,7 @@ class Journal(JournalReader):
             if rotated:
                 self._head_file.write(*self._committed)
         except (OSError, sqlite3.Error) as error:
-            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
-            kind = JournalDamaged if damaged else JournalError
+            kind = JournalDamaged if is_damage(error) else JournalError
             raise kind(f"the journal {self.path} cannot be opened: {error}") from error
         if not rotated:
             self._append("start", "RunInfo", _start_body(run, left), run.started_ns, None)
@@ -344,7 +349,7 @@ class Journal(JournalReader):
 
     def _failed(self, error: Exception) -> JournalError:
         """Note what is wrong; everything but a full disk ends the trust in this file."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING or getattr(error, "errno", 0) in NO_ROOM:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in FOR_NOW or getattr(error, "errno", 0) in NO_ROOM:
             self.trouble = f"no room to write: {error}"
         else:
             self._break(str(error))
@@ -368,6 +373,17 @@ def _start_body(run: RunInfo, left: list[bytes], continues: str = "") -> bytes:
     emergency = [*run.emergency, *(line.decode(errors="replace") for line in left)]
     info = asdict(run) | {"emergency": emergency, "continues": continues}
     return json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _binds(item: DeskInput, outputs: list[DeskOutput]) -> bool:
+    """Whether a restart must know of this step: what a person asked for, and a flatten, lock or halt (I14).
+
+    A crash within the pause between two flushes would undo a kill that was acknowledged; and the day's lock must be on
+    record before its first close leaves (F-RSK-01).
+    """
+    return isinstance(item, OperatorIn) or any(
+        isinstance(output, StateChange) and output.state in ("REDUCING", "LOCKED", "HALTED") for output in outputs
+    )
 
 
 def _connect(path: Path, fresh: bool) -> sqlite3.Connection:

@@ -142,10 +142,10 @@ class EmergencyFile:
         self._descriptor = open_private(path, EMERGENCY_BYTES)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._used = sum(len(line) + 1 for line in _whole_lines(self._content()))
+        except OSError:
             os.close(self._descriptor)
             raise
-        self._used = sum(len(line) + 1 for line in _whole_lines(self._content()))
         self.lost = 0  # lines that did not fit or could not be written
 
     def append(self, line: bytes) -> bool:

@@ -22,6 +22,21 @@ from tbot.storage.journal_schema import READABLE, SCHEMA_VERSION
 GENESIS: Final = blake2b(b"T-BOT journal 1", digest_size=32).digest()  # what row 1 names as its predecessor
 PAGE_ROWS: Final = 1000  # a reader asks for this many at a time, so that it never holds the writer's log back
 
+# Primary codes of errors that say nothing about the content; of the I/O errors, those that do.
+PASSING: Final = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_AUTH,
+)
+UNREADABLE: Final = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
+
 Direction = Literal["start", "in", "out", "note"]
 _CODES: Final[dict[str, int]] = {"start": 0, "in": 1, "out": 2, "note": 3}
 _FIXED: Final = struct.Struct("<32sQqq?qBH")
@@ -219,12 +234,19 @@ class JournalReader:
         """Rows in this file."""
         return int(self._ask("SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM record")[0][0])
 
+    def blank(self) -> bool:
+        """Whether there is not even a table in it."""
+        return not self._ask("SELECT count(*) FROM sqlite_schema")[0][0]
+
     def version(self) -> int:
         """Of the file's schema."""
         return int(self._ask("PRAGMA user_version")[0][0])
 
     def verify(self) -> Verdict:
-        """Walk the whole chain and compare its end with the head file. Reads everything: about 5 us a row."""
+        """Walk the whole chain and compare its end with the head file. Reads everything: about 5 us a row.
+
+        Raises JournalError when the file is out of reach, which says nothing about it.
+        """
         # The head first: a living writer may add rows while we read, and the head must never seem to lead.
         head = read_head(head_path(self.path))
         seq, last, at_head = 0, GENESIS, None
@@ -244,7 +266,7 @@ class JournalReader:
                     indexed.add(row.kind, row.seq)
             if version > 1 and indexed != self._index_sum(seq):
                 return Verdict("mismatch", seq, last, "the index does not list the rows that are there")
-        except (JournalError, struct.error, TypeError, KeyError, AttributeError, UnicodeError) as error:
+        except (JournalDamaged, struct.error, TypeError, KeyError, AttributeError, UnicodeError) as error:
             return Verdict("mismatch", seq, last, f"row {seq + 1} cannot be read: {error}")
         return _compare(seq, last, head, last if head is not None and seq == head[0] else at_head)
 
@@ -260,7 +282,7 @@ class JournalReader:
         if version > SCHEMA_VERSION:
             try:
                 ours = all(info.schema <= SCHEMA_VERSION for _, info in self.runs())
-            except JournalError:
+            except JournalDamaged:
                 ours = False  # not as we write it, so what its header says may be so
             if not ours:
                 return Verdict(
@@ -285,9 +307,16 @@ class JournalReader:
             raise _kind_of(error)(f"the journal {self.path.name} cannot be read: {error}") from error
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether an error of SQLite speaks of what is in the file; all others may pass (busy, full, not permitted)."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
+    if code & 0xFF == sqlite3.SQLITE_IOERR:
+        return code in UNREADABLE
+    return code & 0xFF not in PASSING
+
+
 def _kind_of(error: sqlite3.Error) -> type[JournalError]:
-    """SQLite says plain DatabaseError of a file that is no database or corrupt; its subclasses may pass."""
-    return JournalDamaged if type(error) is sqlite3.DatabaseError else JournalError
+    return JournalDamaged if is_damage(error) else JournalError
 
 
 def grouped(rows: Iterable[Row], decode: Callable[[Row], Any]) -> Iterator[Step]:

@@ -1,8 +1,8 @@
 """A journal in several files: `journal.db` is written, `journal.db.0001` and on are full and never change again.
 
-Why at all: a start reads the whole file to prove it, and a week of timers makes half a million rows. Why at a start
-only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so nothing has
-to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
+Why at all: a start reads the whole file to prove it, and a week of timers makes some hundred thousand rows. Why at a
+start only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so
+nothing has to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
 
 One rename makes the change. Before it the full file has its second name already, so a crash at any point leaves the old
 file or the new one as the journal, whole; the head file stays and names a row that both of them know.
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tbot.storage.journal_files import HeadFile, head_path, open_private, sync_directory
-from tbot.storage.journal_reader import GENESIS, INSERT, Codec, JournalReader, Row, Verdict, base_of
+from tbot.storage.journal_reader import GENESIS, INSERT, Codec, JournalReader, Row, Verdict, base_of, is_damage
 from tbot.storage.journal_schema import create
 
-ROTATE_ROWS: Final = 250_000  # about half a week; verified in about 2 s at a start
+ROTATE_ROWS: Final = 100_000  # a day or two; a start reads them all, at about 10 us each
 
 
 def full_files(path: Path) -> list[Path]:
@@ -28,6 +28,20 @@ def full_files(path: Path) -> list[Path]:
     found = sorted(file for file in path.parent.glob(f"{path.name}.*") if file.name[len(path.name) + 1 :].isdigit())
     # A rotation that was cut short has given the journal its second name only.
     return [file for file in found if not (path.exists() and file.samefile(path))]
+
+
+def recover(path: Path) -> None:
+    """Let SQLite undo a change of the file's own header that a crash cut short: no reader may do that.
+
+    The caller holds the writer's lock. Raises sqlite3.Error; what is wrong with the file shows when it is opened.
+    """
+    if path.exists() and path.with_name(f"{path.name}-journal").exists():
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0.25)) as db:
+            try:
+                db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
 
 
 def rotate(path: Path, codec: Codec, max_rows: int, first_row: Callable[[tuple[int, bytes]], Row]) -> bool:
@@ -69,10 +83,8 @@ def _alone(path: Path) -> bool:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=0.25)) as db:
         try:
             return bool(db.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                return False
-            raise
+        except sqlite3.OperationalError:
+            return False  # busy, or in trouble that opening it will tell
 
 
 def _second_name(path: Path) -> Path:

@@ -5,6 +5,7 @@ a person asked for (kill, pause), nor a halt: whoever finds a journal lost must 
 """
 
 import contextlib
+import sqlite3
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from typing import Final
 
 from tbot.errors import JournalDamaged, JournalError, ProtocolError
 from tbot.storage.journal import Journal
-from tbot.storage.journal_files import DISTRUST, emergency_lines, head_path
+from tbot.storage.journal_files import DISTRUST, EmergencyFile, emergency_lines, emergency_path, head_path, read_head
 from tbot.storage.journal_reader import Codec, JournalReader, Row, RunInfo, Step, grouped, run_info, sound_rows
-from tbot.storage.journal_rotation import full_files
+from tbot.storage.journal_rotation import full_files, recover
 
 _UNREADABLE: Final = (JournalError, ProtocolError, struct.error, TypeError, KeyError, AttributeError, UnicodeError)
 
@@ -32,11 +33,20 @@ class Lost:
 def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
     """Put a journal aside that cannot be trusted; None when it can, or when there never was one.
 
+    A file that a first start left without a table is taken away: there is nothing in it, and it cannot be read.
+
     A journal that is only out of reach for a moment, or a newer version's, stays: it may hold the lock of the day.
     Raises JournalError for it. Repeatable: until the new journal has its first row, the loss is found again.
     """
+    if path.with_name(f"{path.name}-journal").exists():
+        with _held(path):
+            recover(path)
     reason = _reason(path, codec)
     if not reason:
+        if path.exists() and _blank(path, codec):
+            with _held(path):
+                for suffix in ("-wal", "-shm", ""):  # a log without its file would tell of a loss
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
         return None
     emergency = tuple(line.decode(errors="replace") for line in emergency_lines(path))
     if any(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", ".head")):
@@ -46,16 +56,35 @@ def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
     return Lost(reason, kept, emergency)
 
 
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """As the only one who may write."""
+    try:
+        with contextlib.closing(EmergencyFile(emergency_path(path))):
+            yield
+    except BlockingIOError:
+        raise JournalError(f"the journal {path} is being written by another process") from None
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(f"the journal {path} is out of reach: {error}") from error
+
+
+def _blank(path: Path, codec: Codec) -> bool:
+    with Journal.open_readonly(path, codec) as reader:
+        return reader.blank()
+
+
 def _reason(path: Path, codec: Codec) -> str:
     """Why the journal is not to be trusted; "" when it is, or never was."""
+    traces = _began(path) or _put_aside(path) or bool(full_files(path))
     if not path.exists():
-        log = path.with_name(f"{path.name}-wal")
-        traces = head_path(path).exists() or log.exists() or _put_aside(path) or bool(full_files(path))
+        traces = traces or path.with_name(f"{path.name}-wal").exists()
         return "it is gone, and only files that stood beside it are left" if traces else ""
     for line in emergency_lines(path):
         if line.startswith(DISTRUST):
             return f"the disk refused to take it in ({line.removeprefix(DISTRUST).decode(errors='replace')})"
     try:
+        if _blank(path, codec):
+            return "the file is empty, and files beside it tell of a journal" if traces else ""
         with Journal.open_readonly(path, codec) as reader:
             verdict = reader.verify()
             if verdict.state == "newer":
@@ -67,6 +96,16 @@ def _reason(path: Path, codec: Codec) -> str:
     except JournalDamaged as error:
         return str(error)
     return ""
+
+
+def _began(path: Path) -> bool:
+    """Whether the head file tells of rows. Made before the journal, it is blank or at 0 when that was cut short."""
+    head = read_head(head_path(path))
+    if head is not None:
+        return head[0] > 0
+    with contextlib.suppress(FileNotFoundError):
+        return any(head_path(path).read_bytes())
+    return False
 
 
 def _put_aside(path: Path) -> bool:

@@ -42,7 +42,7 @@ def test_the_root_imports_nothing_heavy() -> None:
 
 BAD = [
     (("nonsense",), 2, "No such command"),
-    (("run", "--live"), 8, "live trading is not part of this version"),
+    (("run", "--live"), 8, "live needs a gateway"),
     (("run", "--contracts", "XYZ"), 3, "unknown contract"),
     (("run", "--contracts", "MNQ,CL"), 3, "no market for CL"),
     (("sim", "--contracts", "ZN"), 3, "No synthetic market for ['ZN']"),

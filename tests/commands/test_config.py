@@ -1,12 +1,19 @@
 """Settings: every problem of a file at once, secrets refused, the same values the same hash."""
 
+import dataclasses
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from tbot.config import Config, load, require_login
+from tbot.commands.launch import account_plans, announced_caps, base_settings, gateway_settings
+from tbot.config import LARGER_IS_TIGHTER, SMALLER_IS_TIGHTER, AccountConfig, Config, load, require_login
+from tbot.domain.trading_hours import trading_day
+from tbot.engine.settings import AccountPlan
 from tbot.errors import AuthError, ConfigError
+from tbot.risk.limits import BOUNDS, RiskLimits
+from tbot.storage.firm_rules import load_rules
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -35,13 +42,13 @@ def test_values_arrive(tmp_path: Path) -> None:
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
     text = (
-        "[engine]\nworkerz = 1\nwait = \"nap\"\n[nowhere]\nx = 1\n[account]\nids = [\"a\"]\n"
+        "[engine]\nworkerz = 1\nwait = \"nap\"\n[nowhere]\nx = 1\n[account]\nids = [1]\n"
         "[gateway]\napi_key = \"secret\"\nrest = 5\n"
     )
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path, text))
     message = str(caught.value)
-    for words in ("engine.workerz", "engine.wait", "[nowhere]", "account.ids", "gateway.api_key", "gateway.rest"):
+    for words in ("engine.workerz", "engine.wait", "[nowhere]", "[account]", "gateway.api_key", "gateway.rest"):
         assert words in message
     assert "secret" not in message.replace("secrets do not belong", "")
 
@@ -76,3 +83,156 @@ def test_credentials_from_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("TBOT_API_KEY", raising=False)
     (tmp_path / ".env").write_text("TBOT_USERNAME=file\nTBOT_API_KEY=key\n")
     assert require_login(Config()).pair == ("file", "key")
+
+
+# ----------------------------------------------------------------------------------------------------------- accounts
+ACCOUNTS = """
+[risk]
+daily_loss_cents = 60000
+[engine]
+contracts = ["MNQ", "ES"]
+[[accounts]]
+id = 1001
+name = "50KTC-V2-1"
+contracts = ["MNQ"]
+floor_usd = 48123.5
+since = "2026-11-02"
+daily_limit = true
+[accounts.risk]
+daily_loss_cents = 40000
+slip_ticks = 6
+[[accounts]]
+id = 1002
+name = "150K-X"
+plan = "150K"
+stage = "funded"
+"""
+
+
+def test_accounts_arrive_with_the_limits_of_risk_and_their_own(tmp_path: Path) -> None:
+    first, second = load(written(tmp_path, ACCOUNTS)).accounts
+    limits = RiskLimits(daily_loss_cents=40_000, slip_ticks=6)
+    assert first == AccountConfig(1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 48_123.5, "2026-11-02", True, limits)
+    assert second == AccountConfig(1002, "150K-X", "150K", "funded")
+    plans = account_plans(load(written(tmp_path, ACCOUNTS)))
+    today = trading_day(time.time_ns())
+    rules = load_rules("combine", "50K", today, daily_limit=True)
+    assert plans[0] == AccountPlan(
+        1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 4_812_350, limits, rules, "2026-11-02"
+    )
+    assert (plans[1].limits, plans[1].contracts, plans[1].floor_cents) == (None, (), None)
+    assert plans[1].rules == load_rules("funded", "150K", today)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("daily_loss_cents = 40000", "daily_loss_cents = 60001|60001 is looser than 60000 of [risk]"),
+        ("slip_ticks = 6", "slip_ticks = 3|3 is looser than 4 of [risk]"),
+        ("slip_ticks = 6", "proof_ns = 1|accounts[1].risk.proof_ns is not an option"),
+        ("slip_ticks = 6", "slip_ticks = 101|allowed: a whole number 4 to 100"),
+        ("slip_ticks = 6", "slip_ticks = true|must be int, not True"),
+        ("floor_usd = 48123.5", "floor_usd = nan|accounts[1].floor_usd: must be the balance"),
+        ("floor_usd = 48123.5", "floor_usd = 1e6|accounts[1].floor_usd: must be the balance"),
+        ("floor_usd = 48123.5", "flor_usd = 1|accounts[1].flor_usd is not an option"),
+        ('contracts = ["MNQ"]', 'contracts = ["NQ"]|NQ is not among engine.contracts'),
+        ('contracts = ["MNQ"]', 'contracts = ["XX"]|unknown contracts'),
+        ('contracts = ["MNQ"]', 'contracts = [["MNQ"]]|unknown contracts'),
+        ('contracts = ["MNQ"]', "contracts = 5|unknown contracts"),
+        ("id = 1001", "id = 1002|1002 stands there twice"),
+        ("id = 1001", "id = 0|accounts[1].id: must be the gateway"),
+        ("id = 1001", "|accounts[1] needs id"),
+        ('name = "150K-X"', "|accounts[2] needs name"),
+        ('name = "150K-X"', 'name = " "|accounts[2].name: must be'),
+        ('plan = "150K"', 'plan = "200K"|accounts[2].plan: \'200K\' is not one of 50K, 100K, 150K'),
+        ('stage = "funded"', 'stage = "live"|accounts[2].stage'),
+        ('stage = "funded"', "risk = 5|accounts[2].risk must be a section"),
+        ('stage = "funded"', 'api_key = "abc"|secrets do not belong'),
+    ],
+)
+def test_F_CFG_03_a_bad_account_is_refused_with_its_place(tmp_path: Path, change: str, said: str) -> None:
+    line, _, words = said.partition("|")
+    assert change in ACCOUNTS
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, ACCOUNTS.replace(change, line)))
+    assert words in str(caught.value)
+
+
+def test_F_CFG_03_problems_of_all_accounts_and_sections_come_together(tmp_path: Path) -> None:
+    text = "[risk]\ndaily_loss_cents = 80001\nslip_ticks = 1\n" + "[[accounts]]\nid = 1\n" * 4
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    message = str(caught.value)
+    assert "7 problem(s)" in message
+    for words in ("daily_loss_cents is 80001", "slip_ticks is 1", "accounts[4] needs name", "4 [[accounts]]"):
+        assert words in message
+
+
+@pytest.mark.parametrize("text", ["accounts = 5", "[accounts]\nid = 1", "accounts = [1]"])
+def test_F_CFG_03_accounts_are_tables(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"write \[\[accounts\]\]"):
+        load(written(tmp_path, text))
+
+
+def test_limits_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="quote_stale_ns is shorter"):
+        load(written(tmp_path, "[risk]\nquote_stale_ns = 2000000000\n"))
+
+
+def test_every_limit_has_a_tighter_side_or_none() -> None:
+    """A limit that configuration may only tighten (its default stands at the loose end) tightens away from that end."""
+    for entry in dataclasses.fields(RiskLimits):
+        low, high = BOUNDS[entry.name]
+        if entry.name in SMALLER_IS_TIGHTER:
+            assert entry.default > low, entry.name
+        elif entry.name in LARGER_IS_TIGHTER:
+            assert entry.default < high, entry.name
+    assert not SMALLER_IS_TIGHTER & LARGER_IS_TIGHTER
+    assert {entry.name for entry in dataclasses.fields(RiskLimits)} >= SMALLER_IS_TIGHTER | LARGER_IS_TIGHTER
+
+
+def test_an_account_that_a_run_leaves_without_contracts_is_refused(tmp_path: Path) -> None:
+    config = load(written(tmp_path, ACCOUNTS))
+    less = dataclasses.replace(config, engine=dataclasses.replace(config.engine, contracts=("ES",)))
+    with pytest.raises(ConfigError, match="account 1001: it trades MNQ only"):
+        account_plans(less)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("floor_usd = 48123.5", "floor_usd = 47999|account 1001: floor_cents is 4799900"),
+        ('since = "2026-11-02"', 'since = "2 November"|account 1001: since is'),
+        ("daily_loss_cents = 40000", "daily_loss_cents = 60000|"),
+    ],
+)
+def test_F_CFG_03_what_the_firm_does_not_know_is_refused_with_the_account(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    line, _, words = said.partition("|")
+    config = load(written(tmp_path, ACCOUNTS.replace(change, line)))
+    if not words:
+        assert len(account_plans(config)) == 2
+        return
+    with pytest.raises(ConfigError, match="correct \\[\\[accounts") as caught:
+        account_plans(config)
+    assert words in str(caught.value)
+
+
+def test_F_CFG_04_caps_are_read_at_the_start_from_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path))
+    assert announced_caps(Config()) == ()
+    row = 'product = "GC"\nmost = 3\nfrom = 2026-09-23T17:00:00\nto = 2026-12-31T16:00:00\nsource = "e-mail"\n'
+    (tmp_path / "limits_override.toml").write_text(f"[[cap]]\n{row}")
+    (cap,) = announced_caps(Config())
+    assert (cap.product, cap.most) == ("GC", 3)
+    named = load(written(tmp_path, '[engine]\nlimits_override = "/nowhere/caps.toml"\n'))
+    with pytest.raises(ConfigError, match="is not there"):
+        announced_caps(named)
+    for wanted, embedded in (((cap,), False), ((), True)):
+        gateway = gateway_settings("http://127.0.0.1:1", "", "", simulated=True, embedded=embedded)
+        made = base_settings(Config(), "sim", state_dir=tmp_path / "s", symbols=("MNQ",), gateway=gateway)
+        assert made.caps == wanted
+        made.run_dir.rmdir()

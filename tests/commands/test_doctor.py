@@ -61,7 +61,8 @@ def test_accounts_as_a_document_with_the_pinned_one_chosen(
     server: RunningServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = home.parent / "tbot.toml"
-    config.write_text(f'[gateway]\nrest = "{server.rest}"\n[account]\nids = [1002]\n')
+    pinned = '[[accounts]]\nid = 1002\nname = "50KTC-V2-000001-00000002"\n'
+    config.write_text(f'[gateway]\nrest = "{server.rest}"\n{pinned}')
     made = json.loads(call(accounts, "--json", "-c", str(config)).output)
     assert (made["schema"], made["version"], made["gateway"]) == ("tbot.accounts", 1, server.rest)
     assert made["accounts"][1] == {
@@ -90,13 +91,13 @@ def test_accounts_without_gateway_login_or_answer(server: RunningServer, monkeyp
 
 def test_F_SEC_05_names_of_accounts_do_not_drive_the_terminal() -> None:
     evil = BrokerAccount(7, "\x1b[31mLIVE\u202e\n* 1001", -5, False, True, False)
-    text = accounts_module.lines([evil], None)
+    text = accounts_module.lines([evil], set(), [])
     assert len(text) == 3
     assert not set("".join(text)) & set("\x1b\u202e\n")
     assert "LIVE" in text[1]
     assert "-0.05" in text[1]
     assert "none of them" in text[2]
-    assert "no accounts" in accounts_module.lines([], None)[0]
+    assert "no accounts" in accounts_module.lines([], set(), [])[0]
 
 
 def test_credentials_from_a_file(server: RunningServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

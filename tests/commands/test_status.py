@@ -49,6 +49,11 @@ def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
     assert lines(told)[-1] == "     no entries: rolled"
 
 
+def test_F_TIM_01_F_TIM_05_a_clock_that_is_off_and_looser_holidays_are_told() -> None:
+    told = document(conditions={"warnings": ["the clock is off"]}, sessions={"overrides": ["2026-11-27: a mail"]})
+    assert {"! the clock is off", "! session table, looser than packaged: 2026-11-27: a mail"} <= set(lines(told))
+
+
 def test_nothing_known_yet_is_said_so() -> None:
     empty = {"win_rate": None, "profit_factor": None, "slippage_ticks": None, "execution_ns": {}, "api": {}}
     assert "win rate n/a" in "\n".join(lines(document(**empty)))
@@ -73,3 +78,14 @@ def test_no_engine_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TBOT_HOME", str(tmp_path))
     with pytest.raises(NotRunning):
         read_newest()
+
+
+def test_several_accounts_and_warnings_have_lines_of_their_own() -> None:
+    held = [{"contract": "MNQ", "side": -1, "size": 2}]
+    one = {"name": "A\x1b1", "state": "ACTIVE", "day_pnl_cents": -1250, "unrealised_cents": 300, "positions": held}
+    two = {**one, "name": "A-2", "state": "LOCKED", "positions": []}
+    text = lines(document(accounts={"7": one, "8": two}, warnings=["numpy 9, tested with 2"]))
+    assert "A 1 (7)  ACTIVE  day -12.50 USD  open +3.00 USD  MNQ -2" in text
+    assert "A-2 (8)  LOCKED  day -12.50 USD  open +3.00 USD  no position" in text
+    assert "! not as tested: numpy 9, tested with 2" in text
+    assert not any("(7)" in line for line in lines(document(accounts={"7": one})))

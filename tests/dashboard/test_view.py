@@ -111,3 +111,55 @@ def test_an_event_without_time_keeps_its_column() -> None:
     with_time = event_line(EngineEvent(NOW_NS, "x", "FEED", "", "hello"), HELSINKI).plain
     without = event_line(EngineEvent(0, "x", "FEED", "", "hello"), HELSINKI).plain
     assert with_time.index("hello") == without.index("hello")
+
+
+# ----------------------------------------------------------------------------------------------------- several accounts
+def several(**changes: Any) -> dict[str, Any]:
+    """Three accounts: one long, one locked, one with two positions of which one has no stop."""
+    long = status()["accounts"]["1"]["positions"][0]
+    short = {**long, "contract": "ES", "side": -1, "size": 1, "protected": False}
+
+    def account(name: str, state: str, day: int, positions: list[Any], text: str = "trading") -> dict[str, Any]:
+        money = {"day_pnl_cents": day, "unrealised_cents": 2550 * len(positions)}
+        return {"name": name, "state": state, "text": text, "positions": positions, **money}
+
+    accounts = {
+        "1001": account("50KTC-V2-000001-00000001", "ACTIVE", -4850, [long]),
+        "1002": account("50KTC-V2-000001-00000002", "LOCKED", -80125, [], "the day's loss limit is reached"),
+        "1003": account("150KTC-V2-DLL-000001-00000003", "ACTIVE", 0, [long, short]),
+    }
+    contracts = {name: contract() for name in ("MNQ", "NQ", "MES", "ES", "MGC", "GC")}
+    return status(**({"accounts": accounts, "contracts": contracts, "badge": "LIVE"} | changes))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 40), (120, 24), (120, 40)])
+def test_every_one_of_several_accounts_is_on_the_screen(width: int, height: int) -> None:
+    text = drawn(several(), width, height)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+    first, second, third = (next(line for line in lines if f"0000000{number} " in line) for number in (1, 2, 3))
+    assert "ACTIVE" in first
+    assert "day −$48.50" in first
+    assert "open +$25.50" in first
+    assert "MNQ +2" in first
+    assert "LOCKED" in second
+    assert "day −$801.25" in second
+    assert "the day's loss" in second
+    assert "NOT PROTECTED" in third
+    assert "long score 71" in text
+
+
+def test_positions_are_told_at_length_under_their_account_where_there_is_room() -> None:
+    lines = drawn(several(), 120, 40).splitlines()
+    (third,) = [number for number, line in enumerate(lines) if "00000003 " in line]
+    assert "MNQ long 2 @ 25000.25  stop" in lines[third + 1]
+    assert "ES short 1" in lines[third + 2]
+    assert "NOT PROTECTED" in lines[third + 2]
+    assert "long 2" not in drawn(several(), 80, 24)
+
+
+def test_a_name_of_the_gateway_does_not_drive_the_terminal() -> None:
+    document = several()
+    document["accounts"]["1002"]["name"] = "\x1b[31mevil"
+    assert "\x1b" not in drawn(document)

@@ -82,14 +82,18 @@ def test_a_wrong_key_fails_once_and_costs_one_login():
 
 def test_pinned_accounts_and_unknown_contracts():
     with running(accounts=2) as server:
-        target = sim_target(server, pinned=(1002,))
+        target = sim_target(server, pinned=((1002, "50KTC-V2-000001-00000002"),))
         target.symbols = ("MNQ", "ES")
         found = findings(target)
         assert "1002" in found["accounts"].text
         assert found["contracts"].level == "fail"
         assert "ES: 0 active months" in found["contracts"].text
         assert found["market hub"].level == "ok"  # MNQ is there
-        assert "not the pinned 5" in findings(sim_target(server, pinned=(1001, 5)))["accounts"].text
+        pins = ((1001, "another"), (1002, "50KTC-V2-000001-00000002"), (5, "x"))
+        wrong = findings(sim_target(server, pinned=pins))["accounts"]
+        assert wrong.level == "fail"
+        assert "account 1001 is named '50KTC-V2-000001-00000001', configured is 'another'" in wrong.text
+        assert "account 5 is not listed" in wrong.text
 
 
 def test_a_running_engine_keeps_its_hubs():
@@ -203,11 +207,12 @@ def test_the_choice_of_the_account_is_that_of_a_run():
     live = replace(ACCOUNT, account_id=1, simulated=False)
     locked = replace(ACCOUNT, account_id=2, can_trade=False)
     first, second = replace(ACCOUNT, account_id=3), replace(ACCOUNT, account_id=4)
-    assert choose([live, locked, first, second], ()) == first
-    assert choose([live, locked, first, second], (4,)) == second
-    assert choose([live, locked], ()) is None
-    assert choose([first], (4,)) is None
-    assert choose([live], (1,)) is None
+    assert choose([live, locked, first, second], ()) == [first]
+    assert choose([live, locked, first, second], ((4, ACCOUNT.name),)) == [second]
+    assert choose([first, second], ((4, ACCOUNT.name), (3, ACCOUNT.name))) == [first, second]
+    assert choose([live, locked], ()) == []
+    for number, name in ((4, ACCOUNT.name), (1, ACCOUNT.name), (2, ACCOUNT.name), (3, "another")):
+        assert choose([live, locked, first], ((3, ACCOUNT.name), (number, name))) == []
 
 
 def test_skew():

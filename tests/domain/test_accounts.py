@@ -1,4 +1,4 @@
-"""Balance, change of the day and high-water mark of daily closing balances (topstep-rules.md 2.1)."""
+"""Balance and change of the day by the broker's word."""
 
 from datetime import date
 
@@ -12,15 +12,14 @@ def told(account: Account, balance: int, day: date) -> Account:
     return account.updated(AccountUpdate(0, 1, "PRAC", balance, True, True), day)
 
 
-def test_high_water_mark_moves_only_with_closing_balances() -> None:
+def test_the_day_starts_with_the_last_word_of_the_day_before() -> None:
     account = told(Account(1), 5_000_000, MONDAY)
-    assert (account.day_change_cents, account.high_water_cents) == (0, 5_000_000)
+    assert account.day_change_cents == 0
     account = told(told(account, 5_090_000, MONDAY), 5_050_000, MONDAY)
-    assert (account.day_change_cents, account.high_water_cents) == (50_000, 5_000_000)
+    assert account.day_change_cents == 50_000
     account = told(account, 5_020_000, TUESDAY)
-    assert (account.day_start_cents, account.high_water_cents) == (5_050_000, 5_050_000)
-    assert account.day_change_cents == -30_000
-    assert told(account, 5_000_000, WEDNESDAY).high_water_cents == 5_050_000
+    assert (account.day_start_cents, account.day_change_cents) == (5_050_000, -30_000)
+    assert told(account, 5_000_000, WEDNESDAY).day_start_cents == 5_020_000
 
 
 def test_nothing_is_known_before_the_first_word() -> None:

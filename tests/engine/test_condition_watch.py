@@ -43,7 +43,8 @@ class Rig:
         self.asked = 0
         self.dead: list[str] = []
         self.told: list[str] = []
-        self.link = SimpleNamespace(rest=SimpleNamespace(date=None), ask_date=self._ask)
+        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"))
+        self.link = SimpleNamespace(rest=rest, ask_date=self._ask)
         clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
         self.desk = SimpleNamespace(
             clock=SimulatedClock(MarketClock(NOON, 0, 20.0)) if simulated else clock,
@@ -97,7 +98,7 @@ def test_all_is_well_and_the_gateways_time_is_asked_for_once_a_minute(rig: Rig) 
         if rig.asked and rig.boot_ns - rig.link.rest.date.boot_ns > 61 * S:
             rig.answer()
     assert 5 <= rig.asked <= 7
-    assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warning": ""}
+    assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warnings": []}
     assert rig.told == []
 
 
@@ -127,14 +128,14 @@ def test_F_TIM_01_a_clock_that_is_a_little_off_is_told_to_the_person_only(rig: R
     for _ in range(10):
         rig.wall_ns -= S // 3
         rig.look(1)
-    assert rig.told[1:] == ["the clock agrees with the gateway's again"]
+    assert rig.told[1:] == ["the warning of the clock is over"]
 
 
 def test_F_TIM_02_after_a_sleep_the_hub_is_presumed_dead_once_and_new_quotes_are_awaited(rig: Rig) -> None:
     rig.look()
     assert rig.look(0.02, slept=600) == [("RC_RESUMED", "the machine slept for 600 s")]
     rig.desk.session.ages |= {"MNQ": 600 * S, "ES": 600 * S}
-    assert rig.dead == ["the machine slept"]
+    assert rig.dead == ["the machine slept", "REST"]
     rig.desk.user_hub_up_ns = None
     assert rig.look(1) == []
     rig.desk.user_hub_up_ns = rig.boot_ns
@@ -142,7 +143,7 @@ def test_F_TIM_02_after_a_sleep_the_hub_is_presumed_dead_once_and_new_quotes_are
     assert rig.look() == []  # ES has none yet
     rig.desk.session.ages["ES"] = S // 10
     assert rig.look(1) == [("RC_RESUMED", "")]
-    assert len(rig.dead) == 1
+    assert len(rig.dead) == 2
 
 
 def test_F_TIM_02_where_no_contract_has_data_the_gap_is_reason_enough(rig: Rig) -> None:
@@ -163,6 +164,23 @@ def test_F_SYS_01_F_SYS_02_disk_and_journal(rig: Rig) -> None:
     assert rig.look(4.9) == [("RC_JOURNAL", "the journal is not written: no room to write")]
     rig.free, rig.desk.journal.trouble = 1 << 30, ""
     assert rig.look(4.9) == [("RC_DISK", ""), ("RC_JOURNAL", "")]
+
+
+def test_F_SYS_01_the_last_gibibyte_is_a_warning_once(rig: Rig) -> None:
+    rig.look()
+    rig.free = 500 << 20
+    for _ in range(4):
+        assert rig.look(4.9) == []
+    assert rig.told == ["500 MB are free on the disk of the journal: entries end at 200 MB"]
+    assert rig.watch.status()["warnings"] == rig.told
+    rig.free = None  # cannot be told: as before
+    rig.look(4.9)
+    rig.look(4.9)
+    assert len(rig.told) == 1
+    rig.free = 1 << 30
+    rig.look(4.9)
+    rig.look(4.9)
+    assert rig.told[1:] == ["the warning of the disk is over"]
 
 
 def test_a_simulated_market_is_not_moved_by_the_wall_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +208,8 @@ def test_names_are_what_the_real_things_have() -> None:
 class FeedRig:
     def __init__(self) -> None:
         self.wall_ns, self.boot_ns, self.mono_ns = NOON, 1000 * S, 900 * S
-        self.rest = SimpleNamespace(date=None)
+        self.asked = 0
+        self.rest = SimpleNamespace(date=None, ping=self._ping)
         self.time = FeedClock(
             self.rest,  # type: ignore[arg-type]
             wall_ns=lambda: self.wall_ns,
@@ -199,6 +218,9 @@ class FeedRig:
         )
         self.clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
 
+    def _ping(self) -> None:
+        self.asked += 1
+
     def answer(self) -> None:
         self.rest.date = BrokerDate(NOON - S // 2 + self.boot_ns - 1000 * S, self.boot_ns)
 
@@ -206,7 +228,10 @@ class FeedRig:
         self.boot_ns += int((seconds + slept) * S)
         self.wall_ns += int((seconds + slept) * S)
         self.mono_ns += int(seconds * S)
-        return self.time.look(self.clock)
+        slept = self.time.look(self.clock)
+        if self.time._asking is not None:
+            self.time._asking.join()
+        return slept
 
 
 def test_F_TIM_01_the_feeds_market_time_follows_the_gateway_and_no_step() -> None:
@@ -218,16 +243,20 @@ def test_F_TIM_01_the_feeds_market_time_follows_the_gateway_and_no_step() -> Non
     rig.answer()
     rig.look()
     assert rig.clock.now_ns() == NOON + 2 * S  # the gateway's
-    assert rig.time.wants_date
+    assert rig.asked == 1
     rig.wall_ns -= 86_400 * S
     rig.look()
     rig.look()
+    assert rig.asked == 2  # every two seconds
     rig.answer()
     rig.look()
-    assert (rig.time.wants_date, rig.clock.now_ns()) == (False, rig.wall_ns)
+    assert rig.clock.now_ns() == rig.wall_ns
+    for _ in range(10):
+        rig.look()
+    assert rig.asked == 2  # all is well
     rig.wall_ns -= 3600 * S
     rig.look()
-    assert rig.time.wants_date
+    assert rig.asked == 3
     assert rig.clock.now_ns() == rig.wall_ns + 3600 * S
 
 

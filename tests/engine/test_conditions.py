@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from desk_rig import Rig
 from tbot.domain.clock import BrokerDate
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import ConditionIn
+from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.clocks import WallClock
 from tbot.engine.conditions import DISK_AGAIN, DISK_PAUSE, FAR_NS, MOST_BACK_NS, Conditions, PauseJudge, Readings
+from tbot.execution.desk import AccountSettings, DeskSettings
+from tbot.risk.limits import RiskLimits
+from tbot.storage.sessions import load_sessions
 
 S = 1_000_000_000
 MINUTE, HOUR, DAY = 60 * S, 3600 * S, 86_400 * S
@@ -219,6 +226,68 @@ def test_F_TIM_01_market_time_never_goes_back_and_stays_with_the_gateway(events:
         if abs(skew) >= FAR_NS:
             assert "RC_CLOCK" in machine.held
     assert MOST_BACK_NS == 10 * S
+
+
+# ------------------------------------------------------------------------------------- the Desk on a clock that jumps
+def locked_at(ns: int) -> Rig:
+    """A Desk in its packaged hours that has lost twice in a row."""
+    products = {"MNQ": PRODUCTS["MNQ"]}
+    account = (AccountSettings(1001, "PRAC-1"),)
+    calendar = SessionCalendar(load_sessions())
+    rig = Rig(settings=DeskSettings(account, RiskLimits(), products, calendar, ns // 1_000_000), now_ns=ns)
+    rig.start()
+    for number in (1, 2):
+        rig.signal(number)
+        leg = rig.broker.leg("SL")
+        rig.broker.fill(leg.order_id, price=leg.stop)
+        rig.pump()
+        rig.run(6)
+    assert rig.state == "LOCKED"
+    return rig
+
+
+def follow(machine: Machine, rig: Rig, seconds: float) -> None:
+    """Both run on, looked at twice a second; the Desk hears what the executor would tell it."""
+    for _ in range(round(seconds * 2)):
+        before = len(machine.log)
+        machine.look(0.5)
+        for code, text in machine.log[before:]:
+            rig.feed(ConditionIn(machine.clock.now_ns(), code, text))
+        rig.now_ns = machine.clock.now_ns()
+        rig.tick(0)
+
+
+@pytest.mark.parametrize("step_s", STEPS)
+def test_F_TIM_01_I14_I28_neither_lock_nor_window_moves_with_the_wall_clock(step_s: int) -> None:
+    machine = running()
+    rig = locked_at(machine.clock.now_ns())
+    machine.true_ns = rig.now_ns - machine.off_ns
+    machine.clock = WallClock(lambda: machine.true_ns + machine.off_ns, lambda: machine.boot_ns)
+    machine.answer()
+    follow(machine, rig, 2)
+    machine.off_ns += step_s * S
+    follow(machine, rig, 60)
+    assert rig.state == "LOCKED"
+    assert rig.view()["day_pnl_cents"] < 0  # the day did not turn
+    assert rig.desk.view()["accounts"]["1001"]["reasons"][0]["code"] == "RC_CONSEC_LOSSES"  # type: ignore[index]
+    for _ in range(3):
+        machine.answer()
+        follow(machine, rig, 2)
+    machine.off_ns = 0
+    follow(machine, rig, 2)
+    machine.answer()
+    follow(machine, rig, 10)
+    assert machine.held == set()
+    assert rig.state == "LOCKED"
+    assert rig.view()["day_pnl_cents"] < 0
+    # Past the end of the window by true time the Desk says so, and at 17:00 Chicago the lock ends, once.
+    for hours, locked in ((6.5, True), (1.9, True), (0.2, False)):
+        machine.look(hours * 3600)
+        machine.answer()
+        follow(machine, rig, 2)
+        codes = {reason["code"] for reason in rig.view()["reasons"]}
+        assert "RC_WINDOW" in codes
+        assert ("RC_CONSEC_LOSSES" in codes) == locked
 
 
 # --------------------------------------------------------------------------------------------------------- sleep

@@ -53,7 +53,8 @@ class FakeLink:
     def __init__(self) -> None:
         self.rest = SimpleNamespace(tokens=SimpleNamespace(refused=""))
         self.listing: Listing | None = None
-        self.clock_trouble = ""
+        self.clock_trouble = self.accounts_trouble = ""
+        self.logins_looked_at = 0
         self.generation = 1
         self.months = {"MNQ": MNQ, "ES": ES}
         self.looks = 0
@@ -63,6 +64,12 @@ class FakeLink:
 
     def book(self) -> dict[str, str]:
         return dict(self.months)
+
+    def look_after_login(self) -> None:
+        self.logins_looked_at += 1
+
+    def forgive(self) -> None:
+        self.accounts_trouble = ""
 
     def look_again(self) -> None:
         self.looks += 1
@@ -184,6 +191,16 @@ def test_F_NET_09_a_taken_session_bars_everything_until_a_person_says_resume(rig
     assert "taken over 1 time(s)" in rig.alarms()["RC_SECOND_ENGINE"]
 
 
+def test_F_ACC_04_an_account_that_is_another_one_bars_everything_until_a_person_says_resume(rig: Rig) -> None:
+    rig.link.accounts_trouble = "account 1002 is not listed by the gateway"
+    assert set(rig.look()) == {"MNQ", "ES"}
+    assert set(rig.desk.session.codes.values()) == {"RC_CONFIG"}
+    assert "account 1002 is not listed by the gateway; look at the platform" in rig.alarms()["RC_CONFIG"]
+    assert rig.link.logins_looked_at == 1
+    rig.watch.acknowledge()
+    assert rig.look() == {}
+
+
 def test_another_clock_bars_everything(rig: Rig) -> None:
     rig.link.clock_trouble = "the gateway's market clock went back by 3600 s"
     assert set(rig.look()) == {"MNQ", "ES"}
@@ -229,7 +246,7 @@ def test_names_are_what_the_real_things_have() -> None:
 
     for name in ("user_connects", "logouts", "user_goodbyes", "renew_user_hub", "set_contracts"):
         assert hasattr(TradingDesk, name)
-    for name in ("contracts", "book", "look_again", "roll"):
+    for name in ("contracts", "book", "look_again", "look_after_login", "forgive", "roll"):
         assert hasattr(Link, name)
     for name in ("bar", "barred"):
         assert hasattr(DeskSession, name)

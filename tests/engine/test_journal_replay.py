@@ -14,24 +14,28 @@ import pytest
 import status_rig
 from lively_tape import LIVELY, lively
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial, Fill, PlaceBracket
+from tbot.domain.messages import Denial, Fill, OperatorIn, PlaceBracket
 from tbot.domain.trading_hours import SessionRow, trading_day, with_own_rows
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
-from tbot.engine.desk_setup import open_desk
-from tbot.engine.gateway_link import Account
+from tbot.engine.desk_setup import open_desk, paper_account, short_names
 from tbot.engine.health import Hops
 from tbot.engine.journal_replay import replay_journal
-from tbot.engine.settings import EngineSettings
+from tbot.engine.run_start import next_run_ms
+from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.errors import DataError, JournalError
+from tbot.execution.paper_broker import PaperAccount
+from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import RunInfo
 from tbot.storage.replay_stream import instants
 from tbot.storage.sessions import load_sessions
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import wire
 
 SYMBOLS = ("MNQ", "MES")
+SECOND = 1_000_000_000
 
 
 def settings_in(folder: Path, run_id: int = 77) -> EngineSettings:
@@ -41,11 +45,14 @@ def settings_in(folder: Path, run_id: int = 77) -> EngineSettings:
     )
 
 
-def run(settings: EngineSettings, seed: int, minutes: int = 330) -> str:
+PAPER = (AccountPlan.paper(),)
+
+
+def run(settings: EngineSettings, seed: int, minutes: int = 330, accounts: tuple[AccountPlan, ...] = PAPER) -> str:
     """A run in lock-step inside this process, with journal; returns the digest of its Desk at the end."""
     clock = FixedClock()
     hops = Hops("signal_executor", "signal_request", "journal", "rest")
-    desk = open_desk(settings, None, clock, Account.paper(), lambda *_: None, hops)
+    desk = open_desk(settings, None, clock, accounts, lambda *_: None, hops)
     deciders = {PRODUCTS[symbol].contract_id: ContractDecider(PRODUCTS[symbol], LIVELY) for symbol in SYMBOLS}
     tape = lively(SYMBOLS, seed, minutes)
     for contract_id in deciders:
@@ -201,3 +208,79 @@ def test_I15_F_CFG_04_a_replay_has_the_session_table_of_its_run_not_todays(tmp_p
     old = msgspec.json.decode(record.encode())
     del old["sessions"]
     assert DeskRecord.decode(msgspec.json.encode(old).decode()).sessions is None  # a journal of an older version
+
+
+def test_F_TIM_01_I2_a_run_starts_later_than_every_earlier_one_whatever_the_clock_shows(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    now_ns = 1_795_000_000_000_000_000
+    assert next_run_ms(settings.journal_path, now_ns) == now_ns // 10**6
+    run(settings, seed=1, minutes=1)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        first = DeskRecord.decode(reader.runs()[-1][1].desk).run_start_ms
+    assert next_run_ms(settings.journal_path, (first - 86_400_000) * 10**6) == first + 1  # set back by a day
+    assert next_run_ms(settings.journal_path, (first + 5) * 10**6) == first + 5
+    Journal(settings.journal_path, wire, RunInfo(78, "b", "c", "replay", 1, "of another version")).close()
+    assert next_run_ms(settings.journal_path, 0) == first + 1
+
+
+def test_I15_several_accounts_each_with_limits_contracts_and_firm_of_its_own_are_replayed(tmp_path: Path) -> None:
+    accounts = (
+        AccountPlan(7, "A-7", contracts=("MNQ",)),
+        AccountPlan(8, "A-8", limits=RiskLimits(risk_per_trade_cents=80_000, max_micros=1)),
+        AccountPlan(9, "A-9", "150K", "funded", ("MES",), 4_500_000),
+    )
+    settings = settings_in(tmp_path)
+    digest = run(settings, seed=5, accounts=accounts)
+    result = replay_journal(settings.journal_path)
+    assert (result.differences, result.digest) == ([], digest)
+    with Journal.open_readonly(settings.journal_path, wire) as reader:
+        ((_, info),) = reader.runs()
+        placed = [out for step in reader.steps() for out in step.outputs if isinstance(out, PlaceBracket)]
+    record = DeskRecord.decode(info.desk)
+    assert DeskRecord.decode(record.encode()) == record
+    assert [(held.account, held.name, held.contracts) for held in record.accounts] == [
+        (7, "A-7", ("MNQ",)), (8, "A-8", ()), (9, "A-9", ("MES",)),
+    ]  # fmt: skip
+    traded = {(order.account, order.contract) for order in placed}
+    assert {account for account, _ in traded} == {7, 8, 9}
+    assert {contract for account, contract in traded if account == 7} == {"MNQ"}
+    assert all(order.size == 1 for order in placed if order.account == 8)
+    assert any(order.size > 1 for order in placed if order.account == 7)
+    assert not any(contract == "MNQ" for account, contract in traded if account == 9)
+
+
+def test_I14_each_account_carries_what_is_its_own(tmp_path: Path) -> None:
+    """One is halted by a person's hand on the journal's record; the next run knows which one it was."""
+    accounts = (AccountPlan(7, "A-7"), AccountPlan(8, "A-8"))
+    settings = settings_in(tmp_path)
+    clock = FixedClock()
+    clock.set_ns(int(lively(SYMBOLS, 5, 5)["exch_ns"][0]))
+    hops = Hops("signal_executor", "signal_request", "journal", "rest")
+    first = open_desk(settings, None, clock, accounts, lambda *_: None, hops)
+    first.session.on_operator(OperatorIn(clock.now_ns(), "pause", 8))
+    first.close()
+    second = open_desk(settings_in(tmp_path, run_id=78), None, clock, accounts, lambda *_: None, hops)
+    second.session.advance(clock.now_ns() + SECOND)
+    states = {number: view["reasons"] for number, view in second.status()["accounts"].items()}
+    assert [reason["code"] for reason in states["7"] if reason["code"] == "RC_OPERATOR"] == []
+    assert [reason["code"] for reason in states["8"] if reason["code"] == "RC_OPERATOR"] == ["RC_OPERATOR"]
+    second.close()
+
+
+def test_a_paper_account_begins_with_the_balance_of_its_plan() -> None:
+    assert paper_account(AccountPlan(7, "A-7")) == PaperAccount(7, "A-7", 5_000_000)
+    rules = FirmRules(start_cents=15_000_000)
+    assert paper_account(AccountPlan(7, "A-7", "150K", rules=rules)) == PaperAccount(7, "A-7", 15_000_000)
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (("50KTC-V2-000001-00000001", "50KTC-V2-000001-00000002"), ("…00000001", "…00000002")),
+        (("PRAC-1", "50KTC-V2-000001-00000002"), ("PRAC-1", "…00000002")),
+        (("A-V2-000001-00000001", "B-V2-000001-00000001"), ("1", "2")),  # the ends are alike
+    ],
+)
+def test_short_names_tell_accounts_apart(names: tuple[str, str], short: tuple[str, str]) -> None:
+    plans = tuple(AccountPlan(number, name) for number, name in enumerate(names, 1))
+    assert tuple(short_names(plans).values()) == short

@@ -15,10 +15,9 @@ from tbot.domain.messages import OperatorIn, StateChange, TimerIn
 from tbot.engine.clocks import FixedClock
 from tbot.engine.desk_record import DeskRecord
 from tbot.engine.desk_setup import open_desk
-from tbot.engine.gateway_link import Account
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import LOST_CODE, read_past
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.errors import JournalError
 from tbot.execution.desk import AccountSettings, Carried
 from tbot.risk.limits import RiskLimits
@@ -34,7 +33,8 @@ NOTHING = Carried()
 
 
 def record(carried: Carried = NOTHING) -> DeskRecord:
-    return DeskRecord(ACCOUNT, "PRAC-1", carried, RiskLimits(), ("MNQ",), True, RUN_START_MS, "flatten", 1.0)
+    accounts = (AccountSettings(ACCOUNT, "PRAC-1", carried),)
+    return DeskRecord(accounts, RiskLimits(), ("MNQ",), True, RUN_START_MS, "flatten", 1.0)
 
 
 def run_info(carried: Carried = NOTHING) -> RunInfo:
@@ -66,6 +66,13 @@ def codes(path: Path) -> list[str]:
 def test_a_first_start_has_no_past(path: Path) -> None:
     past = read_past(path)
     assert (past.lost, past.emergency, past.carried(ACCOUNT)) == (None, (), Carried())
+
+
+def test_a_first_start_that_was_cut_short_has_no_past_either(path: Path) -> None:
+    path.touch(mode=0o600)
+    assert read_past(path).carried(ACCOUNT) == Carried()
+    killed(path)
+    assert codes(path) == ["RC_KILL_SWITCH"]
 
 
 def test_a_sound_journal_tells_the_locks(path: Path) -> None:
@@ -212,15 +219,15 @@ def test_F_SYS_03_the_engines_start_takes_it_all(tmp_path: Path) -> None:
     settings.journal_path.write_bytes(b"this is no database at all, it is text " * 50)
     settings.journal_path.chmod(0o600)
     hops = Hops("signal_executor", "signal_request", "journal", "rest")
-    desk = open_desk(settings, None, FixedClock(), Account.paper(), lambda *_: None, hops)
+    desk = open_desk(settings, None, FixedClock(), (AccountPlan.paper(),), lambda *_: None, hops)
     desk.journal.emergency("last words")
     desk.close()
     with JournalReader(settings.journal_path, wire) as reader:
         ((_, info),) = reader.runs()
-    assert [code for code, _ in DeskRecord.decode(info.desk).carried.reasons] == [LOST_CODE]
+    assert [code for code, _ in DeskRecord.decode(info.desk).accounts[0].carried.reasons] == [LOST_CODE]
     assert settings.journal_path.with_name("journal.db.bad-1").exists()
     noted_io_error(settings.journal_path)
-    desk = open_desk(settings, None, FixedClock(), Account.paper(), lambda *_: None, hops)
+    desk = open_desk(settings, None, FixedClock(), (AccountPlan.paper(),), lambda *_: None, hops)
     desk.close()
     with JournalReader(settings.journal_path, wire) as reader:
         ((_, info),) = reader.runs()

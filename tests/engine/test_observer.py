@@ -169,3 +169,14 @@ def test_a_change_of_state_in_words(scene: Scene, reasons: tuple[str, ...], word
 def test_orders_that_went_wrong_are_said(scene: Scene, outcome: Any, text: str, words: list[str]) -> None:
     said = scene.see(CommandResult(NOW, 1, "c1", outcome, None, text))
     assert said == [(NOW, "ORDER", "", line) for line in words]
+
+
+def test_with_several_accounts_every_line_names_its_own() -> None:
+    scene = Scene()
+    scene.observer = Observer(scene, scene.tell, scene.hops, {1: "A-1", 2: "A-2"})
+    timer = TimerIn(NOW, {})
+    said = scene.see(timer, INTENT, replace(INTENT, account=2), DENIAL, TRIP, StateChange(NOW, 2, "PAUSED", (), "x"))
+    assert [line[-1].partition(":")[0] for line in said] == ["A-1", "A-2", "A-1", "A-1", "A-2"]
+    assert scene.see(replace(FILL, account=2))[-1][-1].startswith("A-2: -2 @ ")
+    refused = CommandResult(NOW, 2, "c1", "rejected", None, "no")
+    assert scene.see(refused)[-1][-1] == "A-2: c1: rejected no"

@@ -261,6 +261,22 @@ def test_who_does_not_beat_is_never_silent(clock: list[int]) -> None:
     assert child.silent() == ""
 
 
+def test_F_TIM_02_silence_counts_from_when_somebody_could_listen_again(clock: list[int]) -> None:
+    child = make()
+    clock[0] += FIRST_BEAT_NS + 1
+    assert child.silent() == "dead"
+    child.pardon()
+    assert child.silent() == ""
+    assert not child.last_beat_ns  # it never beat: a cold start has its own patience
+    child.beat("OK", {})
+    clock[0] += DEAD_NS + 1
+    assert child.silent() == "dead"
+    child.pardon()
+    assert child.silent() == ""
+    clock[0] += DEAD_NS + 1
+    assert child.silent() == "dead"
+
+
 def test_a_beat_without_status_leaves_the_last_one(clock: list[int]) -> None:
     child = make()
     assert not child.ready

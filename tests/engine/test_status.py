@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from status_rig import HOP, account, child, family, settings
+from status_rig import HOP, LIVE, account, child, family, settings
 from tbot.engine import status as module
 from tbot.engine.status import CHANGE_EVERY_NS, STRICTNESS, WRITE_EVERY_NS, Phase, StatusFile, build_status, iso
 from tbot.execution import engine_state
@@ -34,7 +34,7 @@ def test_the_strictest_account_speaks_for_the_run(tmp_path: Path, milder: str, s
         accounts = {str(number): account(state, f"RC_{state}") for number, state in enumerate(order)}
         document = build(tmp_path, family(accounts))
         assert (document["state"], document["reasons"]) == (stricter, [f"RC_{stricter}"])
-        assert document["reason"] == f"because of {stricter}"
+        assert document["reason"] == f"A-1: because of {stricter}"
 
 
 def test_a_run_is_active_only_when_every_account_is() -> None:
@@ -171,7 +171,20 @@ def test_money_of_all_accounts_is_added_up(tmp_path: Path) -> None:
     ("mode", "badge"), [("sim", "DEMO"), ("paper", "PAPER"), ("live", "LIVE"), ("replay", "REPLAY")]
 )
 def test_every_mode_has_its_badge(tmp_path: Path, mode: str, badge: str) -> None:
-    assert build(tmp_path, family(), mode=mode)["badge"] == badge
+    document = build(tmp_path, family(), **(LIVE if mode == "live" else {"mode": mode}))
+    assert (document["mode"], document["badge"]) == (mode, badge)
+
+
+def test_F_SEC_07_warnings_of_the_run_are_in_its_status(tmp_path: Path) -> None:
+    assert build(tmp_path, family())["warnings"] == []
+    assert build(tmp_path, family(), warnings=("numpy 9, tested with 2",))["warnings"] == ["numpy 9, tested with 2"]
+
+
+def test_with_several_accounts_the_reason_names_its_own(tmp_path: Path) -> None:
+    accounts = {"1": account(), "2": account("LOCKED", "RC_DAILY_LOSS", name="A-2")}
+    document = build(tmp_path, family(accounts))
+    assert (document["state"], document["reasons"]) == ("LOCKED", ["RC_DAILY_LOSS"])
+    assert document["reason"] == "A-2: because of LOCKED"
 
 
 # ------------------------------------------------------------------------------------------------------------- time

@@ -5,20 +5,24 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+import sim_rig
 import status_rig
 from engine_children import HERE
 from engine_runs import until
+from open_account import fill_account, open_things
 from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
+from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.supervisor import Supervisor
 from tbot.transport import sockets
 from tbot.transport.shm import process_start
@@ -265,6 +269,20 @@ def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeyp
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
 
 
+def test_F_TIM_02_after_a_sleep_of_the_machine_nobody_is_taken_for_dead(tmp_path: Path) -> None:
+    """Every beat is as old as the sleep when the launcher wakes, and it may wake first."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.poll(0)
+        child = supervisor.children["worker-1"]
+        boot, mono = supervisor._pause._last or (0, 0)
+        supervisor._pause._last = (boot - 600 * 10**9, mono)
+        child.last_beat_ns -= 600 * 10**9
+        supervisor.poll(0)
+        assert supervisor.status()["restarts"] == 0
+        assert child.state != "SUSPECT"
+
+
 def test_a_child_that_cannot_work_ends_the_run_in_its_own_words(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -344,12 +362,13 @@ def test_the_last_words_of_a_replaced_process_are_not_its_successors(tmp_path: P
         old = child.pid
         os.kill(old, signal.SIGKILL)
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
-        say_as(supervisor, Heartbeat("worker-1", old, 9, 1, "FAILED", {"problem": "late", "exit_code": 4}))
+        late = {"problem": "late", "exit_code": 4}
+        say_as(supervisor, Heartbeat("worker-1", old, 9, 1, "FAILED", late, supervisor._greeting))
         assert child.status == {"pid": child.pid}
         assert supervisor.phase.failure == ""
 
 
-@pytest.mark.parametrize(("exit_code", "reason"), [(4, "RC_AUTH"), (3, "RC_CONFIG")])
+@pytest.mark.parametrize(("exit_code", "reason"), [(4, "RC_AUTH"), (3, "RC_CONFIG"), (6, "RC_SECOND_ENGINE")])
 def test_F_API_02_a_process_that_cannot_go_on_says_why(tmp_path: Path, exit_code: int, reason: str) -> None:
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -360,6 +379,32 @@ def test_F_API_02_a_process_that_cannot_go_on_says_why(tmp_path: Path, exit_code
         assert (phase.failure, phase.failure_code, phase.exit_code) == ("the login was refused", reason, exit_code)
 
 
+@pytest.mark.parametrize("changed", ["build", "config_hash"])
+def test_F_ORD_11_I18_a_process_of_another_build_or_configuration_ends_the_run(tmp_path: Path, changed: str) -> None:
+    def other(settings: EngineSettings) -> ProcessSpec:
+        return worker(replace(settings, **{changed: "another"}), "MNQ")  # type: ignore[arg-type]
+
+    with supervised(tmp_path, lambda s: spec("feed", s), other) as supervisor:
+        poll_until(supervisor, lambda: supervisor.phase.failure, "the refusal")
+        phase, status = supervisor.phase, supervisor.status()
+        assert (phase.failure_code, phase.exit_code) == ("RC_VERSION_MIX", 6)
+        assert phase.failure.startswith("worker-1 greets as ")
+        assert "another" in phase.failure
+        assert supervisor._greeting in phase.failure
+        assert (status["state"], status["reasons"]) == ("HALTED", ["RC_VERSION_MIX"])
+        assert not supervisor.ready()  # what greets wrongly never counts as up
+
+
+def test_F_CFG_04_I18_a_process_that_starts_after_an_upgrade_in_place_is_refused(
+    tmp_path: Path,
+) -> None:
+    """The launcher marked its files when it started; the next process finds others."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ"), build=build_id("0.0")[:-1] + "x") as supervisor:
+        poll_until(supervisor, lambda: supervisor.phase.failure, "the refusal")
+        assert supervisor.phase.failure_code == "RC_VERSION_MIX"
+        assert supervisor.status()["state"] == "HALTED"
+
+
 def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", beats=False)) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
@@ -367,7 +412,7 @@ def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) ->
 
         def beat(laps: int) -> Heartbeat:
             status: dict[str, object] = {"contracts": {"MNQ": {"counters": {"laps": laps}}}}
-            return Heartbeat("worker-1", pid, 1, 1, "OK", status)
+            return Heartbeat("worker-1", pid, 1, 1, "OK", status, supervisor._greeting)
 
         say_as(supervisor, *map(beat, (0, 0, 1, 1, 1, 3)))
         poll_until(supervisor, lambda: len(texts(supervisor, "feed")) >= 3, "the feed has heard")
@@ -382,3 +427,67 @@ def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:
         supervisor.tell(event)
     assert seen == many
     assert list(supervisor.events) == many[5:]
+
+
+# ------------------------------------------------------------------------------------------------------ last resort
+def test_F_PRC_04_an_executor_that_cannot_come_back_is_replaced_by_the_emergency_exit_once(tmp_path: Path) -> None:
+    with sim_rig.running() as server:
+        fill_account(server)
+        gateway = GatewaySettings(server.rest, "", "", simulated=True)
+
+        def dying(settings: EngineSettings) -> ProcessSpec:
+            secrets = {"exit_at_once": True, "credentials": (sim_rig.OWNER, sim_rig.KEY)}
+            return spec("executor", settings, secrets=secrets)
+
+        with supervised(tmp_path, dying, gateway=gateway) as supervisor:
+            supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=False)}}
+            poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+            assert supervisor.phase.failure_code == "RC_CRASH_LOOP"
+            supervisor.await_flat(supervisor.request_stop())
+            assert supervisor.phase.flat
+            assert supervisor.status()["last_resort"] == "flat"
+        assert open_things(server) == ([], 0)
+        starts = [text for text in texts(supervisor, "launcher") if "the emergency exit closes everything" in text]
+        assert len(starts) == 1
+
+
+def test_F_PRC_04_what_a_dead_executor_may_hold_follows_from_its_last_words(tmp_path: Path) -> None:
+    settings = status_rig.settings(tmp_path)
+    supervisor = Supervisor(settings, [executor(settings)])
+    child = supervisor.children["executor"]
+    assert not supervisor._may_hold()  # it never began
+    settings.journal_path.touch()
+    assert supervisor._may_hold()  # nobody knows
+    flat = {"accounts": {"1001": status_rig.account(flat=True)}}
+    child.status = flat
+    assert not supervisor._may_hold()
+    supervisor.tell(EngineEvent(0, "executor", "INTENT", "MNQ", "long"))
+    assert supervisor._may_hold()  # an order since then
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", {}, supervisor._greeting))
+    assert supervisor._may_hold()  # a beat without a status says nothing new
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", flat, supervisor._greeting))  # type: ignore[arg-type]
+    assert not supervisor._may_hold()
+    child.status = {"accounts": {"1001": status_rig.account(flat=True), "1002": status_rig.account(flat=False)}}
+    assert supervisor._may_hold()
+
+
+def test_F_PRC_04_an_executor_that_left_nothing_open_needs_no_emergency_exit(tmp_path: Path) -> None:
+    def dying(settings: EngineSettings) -> ProcessSpec:
+        return spec("executor", settings, secrets={"exit_at_once": True, "credentials": ("u", "k")})
+
+    gateway = GatewaySettings("http://127.0.0.1:9", "", "", simulated=True)
+    with supervised(tmp_path, dying, gateway=gateway) as supervisor:
+        supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=True)}}
+        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+        assert supervisor.status()["last_resort"] == ""
+
+
+def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: executor(s, True)) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        supervisor.press_kill("signal")
+        resort = supervisor._resort
+        assert resort._request
+        poll_until(supervisor, lambda: not resort._request, "the executor has acknowledged")
+        assert resort.state == ""
+        assert (supervisor.settings.state_dir / "kill.all").exists()

@@ -233,7 +233,7 @@ def turns(rig: Rig) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("restart", ["none", "before", "after", "both"])
-def test_F_TIM_08_I14_the_day_turns_exactly_once_and_only_at_17_chicago(restart: str) -> None:
+def test_F_TIM_08_I14_K_EX_20_the_day_turns_exactly_once_and_only_at_17_chicago(restart: str) -> None:
     rig = locked(TURN - 5 * MINUTE)
     logs = [rig]
     if restart in ("before", "both"):

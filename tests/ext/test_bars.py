@@ -306,7 +306,7 @@ def test_equals_the_reference_after_every_record(records: list[Record]) -> None:
 
 
 @given(RECORDS, st.integers(0, 60))
-def test_the_cut_into_arrays_does_not_matter(records: list[Record], cut: int) -> None:
+def test_I22_the_cut_into_arrays_does_not_matter(records: list[Record], cut: int) -> None:
     whole, parts = BarBuilder(), BarBuilder()
     ticks = as_ticks(records)
     expected = whole.push_ticks(ticks).tobytes()

@@ -77,7 +77,7 @@ def test_drain_equals_feed(seed: int, limit: int) -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 1200), max_size=12), st.integers(0, 5))
-def test_the_cut_into_arrays_does_not_matter(cuts: list[int], seed: int) -> None:
+def test_I22_the_cut_into_arrays_does_not_matter(cuts: list[int], seed: int) -> None:
     tape = random_tape(seed, 200)
     whole = feed_stops(fresh(), tape)
     edges = [0, *sorted(cuts), len(tape)]

@@ -157,3 +157,10 @@ def test_F_API_02_a_login_page_that_is_not_there_is_no_refusal_of_the_login(serv
     clock[0] += 5_000_000_000
     assert subject.account_search().ok
     assert subject.tokens.trouble == ""
+
+
+def test_F_TIM_02_after_idle_connections_were_let_go_the_client_goes_on(server):
+    subject = HurriedClient(server.url)
+    for _ in range(3):
+        assert subject.account_search().ok
+        subject.close()

@@ -117,7 +117,7 @@ def test_TR4_TR5_R10_I12_size_against_the_reference(
     exposures = tuple(replace(holds(name, count), worst_cents=worst) for name, count, worst in positions)
     limits = replace(WIDE, risk_per_trade_cents=20_000)
     rules = FirmRules(target_cents=0, day_profit_stop_cents=0)
-    firm = FirmFacts(rules, True, floor, balance, 10**8, realised, most_micros=50)
+    firm = FirmFacts(rules, True, floor, balance, 10**8, 10**8, realised, most_micros=50)
     facts = AccountFacts("ACTIVE", "", "", realised, 0, exposures, None, (), firm=firm)
     wanted = signal(stop_ticks=stop, target_ticks=100)
     caps = (Cap("MNQ", cap, 0, NOW, "x"),)

@@ -1,12 +1,16 @@
 """FirmRules: contradictions are refused, the owner only tightens, targets and scaling steps at their edges."""
 
+from datetime import date
+
 import msgspec
 import pytest
 
 from tbot.errors import ConfigError
 from tbot.execution.settings import AccountSettings
-from tbot.risk.firm import FirmFacts, FirmRules, check_daily_limit, tightened
+from tbot.risk.firm import FirmFacts, FirmRules, check_daily_limit, misfit, tightened
+from tbot.storage.firm_rules import SIZES, load_rules
 
+DAY = date(2026, 11, 26)
 FUNDED = FirmRules(
     stage="funded", start_cents=0, target_cents=0, day_profit_stop_cents=0,
     scaling=((0, 20), (150_000, 30), (200_000, 50)),
@@ -124,6 +128,42 @@ def test_TR11_reached_is_exact_to_the_cent() -> None:
         return FirmFacts(FirmRules(), True, balance_cents=balance, target_cents=target).target_reached
 
     assert (reached(5_299_999), reached(5_300_000), reached(5_300_000, 0)) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "balance", "fits"),
+    [
+        (FirmRules(), "50KTC-V2-1-1", 5_000_000, True),
+        (FirmRules(), "100KTC-V2-1-1", 5_000_000, False),
+        (FirmRules(), "50KTC-V2-DLL-1-1", 4_600_000, True),
+        (FirmRules(), "50KTC-V2-DLL-1-1", 4_599_999, False),
+        (FirmRules(), "any", 7_000_000, True),
+        (FirmRules(), "any", 7_000_001, False),
+        (FirmRules(stage="practice"), "PRAC-V2-1-1", 5_000_000, True),
+        (FirmRules(stage="practice"), "50KTC-V2-1-1", 5_000_000, False),
+        (FUNDED, "PRAC-V2-1-1", 0, False),
+        (FUNDED, "EXPRESS-V2-1-1", 0, True),
+        (FUNDED, "EXPRESS-V2-1-1", -400_000, True),
+        (FUNDED, "EXPRESS-V2-1-1", -400_001, False),
+        (FUNDED, "EXPRESS-V2-1-1", 4_500_000, True),
+        (FUNDED, "EXPRESS-V2-1-1", 4_500_001, False),
+    ],
+)
+def test_F_ACC_04_rules_of_another_account_show_by_name_or_balance(
+    rules: FirmRules, name: str, balance: int, fits: bool
+) -> None:
+    assert (misfit(rules, name, balance) == "") == fits
+
+
+def test_F_ACC_04_no_account_that_the_firm_sells_passes_for_another() -> None:
+    """By balance alone, from its floor to its target."""
+    plans = {size: load_rules("combine", size, DAY) for size in SIZES}
+    funded = {size: load_rules("funded", size, DAY) for size in SIZES}
+    for size, own in plans.items():
+        for balance in (own.start_cents - own.max_loss_cents, own.start_cents, own.start_cents + own.target_cents):
+            assert misfit(own, "", balance) == ""
+            others = [rules for other, rules in plans.items() if other != size] + list(funded.values())
+            assert all(misfit(other, "", balance) for other in others), (size, balance)
 
 
 @pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "20261125", "2026-11-25T00:00:00"])

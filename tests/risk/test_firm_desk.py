@@ -1,13 +1,15 @@
 """The firm's rules on the running Desk: floor, day profit, target, by hand-computed numbers to the cent."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from desk_rig import START_NS, Rig, round_trips
 from firm_rig import DAY_NS, RULES, S, account, broker, carried, exit_at, firm_rig, move, restarted
-from tbot.domain.messages import AccountUpdate, CloseContract, FeedIn, PlaceBracket, Query
+from tbot.domain.messages import AccountUpdate, CloseContract, FeedIn, OperatorIn, PlaceBracket, Query
 from tbot.domain.timeframes import NS_PER_S
+from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Carried, Desk
 from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
@@ -129,16 +131,72 @@ def test_TR2_a_balance_that_lags_behind_a_loss_does_not_hide_it() -> None:
     assert "RC_MAX_LOSS" in codes(rig)
 
 
-def test_TR2_a_balance_below_our_own_sum_counts() -> None:
+def test_TR2_a_balance_below_our_own_sum_ends_entries_at_once_and_locks_when_it_is_confirmed() -> None:
     rig = firm_rig(FLOOR + 60_000)
     rig.feed(AccountUpdate(rig.now_ns, 1001, "PRAC-1", FLOOR + 30_000, True, True))
+    rig.signal(1)
+    assert (rig.denials, rig.state) == (["RC_MAX_LOSS"], "ACTIVE")
+    rig.broker.balance_cents = FLOOR + 30_000
+    rig.run(31, step=0.5)
     assert rig.state == "LOCKED"
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+def test_TR2_F_ACC_05_nothing_is_closed_for_one_odd_balance(answers: int) -> None:
+    rig = firm_rig(FLOOR + 60_000)
+    rig.signal(1)
+    rig.run(5.5)
+    truth = rig.broker.balance_cents
+    asked = len(rig.broker.sent(Query))
+    rig.broker.balance_cents = 0
+    while len(rig.broker.sent(Query)) < asked + answers:
+        rig.tick()
+    odd = [(rig.state, firm(rig)["equity_cents"] < FLOOR)]
+    rig.broker.balance_cents = truth
+    rig.run(6)
+    assert odd == [("ACTIVE" if answers == 1 else "LOCKED", True)]
+    assert (rig.state, rig.broker.size("MNQ")) == (("ACTIVE", 5) if answers == 1 else ("LOCKED", 0))
 
 
 def test_TR2_the_lock_comes_back_on_the_next_day_while_equity_is_low() -> None:
     rig = next_day(firm_rig(FLOOR + 30_000))
     assert rig.state == "LOCKED"
     assert rig.view()["day"] == "2026-11-18"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_TR2_I12_on_a_random_walk_the_lock_comes_exactly_when_equity_touches_it(seed: int) -> None:
+    """Nobody fills the stop (a halt, a gap); equity is reckoned here from prices alone, at every tick."""
+    random = Random(seed)
+    side, start = random.choice([1, -1]), FLOOR + 30_000 + random.randrange(25_000, 40_000)
+    rig = firm_rig(start)
+    rig.signal(1, side=side)
+    entry = rig.broker.fills[0]
+    ended = False
+    for _ in range(150):
+        rig.prices["MNQ"] += side * random.choice([-21, -13, -4, 9, 14, 14])
+        mark = rig.prices["MNQ"] - side  # bid of a long position, ask of a short one
+        equity = start - entry.size * 61 + side * entry.size * (mark - entry.price) * 50 - entry.size * 61
+        rig.tick()
+        ended = equity <= FLOOR + 30_000
+        assert ("RC_MAX_LOSS" in codes(rig)) == ended
+        if ended:
+            break
+    rig.run(3)
+    assert (rig.state, rig.broker.size("MNQ")) == (("LOCKED", 0) if ended else ("ACTIVE", side * entry.size))
+
+
+@pytest.mark.parametrize("balance", [10_000_000, 2_500_000])
+def test_F_ACC_04_rules_of_another_size_halt_the_account_and_close_nothing(balance: int) -> None:
+    rig = firm_rig(balance)
+    rig.broker.place_foreign("MNQ", 1, 1)
+    rig.pump()
+    rig.run(6)
+    assert (rig.state, codes(rig)[0]) == ("HALTED", "RC_CONFIG")
+    assert (rig.broker.size("MNQ"), firm(rig)["known"]) == (1, False)
+    rig.operator("resume")
+    rig.run(31, step=1)
+    assert rig.state == "HALTED"
 
 
 # ------------------------------------------------------------------------------------------------------ TR2 ratchet
@@ -407,3 +465,34 @@ def test_I15_a_replay_gives_the_same_digest_with_the_firms_rules() -> None:
         assert other.handle(item) == outputs
     assert other.digest() == rig.desk.digest()
     assert Desk(firm_rig(held=account(rules=None)).settings).digest() != Desk(rig.settings).digest()
+
+
+def test_F_ACC_02_what_a_stranger_holds_in_a_product_of_no_engine_is_not_valued() -> None:
+    """Its ticks and quotes are not known here; it leaves no room for entries either (R10)."""
+    rig = firm_rig()
+    rig.broker.price["CL"] = 7_000
+    rig.broker.place_foreign("CL", 1, 1)
+    rig.pump()
+    rig.run(2)
+    assert rig.view()["unrealised_cents"] == 0
+    rig.signal(1)
+    assert rig.denials == ["RC_DAILY_LOSS"]
+
+
+def test_TR2_a_new_journal_file_begins_with_what_the_old_one_knew() -> None:
+    fold = CarryFold()
+    told = Carried(closings=(("2026-11-12", S + 70_000), ("2026-11-13", S)))
+    fold.begin(1001, told)
+    assert fold.carried(1001).closings == told.closings
+    for item, outputs in firm_rig().rows:
+        fold.add(item, outputs)
+    assert fold.carried(1001).closings == (*told.closings, ("2026-11-17", S))
+
+
+def test_a_persons_request_for_another_account_carries_nothing_here() -> None:
+    rig = firm_rig()
+    rig.operator("pause")
+    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1002), []))
+    assert [code for code, _ in carried(rig).reasons] == ["RC_OPERATOR"]
+    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1001), []))
+    assert carried(rig).reasons == ()

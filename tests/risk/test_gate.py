@@ -38,7 +38,7 @@ def code(verdict: Approval | Refusal) -> str:
 
 def firm(rules: FirmRules | None = None, **changes: object) -> AccountFacts:
     """An account of a firm: 50K Combine, nothing made or lost, unless changed. Worst case of one MNQ: 23.22."""
-    base = FirmFacts(rules or FirmRules(), True, 4_800_000, 5_000_000, 5_000_000, 0, 300_000, 50, 0)
+    base = FirmFacts(rules or FirmRules(), True, 4_800_000, 5_000_000, 5_000_000, 5_000_000, 0, 300_000, 50, 0)
     others = {name: changes.pop(name) for name in ("exposures", "sides", "entries") if name in changes}
     return facts(firm=replace(base, **changes), **others)  # type: ignore[arg-type]
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
+from tbot.domain.messages import ConditionIn
 
 ARGUMENTS = ("run", "--contracts", "MNQ,MES", "--speed", "60", "--quiet")
 
@@ -42,6 +44,40 @@ def test_F_PRC_01_killed_process_is_replaced(tmp_path: Path, victim: str) -> Non
         os.kill(old, signal.SIGKILL)
         until(lambda: engine.status()["processes"][victim]["pid"] not in (0, old), f"a new {victim}")
         until(lambda: whole_again(engine.status()), f"ACTIVE and live after {victim} was killed", seen=engine.status)
+        stop_orderly(engine)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stopped_s", [1, 8])
+def test_F_TIM_02_the_whole_engine_is_stopped_and_goes_on(tmp_path: Path, stopped_s: int) -> None:
+    """Nobody is taken for dead; after a long stop the Desk hears of it, and trades again with new data."""
+    with running(tmp_path, *ARGUMENTS) as engine:
+        engine.await_state("ACTIVE")
+        pids = {name: process["pid"] for name, process in engine.status()["processes"].items()}
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for process in engine.family():
+                process.send_signal(number)
+            if number == signal.SIGSTOP:
+                time.sleep(stopped_s)  # the fault itself
+
+        def told() -> list[tuple[str, bool]]:
+            with open_journal(engine.journal()) as journal:
+                inputs = [step.item for step in journal.steps() if isinstance(step.item, ConditionIn)]
+            return [(item.code, bool(item.text)) for item in inputs]
+
+        if stopped_s > 5:
+            # RC_CLOCK may come and go as well: a Date header that was on its way for so long is far off.
+            until(lambda: dict(told()).get("RC_RESUMED") is False, "the pause and its end", seen=told)
+            assert told()[0] == ("RC_RESUMED", True)
+        until(lambda: engine.status()["state"] == "ACTIVE", "ACTIVE", seen=engine.status)
+        status = engine.status()
+        assert {name: process["pid"] for name, process in status["processes"].items()} == pids
+        assert status["conditions"]["held"] == {}
+        until(
+            lambda: all(contract["feed"] == "ok" for contract in engine.status()["contracts"].values()),
+            "market data in order",
+            seen=engine.status,
+        )
         stop_orderly(engine)
 
 

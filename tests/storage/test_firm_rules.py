@@ -74,6 +74,14 @@ def test_the_newest_row_that_is_valid_on_the_day_counts() -> None:
         load_rules("combine", "50K", date(2025, 12, 31))
 
 
+def test_the_order_of_the_rows_means_nothing(tmp_path: Path) -> None:
+    head, *rows = PACKAGED.split("[[rule]]")
+    path = tmp_path / "firm.toml"
+    path.write_text(head + "".join(f"\n[[rule]]{row}" for row in reversed(rows)), encoding="utf-8")
+    for day in (date(2026, 6, 30), DAY):
+        assert load_rules("funded", "100K", day, path=path) == load_rules("funded", "100K", day)
+
+
 def test_every_number_has_its_source_and_its_dates() -> None:
     for row in tomllib.loads(PACKAGED)["rule"]:
         assert row["source"].startswith(("https://", "our choice")), row

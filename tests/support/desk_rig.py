@@ -105,7 +105,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.broker.price.update({name: price + 1 for name, price in self.prices.items()})  # a buy fills at the ask
-        self.broker.now_ns = self.now_ns
+        self.broker.now_ns = max(self.broker.now_ns, self.now_ns)  # the clock of the broker never steps back
         self.rows: list[tuple[DeskInput, list[DeskOutput]]] = []
         self.desk = Desk(self.settings)
         self.loop = DeskLoop(self.desk, self.broker, self)
@@ -130,7 +130,7 @@ class Rig:
     def tick(self, seconds: float = 0.25) -> list[Note]:
         """Time passes by `seconds`, in one timer."""
         self.now_ns += int(seconds * NS_PER_S)
-        self.broker.now_ns = self.now_ns
+        self.broker.now_ns = max(self.broker.now_ns, self.now_ns)  # the clock of the broker never steps back
         quotes = {name: self.quote(name) for name in self.prices}
         return self.feed(TimerIn(self.now_ns, quotes))
 
@@ -151,8 +151,8 @@ class Rig:
         made = signal(number, contract, side, decision=now, **kwargs)
         return self.feed(SignalIn(self.now_ns, made, now, age_ns))
 
-    def operator(self, verb: str) -> list[Note]:
-        return self.feed(OperatorIn(self.now_ns, verb))  # type: ignore[arg-type]
+    def operator(self, verb: str, contract: str | None = None) -> list[Note]:
+        return self.feed(OperatorIn(self.now_ns, verb, None, contract))  # type: ignore[arg-type]
 
     def pump(self) -> list[Note]:
         notes = self.loop.pump()

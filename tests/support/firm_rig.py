@@ -77,7 +77,8 @@ class ManyBrokers:
 
 def account(number: int = 1001, rules: FirmRules | None = RULES, **changes: object) -> AccountSettings:
     """An account that the firm watches, named as its broker names it."""
-    return AccountSettings(number, f"PRAC-{number - 1000}", rules=rules, **changes)  # type: ignore[arg-type]
+    kind = "EXPRESS" if rules is not None and rules.stage == "funded" else "PRAC"
+    return AccountSettings(number, f"{kind}-{number - 1000}", rules=rules, **changes)  # type: ignore[arg-type]
 
 
 def broker(number: int = 1001, balance_cents: int = S, **changes: object) -> FirmBroker:
@@ -95,8 +96,10 @@ def firm_rig(
     run: int = 0,
 ) -> Rig:
     """One account, started."""
-    made = settings(limits, (held or account(),), run_start_ms=RUN_START_MS + run, caps=caps)
-    rig = Rig(settings=made, broker=at or broker(balance_cents=balance_cents), now_ns=now_ns)
+    held = held or account()
+    made = settings(limits, (held,), run_start_ms=RUN_START_MS + run, caps=caps)
+    truth = at or FirmBroker(held.account, held.name, balance_cents=balance_cents)
+    rig = Rig(settings=made, broker=truth, now_ns=now_ns)
     return rig.start()
 
 

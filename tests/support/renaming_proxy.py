@@ -1,7 +1,8 @@
 """A gateway in front of a gateway that can give a contract another delivery month while everything runs.
 
 Requests, answers and hub records pass through; after `roll` the month behind it appears under a new name, so that a
-client sees exactly what a roll is: another id in the list, other subscriptions, and silence on the old id.
+client sees exactly what a roll is: another id in the list, other subscriptions, and silence on the old id. With
+`hide_sim` the simulator's own endpoints do not exist, so that it looks like anybody's gateway.
 """
 
 import asyncio
@@ -29,8 +30,9 @@ KEPT = {"content-type", "date", "retry-after"}
 class RenamingProxy:
     """`with RenamingProxy(rest_url) as proxy:` then `proxy.rest`; `proxy.roll(old, new)` with ids of equal length."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, *, hide_sim: bool = False) -> None:
         self._upstream = upstream
+        self._hidden = "/sim/" if hide_sim else None
         self._names: tuple[bytes, bytes] | None = None  # behind, in front
         self._listener = listen(0)
         self.rest = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -56,6 +58,8 @@ class RenamingProxy:
         return data.replace(old, b"?" * len(old)).replace(new, old)
 
     async def _http(self, request: Request) -> Response:
+        if self._hidden is not None and request.url.path.startswith(self._hidden):
+            return Response(status_code=404)
         body = self._behind(await request.body())
         headers = {name: value for name, value in request.headers.items() if name in ("authorization", "content-type")}
         url = f"{self._upstream}{request.url.path}{'?' + request.url.query if request.url.query else ''}"

@@ -1,5 +1,9 @@
-"""`tbot` with scripted workers: `python session_engine.py SCRIPT run ...`; all else is the real command."""
+"""`tbot` with scripted workers: `python session_engine.py SCRIPT run ...`; all else is the real command.
 
+With TEST_ANY_HOUR in the environment the executor trades at every hour of the day.
+"""
+
+import os
 import sys
 from dataclasses import replace
 
@@ -7,7 +11,7 @@ from tbot.commands import launch
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import EngineSettings
 
-_real_workers = launch.worker_specs
+_real_workers, _real_engine = launch.worker_specs, launch.engine_specs
 
 
 def main() -> None:
@@ -19,7 +23,13 @@ def main() -> None:
             for spec in _real_workers(settings)
         ]
 
+    def at_any_hour(settings: EngineSettings, credentials: tuple[str, str] | None) -> list[ProcessSpec]:
+        executor, *others = _real_engine(settings, credentials)
+        return [replace(executor, target="any_hour_executor:main"), *others]
+
     launch.worker_specs = scripted
+    if "TEST_ANY_HOUR" in os.environ:
+        launch.engine_specs = at_any_hour
     from tbot.cli import run
 
     run(sys.argv[2:])

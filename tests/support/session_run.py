@@ -44,6 +44,11 @@ class Referee:
         answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=10)
         assert answer.status_code == 200, answer.text
 
+    def calm(self) -> None:
+        """All faults end."""
+        answer = self._session.delete(f"{self._url}/sim/faults", timeout=10)
+        assert answer.status_code == 200, answer.text
+
     def fired(self) -> set[str]:
         """Ids of the faults that have met their event."""
         return {str(firing["fault"]) for firing in self.get("/sim/faults")["log"]}
@@ -110,6 +115,7 @@ def session(
     sim_arguments = ("sim", "--tape", str(tape), "--speed", str(speed), "--faults", str(plan))
     with running(folder / "sim", *sim_arguments) as sim:
         ready = sim.first_line()
+        (folder / "ready.json").write_text(json.dumps(ready))
         environment = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
         arguments = ("run", "--gateway", ready["rest"], "--contracts", ",".join(prices), "--json")
         program: tuple[str, ...] = (str(SUPPORT / "session_engine.py"), str(script))

@@ -3,10 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from tbot.engine.build import build_id
 from tbot.engine.processes import Child, ProcessSpec
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 
 HOP = {"count": 2, "p50": 10, "p99": 20, "p999": 30, "max": 40}
+# What a live run needs to exist.
+LIVE: dict[str, Any] = {
+    "mode": "live",
+    "gateway": GatewaySettings("https://gateway.example", "", "", simulated=False),
+    "accounts": (AccountPlan(7, "A-7"),),
+    "confirmed": (7,),
+}
 
 
 def settings(folder: Path, **more: Any) -> EngineSettings:
@@ -14,13 +22,14 @@ def settings(folder: Path, **more: Any) -> EngineSettings:
     run_dir, state_dir = folder / "run", folder / "state"
     run_dir.mkdir(mode=0o700, exist_ok=True)
     state_dir.mkdir(mode=0o700, exist_ok=True)
-    values = {"mode": "sim", "symbols": ("MNQ", "ES"), "run_id": 77, "build": "0.0", "config_hash": "abc"}
+    values = {"mode": "sim", "symbols": ("MNQ", "ES"), "run_id": 77, "build": build_id("0.0"), "config_hash": "abc"}
     return EngineSettings(**(values | {"state_dir": state_dir, "run_dir": run_dir} | more))
 
 
 def account(state: str = "ACTIVE", *reasons: str, **more: Any) -> dict[str, Any]:
     """One account as the Desk shows it."""
     values = {
+        "name": "A-1",
         "state": state,
         "reasons": [{"code": code} for code in reasons],
         "text": f"because of {state}",

@@ -86,6 +86,21 @@ def test_dealer_and_router_talk_by_identity(place: Path) -> None:
     assert (served.received, served.sent, served.refused) == (2, 1, 0)
 
 
+def test_F_IPC_02_a_lost_reply_locks_nobody_up(place: Path) -> None:
+    """No channel takes turns: after a request that is never answered the next ones are asked and answered."""
+    served, peer = sockets.router(place / "r"), sockets.dealer(place / "r", b"MNQ")
+    assert peer.writable(PATIENCE)
+    for number in range(20):
+        assert peer.send(b"request %d" % number)
+        assert receive(served) == (b"MNQ", b"request %d" % number)
+        if number % 3 == 2:
+            assert served.send(b"reply %d" % number, to=b"MNQ")
+            assert receive(peer) == (b"", b"reply %d" % number)  # the one of this request, not of an earlier one
+    assert served.send(b"and without being asked", to=b"MNQ")
+    assert receive(peer) == (b"", b"and without being asked")
+    assert (peer.refused, served.refused) == (0, 0)
+
+
 def test_push_and_pull_collect_from_many(place: Path) -> None:
     collector = sockets.pull(place / "p")
     pushers = [sockets.push(place / "p") for _ in range(3)]

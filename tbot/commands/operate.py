@@ -1,0 +1,394 @@
+"""`tbot pause`, `resume`, `flatten`, `kill`: a person's hand on the running engine, with a truthful answer.
+
+Each asks the executor over the control socket. `kill` does not depend on an answer: without one within a second it
+writes the lock file and closes everything itself, as `tbot panic` does (design ruling 11).
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tbot.commands.gateway import config_option, credentials_option
+from tbot.errors import AuthError, ConfigError, Halted, TbotError
+
+if TYPE_CHECKING:
+    from tbot.commands.runs import Run
+    from tbot.domain.process_messages import AccountWord, ControlReply
+    from tbot.engine.control import Verb
+
+ACK_S = 3.0  # for what may wait
+KILL_ACK_S = 1.0  # ruling 11
+LOOK_S = 0.2  # between questions whether it is flat yet
+SILENT_S = 2.0  # without an answer while waiting: the engine is gone
+EXIT_NOT_FLAT = 11
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NotDone(TbotError):
+    """The engine is there and did not answer."""
+
+
+class NotFlat(TbotError):
+    """It was asked for, and is not proven."""
+
+    exit_code = EXIT_NOT_FLAT
+
+
+def _common(command: F) -> F:
+    for option in (
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+        click.option("--json", "json_output", is_flag=True, help="One JSON document."),
+        click.option(
+            "--mode", type=click.Choice(("live", "paper", "sim")), help="Which engine, when several of them run."
+        ),
+        click.option("--account", type=int, metavar="ID", help="Only this account."),
+    ):
+        command = option(command)
+    return command
+
+
+_wait_option = click.option("--wait/--no-wait", default=True, show_default="wait", help="Wait until flat is proven.")
+_for_option = click.option(
+    "--for", "duration", default="30s", show_default=True, metavar="TIME", help="How long to wait for the proof."
+)
+
+
+@click.command()
+@_common
+def pause(account: int | None, mode: str | None, json_output: bool, debug: bool) -> int:
+    """No new trades from now on. Open positions keep their stops and targets and stay managed.
+
+    `tbot resume` ends it. A pause outlives a restart.
+    """
+    return _simple("pause", account, mode, json_output)
+
+
+@click.command()
+@_common
+def resume(account: int | None, mode: str | None, json_output: bool, debug: bool) -> int:
+    """Trade again after a pause or a flatten, or when you have looked into a HALTED engine.
+
+    Refused (exit code 6) while something is being flattened, while the engine stops, and while the account is LOCKED:
+    a lock ends with the trading day (17:00 Chicago) and in no other way.
+    """
+    return _simple("resume", account, mode, json_output)
+
+
+@click.command()
+@click.option("--contract", metavar="SYMBOL", help="Only this contract; it alone takes no entries until resume.")
+@_wait_option
+@_for_option
+@_common
+def flatten(
+    contract: str | None,
+    wait: bool,
+    duration: str,
+    account: int | None,
+    mode: str | None,
+    json_output: bool,
+    debug: bool,
+) -> int:
+    """Cancel T-BOT's orders and close its positions, then stay paused until `tbot resume`.
+
+    Positions and orders that you made by hand are left alone (`tbot kill` closes them, too). Exit code 0 when the
+    broker's own lists prove it, 11 when they have not done so in time.
+    """
+    from tbot.commands.options import parse_duration_s
+    from tbot.commands.runs import the_run
+
+    for_s = parse_duration_s(duration)
+    run = the_run(mode)
+    named = contract.upper() if contract else None
+    reply = _asked(run, "flatten", account, named, NotFlat)
+    report = Report("flatten", json_output)
+    report.reply(run, reply)
+    if wait and not reply.refused:
+        last = _await(run, account, named, for_s, lambda words: all(word.flat for word in words))
+        report.reply(run, last.reply)
+        report.flat = last.done
+        if not last.done:
+            report.text = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"
+    return report.conclude(waited=wait)
+
+
+@click.command()
+@_wait_option
+@_for_option
+@click.option("--gateway", metavar="URL", help="Where to close without an engine; default: as in tbot panic.")
+@config_option
+@credentials_option
+@_common
+def kill(
+    wait: bool,
+    duration: str,
+    gateway: str | None,
+    config_path: Path | None,
+    credentials_file: Path | None,
+    account: int | None,
+    mode: str | None,
+    json_output: bool,
+    debug: bool,
+) -> int:
+    """The kill switch: close EVERYTHING, and lock until the next trading day (17:00 Chicago). No way back before.
+
+    Also what you opened by hand is closed. Works with the engine running, frozen, dead or never started: without an
+    answer within a second it writes lock files and closes everything itself over REST, for which it needs the login.
+
+    Exit code 0: proven flat. 11: NOT proven, look at the account on the platform now.
+    """
+    from tbot.commands.options import parse_duration_s
+    from tbot.commands.runs import living_runs
+
+    switch = Kill(account, parse_duration_s(duration), wait, gateway, config_path, credentials_file)
+    switch.report.json_output = json_output
+    found = living_runs(mode)
+    for run in found:
+        switch.press(run)
+    if not found:
+        switch.without_engine(mode)
+    return switch.report.conclude(waited=wait)
+
+
+def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bool) -> int:
+    from tbot.commands.runs import the_run
+
+    run = the_run(mode)
+    report = Report(verb, json_output)
+    report.reply(run, _asked(run, verb, account, None, NotDone))
+    return report.conclude(waited=False)
+
+
+def _asked(
+    run: "Run", verb: "Verb", account: int | None, contract: str | None, failure: type[TbotError]
+) -> "ControlReply":
+    """The executor's answer; `failure` when it gives none."""
+    from tbot.engine.control import ask_once
+
+    reply = ask_once(run.run_dir, verb, account, contract, patience_s=ACK_S)
+    if reply is None:
+        raise failure(
+            f"the engine is there but did not answer within {ACK_S:g} s, so nothing is known to be done; "
+            "see tbot status, and use tbot kill if you must be flat"
+        )
+    return reply
+
+
+@dataclass
+class Waited:
+    """How waiting ended: `reply` is the last answer, None when the engine fell silent."""
+
+    done: bool
+    reply: "ControlReply | None"
+
+
+def _await(
+    run: "Run",
+    account: int | None,
+    contract: str | None,
+    for_s: float,
+    enough: Callable[["tuple[AccountWord, ...]"], bool],
+    hopeless: Callable[["tuple[AccountWord, ...]"], bool] = lambda _: False,
+) -> Waited:
+    """Ask until `enough` is said, or nothing more is to be expected."""
+    from tbot.engine.control import ask_once
+
+    end = time.monotonic() + for_s
+    heard = time.monotonic()
+    reply: ControlReply | None = None
+    while True:
+        answer = ask_once(run.run_dir, "ask", account, contract, patience_s=1.0)
+        now = time.monotonic()
+        if answer is not None and not answer.refused:
+            heard, reply = now, answer
+            if enough(answer.accounts):
+                return Waited(True, answer)
+            if hopeless(answer.accounts):
+                return Waited(False, answer)
+        elif now - heard > SILENT_S:
+            return Waited(False, None)
+        if now >= end:
+            return Waited(False, reply)
+        time.sleep(LOOK_S)
+
+
+class Report:
+    """What the person is told: sentences as they come, or one document at the end."""
+
+    def __init__(self, command: str, json_output: bool = False) -> None:
+        self.command = command
+        self.json_output = json_output
+        self.flat: bool | None = None  # None: nobody asked for it
+        self.text = ""
+        self.refused = False
+        self.runs: list[dict[str, Any]] = []
+        self.lock_files: list[str] = []
+        self.panics: list[dict[str, Any]] = []
+        self._said: dict[int, str] = {}
+
+    def say(self, sentence: str) -> None:
+        click.echo(sentence, err=self.json_output)
+
+    def reply(self, run: "Run", reply: "ControlReply | None") -> None:
+        """One answer of an executor, in words; what was said already is not repeated."""
+        if reply is None:
+            return
+        self.refused = self.refused or bool(reply.refused) or any(not word.taken for word in reply.accounts)
+        accounts = []
+        for word in reply.accounts:
+            stands = f"{word.state}, {f'open: {word.still_open}' if word.still_open else 'nothing open'}"
+            sentence = f"account {word.account} {word.name}".rstrip() + f": {word.said or stands}"
+            if word.said and not word.taken:
+                sentence = f"account {word.account} {word.name}".rstrip() + f": {self.command} refused: {word.said}"
+            if self._said.get(word.account) != sentence:
+                self.say(f"{run.name}, {sentence}")
+            self._said[word.account] = sentence
+            accounts.append({name: getattr(word, name) for name in word.__slots__})
+        if reply.refused and not reply.accounts:
+            self.say(f"{run.name}: {self.command} refused: {reply.text}")
+        document = {"mode": run.mode, "refused": reply.refused, "text": reply.text, "accounts": accounts}
+        self.runs = [known for known in self.runs if known["mode"] != run.mode] + [document]
+
+    def conclude(self, *, waited: bool) -> int:
+        """Last words and exit code."""
+        code = Halted.exit_code if self.refused else 0
+        if waited and self.flat is False:
+            code = EXIT_NOT_FLAT
+        if self.json_output:
+            document = {
+                "schema": "tbot.operate", "version": 1, "command": self.command, "exit_code": code, "flat": self.flat,
+                "text": self.text, "runs": self.runs, "lock_files": self.lock_files, "panic": self.panics,
+            }  # fmt: skip
+            click.echo(json.dumps(document))
+        elif code == 0 and self.flat:
+            self.say("flat: proven by the broker's own lists" if not self.text else self.text)
+        if code == EXIT_NOT_FLAT:
+            why = self.text or "it could not be proven"
+            click.echo(f"tbot: NOT PROVEN FLAT: {why}; look at the account on the platform NOW", err=True)
+        return code
+
+
+@dataclass
+class Kill:
+    """The kill switch over every engine that runs, and without any."""
+
+    account: int | None
+    for_s: float
+    wait: bool
+    gateway: str | None
+    config_path: Path | None
+    credentials_file: Path | None
+    report: Report = field(default_factory=lambda: Report("kill"))
+
+    def press(self, run: "Run") -> None:
+        """One engine: ask it; when it does not acknowledge or does not get there, do it without it."""
+        from tbot.engine.control import ask_once
+
+        out = run.executor_is_out()  # then every moment of waiting is lost
+        reply = None if out else ask_once(run.run_dir, "kill", self.account, patience_s=KILL_ACK_S)
+        if reply is not None and reply.refused not in ("", "starting"):
+            self.report.reply(run, reply)
+            return
+        if reply is not None and not reply.refused:
+            self.report.reply(run, reply)
+            if not self.wait:
+                return
+            waited = _await(
+                run, self.account, None, self.for_s,
+                lambda words: all(word.clear for word in words),
+                # the engine is through, and something is left that it does not trade
+                lambda words: all(word.flat for word in words) and not all(word.clear for word in words),
+            )  # fmt: skip
+            self.report.reply(run, waited.reply)
+            if waited.done:
+                self._found(True)
+                return
+            why = "something is left that it does not trade" if waited.reply else "it went away"
+        elif out:
+            why = "its executor is gone"
+        else:
+            why = "it is still starting" if reply is not None else "it did not answer"
+        self._lock(run)
+        self.report.say(f"{run.name}: {why}: closing over REST without it")
+        self._without(run)
+
+    def without_engine(self, mode: str | None) -> None:
+        """No engine runs: lock every mode, and close at the gateway that is named or was used last."""
+        from tbot.commands.runs import known_runs
+
+        self._lock(None)
+        self.report.say("no engine runs; T-BOT is locked until the next trading day")
+        last = next((run for run in known_runs() if mode in (None, run.mode)), None)
+        self._without(last)
+
+    def _lock(self, run: "Run | None") -> None:
+        from tbot.commands.runs import lock_files
+
+        written, problems = lock_files(run, self.account, "tbot kill")
+        self.report.lock_files += written
+        for problem in problems:
+            self.report.say(f"a lock file could not be written, going on: {problem}")
+
+    def _found(self, flat: bool, text: str = "") -> None:
+        """Flat is what every part is."""
+        self.report.flat = flat and self.report.flat is not False
+        self.report.text = text or self.report.text
+
+    def _without(self, run: "Run | None") -> None:
+        """Close at the broker, by our own login or, where only the launcher has one, by its emergency exit."""
+        from tbot.commands import panic as exit_command
+
+        hints = exit_command.read_hints(self.config_path)
+        named = self.gateway or hints.gateway
+        if run is not None and not named and not run.at_broker:
+            self._found(True, exit_command.nothing_at_a_broker(run))
+            return
+        alive = run is not None and run.alive()
+        try:
+            url = exit_command.address(named, run)
+            login = None if alive and run is not None and run.embedded else self._login(hints, alive)
+        except (AuthError, ConfigError) as error:
+            self._found(False, str(error))
+            return
+        if login is None:
+            assert run is not None
+            self._await_launcher(run)
+            return
+        accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
+        result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
+        self.report.panics.append(result.document())
+        self._found(result.flat, result.text)
+
+    def _login(self, hints: Any, alive: bool) -> Any:
+        """Our own login; None when the living engine's launcher has to do it, which has one."""
+        from tbot.commands import panic as exit_command
+
+        try:
+            return exit_command.find_login(self.credentials_file, hints)
+        except AuthError:
+            if alive:
+                return None
+            raise
+
+    def _await_launcher(self, run: "Run") -> None:
+        """The launcher saw the lock file and acts; wait for its word, or for the executor's."""
+        from tbot.engine.control import ask_once
+
+        self.report.say("no login here: the engine's launcher closes everything by its own")
+        end = time.monotonic() + self.for_s
+        while time.monotonic() < end:
+            if run.status().get("last_resort") == "flat":
+                self._found(True, "flat: proven by the launcher's emergency exit")
+                return
+            reply = ask_once(run.run_dir, "ask", self.account, patience_s=0.5)
+            if reply is not None and not reply.refused and all(word.clear for word in reply.accounts):
+                self.report.reply(run, reply)
+                self._found(True)
+                return
+            time.sleep(LOOK_S)
+        self._found(False, "neither executor nor launcher proved it, and there is no login here for tbot panic")

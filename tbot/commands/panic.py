@@ -1,0 +1,156 @@
+"""`tbot panic`: the emergency exit from the command line. Login and REST, nothing of the engine (rule R14)."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tbot.commands.gateway import config_option, credentials_option
+from tbot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tbot.commands.runs import Run
+    from tbot.credentials import Login
+    from tbot.panic.program import Result
+
+EXIT_NOT_FLAT = 11
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the emergency exit takes from a settings file; it reads no more of it, so that no other mistake stops it."""
+
+    gateway: str = ""
+    credentials_file: str = ""
+    trouble: str = ""
+
+
+def read_hints(path: Path | None) -> Hints:
+    """[gateway] of a settings file; a file that cannot be read is trouble, not an error."""
+    if path is None:
+        return Hints()
+    try:
+        section = tomllib.loads(path.read_text(encoding="utf-8")).get("gateway", {})
+        return Hints(str(section.get("rest", "")), str(section.get("credentials_file", "")))
+    except (OSError, ValueError, AttributeError) as error:
+        return Hints(trouble=f"{path} was not used: {error}")
+
+
+@click.command()
+@click.option("--account", "accounts", type=int, multiple=True, metavar="ID", help="Only this account; repeatable.")
+@click.option("--gateway", metavar="URL", help="The gateway; default: that of the settings, then of the last run.")
+@config_option
+@credentials_option
+@click.option("--for", "duration", default="60s", show_default=True, metavar="TIME", help="Give up after this long.")
+@click.option("--json", "json_output", is_flag=True, help="One JSON document at the end; the steps go to stderr.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def panic(
+    accounts: tuple[int, ...],
+    gateway: str | None,
+    config_path: Path | None,
+    credentials_file: Path | None,
+    duration: str,
+    json_output: bool,
+    debug: bool,
+) -> int:
+    """Close EVERYTHING now, without the engine: all positions and orders of all accounts of the login.
+
+    Needs the login and the gateway, and nothing else: it works while the engine is frozen, dead or was never started.
+    First it locks T-BOT until the next trading day (as `tbot kill` does). It repeats until the gateway's own lists show
+    no position and no working order.
+
+    Exit code 0: proven flat. 11: NOT proven, look at the account on the platform now.
+    """
+    from tbot.commands.options import parse_duration_s
+    from tbot.commands.runs import known_runs, lock_files
+
+    for_s = parse_duration_s(duration)
+    say = teller(json_output)
+    hints = read_hints(config_path)
+    if hints.trouble:
+        say(hints.trouble)
+    last = next(iter(known_runs()), None)
+    named = gateway or hints.gateway
+    if not named and last is not None and (words := nothing_at_a_broker(last)):
+        return _nothing(words, json_output)
+    url = address(named, last)
+    login = find_login(credentials_file, hints)
+    for account in accounts or (None,):
+        for problem in lock_files(None, account, "tbot panic")[1]:
+            say(f"a lock file could not be written, going on: {problem}")
+    say(f"closing everything at {url}")
+    result = carry_out(url, login, accounts, for_s, say)
+    return conclude(result, json_output)
+
+
+def teller(json_output: bool) -> Callable[[str], None]:
+    """Steps go to stdout, or beside the document."""
+    return lambda sentence: click.echo(sentence, err=json_output)
+
+
+def nothing_at_a_broker(run: "Run") -> str:
+    """Why there is nothing at a broker to flatten for a run; "" when there may be."""
+    if not run.at_broker:
+        return f"the last run was {run.name.split()[0]}: its positions are in its own memory, nothing is at a broker"
+    if run.embedded:
+        return "the last run was the demo on its own simulator: nothing is at a broker; Ctrl-C or tbot kill ends it"
+    return ""
+
+
+def address(named: str | None, last: "Run | None") -> str:
+    """The gateway to act on; ConfigError when none is known."""
+    from tbot.gateway.net import check_url
+
+    url = named or (last.gateway if last is not None else None)
+    if not url:
+        raise ConfigError("no gateway is known: give --gateway URL, or --config FILE with rest in section [gateway]")
+    return check_url(url, "http", "https")
+
+
+def find_login(credentials_file: Path | None, hints: Hints) -> "Login":
+    """The login; AuthError when it is nowhere."""
+    from tbot.credentials import require
+    from tbot.home import home
+
+    configured = Path(hints.credentials_file).expanduser() if hints.credentials_file else None
+    return require(option=credentials_file, configured=configured, home=home())
+
+
+def carry_out(
+    url: str, login: "Login", accounts: tuple[int, ...], for_s: float, say: Callable[[str], None]
+) -> "Result":
+    """Run the emergency exit; Ctrl-C leaves it, and then nothing is proven."""
+    from tbot.panic.program import Result
+    from tbot.panic.program import panic as flatten_all
+
+    try:
+        return flatten_all(url, login.pair, accounts, for_s, say)
+    except KeyboardInterrupt:
+        return Result(False, (), "interrupted before anything was proven")
+
+
+def conclude(result: "Result", json_output: bool) -> int:
+    """Last words and exit code."""
+    if json_output:
+        click.echo(json.dumps(result.document()))
+    if result.flat:
+        if not json_output:
+            click.echo("flat: every account is proven to hold no position and no working order")
+        return 0
+    click.echo(f"tbot: NOT PROVEN FLAT: {result.text}; look at the account on the platform NOW", err=True)
+    return EXIT_NOT_FLAT
+
+
+def _nothing(words: str, json_output: bool) -> int:
+    if json_output:
+        document: dict[str, Any] = {"schema": "tbot.panic", "version": 1, "flat": True, "text": words, "accounts": []}
+        click.echo(json.dumps(document))
+    else:
+        click.echo(f"{words}. Name another place with --gateway URL.")
+    return 0
+
+

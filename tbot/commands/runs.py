@@ -1,0 +1,178 @@
+"""The runs of this user as they left word of themselves: where they are, whether they live, what they trade.
+
+Light, and forgiving: an emergency must not end at a damaged file.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tbot.domain.trading_hours import trading_day
+from tbot.errors import TbotError
+from tbot.home import home
+from tbot.storage.kill_locks import KillLocks
+
+MODES = ("live", "paper", "sim")
+BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
+
+
+class NotRunning(TbotError):
+    """There is no engine to ask."""
+
+    exit_code = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run by its own word."""
+
+    mode: str
+    state_dir: Path
+    run_dir: Path
+    pid: int  # of the launcher
+    gateway: str | None
+    embedded: bool
+    pinned: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        return f"{BADGES.get(self.mode, self.mode)} run"
+
+    @property
+    def at_broker(self) -> bool:
+        """Whether its orders are at a gateway; those of paper and replay are in its own memory only."""
+        return self.mode in ("sim", "live")
+
+    def alive(self) -> bool:
+        """Whether its launcher or its executor is there."""
+        from tbot.engine.control import read_key
+
+        if not self.run_dir.is_dir():
+            return False
+        if _exists(self.pid):
+            return True
+        key = read_key(self.run_dir)
+        return key is not None and _exists(key.pid)
+
+    def executor_is_out(self) -> bool:
+        """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
+        from tbot.engine.control import read_key
+
+        key = read_key(self.run_dir)
+        return key is not None and _state_of(key.pid) in ("", "T", "t")
+
+    def status(self) -> dict[str, Any]:
+        """Its status document; {} when it cannot be read."""
+        document = _document(self.state_dir / "status.json")
+        return document if document.get("schema") == "tbot.status" else {}
+
+    def accounts(self) -> list[int]:
+        """The accounts it trades or traded, by its status, or those that its settings pin; none known: []."""
+        accounts = self.status().get("accounts")
+        told = [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        return told or list(self.pinned)
+
+    def day(self) -> date:
+        """The trading day it is in: by its market time, which differs from the clock's against a simulator."""
+        market_ns = self.status().get("market_ns")
+        return trading_day(market_ns if isinstance(market_ns, int) and market_ns > 0 else time.time_ns())
+
+    def locks(self) -> KillLocks:
+        """Its kill switch's lock files."""
+        lasting = self.state_dir.parent == home().resolve()
+        return KillLocks(self.state_dir, home().resolve() if lasting else None, self.mode)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return _state_of(pid) != ""
+
+
+def _state_of(pid: int) -> str:
+    """The kernel's letter for what a process does ("T": stopped); "" when it is no more, "?" when nobody can tell."""
+    try:
+        letter = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if Path("/proc/self/stat").exists() else "?"
+    except (OSError, IndexError):
+        return "?"
+    return "" if letter in "ZX" else letter
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def known_runs() -> list[Run]:
+    """The newest run, and the last one of each mode that keeps its state in TBOT_HOME; dead or alive."""
+    places = [home() / "current.json", *(home() / mode / "run.json" for mode in MODES)]
+    found: dict[Path, Run] = {}
+    for place in places:
+        document = _document(place)
+        try:
+            run = Run(
+                mode=str(document["mode"]),
+                state_dir=Path(document["status"]).parent,
+                run_dir=Path(document["run_dir"]),
+                pid=int(document["pid"]),
+                gateway=document["gateway"],
+                embedded=bool(document["embedded"]),
+                pinned=tuple(int(account) for account in document.get("accounts", ())),
+            )
+        except (KeyError, TypeError, ValueError):
+            continue
+        found.setdefault(run.run_dir, run)
+    return list(found.values())
+
+
+def living_runs(mode: str | None) -> list[Run]:
+    """Runs that are there now, newest first."""
+    return [run for run in known_runs() if mode in (None, run.mode) and run.alive()]
+
+
+def the_run(mode: str | None) -> Run:
+    """The one run that is meant; NotRunning when there is none, a usage error when there are several."""
+    found = living_runs(mode)
+    if not found:
+        kind = f"{BADGES[mode]} engine" if mode else "engine"
+        raise NotRunning(f"no {kind} runs here; start one with tbot run, or close what is open with tbot kill")
+    if len(found) > 1:
+        modes = ", ".join(run.mode for run in found)
+        raise click.UsageError(f"several engines run ({modes}): choose one with --mode")
+    return found[0]
+
+
+def lock_files(run: Run | None, account: int | None, by: str) -> tuple[list[str], list[str]]:
+    """Write the kill switch's lock files: of one run, or (None) of every mode: those that have a state here, and live.
+
+    Returns the files, and what could not be written.
+    """
+    wanted = {living.mode: (living.locks(), living.day()) for living in ([run] if run else living_runs(None))}
+    if run is None:
+        base, today = home().resolve(), trading_day(time.time_ns())
+        for mode in MODES:
+            if mode not in wanted and (mode == "live" or (base / mode).is_dir()):
+                wanted[mode] = (KillLocks(base / mode, base, mode), today)
+    written: list[str] = []
+    problems: list[str] = []
+    for locks, day in wanted.values():
+        failed = locks.put(account, day, by)
+        problems += failed
+        written += [str(path) for path in locks.paths(account) if not any(str(path) in text for text in failed)]
+    return written, problems

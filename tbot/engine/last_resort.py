@@ -1,0 +1,158 @@
+"""The launcher's part in the kill switch, and its last resort: the emergency exit of R14 as a process of its own.
+
+Lock files that appear and the launcher's own signal are put to the executor; when it does not acknowledge within a
+second (dead, frozen, still starting), `tbot.panic` closes everything over REST. The same happens once when an executor
+that may hold a position cannot be restarted (F-PRC-04). The login goes to that program by pipe.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+
+from tbot.domain.process_messages import OperatorAck, OperatorMessage
+from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.settings import EngineSettings
+from tbot.engine.state_dir import kill_locks
+from tbot.storage.kill_locks import ENGINE, Mark, mark, read
+
+ACK_NS = NS_PER_S  # ruling 11
+PANIC_S = 60.0
+LINE_BYTES = 64 * 1024
+
+
+class LastResort:
+    """Call `look` often. `tell` takes a line for a person; `ask` hands a message to the executor (False: not there)."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        login: tuple[str, str] | None,
+        tell: Callable[[str], None],
+        ask: Callable[[OperatorMessage], bool],
+    ) -> None:
+        self._settings = settings
+        self._login = login
+        self._tell = tell
+        self._ask = ask
+        self._locks = kill_locks(settings)
+        self._pinned = tuple(plan.account for plan in settings.accounts)
+        self._marks: dict[Path, Mark | None] = {}
+        self._unsent: OperatorMessage | None = None
+        self._request = ""  # id of the kill that waits for its acknowledgement
+        self._deadline_ns = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+        self.state = ""  # of the emergency exit: "", running, flat, not flat
+
+    def begin(self) -> None:
+        """Lock files that are there before the executor starts are its own business."""
+        self._marks = {path: mark(path) for path in self._paths(self._pinned)}
+
+    def _paths(self, accounts: Iterable[int]) -> list[Path]:
+        found = self._locks.paths(None)
+        for account in accounts:
+            found += self._locks.paths(account)
+        return found
+
+    @property
+    def running(self) -> bool:
+        """The emergency exit is at work."""
+        return self._process is not None
+
+    # ------------------------------------------------------------------------------------------------ kill switch
+    def press(self, by: str, day: date, accounts: tuple[int, ...]) -> None:
+        """Lock every account of this run, then kill."""
+        for problem in self._locks.put(None, day, by):
+            self._tell(f"the lock file of the kill switch could not be written: {problem}")
+        for path in self._paths(accounts):
+            self._marks[path] = mark(path)
+        self._kill(by)
+
+    def look(self, accounts: tuple[int, ...]) -> None:
+        """New lock files, an acknowledgement that does not come, news of the emergency exit."""
+        for path in self._paths(accounts):
+            seen = mark(path)
+            if seen == self._marks.get(path):
+                continue
+            self._marks[path] = seen
+            lock = read(path)
+            if lock is not None and lock.by != ENGINE:
+                self._kill(f"lock file{f' of {lock.by}' if lock.by else ''}")
+        if self._unsent is not None and self._ask(self._unsent):
+            self._unsent = None
+        if self._request and boot_ns() > self._deadline_ns:
+            self._request, self._unsent = "", None
+            self.panic("the executor did not acknowledge the kill switch", accounts)
+        self._reap()
+
+    def _kill(self, by: str) -> None:
+        self._tell(f"kill switch pressed ({by})")
+        self._request = f"kill-{secrets.token_hex(4)}"
+        self._unsent = OperatorMessage(self._request, "kill")
+        self._deadline_ns = boot_ns() + ACK_NS
+
+    def on_ack(self, ack: OperatorAck) -> None:
+        """The executor's answer; one that has no Desk yet has not done it."""
+        if ack.request_id == self._request and ack.done:
+            self._request = ""
+
+    # --------------------------------------------------------------------------------------------- emergency exit
+    def panic(self, why: str, accounts: tuple[int, ...]) -> bool:
+        """Start the emergency exit unless it is at work; False where no broker holds anything of ours."""
+        gateway = self._settings.gateway
+        if self._settings.mode not in ("sim", "live") or gateway is None or self._login is None:
+            return False
+        if self._process is not None:
+            return True
+        self._tell(f"{why}: the emergency exit closes everything over REST")
+        order = {
+            "gateway": gateway.rest_url,
+            "user_name": self._login[0],
+            "api_key": self._login[1],
+            "accounts": accounts or self._pinned,
+            "for_s": PANIC_S,
+        }
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tbot.panic"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C must not end it
+            )
+        except OSError as error:
+            self.state = "not flat"
+            self._tell(f"the emergency exit could not be started ({error.strerror}); run tbot panic by hand NOW")
+            return False
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin as pipe:
+            pipe.write(json.dumps(order).encode())
+        os.set_blocking(process.stdout.fileno(), False)
+        self._process, self.state = process, "running"
+        return True
+
+    def _reap(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        assert process.stdout is not None
+        code = process.poll()
+        self._rest += process.stdout.read(LINE_BYTES) or b""
+        *lines, self._rest = self._rest.split(b"\n")
+        for line in lines:
+            self._tell(f"emergency exit: {line.decode(errors='replace')}")
+        if code is None:
+            return
+        process.stdout.close()
+        self._process = None
+        self.state = "flat" if code == 0 else "not flat"
+        if code == 0:
+            self._tell("emergency exit: every account is proven flat")
+        else:
+            self._tell("emergency exit: NOT PROVEN FLAT; look at the account on the platform now, and run tbot panic")
