@@ -270,8 +270,8 @@ class Picture:
         tag = self.tag_of(order_id)
         if tag is not None and tag.part != "entry":
             return f"order {order_id} of {tag.base} filled while its position was gone"
-        if seen is not None and tag is not None:
-            return f"order {seen.order.tag} of an earlier run filled"
+        if tag is not None:
+            return f"order {tag.base} of an earlier run filled"
         if order_id in self.close_orders:
             return f"order {order_id}, a close of ours, filled when its position was gone"
         if order_id in self.parents:
@@ -300,8 +300,12 @@ class Picture:
             tag = parse_tag(text)
             if tag is None:
                 self.close_orders.add(order_id)
-            else:
-                self.tags[order_id] = tag
+                continue
+            self.tags[order_id] = tag
+            entry = self.entries.get(tag.base)
+            if tag.part == "entry" and entry is not None and entry.order_id is None:
+                entry.order_id = order_id
+                self.entry_of_order[order_id] = tag.base
         self.closing.update(dict.fromkeys(closing, 0))
 
     def _kept(self, contract: str, side: int) -> str:

@@ -403,3 +403,27 @@ def test_orders_seen_yesterday_are_not_carried() -> None:
     assert (fold.carried(1001).tags, fold.carried(1001).closing) == (((7, "TB1-1-1-E-SL"),), ("ES",))
     fold.add(replace(order, now_ns=START_NS, order_id=9), [])
     assert (fold.carried(1001).tags, fold.carried(1001).closing) == (((9, "TB1-1-1-E-SL"),), ())
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_K_EX_05_an_entry_that_the_run_before_saw_and_that_filled_in_between(recorded: bool) -> None:
+    rig = Rig().start()
+    rig.broker.fill_entries = False
+    rig.broker.script["place"] = ["late"]
+    rig.broker._result = lambda *args, **more: None  # type: ignore[method-assign, assignment]
+    rig.signal(1)
+    del rig.broker._result
+    entry = min(rig.broker.brackets)
+    kept = carried(rig)
+    assert dict(kept.tags)[entry] == rig.broker.orders[entry].tag
+    rig.broker.fill(entry)
+    rig.broker.cancel_by_hand(rig.broker.leg("SL").order_id)
+    rig.broker.cancel_by_hand(rig.broker.leg("TP").order_id)
+    fresh = restarted(rig, kept if recorded else replace(kept, entries=()))
+    fresh.run(8)
+    if recorded:
+        assert fresh.view()["positions"][0]["protected"]
+        assert len(fresh.broker.sent(PlaceStop)) == 1
+    else:  # nobody knows how far its stop may be: it goes
+        assert fresh.broker.size("MNQ") == 0
+        assert fresh.denials == []
