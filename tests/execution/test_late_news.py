@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from desk_rig import PRICE, Rig, settings
+from desk_rig import PRICE, Rig, settings, signal
 from tbot.domain.messages import (
     CloseContract,
     CommandResult,
@@ -12,14 +12,18 @@ from tbot.domain.messages import (
     Fill,
     OrderUpdate,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
     Query,
+    SignalIn,
+    Snapshot,
     StateChange,
 )
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Carried
 from tbot.execution.line import Line
 from tbot.execution.settings import CarriedOrder
+from tbot.risk.gate import Approval
 
 ENTRY = PRICE["MNQ"] + 1
 
@@ -235,3 +239,45 @@ def test_I14_a_flatten_widens_from_contracts_to_the_account_and_from_ours_to_eve
         True,
         "F",
     )
+
+
+def test_R4_an_answer_without_the_position_is_no_size_for_an_exit() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    rig.broker.script["close"] = ["account"]
+    rig.broker.hide_positions = True
+    rig.operator("flatten")
+    rig.run(0.75)  # one look: the position is not given up yet
+    assert not rig.broker.sent(PlaceExit)
+    rig.broker.hide_positions = False
+    rig.run(6)
+    assert [command.size for command in rig.broker.sent(PlaceExit)] == [5]
+    assert rig.broker.size("MNQ") == 0
+
+
+def test_R2_a_fill_that_fits_an_entry_which_never_left_is_a_strangers() -> None:
+    rig = Rig().start()
+    rig.broker.script["place"] = ["not_sent"]
+    rig.signal(1)
+    told_fill(rig, 777, 1)
+    assert rig.view()["positions"][0]["foreign"] == 5
+
+
+def test_R13_an_approval_against_an_invariant_is_refused_by_the_manager_itself() -> None:
+    rig = Rig().start()
+    engine = rig.desk._engines[1001]
+    item = SignalIn(rig.now_ns, signal(1), rig.quote("MNQ"), 0)
+    request = engine._request(item)
+    paused = replace(request, facts=replace(request.facts, state="PAUSED"))
+    for broken, size in ((paused, 1), (request, 0), (replace(request, quote=None), 1)):
+        refused = engine.manager.place(broken, Approval(size, 40, 80, 100), item.stamps, engine.step)
+        assert refused is not None
+        assert (refused.code, refused.halt) == ("RC_ASSERT", True)
+    assert not engine.manager.sent
+
+
+def test_an_answer_without_an_account_tells_no_balance() -> None:
+    fold = CarryFold()
+    fold.add(Snapshot(1, 1001, "c", False, None, (), (), ()), [])
+    assert fold.carried(1001).closings == ()
