@@ -7,6 +7,7 @@ from dst.referee import Check, Facts, world_check
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import FeedIn, Intent, Signal, SignalIn, StateChange
 from tbot.domain.timeframes import NS_PER_S
+from tbot.gateway.codec_tables import BY_PATH
 
 PLACE = "/api/Order/place"
 CLOSE = "/api/Position/closeContract"
@@ -244,6 +245,8 @@ class WithinRate(Check):
         self.last: dict[tuple[int, str], int] = {}
 
     def on_request(self, request: WireRequest) -> None:
+        if request.path.lower() not in BY_PATH:
+            return  # a look at whether anybody is there, which no budget counts
         self.judge()
         now_ns = request.boot_ns
         if request.path == BARS:

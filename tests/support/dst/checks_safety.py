@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dst.checks_orders import CANCEL, CLOSE, PLACE
+from dst.checks_orders import CANCEL, CLOSE, PLACE, symbol_of
 from dst.evidence import JournalStep, WireRequest
 from dst.purse import product_of
 from dst.referee import Check, Facts, world_check
@@ -99,10 +99,10 @@ class Protected(Check):
             self.bare.setdefault((account, contract), start)
 
     def on_request(self, request: WireRequest) -> None:
-        if request.path == CLOSE or request.tag in self.facts.protective:
-            for (account, _), bare in self.bare.items():
-                if account == request.account:
-                    bare.closes += 1
+        if self.bare and (request.path == CLOSE or request.tag in self.facts.protective):
+            bare = self.bare.get((request.account or 0, symbol_of(request.body["contractId"]) or ""))
+            if bare is not None:
+                bare.closes += 1
 
     def on_event(self) -> None:
         facts = self.facts
@@ -177,7 +177,7 @@ class Explained(Check):
         for order in orders:
             if order.order_id in evidence.foreign or order.closing or product_of(order.contract) is None:
                 continue
-            leg = order.tag.endswith(("-SL", "-TP"))
+            leg = order.tag.endswith(("-SL", "-TP")) or order.tag in facts.protective
             wanted = self._ours(order) and (not leg or order.contract in held or order.contract in entries)
             if not wanted and (account, order.order_id) not in self.cancelled:
                 found.add(f"order {order.order_id} of {order.contract}")

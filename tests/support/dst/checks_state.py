@@ -19,7 +19,10 @@ from tbot.transport import wire
 
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
-SHOWN_NS = 1 * NS_PER_S
+SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
+# And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
+# supervisor gathers changes for half a second.
+LATE_NS = 2 * NS_PER_S
 # Why an account may stay away from trading although nothing is disturbed any more.
 STANDING = frozenset(
     {
@@ -232,6 +235,7 @@ class TrueStatus(Check):
         super().__init__(facts)
         self.said: deque[tuple[int, Any]] = deque()  # (boot time from which on, what the Desk said)
         self.document: object = None
+        self.shown: Any = None  # what of `said` the document shows
         self.was_there = False
 
     def _essence(self, accounts: dict[str, Any]) -> Any:
@@ -263,14 +267,19 @@ class TrueStatus(Check):
         if not evidence.alive or evidence.view is None or not self.said:
             return
         fresh, self.document, self.was_there = evidence.status is not self.document, evidence.status, True
-        while len(self.said) > 1 and self.said[1][0] <= evidence.boot_ns - SHOWN_NS:
+        if not fresh and self.shown is self.said[-1][1]:
+            return  # it showed the newest when it was looked at
+        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else LATE_NS)
+        while len(self.said) > 1 and self.said[1][0] <= oldest_ns:
             self.said.popleft()
-        late = evidence.boot_ns - self.said[0][0] > SHOWN_NS
+        late = self.said[0][0] < oldest_ns
         if not fresh and not (late and len(self.said) == 1):
             return
         self.judge()
         shown = self._essence(evidence.status.get("accounts", {}))
-        if shown not in [essence for _, essence in self.said]:
+        matching = [essence for _, essence in self.said if essence == shown]
+        self.shown = matching[-1] if matching else None
+        if not matching:
             self.fail(f"the status shows {shown}; the Desk says {self.said[-1][1]}")
 
 

@@ -3,15 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from dst.mutants import mutant, replaced, without
+from dst.mutants import both, mutant, replaced, without
 from dst.stage import Stage
 from tbot.domain.messages import FeedIn, OrderUpdate
 from tbot.domain.round_trips import ContractBook as FillBook
 from tbot.domain.timeframes import NS_PER_S
-from tbot.execution import order_manager, picture
+from tbot.execution import operator_requests, order_manager, picture
 from tbot.execution.account_engine import AccountEngine
 from tbot.execution.guards import Guards
 from tbot.execution.picture import Picture
+from tbot.execution.protection import Protector
 from tbot.execution.reconcile import Reconciler
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.throttle import SlidingWindow
@@ -88,7 +89,7 @@ def a_decision_is_forgotten_at_a_restart(stage: Stage) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- I3 protected
-@mutant("I3", replaced(Guards, "protection", lambda *_: []))
+@mutant("I3", both(replaced(Guards, "protection", lambda *_: []), replaced(Protector, "look", lambda *_: [])))
 def nobody_looks_whether_the_stop_is_there(stage: Stage) -> None:
     stage.controls.bracket("drop", "both")
     stage.signal(1)
@@ -166,17 +167,17 @@ def the_budget_of_requests_is_not_kept(stage: Stage) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- I10 kill
-_operator = AccountEngine._operator
+_apply = operator_requests.apply
 
 
-def _kill_is_a_pause(self: AccountEngine, item: Any) -> None:
+def _kill_is_a_lock(engine: AccountEngine, item: Any) -> None:
     if item.verb == "kill":
-        self.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", self.now_ns)
+        engine.reasons.add("RC_KILL_SWITCH", "the kill switch was pressed", engine.now_ns)
     else:
-        _operator(self, item)
+        _apply(engine, item)
 
 
-@mutant("I10", replaced(AccountEngine, "_operator", _kill_is_a_pause))
+@mutant("I10", replaced(operator_requests, "apply", _kill_is_a_lock))
 def the_kill_switch_only_stops_entries(stage: Stage) -> None:
     stage.signal(1)
     stage.run(3)

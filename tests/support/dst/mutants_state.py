@@ -218,7 +218,7 @@ def _fixed_offset(day: Any, wall: Any, zone: Any) -> int:
 def the_deadline_is_counted_with_a_fixed_offset(stage: Stage) -> None:
     stage.signal("good", "MES")
     stage.run(1)
-    stage.run(15 * 60, step=15)
+    stage.run(15 * 60, step=30)
     stage.signal(1)
     stage.run(3)
 
@@ -227,4 +227,4 @@ def the_deadline_is_counted_with_a_fixed_offset(stage: Stage) -> None:
 def a_position_is_held_into_the_close(stage: Stage) -> None:
     stage.signal(1)
     stage.run(5)
-    stage.run(45 * 60, step=15)
+    stage.run(45 * 60, step=30)

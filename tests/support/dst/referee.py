@@ -42,6 +42,7 @@ class Rules:
     limits: Mapping[int, RiskLimits]  # by account of ours
     contracts: Mapping[str, str]  # product symbol -> gateway id at the start
     always: bool = True  # no trading window at all
+    secrets: tuple[str, ...] = ()  # that nothing may repeat
     zone: str = "Europe/Helsinki"  # of the window
     start: tuple[int, int] = (2, 0)
     end: tuple[int, int] = (23, 0)
@@ -223,8 +224,10 @@ def load_checks() -> None:
     """Import every module that registers checks."""
     from dst import (  # noqa: F401
         checks_calendar,
+        checks_data,
         checks_money,
         checks_orders,
+        checks_process,
         checks_safety,
         checks_state,
         checks_talk,

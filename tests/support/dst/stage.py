@@ -50,7 +50,7 @@ from tbot.errors import JournalError
 from tbot.execution.broker import DeskLoop
 from tbot.execution.carry import CarryFold
 from tbot.execution.desk import Desk
-from tbot.execution.settings import Carried
+from tbot.execution.settings import AccountSettings, Carried
 from tbot.gateway import codec_domain as domain
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
@@ -105,9 +105,7 @@ class Stage(VenueBroker):
         number = self.evidence.executor + 1
         kept = self._carried() if carried is None else carried
         record = DeskRecord(
-            account=self.account.account_id,
-            name="PRAC-1",
-            carried=kept,
+            accounts=(AccountSettings(self.account.account_id, "PRAC-1", kept),),
             limits=self.limits,
             symbols=SYMBOLS,
             template_hours=False,
@@ -341,8 +339,8 @@ def _requests(command: Command, stage: Stage) -> list[tuple[str, bodies.Request]
 def scene(folder: Path, **more: Any) -> Iterator[Stage]:
     """A stage with a living executor; its journal is closed whatever happens."""
     stage = Stage(folder, **more)
+    stage.begin()
     try:
-        stage.begin()
         yield stage
     finally:
         stage.journal._closing.close()

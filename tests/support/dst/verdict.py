@@ -9,8 +9,7 @@ from typing import Any
 from dst.plans import Fault
 from dst.referee import Referee, Rules
 from dst.scenes import Scene, draw_scene
-from dst.world import World
-from tbot.risk.limits import RiskLimits
+from dst.world import KEY, World
 
 COMMAND = "PYTHONPATH=tests/support python -m dst"
 
@@ -45,9 +44,10 @@ class Verdict:
 def judge(world: World) -> Referee:
     """The referee of a world, told what binds it."""
     rules = Rules(
-        limits={account: RiskLimits() for account in world.traded},
+        limits=dict.fromkeys(world.traded, world.scene.limits),
         contracts={contract.product.symbol: contract.broker_id for contract in world.scene.contracts},
         always=False,
+        secrets=(KEY,),
     )
     return Referee(world.evidence, rules)
 
@@ -71,12 +71,13 @@ def run(
 
 def mutant_named(name: str) -> Callable[[], AbstractContextManager[Any]]:
     """The mutant's way to break the engine; ValueError when there is none of this name."""
-    from dst.mutants import MUTANTS
+    from dst.mutants import load_mutants
 
-    for mutant in MUTANTS:
+    mutants = load_mutants()
+    for mutant in mutants:
         if mutant.name == name:
             return mutant.apply
-    raise ValueError(f"there is no mutant {name!r}; there are {', '.join(sorted(one.name for one in MUTANTS))}")
+    raise ValueError(f"there is no mutant {name!r}; there are {', '.join(sorted(one.name for one in mutants))}")
 
 
 def shorter(scene: Scene, faults_s: float) -> Scene:
