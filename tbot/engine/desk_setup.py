@@ -41,6 +41,8 @@ class TimedBroker:
 
     def submit(self, command: Command, now_ns: int) -> None:
         """See Broker."""
+        if isinstance(self._broker, LiveBroker):
+            self._broker.signal_boot_ns = self.sent_boot_ns
         self._broker.submit(command, now_ns)
         if self.sent_boot_ns and isinstance(command, PlaceBracket):
             self._hops.record("signal_request", boot_ns() - self.sent_boot_ns)

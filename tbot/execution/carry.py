@@ -55,6 +55,7 @@ class CarryFold:
         held = self._of(account)
         held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
         held.entries = {entry.tag: entry for entry in told.entries}
+        held.orders = {order.tag: order for order in told.orders}
         held.closings = dict(told.closings)
         held.orders = {order.tag: order for order in told.orders}
 

@@ -64,7 +64,7 @@ def test_F_API_01_a_token_that_a_hub_refused_leads_to_one_new_login(tmp_path: Pa
         assert link.rest.tokens.logins == 2
 
 
-def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
+def test_F_PRC_01_F_TIM_01_a_new_executor_outranks_the_one_before_it_whatever_the_wall_clock_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A feed that outlives its executor holds the old one's token and months: it must take the new one's."""
@@ -74,8 +74,9 @@ def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
             old.token_refused(old.token()[0])
             until(lambda: old.token()[0], "a new token")
         old.roll("MNQ", "CON.F.US.MNQ.H27")
-        later = gateway_link.time.time_ns() + 2 * 10**9
-        monkeypatch.setattr(gateway_link.time, "time_ns", lambda: later)
+        later, yesterday = boot_ns() + 2 * 10**9, time.time_ns() - 86_400 * 10**9
+        monkeypatch.setattr(gateway_link, "boot_ns", lambda: later)
+        monkeypatch.setattr(gateway_link.time, "time_ns", lambda: yesterday)
         with linked(tmp_path, server) as new:
             assert new.accounts() is not None
             assert new.token()[0] > old.token()[0]
