@@ -76,7 +76,7 @@ QUEUE_LIMIT = 256
 @dataclass(frozen=True, slots=True)
 class _Job:
     command: Command
-    queued_boot_ns: int
+    since_boot_ns: int  # of an entry: when its signal left; else when it was queued
 
 
 class _Queue:
@@ -171,6 +171,9 @@ class LiveBroker:
         self._seen: set[str] = set()
         self._last_protective_ns: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
+        # Boot clock when the signal that is being handled left its worker: an entry's age counts from there (I23),
+        # through the journal's sync and this queue. 0: not known, then from its hand-over.
+        self.signal_boot_ns = 0
         self.logouts = 0  # times the gateway said that the session was taken over: a person must look
         self._threads = [
             threading.Thread(target=self._work, args=(self._queues[lane],), daemon=True, name=f"{lane}-{n}")
@@ -193,8 +196,11 @@ class LiveBroker:
             self.hub.start()
 
     # ------------------------------------------------------------------------------------------------- Broker port
-    def submit(self, command: Command, now_ns: int) -> None:
-        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one."""
+    def submit(self, command: Command, now_ns: int, signal_boot_ns: int = 0) -> None:
+        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one.
+
+        `signal_boot_ns`: when the signal of an entry left its worker; waiting here does not make it younger (I23).
+        """
         if command.command_id in self._seen:
             # Not even a result: the first submission's answer is the truth about this id.
             self.counts["duplicate_commands"] += 1
@@ -204,7 +210,8 @@ class LiveBroker:
         lane = LANES[type(command)]
         if lane == "protective":
             self._last_protective_ns[command.account] = self._boot_ns()
-        if not self._queues[lane].put(_Job(command, self._boot_ns())):
+        since_ns = self.signal_boot_ns if lane == "entry" and self.signal_boot_ns else self._boot_ns()
+        if not self._queues[lane].put(_Job(command, since_ns)):
             self._answer(command, "not_sent", f"{lane} queue is full or closed")
 
     def poll(self) -> list[BrokerEvent]:
@@ -298,7 +305,7 @@ class LiveBroker:
         if isinstance(command, Query):
             self._emit(self._snapshot(command))
             return
-        if isinstance(command, PlaceBracket) and self._boot_ns() - job.queued_boot_ns > self._entry_ttl_ns:
+        if isinstance(command, PlaceBracket) and self._boot_ns() - job.since_boot_ns > self._entry_ttl_ns:
             self._answer(command, "not_sent", "the entry waited too long")
             return
         sent_boot_ns = self._boot_ns()
