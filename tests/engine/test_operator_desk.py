@@ -65,6 +65,7 @@ class Executor:
         question = (self.settings.run_dir, verb, account, contract)
         asking = threading.Thread(target=lambda: answers.append(ask_once(*question, patience_s=30)))
         asking.start()
+        sockets.Waiter(self.operator.control.channel).wait(30_000_000_000)  # it has come before the first look
         while asking.is_alive():
             self.operator.look(self.desk if started else None, self.watch)
             asking.join(0.005)
@@ -204,6 +205,12 @@ def test_I14_a_new_engine_without_its_state_is_locked_by_the_copy(
     assert again.rig.state == "LOCKED"
     assert again.told == ["kill switch pressed (lock file of engine): closing everything"]
     again.operator.close()
+
+
+def test_I14_a_desk_that_has_just_been_opened_is_locked_before_anybody_is_answered(executor: Executor) -> None:
+    executor.locks.put(1001, TODAY, "tbot kill")
+    reply = executor.ask("resume")  # waits in the socket when the executor takes its first look
+    assert (reply.refused, executor.acknowledged) == ("refused", 0)
 
 
 def test_I14_the_lock_ends_with_the_trading_day_and_its_files_go(executor: Executor) -> None:
