@@ -105,10 +105,10 @@ class Executor:
             clock, accounts = self._start_values()
             if clock is None or accounts is None:
                 return
-            if self._link is not None and isinstance(clock, WallClock):
-                clock.start_at(self._link.rest.date)
             if not self._lock(account.account for account in accounts):
                 return
+            if self._link is not None and isinstance(clock, WallClock):
+                clock.start_at(self._link.rest.date)
             self._desk = open_desk(self._settings, self._link, clock, accounts, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)

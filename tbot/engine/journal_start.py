@@ -35,6 +35,10 @@ class Past:
         """Notes of a lost journal, for the first row of the new one."""
         return () if self.lost is None else self.lost.emergency
 
+    def absent(self, present: Iterable[int]) -> tuple[tuple[int, Carried], ...]:
+        """Of accounts that earlier runs traded and this one does not: a halt must be there when they come back."""
+        return tuple((account, self.carried(account)) for account in self.fold.accounts if account not in set(present))
+
     def carried(self, account: int) -> Carried:
         """Locks, halts and own placements of one account."""
         told = self.fold.carried(account)
@@ -81,5 +85,8 @@ def _begin(fold: CarryFold, first: RunInfo | None) -> None:
         return
     # A record of another version told its Desk other things: the rows themselves must do then.
     with contextlib.suppress(DataError):
-        for held in DeskRecord.decode(first.desk).accounts:
+        record = DeskRecord.decode(first.desk)
+        for held in record.accounts:
             fold.begin(held.account, held.carried)
+        for account, told in record.absent:
+            fold.begin(account, told)

@@ -55,7 +55,14 @@ class CarryFold:
         held = self._of(account)
         held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
         held.entries = {entry.tag: entry for entry in told.entries}
+        held.orders = {order.tag: order for order in told.orders}
         held.closings = dict(told.closings)
+        held.orders = {order.tag: order for order in told.orders}
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account that was told of."""
+        return tuple(self._accounts)
 
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""

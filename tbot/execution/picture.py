@@ -336,12 +336,12 @@ class Picture:
             and (seen.tag is None or seen.tag.part == "exit")
         ]
 
-    def ended_stop_step(self, contract: str) -> int:
-        """When the newest stop of ours in a contract was told to be over; -1: none was."""
+    def ended_step(self, contract: str, *parts: Part) -> int:
+        """When the newest order of ours of these kinds in a contract was told to be over; -1: none was."""
         steps = [
             seen.last_step
             for seen in self.orders.values()
-            if seen.order.contract == contract and seen.order.final and seen.tag is not None and seen.tag.part == "stop"
+            if seen.order.contract == contract and seen.order.final and seen.tag is not None and seen.tag.part in parts
         ]
         return max(steps, default=-1)
 

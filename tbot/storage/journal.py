@@ -3,8 +3,9 @@
 Written by the executor through the one connection of `Journal`; everybody else reads through `JournalReader`.
 
 * All that one input caused is one transaction: a crash leaves whole steps only, so every prefix is a state that was.
-* A step with an entry is synced before `record` returns: write first, send second. Others wait for `flush` and are
-  committed together; a crash may cost the newest of them, which the broker's own lists bring back.
+* A step with an entry, a person's word, or a flatten, lock or halt is synced before `record` returns: write first, send
+  second. Others wait for `flush` and are committed together; a crash may cost the newest of them, which the broker's
+  own lists bring back.
 * The head goes to its file after the commit that it names, so it may lag behind the rows but never lead them.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Final
 
-from tbot.domain.messages import DeskInput, DeskOutput, Note, PlaceBracket, Query, SignalIn
+from tbot.domain.messages import DeskInput, DeskOutput, Note, OperatorIn, PlaceBracket, Query, SignalIn, StateChange
 from tbot.errors import JournalDamaged, JournalError, ProtocolError
 from tbot.storage.journal_files import (
     DISTRUST,
@@ -173,8 +174,9 @@ class Journal(JournalReader):
         if len(self._waiting) > self._max_unwritten:
             self._break("too much waits for room on the disk")
         entry = any(isinstance(output, PlaceBracket) for output in outputs)
+        full = len(self._waiting) >= self._max_waiting and not self.trouble
         try:
-            if entry or self._broken or (len(self._waiting) >= self._max_waiting and not self.trouble):
+            if entry or self._broken or full or _binds(item, outputs):
                 self._commit()
         except JournalError:
             if entry or self._broken:
@@ -371,6 +373,17 @@ def _start_body(run: RunInfo, left: list[bytes], continues: str = "") -> bytes:
     emergency = [*run.emergency, *(line.decode(errors="replace") for line in left)]
     info = asdict(run) | {"emergency": emergency, "continues": continues}
     return json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _binds(item: DeskInput, outputs: list[DeskOutput]) -> bool:
+    """Whether a restart must know of this step: what a person asked for, and a flatten, lock or halt (I14).
+
+    A crash within the pause between two flushes would undo a kill that was acknowledged; and the day's lock must be on
+    record before its first close leaves (F-RSK-01).
+    """
+    return isinstance(item, OperatorIn) or any(
+        isinstance(output, StateChange) and output.state in ("REDUCING", "LOCKED", "HALTED") for output in outputs
+    )
 
 
 def _connect(path: Path, fresh: bool) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from foreign_gateway import foreign_gateway, name_of
+from foreign_gateway import Foreign, foreign_gateway, name_of
 from sim_rig import KEY, OWNER, RunningServer, until
 from tbot.commands import live as module
 from tbot.commands import show
@@ -65,14 +65,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[tuple[RunningServer, str]]:
-    with foreign_gateway(accounts=2, length_s=600) as (server, proxy):
-        yield server, proxy.rest
+def gateway() -> Iterator[Foreign]:
+    with foreign_gateway(accounts=2) as made:
+        yield made
 
 
 @pytest.fixture
-def world(tmp_path: Path, gateway: tuple[RunningServer, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(tmp_path / "home", *gateway)
+def world(tmp_path: Path, gateway: Foreign, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(tmp_path / "home", gateway.server, gateway.rest)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TBOT_HOME", str(made.home))
     monkeypatch.setenv("TBOT_USERNAME", OWNER)

@@ -463,9 +463,9 @@ def test_F_PRC_04_what_a_dead_executor_may_hold_follows_from_its_last_words(tmp_
     assert not supervisor._may_hold()
     supervisor.tell(EngineEvent(0, "executor", "INTENT", "MNQ", "long"))
     assert supervisor._may_hold()  # an order since then
-    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", {}))
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", {}, supervisor._greeting))
     assert supervisor._may_hold()  # a beat without a status says nothing new
-    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", flat))  # type: ignore[arg-type]
+    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", flat, supervisor._greeting))  # type: ignore[arg-type]
     assert not supervisor._may_hold()
     child.status = {"accounts": {"1001": status_rig.account(flat=True), "1002": status_rig.account(flat=False)}}
     assert supervisor._may_hold()

@@ -108,7 +108,7 @@ def test_it_is_a_recorder(journal: Journal) -> None:
 
 def test_I1_an_entry_is_committed_before_record_returns_and_nothing_else_is(journal: Journal, path: Path) -> None:
     journal.record(m.TimerIn(NOW, {}), [])
-    journal.record(m.OperatorIn(NOW, "flatten"), [protective(1)])
+    journal.record(m.TimerIn(NOW, {}), [protective(1)])
     assert contents(path) == []
     assert journal.last_seq == 4
     journal.record(m.TimerIn(NOW, {}), [entry(1)])
@@ -116,6 +116,16 @@ def test_I1_an_entry_is_committed_before_record_returns_and_nothing_else_is(jour
     assert len(contents(path)) == 3, "everything before it is there too"
     assert read_head(head_path(path)) == journal.head
     assert journal.head[0] == journal.last_seq == 6
+
+
+def test_I14_what_binds_the_next_run_is_committed_before_record_returns(journal: Journal, path: Path) -> None:
+    """K-EX-10: an executor that dies right behind its decision to get out must find it again."""
+    journal.record(m.OperatorIn(NOW, "pause"), [])
+    assert len(contents(path)) == 1
+    journal.record(m.TimerIn(NOW, {}), [m.StateChange(NOW, 1001, "REDUCING", ("RC_DAILY_LOSS",), "limit")])
+    assert len(contents(path)) == 2
+    journal.record(m.TimerIn(NOW, {}), [protective(1)])
+    assert len(contents(path)) == 2
 
 
 def test_the_connection_syncs_and_maps_nothing(journal: Journal) -> None:

@@ -15,10 +15,12 @@ The parts of the simulation (failure-model.md sections 7 and 8; `python -m dst -
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tbot.domain.messages import DeskInput, DeskOutput
 from tbot.execution.book_types import Holding, Order
+from tbot.execution.fill_model import MarketState
 from tbot.sim.accounts import SimAccount
 
 
@@ -53,6 +55,16 @@ class JournalStep:
     lost: bool = False  # died with its executor before it was committed
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One end of an executor. `error`: what it died of by itself; "" when it was killed or told to stop."""
+
+    executor: int
+    boot_ns: int
+    cause: str
+    error: str = ""
+
+
 @dataclass(slots=True)
 class Evidence:
     """Everything at one moment. Lists only grow."""
@@ -64,6 +76,8 @@ class Evidence:
     wire: list[WireRequest] = field(default_factory=list)
     steps: list[JournalStep] = field(default_factory=list)
     accounts: dict[int, SimAccount] = field(default_factory=dict)  # broker truth by account id
+    states: Mapping[str, MarketState] = field(default_factory=dict)  # broker truth about prices: Exchange.states
+    active: set[str] = field(default_factory=set)  # gateway ids of the months that may be traded now; empty: not told
     view: dict[str, Any] | None = None  # Desk.view() now; None while the executor is dead
     status: dict[str, Any] | None = None  # the newest status document
     executor: int = 0  # number of the present life; 0 before the first
@@ -74,6 +88,12 @@ class Evidence:
     faults: tuple[str, ...] = ()  # F-… identifiers that are active now
     foreign: set[int] = field(default_factory=set)  # order ids that a person (not T-BOT) placed
     ended: bool = False  # the run is over: eventual claims are due
+    deaths: list[Death] = field(default_factory=list)  # of executors, in order
+    born: dict[int, int] = field(default_factory=dict)  # life of the executor -> boot clock at its start
+    fired: list[tuple[int, str]] = field(default_factory=list)  # (boot clock, fault id and name) as faults began
+    symbols: tuple[str, ...] = ()  # contracts of the run
+    journal: Path | None = None  # of the last life, closed; when the run has ended
+    digest: str = ""  # of the Desk when the run ended; "" when no Desk lived
 
     def holdings(self, account: int) -> list[Holding]:
         """Positions by the exchange's books."""

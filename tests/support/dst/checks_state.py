@@ -1,0 +1,289 @@
+"""Checks of states and words: I14 locks, I15 replay, I16 one executor, I19 no floats, I24 back, I27 dead, I33 true."""
+
+import sqlite3
+from collections import deque
+from dataclasses import fields
+from datetime import date
+from typing import Any
+
+from dst.evidence import JournalStep, WireRequest
+from dst.purse import day_of
+from dst.referee import Check, Facts, world_check
+from tbot.domain.messages import Intent, OperatorIn, StateChange
+from tbot.domain.timeframes import NS_PER_S
+from tbot.engine.desk_record import DeskRecord
+from tbot.engine.journal_replay import replay_journal
+from tbot.execution.desk import Desk
+from tbot.storage.journal import Journal
+from tbot.transport import wire
+
+BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
+NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
+SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
+# And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
+# supervisor gathers changes for half a second.
+LATE_NS = 2 * NS_PER_S
+# Why an account may stay away from trading although nothing is disturbed any more.
+STANDING = frozenset(
+    {
+        "RC_WINDOW", "RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_CONSEC_LOSSES", "RC_BROKER_LOCK",
+        "RC_RUNAWAY", "RC_CONFIG", "RC_SECOND_ENGINE", "RC_ASSERT", "RC_MAX_LOSS", "RC_DAY_PROFIT", "RC_TARGET",
+        "RC_CRASH_LOOP", "RC_JOURNAL", "RC_MARKET_CLOSED", "RC_AUTH", "RC_VERSION_MIX", "RC_HALT", "RC_EXPIRY",
+    }
+)  # fmt: skip
+# What a start finds out anew from the broker; other locks live in the journal alone.
+DERIVED = frozenset({"RC_DAILY_LOSS", "RC_CONSEC_LOSSES", "RC_BROKER_LOCK"})
+
+
+@world_check("I14")
+class LocksLast(Check):
+    """LOCKED ends only with the trading day, HALTED only by a person; whatever dies, steps or is lost in between."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.locked: dict[int, tuple[date, tuple[str, ...], JournalStep]] = {}
+        self.halted: dict[int, tuple[tuple[str, ...], JournalStep]] = {}
+
+    def on_step(self, step: JournalStep) -> None:
+        item = step.item
+        if isinstance(item, OperatorIn) and item.verb == "resume":
+            for account in list(self.halted):
+                if item.account in (None, account):
+                    del self.halted[account]
+        for output in step.outputs:
+            if isinstance(output, StateChange):
+                self._state(output, step)
+            elif isinstance(output, Intent):
+                self._trading(output.account, output.now_ns, f"{output.tag} was approved")
+
+    def _state(self, change: StateChange, step: JournalStep) -> None:
+        account = change.account
+        if change.state in ("ACTIVE", "PAUSED"):
+            self._trading(account, change.now_ns, f"the account became {change.state}")
+        elif change.state == "LOCKED":
+            self.locked[account] = (day_of(change.now_ns), change.reasons, step)
+        elif change.state == "HALTED":
+            self.halted[account] = (change.reasons, step)
+
+    def _trading(self, account: int, now_ns: int, what: str) -> None:
+        self.judge()
+        if account in self.locked:
+            day, codes, step = self.locked[account]
+            forgotten = step.lost and not DERIVED.intersection(codes)
+            if day == day_of(now_ns) and not forgotten:
+                self.fail(f"{what} on {day}, which account {account} is locked for ({', '.join(codes)})")
+            else:
+                del self.locked[account]
+        if account in self.halted:
+            codes, step = self.halted[account]
+            if step.lost:
+                del self.halted[account]
+            else:
+                self.fail(f"{what} although account {account} was halted ({', '.join(codes)}) and nobody resumed it")
+
+
+@world_check("I16")
+class OneExecutor(Check):
+    """At most one executor sends for an account: nothing comes from a life after the next one began."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.newest: dict[int | None, int] = {}
+
+    def on_request(self, request: WireRequest) -> None:
+        self.judge()
+        newest = max(self.newest.get(request.account, 0), self.facts.evidence.executor)
+        if request.executor < newest:
+            self.fail(f"executor {request.executor} sent {request.path} after executor {newest} had begun")
+        self.newest[request.account] = max(newest, request.executor)
+
+
+MONEY = ("_cents", "_ticks", "price_size", "_ns")
+EXACT = frozenset({"price", "stop", "limit", "bid", "ask", "size", "filled", "side", "stop_offset", "target_offset"})
+
+
+def exact_fields(kind: type) -> tuple[str, ...]:
+    """Fields of a message that hold money, prices, sizes or times."""
+    return tuple(item.name for item in fields(kind) if item.name in EXACT or item.name.endswith(MONEY))
+
+
+@world_check("I19")
+class NoFloats(Check):
+    """Money, prices, sizes and times in what goes into and comes out of the Desk are integers."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.names: dict[type, tuple[str, ...]] = {}
+
+    def on_step(self, step: JournalStep) -> None:
+        self.judge()
+        self._look(step.item)
+        for output in step.outputs:
+            self._look(output)
+
+    def _look(self, thing: Any) -> None:
+        kind = type(thing)
+        names = self.names.get(kind)
+        if names is None:
+            names = self.names[kind] = exact_fields(kind)
+        for name in names:
+            value = getattr(thing, name)
+            if type(value) is not int and value is not None:
+                self.fail(f"{kind.__name__}.{name} is the {type(value).__name__} {value!r}")
+
+
+@world_check("I15")
+class Replayed(Check):
+    """The journal holds what was handed to it; replayed, it gives the same outputs and state, and so does any part."""
+
+    PARTS = 5
+
+    def on_end(self) -> None:
+        path = self.facts.journal
+        if path is None:
+            return
+        self.judge()
+        with Journal.open_readonly(path, wire) as reader:
+            verdict = reader.verify()
+            if verdict.state == "mismatch":
+                self.fail(f"the journal is damaged: {verdict.reason}")
+                return
+            runs, steps = reader.runs(), list(reader.steps(after=reader.runs()[-1][0]))
+            life, all_steps = self.facts.evidence.executor, self.facts.evidence.steps
+            handed = [step for step in all_steps if step.executor == life and step.seq and not step.lost]
+            if [(step.item, step.outputs) for step in steps] != [(step.item, step.outputs) for step in handed]:
+                self.fail(f"the journal holds {len(steps)} steps of the last run, handed to it were {len(handed)}")
+        result = replay_journal(path)
+        if result.differences:
+            self.fail(f"replay differs at row {result.differences[0].seq}")
+        if self.facts.digest and result.digest != self.facts.digest:
+            self.fail("replay ends in another state than the run did")
+        self._parts(runs[-1][1].desk, [step.item for step in steps])
+
+    def _parts(self, record: str, items: list[Any]) -> None:
+        for part in range(1, self.PARTS):
+            digests = set()
+            for _ in range(2):
+                desk = Desk(DeskRecord.decode(record).settings())
+                for item in items[: len(items) * part // self.PARTS]:
+                    desk.handle(item)
+                desk.view()
+                digests.add(desk.digest())
+            if len(digests) > 1:
+                self.fail(f"the first {part} of {self.PARTS} parts of the journal replay to two states")
+
+
+@world_check("I24")
+class BackAgain(Check):
+    """When everything works again, the engine trades within 40 s without a person, or a standing reason says no."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.since_ns: int | None = None  # both calm and not trading
+
+    def on_event(self) -> None:
+        facts = self.facts
+        evidence = facts.evidence
+        if evidence.calm_since_ns is None or evidence.faults or not evidence.answering:
+            self.since_ns = None
+            return
+        away = [account for account in facts.rules.limits if self._away(account)]
+        if not away:
+            self.since_ns = None
+        elif self.since_ns is None:
+            self.since_ns = evidence.boot_ns
+        self.judge()
+        if self.since_ns is not None and evidence.boot_ns - max(self.since_ns, evidence.calm_since_ns) > BACK_NS:
+            view = facts.account_view(away[0])
+            state = "no executor" if view is None else f"{view['state']} {[item['code'] for item in view['reasons']]}"
+            self.fail(f"account {away[0]} is not back 40 s after everything works again: {state}")
+
+    def _away(self, account: int) -> bool:
+        view = self.facts.account_view(account)
+        if view is None:
+            return True
+        codes = {reason["code"] for reason in view["reasons"]}
+        return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
+
+
+@world_check("I27")
+class DeathIsNoticed(Check):
+    """A dead executor shows in the status within 6 s, or another one is there."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.dead_ns: int | None = None
+
+    def on_event(self) -> None:
+        evidence = self.facts.evidence
+        if evidence.alive or not evidence.executor:
+            self.dead_ns = None
+            return
+        if self.dead_ns is None:
+            self.dead_ns = evidence.boot_ns
+        if evidence.boot_ns - self.dead_ns > NOTICE_NS and evidence.status is not None:
+            self.judge()
+            if evidence.status.get("state") == "ACTIVE":
+                self.fail("the executor is dead for more than 6 s and the status says ACTIVE")
+
+
+@world_check("I33")
+class TrueStatus(Check):
+    """The status document tells what the Desk says, not older than a second; once there, it is never absent."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.said: deque[tuple[int, Any]] = deque()  # (boot time from which on, what the Desk said)
+        self.document: object = None
+        self.shown: Any = None  # what of `said` the document shows
+        self.was_there = False
+
+    def _essence(self, accounts: dict[str, Any]) -> Any:
+        return {
+            number: (
+                view["state"],
+                [reason["code"] for reason in view["reasons"]],
+                view["day_pnl_cents"],
+                [(item["contract"], item["side"] * item["size"]) for item in view["positions"]],
+            )
+            for number, view in accounts.items()
+        }
+
+    def on_view(self) -> None:
+        view = self.facts.evidence.view
+        if view is None:
+            self.said.clear()
+        else:
+            essence = self._essence(view["accounts"])
+            if not self.said or self.said[-1][1] != essence:
+                self.said.append((self.facts.evidence.boot_ns, essence))
+
+    def on_event(self) -> None:
+        evidence = self.facts.evidence
+        if evidence.status is None:
+            if self.was_there:
+                self.fail("the status document is gone")
+            return
+        if not evidence.alive or evidence.view is None or not self.said:
+            return
+        fresh, self.document, self.was_there = evidence.status is not self.document, evidence.status, True
+        if not fresh and self.shown is self.said[-1][1]:
+            return  # it showed the newest when it was looked at
+        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else LATE_NS)
+        while len(self.said) > 1 and self.said[1][0] <= oldest_ns:
+            self.said.popleft()
+        late = self.said[0][0] < oldest_ns
+        if not fresh and not (late and len(self.said) == 1):
+            return
+        self.judge()
+        shown = self._essence(evidence.status.get("accounts", {}))
+        matching = [essence for _, essence in self.said if essence == shown]
+        self.shown = matching[-1] if matching else None
+        if not matching:
+            self.fail(f"the status shows {shown}; the Desk says {self.said[-1][1]}")
+
+
+def journal_rows(path: Any) -> list[tuple[Any, ...]]:
+    """All rows of a journal as they lie on disk, for comparisons."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        return database.execute("SELECT * FROM record ORDER BY seq").fetchall()
