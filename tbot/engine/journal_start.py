@@ -1,9 +1,9 @@
 """What a start makes of the journal that is there: the state of earlier runs, or the proof that it is lost.
 
 A lost journal ends in HALTED (RC_JOURNAL_LOST), which only a person lifts. Why not go on with what the broker tells:
-its trades give the day's result and the losses in a row again, but a kill, a pause and a halt are nowhere but in the
-journal, and I14 wants those to survive its loss. What is proven of the lost one is carried over all the same, so the
-locks that can be read bind even after that person resumed.
+its trades give the day's result and the losses in a row again, and a kill has a file of its own, but a pause, a halt
+and the profit locks are nowhere but in the journal, and I14 wants those to survive its loss. What is proven of the lost
+one is carried over all the same, so the locks that can be read bind even after that person resumed.
 """
 
 import contextlib
