@@ -12,8 +12,8 @@ from tbot.execution.book_types import Holding, Order
 
 NAKED_NS = 3 * NS_PER_S  # C_NAKED_MAX
 NAKED_FLAT_NS = 10 * NS_PER_S
-# A timer every 0.5 s, an answer that is under way, and the request that follows.
-REACTION_NS = 1_500_000_000
+# A timer every 0.5 s, and the way of the request to the broker.
+REACTION_NS = 750_000_000
 AGREE_NS = 15 * NS_PER_S
 # C_RECON_IDLE, a second look after C_RECON_CONFIRM, the queries themselves.
 EXPLAIN_NS = 45 * NS_PER_S

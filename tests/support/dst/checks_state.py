@@ -253,6 +253,7 @@ class TrueStatus(Check):
         view = self.facts.evidence.view
         if view is None:
             self.said.clear()
+            self.said.append((self.facts.evidence.boot_ns, {}))  # a new life begins by saying nothing
         else:
             essence = self._essence(view["accounts"])
             if not self.said or self.said[-1][1] != essence:
