@@ -35,6 +35,7 @@ class EngineConfig:
     wait: str = "futex"
     on_exit: str = "flatten"
     history_days: int = 5
+    limits_override: str = ""  # file of announced caps; "": limits_override.toml in TBOT_HOME when it is there
     sessions: str = ""  # file of own session rows; "": sessions.toml in TBOT_HOME when it is there
 
 
@@ -61,6 +62,8 @@ class AccountConfig:
     stage: str = "combine"
     contracts: tuple[str, ...] = ()  # (): all of the run
     floor_usd: float | None = None  # the loss floor as the firm's dashboard shows it; the gateway does not tell it
+    since: str = ""  # first trading day of its present life, as 2026-11-25: after a reset older trades do not count
+    daily_limit: bool = False  # bought with the firm's own daily loss limit
     risk: RiskLimits | None = None  # None: those of [risk]
 
 
@@ -207,7 +210,7 @@ def _account(
     if strangers:
         problems.append(f"{where}.contracts: {', '.join(strangers)} is not among engine.contracts")
     floor = values.get("floor_usd")
-    if floor is not None and not (math.isfinite(floor) and 0 <= floor < 1_000_000):
+    if floor is not None and not (math.isfinite(floor) and abs(floor) < 1_000_000):
         problems.append(f"{where}.floor_usd: must be the balance in USD at which the account is lost, not {floor}")
     if isinstance(own, dict):
         values["risk"] = _tightened(f"{where}.risk", own, base, problems)

@@ -259,6 +259,8 @@ def _checks(
         state = {"ok": "sound", "torn": "sound", "mismatch": "DAMAGED", "newer": "NEWER"}[verdict.state]
         reason = f": {verdict.reason}" if verdict.reason else ""
         lines.append(f"{reader.path.name}: {state} to row {verdict.seq}{reason}")
+    if any(verdict.state == "mismatch" for _, verdict in verdicts):
+        lines.append("the next start keeps a damaged journal.db aside and halts its accounts until you resume")
     if verdicts and not damaged:
         for seq, info in _runs(family):
             lines.append(f"run {info.run_id} from row {seq}, {stamp(info.started_ns, zone)}: {info.mode}, {info.build}")

@@ -3,17 +3,23 @@
 import secrets
 import socket
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tbot import __version__
-from tbot.config import Config, home
-from tbot.domain.trading_hours import check_zone_data
+from tbot.config import AccountConfig, Config, home
+from tbot.domain.trading_hours import check_zone_data, trading_day
 from tbot.engine.build import build_id
+from tbot.engine.desk_record import desk_account
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
 from tbot.errors import ConfigError
+from tbot.risk.caps import Cap
+from tbot.risk.firm import Stage, check_daily_limit
+from tbot.storage.firm_rules import load_rules
+from tbot.storage.limits_override import load_caps
 from tbot.storage.sessions import effective_sessions, own_sessions
 from tbot.transport.shm import run_directory, sweep_stale
 
@@ -30,22 +36,53 @@ def fresh_state(mode: Mode) -> Path:
 
 
 def account_plans(config: Config) -> tuple[AccountPlan, ...]:
-    """The pinned accounts of a run; ConfigError when the run leaves one of them without a contract."""
-    plans = []
+    """The pinned accounts of a run with the firm's rules as they are today.
+
+    ConfigError with all problems at once: an account without a contract in this run, a floor that its plan cannot have,
+    a daily limit that is not below the firm's.
+    """
+    plans: list[AccountPlan] = []
+    problems: list[str] = []
     for account in config.accounts:
-        contracts = tuple(name for name in account.contracts if name in config.engine.contracts)
-        if account.contracts and not contracts:
-            raise ConfigError(
-                f"account {account.id} trades {', '.join(account.contracts)} only, and none of these is in this run; "
-                "change --contracts or its contracts in [[accounts]]"
-            )
-        floor_cents = None if account.floor_usd is None else round(account.floor_usd * 100)
-        plans.append(
-            AccountPlan(
-                account.id, account.name, account.plan, account.stage, contracts, floor_cents, account.risk  # type: ignore[arg-type]
-            )
-        )
+        try:
+            plans.append(_account_plan(account, config))
+        except ConfigError as error:
+            problems.append(f"account {account.id}: {error}")
+    if problems:
+        raise ConfigError(f"{'; '.join(problems)}; correct [[accounts]]")
     return tuple(plans)
+
+
+def _account_plan(account: AccountConfig, config: Config) -> AccountPlan:
+    contracts = tuple(name for name in account.contracts if name in config.engine.contracts)
+    if account.contracts and not contracts:
+        raise ConfigError(f"it trades {', '.join(account.contracts)} only, and none of these is in this run")
+    stage: Stage = account.stage  # type: ignore[assignment]  # config checked it
+    today = trading_day(time.time_ns())
+    rules = load_rules(stage, account.plan, today, daily_limit=account.daily_limit)
+    check_daily_limit(rules, (account.risk or config.risk).daily_loss_cents)
+    plan = AccountPlan(
+        account.id,
+        account.name,
+        account.plan,
+        stage,
+        contracts,
+        None if account.floor_usd is None else round(account.floor_usd * 100),
+        account.risk,
+        rules,
+        account.since,
+    )
+    desk_account(plan)
+    return plan
+
+
+def announced_caps(config: Config) -> tuple[Cap, ...]:
+    """Caps of the owner's file; ConfigError when one is named that is not there, or that cannot be understood."""
+    named = config.engine.limits_override
+    path = Path(named).expanduser() if named else home() / "limits_override.toml"
+    if named and not path.exists():
+        raise ConfigError(f"{path} of [engine] limits_override is not there; correct the path or leave it out")
+    return load_caps(path)
 
 
 def base_settings(
@@ -89,6 +126,7 @@ def base_settings(
         accounts=account_plans(config) if accounts is None else accounts,
         history_days=config.engine.history_days,
         sessions=sessions,
+        caps=() if embedded else announced_caps(config),
         pointer=home() / "current.json",
         **more,
     )

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
+from tbot.commands.launch import announced_caps
 from tbot.config import Config, home, require_login
 from tbot.doctor import machine, preflight
 from tbot.doctor.findings import Finding, fail, line, ok, run_checks
@@ -30,7 +31,7 @@ from tbot.errors import Halted, TbotError
 from tbot.gateway.redact import Credentials, plain
 from tbot.gateway.rest import RestClient, probe_simulator
 from tbot.risk.limits import RiskLimits
-from tbot.storage.sessions import load_sessions
+from tbot.storage.sessions import effective_sessions, own_sessions
 from tbot.transport.shm import run_directory
 
 COUNTDOWN_S = 5
@@ -153,8 +154,9 @@ def look(wish: Wish, gateway: GatewaySettings, credentials: tuple[str, str]) -> 
         facts = preflight.look(target, lambda _: None, credentials)
     finally:
         client.close()
-    local = run_checks(machine.checks(home(), _shared_bytes(len(symbols))), lambda _: None)
-    calendar = SessionCalendar(load_sessions())
+    own_rows = own_sessions(home(), config.engine.sessions)
+    local = run_checks(machine.checks(home(), _shared_bytes(len(symbols)), own_rows), lambda _: None)
+    calendar = SessionCalendar(effective_sessions(own_rows))
     balances = {account.account_id: account.balance_cents for account in facts.listed}
     judged = [preflight.today(calendar, time.time_ns(), symbols), second_engine(gateway, wish.plans)]
     judged += [
@@ -200,11 +202,14 @@ def card(
     text = ["", f"LIVE   orders go to {gateway.rest_url}", ""]
     for plan in wish.plans:
         text += _account_lines(plan, config, facts)
-    text += _window_lines(config.engine.contracts, now_ns)
+    text += _window_lines(config, now_ns)
+    for cap in announced_caps(config):
+        what = "CPI release" if cap.cpi else f"{cap.product} {cap.most}"
+        when = f"{_moment(cap.from_ns, 'UTC')} to {_moment(cap.to_ns, 'UTC')} UTC"
+        text.append(f"cap        {what}, {when}: {plain(cap.source, 80)}")
     text.append(f"settings   hash {config.digest()}; state in {home() / 'live'}")
     text.append(f"           on exit: {config.engine.on_exit}; {_paper_result(config.digest())}")
-    if warnings:
-        text.append(f"versions   not as tested: {'; '.join(warnings)}")
+    text.append(f"versions   {'not as tested: ' + '; '.join(warnings) if warnings else 'of all packages as tested'}")
     noted = [finding for finding in facts.findings if finding.level != "ok" and finding.name != "versions"]
     text.append(f"checks     {len(facts.findings) - len(noted)} ok, {len(noted)} to look at")
     text += [f"  {line(finding)}" for finding in noted]
@@ -240,11 +245,11 @@ def _distances(plan: AccountPlan, limits: RiskLimits, facts: preflight.Facts, ba
     return [f"{day}; {room}", f"{limits.consecutive_losses} loss(es) in a row end the day"]
 
 
-def _window_lines(symbols: tuple[str, ...], now_ns: int) -> list[str]:
+def _window_lines(config: Config, now_ns: int) -> list[str]:
     """The window that is open or comes next, once for all contracts that share it."""
-    calendar = SessionCalendar(load_sessions())
+    calendar = SessionCalendar(effective_sessions(own_sessions(home(), config.engine.sessions)))
     shared: dict[tuple[int, int], list[str]] = {}
-    for symbol in symbols:
+    for symbol in config.engine.contracts:
         window = calendar.next_window(now_ns, symbol)
         if window is not None:
             shared.setdefault((window.start_ns, window.end_ns), []).append(symbol)

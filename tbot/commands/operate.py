@@ -289,7 +289,8 @@ class Kill:
         """One engine: ask it; when it does not acknowledge or does not get there, do it without it."""
         from tbot.engine.control import ask_once
 
-        reply = ask_once(run.run_dir, "kill", self.account, patience_s=KILL_ACK_S)
+        out = run.executor_is_out()  # then every moment of waiting is lost
+        reply = None if out else ask_once(run.run_dir, "kill", self.account, patience_s=KILL_ACK_S)
         if reply is not None and reply.refused not in ("", "starting"):
             self.report.reply(run, reply)
             return
@@ -308,6 +309,8 @@ class Kill:
                 self._found(True)
                 return
             why = "something is left that it does not trade" if waited.reply else "it went away"
+        elif out:
+            why = "its executor is gone"
         else:
             why = "it is still starting" if reply is not None else "it did not answer"
         self._lock(run)
@@ -356,7 +359,7 @@ class Kill:
             assert run is not None
             self._await_launcher(run)
             return
-        accounts = (self.account,) if self.account is not None else tuple(run.accounts() if alive and run else ())
+        accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
         result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
         self.report.panics.append(result.document())
         self._found(result.flat, result.text)

@@ -38,6 +38,7 @@ class Run:
     pid: int  # of the launcher
     gateway: str | None
     embedded: bool
+    pinned: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,15 +61,23 @@ class Run:
         key = read_key(self.run_dir)
         return key is not None and _exists(key.pid)
 
+    def executor_is_out(self) -> bool:
+        """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
+        from tbot.engine.control import read_key
+
+        key = read_key(self.run_dir)
+        return key is not None and _state_of(key.pid) in ("", "T", "t")
+
     def status(self) -> dict[str, Any]:
         """Its status document; {} when it cannot be read."""
         document = _document(self.state_dir / "status.json")
         return document if document.get("schema") == "tbot.status" else {}
 
     def accounts(self) -> list[int]:
-        """The accounts it trades, by its status."""
+        """The accounts it trades or traded, by its status, or those that its settings pin; none known: []."""
         accounts = self.status().get("accounts")
-        return [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        told = [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        return told or list(self.pinned)
 
     def day(self) -> date:
         """The trading day it is in: by its market time, which differs from the clock's against a simulator."""
@@ -88,10 +97,18 @@ def _exists(pid: int) -> bool:
         return False
     except OSError:
         return True
+    return _state_of(pid) != ""
+
+
+def _state_of(pid: int) -> str:
+    """The kernel's letter for what a process does ("T": stopped); "" when it is no more, "?" when nobody can tell."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+        letter = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if Path("/proc/self/stat").exists() else "?"
     except (OSError, IndexError):
-        return True  # a system without /proc, or gone this moment: then nobody answers
+        return "?"
+    return "" if letter in "ZX" else letter
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -116,6 +133,7 @@ def known_runs() -> list[Run]:
                 pid=int(document["pid"]),
                 gateway=document["gateway"],
                 embedded=bool(document["embedded"]),
+                pinned=tuple(int(account) for account in document.get("accounts", ())),
             )
         except (KeyError, TypeError, ValueError):
             continue

@@ -169,7 +169,7 @@ def row(trade: Trade) -> dict[str, Any]:
         "net_usd": trip.net_cents / 100,
         "entry_reason": trip.entry_reason,
         "exit_reason": trip.exit_reason,
-        "exit_code": getattr(trip, "exit_code", ""),
+        "exit_code": trip.exit_code,
         "signal_id": trip.signal_id,
         "slippage_ticks": trip.slippage_ticks,
         "mae_ticks": trip.mae_ticks,

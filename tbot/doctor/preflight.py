@@ -39,6 +39,7 @@ def look(target: Target, tell: Callable[[Finding], None], secrets: Iterable[str]
         Check("accounts", lambda: online.accounts(target), CHECK_S),
         Check("contracts", lambda: online.contracts(target), CHECK_S),
         Check("history", lambda: online.history(target), CHECK_S),
+        Check("auto OCO", lambda: online.auto_oco(target)),
         Check("leftovers", lambda: leftovers(target, facts), len(target.pinned) * CHECK_S),
     ]
     facts.findings = run_checks(checks, tell, secrets)

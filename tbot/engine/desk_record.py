@@ -7,8 +7,10 @@ import msgspec
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar, SessionTable
+from tbot.engine.settings import AccountPlan
 from tbot.errors import DataError
-from tbot.execution.settings import AccountSettings, DeskSettings
+from tbot.execution.settings import AccountSettings, Carried, DeskSettings
+from tbot.risk.caps import Cap
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import load_sessions
 
@@ -25,6 +27,8 @@ class DeskRecord:
     on_exit: Literal["flatten", "hold"]
     speed: float
     sessions: SessionTable | None = None  # None: the packaged one (journals of older versions)
+    caps: tuple[Cap, ...] = ()
+    absent: tuple[tuple[int, Carried], ...] = ()  # of accounts that earlier runs traded and this one does not
 
     def encode(self) -> str:
         """As JSON text."""
@@ -48,4 +52,18 @@ class DeskRecord:
             run_start_ms=self.run_start_ms,
             on_exit=self.on_exit,
             speed=self.speed,
+            caps=self.caps,
         )
+
+
+def desk_account(plan: AccountPlan) -> AccountSettings:
+    """An account as the Desk is told of it; ConfigError when floor or first day cannot be those of its rules."""
+    return AccountSettings(
+        plan.account,
+        plan.name,
+        limits=plan.limits,
+        contracts=plan.contracts,
+        rules=plan.rules,
+        floor_cents=plan.floor_cents,
+        since=plan.since,
+    )

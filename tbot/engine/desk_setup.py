@@ -7,7 +7,7 @@ from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
 from tbot.engine.clocks import RunClock, boot_ns
-from tbot.engine.desk_record import DeskRecord
+from tbot.engine.desk_record import DeskRecord, desk_account
 from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import read_past
@@ -18,7 +18,7 @@ from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.session import AgeOf, DeskSession, market_age
-from tbot.execution.settings import AccountSettings, DeskSettings
+from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
 from tbot.gateway.rest import OrderClient
@@ -41,12 +41,10 @@ class TimedBroker:
 
     def submit(self, command: Command, now_ns: int) -> None:
         """See Broker."""
-        signalled = self.sent_boot_ns if isinstance(command, PlaceBracket) else 0
         if isinstance(self._broker, LiveBroker):
-            self._broker.submit(command, now_ns, signalled)
-        else:
-            self._broker.submit(command, now_ns)
-        if signalled:
+            self._broker.signal_boot_ns = self.sent_boot_ns
+        self._broker.submit(command, now_ns)
+        if self.sent_boot_ns and isinstance(command, PlaceBracket):
             self._hops.record("signal_request", boot_ns() - self.sent_boot_ns)
 
     def poll(self) -> list[BrokerEvent]:
@@ -239,17 +237,7 @@ def open_desk(
     past = read_past(settings.journal_path)
     record = DeskRecord(
         accounts=tuple(
-            AccountSettings(
-                plan.account,
-                plan.name,
-                past.carried(plan.account),
-                plan.limits,
-                plan.contracts,
-                plan.rules,
-                plan.floor_cents,
-                plan.since,
-            )
-            for plan in accounts
+            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
         ),
         limits=settings.limits,
         symbols=settings.symbols,
@@ -258,6 +246,8 @@ def open_desk(
         on_exit=settings.on_exit,
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
+        caps=settings.caps,
+        absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(
         settings.run_id,

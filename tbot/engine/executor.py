@@ -81,12 +81,12 @@ class Executor:
             # Lock-step: nothing happens between steps, so there is nothing to wake up for.
             self._waiter.wait(NS_PER_S // 4 if self._settings.lockstep else LOOP_NS)
             self._open()
+            self._operator.look(self._desk, self._watch)  # before any signal: a lock binds from the first turn on
             if self._conditions is not None:
                 self._conditions.look()
             if self._desk is not None and not self._settings.lockstep:
                 self._look_at_prices()
             self._take_messages()
-            self._operator.look(self._desk, self._watch)
             if self._desk is not None:
                 self._work(self._desk)
             elif self._stop_requests and (self._fatal or self._untouched() or boot_ns() > self._stop_deadline_ns):
@@ -105,10 +105,10 @@ class Executor:
             clock, accounts = self._start_values()
             if clock is None or accounts is None:
                 return
-            if self._link is not None and isinstance(clock, WallClock):
-                clock.start_at(self._link.rest.date)
             if not self._lock(account.account for account in accounts):
                 return
+            if self._link is not None and isinstance(clock, WallClock):
+                clock.start_at(self._link.rest.date)
             self._desk = open_desk(self._settings, self._link, clock, accounts, self._beat.event, self._hops)
             for source in self._desk.wake_sources():
                 self._waiter.add(source)

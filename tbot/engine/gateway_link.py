@@ -63,8 +63,9 @@ class Link:
         self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials)
         self._contracts: dict[str, str] | None = None
         # Of the contracts: grows at every roll, and is newer than that of any executor before this one, so that a feed
-        # which has outlived it takes over the months that this one found.
-        self.generation = time.time_ns() // NS_PER_S
+        # which has outlived it takes over the months that this one found. By the boot clock: both live on one machine,
+        # and a wall clock that was set back must not make the newer one the older (F-TIM-01).
+        self.generation = 1 + boot_ns() // NS_PER_S
         self._first_revision = self.generation << REVISION_BITS  # token revisions, too, outrank an earlier executor's
         self.listing: Listing | None = None  # of the newest look; None: none since the start
         self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
@@ -104,10 +105,10 @@ class Link:
             self.rest.tokens.get()
         elif self.rest.tokens.current() is not None and self.rest.tokens.renewal_due():
             self.rest.tokens.renew_in_time()
-        if "date" in wanted:
-            self.rest.ping()
         if "accounts" in wanted or self._logged_in_anew():
             self._look_at_accounts()
+        if "date" in wanted:
+            self.rest.ping()
         if "clock" in wanted:
             self._look_at_clock()
         if self._contracts is not None and ("list" in wanted or self._list_due()):

@@ -1,9 +1,9 @@
 """What a start makes of the journal that is there: the state of earlier runs, or the proof that it is lost.
 
 A lost journal ends in HALTED (RC_JOURNAL_LOST), which only a person lifts. Why not go on with what the broker tells:
-its trades give the day's result and the losses in a row again, but a kill, a pause and a halt are nowhere but in the
-journal, and I14 wants those to survive its loss. What is proven of the lost one is carried over all the same, so the
-locks that can be read bind even after that person resumed.
+its trades give the day's result and the losses in a row again, and a kill has a file of its own, but a pause, a halt
+and the profit locks are nowhere but in the journal, and I14 wants those to survive its loss. What is proven of the lost
+one is carried over all the same, so the locks that can be read bind even after that person resumed.
 """
 
 import contextlib
@@ -34,6 +34,10 @@ class Past:
     def emergency(self) -> tuple[str, ...]:
         """Notes of a lost journal, for the first row of the new one."""
         return () if self.lost is None else self.lost.emergency
+
+    def absent(self, present: Iterable[int]) -> tuple[tuple[int, Carried], ...]:
+        """Of accounts that earlier runs traded and this one does not: a halt must be there when they come back."""
+        return tuple((account, self.carried(account)) for account in self.fold.accounts if account not in set(present))
 
     def carried(self, account: int) -> Carried:
         """Locks, halts and own placements of one account."""
@@ -81,5 +85,8 @@ def _begin(fold: CarryFold, first: RunInfo | None) -> None:
         return
     # A record of another version told its Desk other things: the rows themselves must do then.
     with contextlib.suppress(DataError):
-        for held in DeskRecord.decode(first.desk).accounts:
+        record = DeskRecord.decode(first.desk)
+        for held in record.accounts:
             fold.begin(held.account, held.carried)
+        for account, told in record.absent:
+            fold.begin(account, told)

@@ -38,17 +38,19 @@ class OperatorDesk:
         self._pressed = by
 
     def look(self, desk: TradingDesk | None, watch: GatewayWatch | None) -> None:
-        """Answer what was asked, and see whether the kill switch was pressed in one of the other ways."""
+        """See whether the kill switch was pressed in one of the other ways, then answer what was asked.
+
+        In this order, so that a Desk that has just been opened is locked before anybody is told how it stands.
+        """
+        if desk is not None:
+            if self._pressed:
+                by, self._pressed = self._pressed, ""
+                self._kill(desk, None, by)
+            if boot_ns() >= self._next_look_ns:
+                self._next_look_ns = boot_ns() + BEAT_NS
+                self._look_at_locks(desk)
         for sender, request in self.control.take():
             self.control.answer(sender, self._reply(desk, watch, request))
-        if desk is None:
-            return
-        if self._pressed:
-            by, self._pressed = self._pressed, ""
-            self._kill(desk, None, by)
-        if boot_ns() >= self._next_look_ns:
-            self._next_look_ns = boot_ns() + BEAT_NS
-            self._look_at_locks(desk)
 
     # --------------------------------------------------------------------------------------------------- requests
     def _reply(self, desk: TradingDesk | None, watch: GatewayWatch | None, request: ControlRequest) -> ControlReply:

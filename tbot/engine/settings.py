@@ -7,6 +7,7 @@ from typing import Literal
 from tbot.domain.clock import MarketClock
 from tbot.domain.trading_hours import SessionTable
 from tbot.errors import ConfigError
+from tbot.risk.caps import Cap
 from tbot.risk.firm import FirmRules, Stage
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import load_sessions
@@ -77,6 +78,7 @@ class EngineSettings:
     sessions: SessionTable = field(default_factory=load_sessions)  # as read at the start; later edits change nothing
     confirmed: tuple[int, ...] = ()  # ids of the accounts that a person confirmed for live trading in this run
     locks: Path | None = None  # folder of the account locks; None: no account of a gateway is traded
+    caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, by the owner's file
     warnings: tuple[str, ...] = ()  # what a person should know of this run from its start on
     template_hours: bool = False  # years outside the session table use the weekly template
     history_days: int = 5

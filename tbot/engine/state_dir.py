@@ -129,6 +129,7 @@ def leave_word(settings: EngineSettings) -> None:
             "mode": settings.mode,
             "gateway": gateway.rest_url if gateway is not None else None,
             "embedded": gateway is not None and gateway.embedded,
+            "accounts": [plan.account for plan in settings.accounts],
         }
     )
     for path in (settings.state_dir / RUN_FILE, settings.pointer):

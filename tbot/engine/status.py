@@ -74,13 +74,17 @@ def build_status(
         "ended": phase.ended,
         "reasons": reasons,
         "reason": text,
+        "warnings": list(settings.warnings),
+        "caps": [
+            {"product": cap.product, "most": cap.most, "from": iso(cap.from_ns), "to": iso(cap.to_ns), "cpi": cap.cpi}
+            for cap in settings.caps
+        ],
         "last_resort": phase.last_resort,
         "sessions": {
             "years": sorted(settings.sessions.years),
             "hash": table_hash(settings.sessions),
             "overrides": loosened(settings.sessions),
         },
-        "warnings": list(settings.warnings),
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }

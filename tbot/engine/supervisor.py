@@ -232,8 +232,20 @@ class Supervisor:
                 child.state = "SUSPECT"
             return
         why = f"exit code {child.process.exitcode}" if gone else "no heartbeat for 5 s"
-        child.stop(grace_s=0.5 if gone else child.spec.grace_s)
+        self._end(child, grace_s=0.5 if gone else child.spec.grace_s)
         self._restart(child, why)
+
+    def _end(self, child: Child, grace_s: float) -> None:
+        """SIGTERM, time to leave in order, SIGKILL. All else goes on meanwhile, or the others would look dead, too."""
+        child.signal_stop()
+        deadline = boot_ns() + int(grace_s * NS_PER_S)
+        while child.alive and boot_ns() < deadline:
+            self._waiter.wait(NS_PER_S // 20)
+            self._pause.look(boot_ns(), time.monotonic_ns())
+            self._take_messages()
+            self._look_at_kill_switch()
+            self._status_file.update(self.status())
+        child.reap()
 
     def _restart(self, child: Child, why: str) -> None:
         name = child.spec.name

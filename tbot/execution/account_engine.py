@@ -100,6 +100,7 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+        self.picture.carry(carried.tags, carried.closing)
         for order in carried.orders:
             own = self.picture.protective[order.tag] = carried_order(order)
             if order.order_id is not None:

@@ -5,15 +5,18 @@ Everything else (positions, fills, working orders, the day's result) is asked fr
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Literal
 
 from tbot.domain.messages import (
     AccountUpdate,
+    CloseContract,
     CommandResult,
     DeskInput,
     DeskOutput,
     Intent,
     OperatorIn,
+    OrderUpdate,
     PlaceBracket,
     PlaceExit,
     PlaceStop,
@@ -26,6 +29,7 @@ from tbot.domain.messages import (
 from tbot.domain.trading_hours import trading_day
 from tbot.execution.engine_state import SEVERITY, Severity
 from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
+from tbot.execution.tags import parse_tag
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
 ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS", "RC_TARGET", "RC_ASSERT"})
@@ -40,6 +44,9 @@ class _Account:
     stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
     orders: dict[str, CarriedOrder] = field(default_factory=dict)  # by tag
+    tags: dict[int, str] = field(default_factory=dict)  # order id -> tag of ours; "": a close-contract's
+    closing: set[str] = field(default_factory=set)  # contracts with a close-contract whose order was not seen
+    seen_day: date | None = None  # of `tags` and `closing`
     barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
 
 
@@ -55,7 +62,15 @@ class CarryFold:
         held = self._of(account)
         held.reasons, held.day, held.reducing = dict(told.reasons), told.day, told.reducing
         held.entries = {entry.tag: entry for entry in told.entries}
+        held.orders = {order.tag: order for order in told.orders}
         held.closings = dict(told.closings)
+        held.tags, held.closing = dict(told.tags), set(told.closing)
+        held.barred = dict.fromkeys(told.barred, told.day)
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account that was told of."""
+        return tuple(self._accounts)
 
     def add(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """One row: what came in and what went out."""
@@ -65,8 +80,13 @@ class CarryFold:
             self._operator(item, outputs)
         elif isinstance(item, AccountUpdate):
             self._balance(item)
-        elif isinstance(item, Snapshot) and item.status is not None:
-            self._balance(item.status)
+        elif isinstance(item, OrderUpdate):
+            self._seen(item)
+        elif isinstance(item, Snapshot):
+            for update in item.orders:
+                self._seen(update)
+            if item.status is not None:
+                self._balance(item.status)
         for output in outputs:
             if isinstance(output, StateChange):
                 self._state(output)
@@ -76,6 +96,8 @@ class CarryFold:
                 self._tag_of[output.command_id] = output.tag
             elif isinstance(output, PlaceStop | PlaceTarget | PlaceExit):
                 self._protective(output, item.now_ns)
+            elif isinstance(output, CloseContract):
+                self._today(output.account, item.now_ns).closing.add(output.contract)
             elif isinstance(output, RoundTrip):
                 self._ended(output)
 
@@ -86,10 +108,38 @@ class CarryFold:
         barred = tuple(contract for contract, day in held.barred.items() if day == held.day)
         entries, orders = tuple(held.entries.values()), tuple(held.orders.values())
         closings = tuple(sorted(held.closings.items()))
-        return Carried(tuple(reasons.items()), held.day, held.reducing, entries, closings, orders, barred)
+        return Carried(
+            reasons=tuple(reasons.items()),
+            day=held.day,
+            reducing=held.reducing,
+            entries=entries,
+            closings=closings,
+            orders=orders,
+            tags=tuple(sorted(held.tags.items())),
+            closing=tuple(sorted(held.closing)),
+            barred=barred,
+        )
 
     def _of(self, account: int) -> _Account:
         return self._accounts.setdefault(account, _Account())
+
+    def _today(self, account: int, now_ns: int) -> _Account:
+        held, day = self._of(account), trading_day(now_ns)
+        if held.seen_day is not None and held.seen_day != day:
+            held.tags.clear()
+            held.closing.clear()
+        held.seen_day = day
+        return held
+
+    def _seen(self, update: OrderUpdate) -> None:
+        """Which orders are ours: one that fills while nobody runs is in no list of working orders afterwards."""
+        if parse_tag(update.tag) is not None:
+            self._today(update.account, update.now_ns).tags[update.order_id] = update.tag
+        elif not update.tag and update.order_type == "market":
+            held = self._today(update.account, update.now_ns)
+            if update.contract in held.closing and update.order_id not in held.tags:
+                held.closing.discard(update.contract)
+                held.tags[update.order_id] = ""
 
     def _operator(self, item: OperatorIn, outputs: list[DeskOutput]) -> None:
         named = {output.account for output in outputs} | set(self._accounts)

@@ -41,8 +41,8 @@ def stop_level(picture: Picture, moves: MoveLog, contract: str) -> tuple[int | N
     side = picture.ledger.position(contract).side
     levels = []
     for order in picture.stops(contract):
-        if order.stop is not None:
-            moved = moves.of.get(order.order_id)
-            levels.append(moved.worse(order.stop, side) if moved is not None else order.stop)
+        assert order.stop is not None, "an order without a stop price protects nothing"
+        moved = moves.of.get(order.order_id)
+        levels.append(moved.worse(order.stop, side) if moved is not None else order.stop)
     worst = side * min(side * level for level in levels) if levels else None
     return worst, picture.allowed_stop_ticks(contract)

@@ -76,11 +76,8 @@ class Flattener:
         return self.job is not None and self.job.rounds >= self.settings.limits.flatten_alert_rounds
 
     def advance(self, now_ns: int, step: int) -> None:
-        """Go as far as what is known allows."""
-        for _ in range(4):  # at most one pass through the four phases per input
-            job = self.job
-            if job is None or now_ns < job.not_before_ns:
-                return
+        """Go as far as what is known allows. A proof always waits for an answer to a later query, so this ends."""
+        while (job := self.job) is not None and now_ns >= job.not_before_ns:
             before = job.phase
             if job.phase == "close":
                 self._close(job, now_ns, step)

@@ -61,8 +61,9 @@ class Picture:
         self.protective: dict[str, Protective] = {}  # stops, targets and exits of our own making, by tag
         self.protective_of_order: dict[int, str] = {}  # order id of one of them -> its tag
         self.parents: dict[int, str] = {}  # order id that a leg of our family names as its parent -> tag
-        self.closing: dict[str, int] = {}  # contract -> side of a close of ours whose order was not seen yet
+        self.closing: dict[str, int] = {}  # contract -> side of a close of ours whose order was not seen yet; 0: either
         self.close_orders: set[int] = set()  # ids of the orders that our closes became
+        self.tags: dict[int, Tag] = {}  # of orders of ours that an earlier run saw
         self.fill_step: dict[str, int] = {}  # contract -> step of its newest fill
         self.activity_step = 0  # of the last thing that can change exposure
 
@@ -100,8 +101,8 @@ class Picture:
 
     def _link_close(self, seen: Seen) -> None:
         order = seen.order
-        wanted = seen.tag is None and order.order_type == "market" and self.closing.get(order.contract) == order.side
-        if wanted:
+        side = self.closing.get(order.contract)
+        if seen.tag is None and order.order_type == "market" and side in (0, order.side):
             self.close_orders.add(order.order_id)
             del self.closing[order.contract]
 
@@ -190,6 +191,7 @@ class Picture:
         }
         self.parents = {number: tag for number, tag in self.parents.items() if number in held}
         self.close_orders &= set(self.orders)
+        self.tags = {number: tag for number, tag in self.tags.items() if number in held}
         kept = set(self.entries)
         self.entry_of_order = {number: tag for number, tag in self.entry_of_order.items() if tag in kept}
 
@@ -265,10 +267,11 @@ class Picture:
         seen = self.orders.get(order_id)
         if order_id in self.protective_of_order:
             return f"order {self.protective_of_order[order_id]} filled while its position was gone"
-        if seen is not None and seen.tag is not None:
-            if seen.tag.part != "entry":
-                return f"order {seen.order.tag} filled while its position was gone"
-            return f"order {seen.order.tag} of an earlier run filled"
+        tag = self.tag_of(order_id)
+        if tag is not None and tag.part != "entry":
+            return f"order {order_id} of {tag.base} filled while its position was gone"
+        if tag is not None:
+            return f"order {tag.base} of an earlier run filled"
         if order_id in self.close_orders:
             return f"order {order_id}, a close of ours, filled when its position was gone"
         if order_id in self.parents:
@@ -285,6 +288,25 @@ class Picture:
         if seen is None and (kept := self._kept(contract, side)):
             return kept
         return "foreign"
+
+    def tag_of(self, order_id: int) -> Tag | None:
+        """Our tag of an order, seen by this run or by one before."""
+        seen = self.orders.get(order_id)
+        return seen.tag if seen is not None else self.tags.get(order_id)
+
+    def carry(self, tags: Iterable[tuple[int, str]], closing: Iterable[str]) -> None:
+        """What an earlier run of this day saw: ids of our orders with their tags ("" a close), closes not seen."""
+        for order_id, text in tags:
+            tag = parse_tag(text)
+            if tag is None:
+                self.close_orders.add(order_id)
+                continue
+            self.tags[order_id] = tag
+            entry = self.entries.get(tag.base)
+            if tag.part == "entry" and entry is not None and entry.order_id is None:
+                entry.order_id = order_id
+                self.entry_of_order[order_id] = tag.base
+        self.closing.update(dict.fromkeys(closing, 0))
 
     def _kept(self, contract: str, side: int) -> str:
         """Whose a position is whose order was never seen, judged by the orders of our own making beside it."""
@@ -336,12 +358,12 @@ class Picture:
             and (seen.tag is None or seen.tag.part == "exit")
         ]
 
-    def ended_stop_step(self, contract: str) -> int:
-        """When the newest stop of ours in a contract was told to be over; -1: none was."""
+    def ended_step(self, contract: str, *parts: Part) -> int:
+        """When the newest order of ours of these kinds in a contract was told to be over; -1: none was."""
         steps = [
             seen.last_step
             for seen in self.orders.values()
-            if seen.order.contract == contract and seen.order.final and seen.tag is not None and seen.tag.part == "stop"
+            if seen.order.contract == contract and seen.order.final and seen.tag is not None and seen.tag.part in parts
         ]
         return max(steps, default=-1)
 
@@ -368,6 +390,7 @@ class Picture:
             self.parents,
             self.closing,
             sorted(self.close_orders),
+            self.tags,
             self.fill_step,
             self.activity_step,
         ]

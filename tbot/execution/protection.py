@@ -144,10 +144,13 @@ class Protector:
 
         While queries fail, a stop that the user hub told to be over will do after C_RECON_CONFIRM: the table of safe
         orders wants it tried, and no answer could come in time.
+
+        A stop or target that is over has perhaps filled, and its fill is still on its way (F-NET-08): an answer from
+        before that shows a position which is no more.
         """
         answer, picture = self.reconciler.answer, self.picture
-        ended = picture.ended_stop_step(name)
-        newest = max(picture.fill_step.get(name, -1), ended, self.line_step)
+        ended = picture.ended_step(name, "stop")
+        newest = max(picture.fill_step.get(name, -1), picture.ended_step(name, "stop", "target"), self.line_step)
         if answer is not None and self.reconciler.answer_step >= newest:
             return next((held.size for held in answer.positions if held.contract == name), 0)
         confirm_ns = self.settings.patience(self.settings.limits.recon_confirm_ns)

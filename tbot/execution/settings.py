@@ -74,6 +74,8 @@ class Carried:
     closings: tuple[tuple[str, int], ...] = ()  # (trading day, last balance told in it), oldest first; risk.floor
     orders: tuple[CarriedOrder, ...] = ()  # oldest first
     barred: tuple[str, ...] = ()  # contracts that a person flattened and has not resumed
+    tags: tuple[tuple[int, str], ...] = ()  # order ids of ours that were seen today, with tag; "": a close-contract's
+    closing: tuple[str, ...] = ()  # contracts with a close-contract whose order was not seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ def wanted_moves(picture: Picture, limits: RiskLimits, quotes: Mapping[str, Quot
         side = position.side
         even, trail = _levels(picture, limits, name, quote)
         for order in picture.stops(name):
-            if order.order_type != "stop" or order.stop is None or parse_tag(order.tag) is None:
+            assert order.stop is not None, "an order without a stop price protects nothing"
+            if order.order_type != "stop" or parse_tag(order.tag) is None:
                 continue
             earned = [even] if even is not None and side * (even - order.stop) > 0 else []
             if trail is not None and side * (trail - order.stop) >= limits.trail_step_ticks:

@@ -92,15 +92,15 @@ def _exit(trip: Trip, picture: Picture, manager: OrderManager) -> tuple[ExitReas
     Untagged and not seen as somebody else's, it is our close-contract when one was sent in that time.
     """
     order_id = trip.exits[-1].order_id
-    seen = picture.orders.get(order_id)
+    tag = picture.tag_of(order_id)
     own = picture.protective.get(picture.protective_of_order.get(order_id, ""))
-    part = own.kind if own is not None else seen.tag.part if seen is not None and seen.tag is not None else ""
+    part = own.kind if own is not None else tag.part if tag is not None else ""
     if part == "stop":
         return "stop", ""
     if part == "target":
         return "target", ""
     closed = manager.closed.get(trip.contract)
-    ours = part == "exit" or order_id in picture.close_orders or seen is None
+    ours = part == "exit" or order_id in picture.close_orders or order_id not in picture.orders
     if not ours or closed is None or closed.now_ns < trip.opened_ns:
         return "other", ""
     return "close", closed.code

@@ -76,7 +76,7 @@ QUEUE_LIMIT = 256
 @dataclass(frozen=True, slots=True)
 class _Job:
     command: Command
-    since_boot_ns: int  # an entry's time to live counts from here: its signal's departure, or the moment it came
+    since_boot_ns: int  # of an entry: when its signal left; else when it was queued
 
 
 class _Queue:
@@ -171,6 +171,9 @@ class LiveBroker:
         self._seen: set[str] = set()
         self._last_protective_ns: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
+        # Boot clock when the signal that is being handled left its worker: an entry's age counts from there (I23),
+        # through the journal's sync and this queue. 0: not known, then from its hand-over.
+        self.signal_boot_ns = 0
         self.logouts = 0  # times the gateway said that the session was taken over: a person must look
         self._threads = [
             threading.Thread(target=self._work, args=(self._queues[lane],), daemon=True, name=f"{lane}-{n}")
@@ -207,7 +210,8 @@ class LiveBroker:
         lane = LANES[type(command)]
         if lane == "protective":
             self._last_protective_ns[command.account] = self._boot_ns()
-        if not self._queues[lane].put(_Job(command, signal_boot_ns or self._boot_ns())):
+        since_ns = self.signal_boot_ns if lane == "entry" and self.signal_boot_ns else self._boot_ns()
+        if not self._queues[lane].put(_Job(command, since_ns)):
             self._answer(command, "not_sent", f"{lane} queue is full or closed")
 
     def poll(self) -> list[BrokerEvent]:

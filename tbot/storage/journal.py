@@ -174,8 +174,9 @@ class Journal(JournalReader):
         if len(self._waiting) > self._max_unwritten:
             self._break("too much waits for room on the disk")
         entry = any(isinstance(output, PlaceBracket) for output in outputs)
+        full = len(self._waiting) >= self._max_waiting and not self.trouble
         try:
-            if entry or _binds(item, outputs) or self._broken or (len(self._waiting) >= self._max_waiting and not self.trouble):
+            if entry or self._broken or full or _binds(item, outputs):
                 self._commit()
         except JournalError:
             if entry or self._broken:

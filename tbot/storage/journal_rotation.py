@@ -1,8 +1,8 @@
 """A journal in several files: `journal.db` is written, `journal.db.0001` and on are full and never change again.
 
-Why at all: a start reads the whole file to prove it, and a week of timers makes half a million rows. Why at a start
-only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so nothing has
-to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
+Why at all: a start reads the whole file to prove it, and a week of timers makes some hundred thousand rows. Why at a
+start only: then the first row of the new file is the start row, which holds all that earlier runs left behind, so
+nothing has to be looked up in a full file. The chain goes on: that row names the last row before it, and seq counts on.
 
 One rename makes the change. Before it the full file has its second name already, so a crash at any point leaves the old
 file or the new one as the journal, whole; the head file stays and names a row that both of them know.
@@ -20,7 +20,7 @@ from tbot.storage.journal_files import HeadFile, head_path, open_private, sync_d
 from tbot.storage.journal_reader import GENESIS, INSERT, Codec, JournalReader, Row, Verdict, base_of, is_damage
 from tbot.storage.journal_schema import create
 
-ROTATE_ROWS: Final = 250_000  # about half a week; verified in about 2 s at a start
+ROTATE_ROWS: Final = 100_000  # a day or two; a start reads them all, at about 10 us each
 
 
 def full_files(path: Path) -> list[Path]:

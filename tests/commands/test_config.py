@@ -2,15 +2,18 @@
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from tbot.commands.launch import account_plans
+from tbot.commands.launch import account_plans, announced_caps, base_settings, gateway_settings
 from tbot.config import LARGER_IS_TIGHTER, SMALLER_IS_TIGHTER, AccountConfig, Config, load, require_login
+from tbot.domain.trading_hours import trading_day
 from tbot.engine.settings import AccountPlan
 from tbot.errors import AuthError, ConfigError
 from tbot.risk.limits import BOUNDS, RiskLimits
+from tbot.storage.firm_rules import load_rules
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -93,6 +96,8 @@ id = 1001
 name = "50KTC-V2-1"
 contracts = ["MNQ"]
 floor_usd = 48123.5
+since = "2026-11-02"
+daily_limit = true
 [accounts.risk]
 daily_loss_cents = 40000
 slip_ticks = 6
@@ -107,11 +112,16 @@ stage = "funded"
 def test_accounts_arrive_with_the_limits_of_risk_and_their_own(tmp_path: Path) -> None:
     first, second = load(written(tmp_path, ACCOUNTS)).accounts
     limits = RiskLimits(daily_loss_cents=40_000, slip_ticks=6)
-    assert first == AccountConfig(1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 48_123.5, limits)
+    assert first == AccountConfig(1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 48_123.5, "2026-11-02", True, limits)
     assert second == AccountConfig(1002, "150K-X", "150K", "funded")
     plans = account_plans(load(written(tmp_path, ACCOUNTS)))
-    assert plans[0] == AccountPlan(1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 4_812_350, limits)
+    today = trading_day(time.time_ns())
+    rules = load_rules("combine", "50K", today, daily_limit=True)
+    assert plans[0] == AccountPlan(
+        1001, "50KTC-V2-1", "50K", "combine", ("MNQ",), 4_812_350, limits, rules, "2026-11-02"
+    )
     assert (plans[1].limits, plans[1].contracts, plans[1].floor_cents) == (None, (), None)
+    assert plans[1].rules == load_rules("funded", "150K", today)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +133,7 @@ def test_accounts_arrive_with_the_limits_of_risk_and_their_own(tmp_path: Path) -
         ("slip_ticks = 6", "slip_ticks = 101|allowed: a whole number 4 to 100"),
         ("slip_ticks = 6", "slip_ticks = true|must be int, not True"),
         ("floor_usd = 48123.5", "floor_usd = nan|accounts[1].floor_usd: must be the balance"),
-        ("floor_usd = 48123.5", "floor_usd = -1|accounts[1].floor_usd: must be the balance"),
+        ("floor_usd = 48123.5", "floor_usd = 1e6|accounts[1].floor_usd: must be the balance"),
         ("floor_usd = 48123.5", "flor_usd = 1|accounts[1].flor_usd is not an option"),
         ('contracts = ["MNQ"]', 'contracts = ["NQ"]|NQ is not among engine.contracts'),
         ('contracts = ["MNQ"]', 'contracts = ["XX"]|unknown contracts'),
@@ -184,5 +194,45 @@ def test_every_limit_has_a_tighter_side_or_none() -> None:
 def test_an_account_that_a_run_leaves_without_contracts_is_refused(tmp_path: Path) -> None:
     config = load(written(tmp_path, ACCOUNTS))
     less = dataclasses.replace(config, engine=dataclasses.replace(config.engine, contracts=("ES",)))
-    with pytest.raises(ConfigError, match="account 1001 trades MNQ only"):
+    with pytest.raises(ConfigError, match="account 1001: it trades MNQ only"):
         account_plans(less)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("floor_usd = 48123.5", "floor_usd = 47999|account 1001: floor_cents is 4799900"),
+        ('since = "2026-11-02"', 'since = "2 November"|account 1001: since is'),
+        ("daily_loss_cents = 40000", "daily_loss_cents = 60000|"),
+    ],
+)
+def test_F_CFG_03_what_the_firm_does_not_know_is_refused_with_the_account(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    line, _, words = said.partition("|")
+    config = load(written(tmp_path, ACCOUNTS.replace(change, line)))
+    if not words:
+        assert len(account_plans(config)) == 2
+        return
+    with pytest.raises(ConfigError, match="correct \\[\\[accounts") as caught:
+        account_plans(config)
+    assert words in str(caught.value)
+
+
+def test_F_CFG_04_caps_are_read_at_the_start_from_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path))
+    assert announced_caps(Config()) == ()
+    row = 'product = "GC"\nmost = 3\nfrom = 2026-09-23T17:00:00\nto = 2026-12-31T16:00:00\nsource = "e-mail"\n'
+    (tmp_path / "limits_override.toml").write_text(f"[[cap]]\n{row}")
+    (cap,) = announced_caps(Config())
+    assert (cap.product, cap.most) == ("GC", 3)
+    named = load(written(tmp_path, '[engine]\nlimits_override = "/nowhere/caps.toml"\n'))
+    with pytest.raises(ConfigError, match="is not there"):
+        announced_caps(named)
+    for wanted, embedded in (((cap,), False), ((), True)):
+        gateway = gateway_settings("http://127.0.0.1:1", "", "", simulated=True, embedded=embedded)
+        made = base_settings(Config(), "sim", state_dir=tmp_path / "s", symbols=("MNQ",), gateway=gateway)
+        assert made.caps == wanted
+        made.run_dir.rmdir()

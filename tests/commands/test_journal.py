@@ -94,6 +94,7 @@ def test_F_SYS_03_damage_ends_with_exit_code_9_in_every_form(home: Path, form: s
     assert result.return_value == 9
     if not form:
         assert "journal.db: DAMAGED to row 19: row 20 was changed" in result.output
+        assert "the next start keeps a damaged journal.db aside and halts its accounts" in result.output
     if form == "--json":
         (file,) = json.loads(result.output)["files"]
         assert (file["state"], file["last_seq"], file["version"]) == ("mismatch", 19, None)

@@ -22,7 +22,9 @@ checked_on = 2026-12-01
 
 def made(folder: Path, config: Config | None = None, mode: Mode = "paper", **more: object) -> EngineSettings:
     state = folder / "state"
-    return launch.base_settings(config or Config(), mode, state_dir=state, symbols=("MNQ",), **more)
+    settings = launch.base_settings(config or Config(), mode, state_dir=state, symbols=("MNQ",), **more)
+    settings.run_dir.rmdir()  # nothing runs in it
+    return settings
 
 
 @pytest.fixture

@@ -133,12 +133,11 @@ def test_in_words(home: Path) -> None:
     assert lines[-1] == ("total of 4: won 2, lost 1, gross +$32.43, fees $5.76, commission $4.00, net +$22.67")
 
 
-def test_the_code_of_a_close_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tbot.commands.trades as module
-
-    whole = module.row
-    monkeypatch.setattr(module, "row", lambda trade: whole(trade) | {"exit_code": "RC_WINDOW"})
-    assert "closed by stop (RC_WINDOW)" in call("--last", "1").output
+def test_the_code_of_a_close_is_shown(home: Path) -> None:
+    with journal_at(home / "paper" / "journal.db") as journal:
+        journal.record(m.TimerIn(NOW, {}), [replace(FULL, exit_reason="close", exit_code="RC_WINDOW")])
+    assert "closed by close (RC_WINDOW)" in call("--last", "1").output
+    assert document("--last", "1")["trades"][0]["exit_code"] == "RC_WINDOW"  # type: ignore[index]
 
 
 def test_as_csv(home: Path) -> None:

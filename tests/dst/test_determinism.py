@@ -24,7 +24,7 @@ def test_I32_the_same_seed_gives_the_same_wire_log_and_the_same_journal(first):
     for seed in range(first, first + 5):
         once, again = fingerprint(seed), fingerprint(seed)
         assert once == again, f"seed {seed} came out in two ways"
-        assert once[0] and once[1]
+        assert all(once[:2])
 
 
 def test_I32_another_process_with_another_hash_seed_comes_to_the_same():

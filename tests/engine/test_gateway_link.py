@@ -14,7 +14,7 @@ from tbot.engine import gateway_link
 from tbot.engine.clocks import SimulatedClock, boot_ns
 from tbot.engine.gateway_link import Link
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
-from tbot.errors import AuthError, ConfigError
+from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_rest import Answer
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient
@@ -64,7 +64,7 @@ def test_F_API_01_a_token_that_a_hub_refused_leads_to_one_new_login(tmp_path: Pa
         assert link.rest.tokens.logins == 2
 
 
-def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
+def test_F_PRC_01_F_TIM_01_a_new_executor_outranks_the_one_before_it_whatever_the_wall_clock_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A feed that outlives its executor holds the old one's token and months: it must take the new one's."""
@@ -74,8 +74,9 @@ def test_F_PRC_01_a_new_executor_outranks_the_one_before_it(
             old.token_refused(old.token()[0])
             until(lambda: old.token()[0], "a new token")
         old.roll("MNQ", "CON.F.US.MNQ.H27")
-        later = gateway_link.time.time_ns() + 2 * 10**9
-        monkeypatch.setattr(gateway_link.time, "time_ns", lambda: later)
+        later, yesterday = boot_ns() + 2 * 10**9, time.time_ns() - 86_400 * 10**9
+        monkeypatch.setattr(gateway_link, "boot_ns", lambda: later)
+        monkeypatch.setattr(gateway_link.time, "time_ns", lambda: yesterday)
         with linked(tmp_path, server) as new:
             assert new.accounts() is not None
             assert new.token()[0] > old.token()[0]
@@ -251,6 +252,36 @@ def test_F_ACC_04_accounts_are_looked_at_again_after_each_login(tmp_path: Path) 
         assert f"account 1001 is named '{NAMES[1002]}'" in link.accounts_trouble
         link.forgive()  # a person said resume, but nothing is better
         until(lambda: link.accounts_trouble, "the trouble again")
+
+
+def test_F_ACC_04_an_account_that_is_gone_from_the_list_is_noticed_and_may_come_back(tmp_path: Path) -> None:
+    with gateway(accounts=2) as server, linked(tmp_path, server, accounts=PINNED) as link:
+        assert link.accounts() == PINNED
+        server.plan({"id": "hide", "name": "account.hide", "at": 0, "args": {"account": 1002}})
+        until(lambda: server.fired("account.hide"), "the account hidden")
+        link.token_refused(link.token()[0])
+        until(lambda: link.token()[0], "a new token")
+        until(lambda: link.look_after_login() or link.accounts_trouble, "the trouble")
+        assert link.accounts_trouble == "account 1002 is not listed by the gateway"
+        server.calm()
+        link.look_after_login()
+        assert link.accounts_trouble  # it stays until a person has looked
+        link.forgive()
+        looked = link.rest.counts["requests"]
+        until(lambda: link.rest.counts["requests"] > looked, "another look")
+        assert link.accounts_trouble == ""
+
+
+def test_F_ACC_04_a_list_that_cannot_be_read_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gateway(accounts=2) as server, linked(tmp_path, server, accounts=PINNED) as link:
+        monkeypatch.setattr(link.rest, "account_search", lambda *_: Answer("ambiguous", text="maintenance"))
+        with pytest.raises(GatewayError, match="does not list its accounts yet"):
+            link.accounts()
+        monkeypatch.undo()
+        assert link.accounts() == PINNED
+        monkeypatch.setattr(link.rest, "account_search", lambda *_: Answer("ambiguous", text="maintenance"))
+        link._look_at_accounts()
+        assert link.accounts_trouble == ""  # no word is no proof
 
 
 def test_I17_on_paper_no_client_can_send_an_order_and_pins_are_paper_accounts(tmp_path: Path) -> None:

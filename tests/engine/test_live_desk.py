@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from foreign_gateway import ASK, BID, foreign_gateway, name_of
+from foreign_gateway import ASK, BID, Foreign, foreign_gateway, name_of
 from session_rig import history, quote
-from sim_rig import KEY, OWNER, RunningServer, until
+from sim_rig import KEY, OWNER, until
 from tbot.domain.messages import OperatorIn, Quote, RoundTrip, Signal
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine import desk_record
@@ -93,9 +93,9 @@ class LiveRun:
 
 
 @pytest.fixture
-def gateway() -> Iterator[tuple[RunningServer, str]]:
-    with foreign_gateway(accounts=2, rise_after_s=3.0, rise_ticks=80) as (server, proxy):
-        yield server, proxy.rest
+def gateway() -> Iterator[Foreign]:
+    with foreign_gateway(accounts=2) as made:
+        yield made
 
 
 def signal(now_ns: int, seq: int) -> Signal:
@@ -106,9 +106,9 @@ def signal(now_ns: int, seq: int) -> Signal:
 
 
 def test_I17_R12_a_live_run_trades_a_bracket_through_on_two_accounts_and_ends_flat(
-    tmp_path: Path, gateway: tuple[RunningServer, str]
+    tmp_path: Path, gateway: Foreign
 ) -> None:
-    server, rest = gateway
+    server, rest = gateway.server, gateway.rest
     assert not probe_simulator(rest)  # to us it is anybody's gateway
     run = LiveRun(live_settings(tmp_path, rest))
     try:
@@ -128,11 +128,12 @@ def test_I17_R12_a_live_run_trades_a_bracket_through_on_two_accounts_and_ends_fl
         assert run.desk.describe_open() == (
             f"open: {name_of(1001)}: MNQ +5, 2 working order(s); {name_of(1002)}: MNQ +2, 2 working order(s)"
         )
+        gateway.market.rise(80)
         run.until(lambda: run.desk.observer.round_trips == 2, "both targets hit")
         run.desk.session.on_operator(OperatorIn(time.time_ns(), "stop"))
         run.until(run.desk.flat, "proven flat")
         sizes = {account: view["trades"] for account, view in run.desk.status()["accounts"].items()}
-        assert sizes == {"1001": 1, "1002": 1}
+        assert sizes == {"1001": 1, "1002": 1}, "\n".join(run.told)
     finally:
         run.close()
     for account in server.server.exchange.accounts.values():
@@ -152,9 +153,9 @@ def check_journal(path: Path) -> None:
 
 
 def test_F_ACC_04_an_account_that_is_renamed_while_it_is_traded_halts_alone(
-    tmp_path: Path, gateway: tuple[RunningServer, str]
+    tmp_path: Path, gateway: Foreign
 ) -> None:
-    server, rest = gateway
+    server, rest = gateway.server, gateway.rest
     plans = (AccountPlan(1001, name_of(1001)),)
     run = LiveRun(live_settings(tmp_path, rest, accounts=plans, confirmed=(1001,)))
     try:

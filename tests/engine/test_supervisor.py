@@ -269,6 +269,17 @@ def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeyp
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
 
 
+def test_F_TIM_03_nobody_else_goes_unheard_while_a_deaf_child_is_ended(tmp_path: Path) -> None:
+    deaf = {"deaf": True}
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", secrets=deaf)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        feed, child = supervisor.children["feed"], supervisor.children["worker-1"]
+        feed.last_beat_ns, pid = 0, child.pid
+        supervisor._end(child, grace_s=2.0)
+        assert feed.last_beat_ns > 0
+        assert process_start(pid) is None
+
+
 def test_F_TIM_02_after_a_sleep_of_the_machine_nobody_is_taken_for_dead(tmp_path: Path) -> None:
     """Every beat is as old as the sleep when the launcher wakes, and it may wake first."""
     with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
@@ -458,17 +469,13 @@ def test_F_PRC_04_what_a_dead_executor_may_hold_follows_from_its_last_words(tmp_
     assert not supervisor._may_hold()  # it never began
     settings.journal_path.touch()
     assert supervisor._may_hold()  # nobody knows
-    flat = {"accounts": {"1001": status_rig.account(flat=True)}}
-    child.status = flat
+    flat = child.status = {"accounts": {"1001": status_rig.account(flat=True)}}
     assert not supervisor._may_hold()
     supervisor.tell(EngineEvent(0, "executor", "INTENT", "MNQ", "long"))
     assert supervisor._may_hold()  # an order since then
-    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", {}))
-    assert supervisor._may_hold()  # a beat without a status says nothing new
-    supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", flat))  # type: ignore[arg-type]
-    assert not supervisor._may_hold()
-    child.status = {"accounts": {"1001": status_rig.account(flat=True), "1002": status_rig.account(flat=False)}}
-    assert supervisor._may_hold()
+    for status, held in (({}, True), (flat, False)):  # a beat without a status says nothing new
+        supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", status, supervisor._greeting))  # type: ignore[arg-type]
+        assert supervisor._may_hold() is held
 
 
 def test_F_PRC_04_an_executor_that_left_nothing_open_needs_no_emergency_exit(tmp_path: Path) -> None:
@@ -485,8 +492,8 @@ def test_F_PRC_04_an_executor_that_left_nothing_open_needs_no_emergency_exit(tmp
 def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path: Path) -> None:
     with supervised(tmp_path, lambda s: executor(s, True)) as supervisor:
         poll_until(supervisor, supervisor.ready, "up")
-        supervisor.press_kill("signal")
         resort = supervisor._resort
+        supervisor.press_kill("signal")
         assert resort._request
         poll_until(supervisor, lambda: not resort._request, "the executor has acknowledged")
         assert resort.state == ""

@@ -6,8 +6,11 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from desk_rig import PRICE
+from desk_rig import settings as desk_settings
 from tbot.domain.messages import PlaceBracket
 from tbot.domain.timeframes import NS_PER_S
+from tbot.execution.carry import CarryFold
+from tbot.execution.desk import AccountSettings
 from tbot.sim.venue_faults import Scope
 from venue_broker import VenueDeskRig
 
@@ -36,6 +39,9 @@ STEPS = st.one_of(
     st.tuples(st.just("orphan"), st.sampled_from(["entry", "leg", "suspended"]), st.sampled_from([1, -1])),
     st.tuples(st.just("human"), st.sampled_from(["stops", "targets", "entries", "flatten"]), st.just(0)),
     st.tuples(st.just("flatten"), st.just(0), st.just(0)),
+    st.tuples(st.just("kind of account"), st.integers(1, 3), st.just(0)),  # closes are refused for it (R4)
+    st.tuples(st.just("restart"), st.just(0), st.just(0)),
+    st.tuples(st.just("restart"), st.just(0), st.just(0)),
 )
 
 
@@ -69,6 +75,8 @@ def act(rig: VenueDeskRig, index: int, name: str, first: Any, second: Any) -> No
         controls.reject(5, call=first, scope=Scope(count=second))
     elif name == "orphan":
         controls.orphan(first, rig.account_id, "MNQ", rig.now_ns, side=second)
+    elif name == "kind of account":
+        controls.reject(8, call="close", scope=Scope(count=first))
     elif name == "human" and first == "flatten":
         controls.human_flatten(rig.account_id, rig.now_ns, cancel=False)
     elif name == "human":
@@ -76,6 +84,24 @@ def act(rig: VenueDeskRig, index: int, name: str, first: Any, second: Any) -> No
     else:
         rig.operator("flatten")
     rig.tick()
+
+
+def restarted(rig: VenueDeskRig, past: list[Any]) -> VenueDeskRig:
+    """The executor dies between two inputs; the next one has the journal and the venue."""
+    past += rig.rows
+    fold = CarryFold()
+    for item, outputs in past:
+        fold.add(item, outputs)
+    account = AccountSettings(1001, "PRAC-1", fold.carried(1001))
+    start_ms = rig.settings.run_start_ms + 60_000
+    rig.venue.poll()  # what the hub told nobody
+    fresh = VenueDeskRig(
+        rig.venue, settings=desk_settings(accounts=(account,), run_start_ms=start_ms), now_ns=rig.now_ns
+    )
+    fresh.controls, fresh.prices, fresh.notes = rig.controls, rig.prices, rig.notes
+    fresh.naked_ns, fresh._naked_since = rig.naked_ns, rig._naked_since
+    fresh.start()
+    return fresh
 
 
 HANGING_CLOSE = [
@@ -90,8 +116,12 @@ HANGING_CLOSE = [
 def test_I3_I4_I5_I6_whatever_the_venue_does(steps: list[tuple[str, Any, Any]]) -> None:
     rig = VenueDeskRig()
     rig.start()
+    past: list[Any] = []
     for index, step in enumerate(steps):
-        act(rig, index, *step)
+        if step[0] == "restart":
+            rig = restarted(rig, past)
+        else:
+            act(rig, index, *step)
         placed = {"MNQ": 5, "ES": 1}
         for name, most in placed.items():
             assert abs(rig.venue.size(name)) <= most + 5, "never more than one entry and one orphan or reversal (I6)"

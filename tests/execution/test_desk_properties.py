@@ -8,14 +8,27 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from desk_rig import PRICE, Rig, settings
+from desk_rig import PRICE, RUN_START_MS, Rig, settings
 from scripted_broker import FINAL, ScriptedBroker
-from tbot.domain.messages import BrokerEvent, PlaceBracket, Snapshot, StateChange
-from tbot.execution.desk import Desk
+from tbot.domain.messages import (
+    BrokerEvent,
+    DeskInput,
+    DeskOutput,
+    PlaceBracket,
+    PlaceExit,
+    PlaceStop,
+    PlaceTarget,
+    Snapshot,
+    StateChange,
+)
+from tbot.execution.carry import CarryFold
+from tbot.execution.desk import AccountSettings, Desk
 from tbot.execution.tags import parse_tag
+from tbot.risk.limits import RiskLimits
 
 CONTRACTS = ("MNQ", "NQ", "ES", "MGC")
 STOPS = {"MNQ": 40, "NQ": 20, "ES": 8, "MGC": 30}
+LIMITS = RiskLimits(break_even_percent=50, trail_percent=75)
 
 
 class ShuffledBroker(ScriptedBroker):
@@ -45,8 +58,10 @@ class DeskMachine(RuleBasedStateMachine):
     def begin(self, seed: int | None) -> None:
         broker = ShuffledBroker()
         broker.seed = seed
-        self.rig = Rig(settings=settings(), broker=broker).start()
+        self.rig = Rig(settings=settings(LIMITS), broker=broker).start()
         self.broker = broker
+        self.past: list[tuple[DeskInput, list[DeskOutput]]] = []
+        self.runs = 0
         self.number = 0
         self.human = False
 
@@ -83,17 +98,18 @@ class DeskMachine(RuleBasedStateMachine):
             self.rig.pump()
 
     @rule(
-        kind=st.sampled_from(["place", "cancel", "close", "query"]),
-        what=st.sampled_from(["ambiguous", "rejected", "not_sent", "done", "lose"]),
+        kind=st.sampled_from(["place", "cancel", "close", "query", "stop", "target", "exit", "modify"]),
+        what=st.sampled_from(["ambiguous", "rejected", "not_sent", "done", "lose", "account", "401", "429"]),
     )
     def next_command_fails(self, kind: str, what: str) -> None:
-        same = {"ambiguous": "ambiguous", "rejected": "rejected", "not_sent": "not_sent"}
+        same = {word: word for word in ("ambiguous", "rejected", "not_sent", "401", "429")}
         lost = {"ambiguous": "ambiguous_lost", "rejected": "reject", "done": "ambiguous_done"}
         words = {
             "place": {**same, **lost},
             "cancel": same,
-            "close": {**same, "done": "ambiguous_done"},
-            "query": {"lose": "lose"},
+            "close": {**same, "done": "ambiguous_done", "account": "account"},
+            "query": {"lose": "lose", "401": "401", "429": "429"},
+            **{each: {**same, "done": "ambiguous_done"} for each in ("stop", "target", "exit", "modify")},
         }
         word = words[kind].get(what)
         if word is not None:
@@ -120,6 +136,33 @@ class DeskMachine(RuleBasedStateMachine):
         if late:
             self.broker.deliver(late[pick % len(late)])
             self.rig.pump()
+
+    @rule(pick=st.integers(0, 20))
+    def lost_protection_arrives_late(self, pick: int) -> None:
+        kinds = (PlaceStop, PlaceTarget, PlaceExit)
+        placed = [command for kind in kinds for command in self.broker.sent(kind)]
+        known = {order.tag for order in self.broker.orders.values()}
+        unknown = set(self.rig.view()["unknown"])
+        late = [command for command in placed if command.tag in unknown - known]  # type: ignore[union-attr]
+        if late:
+            self.broker.arrive(late[pick % len(late)])  # type: ignore[arg-type]
+            self.rig.pump()
+
+    @rule()
+    def restart(self) -> None:
+        """The executor dies; the next one has the journal and the broker."""
+        self.past += self.rig.rows
+        fold = CarryFold()
+        for item, outputs in self.past:
+            fold.add(item, outputs)
+        self.runs += 1
+        account = AccountSettings(1001, "PRAC-1", fold.carried(1001))
+        start_ms = RUN_START_MS + self.runs * 60_000
+        self.broker.events.clear()
+        fresh = Rig(settings(LIMITS, accounts=(account,), run_start_ms=start_ms), self.broker, self.rig.now_ns)
+        fresh.prices, fresh.notes = self.rig.prices, self.rig.notes
+        self.broker.price.update({name: price + 1 for name, price in fresh.prices.items()})
+        self.rig = fresh.start()
 
     @rule(contract=st.sampled_from(CONTRACTS), side=st.sampled_from([1, -1]))
     def human_trades(self, contract: str, side: int) -> None:

@@ -10,6 +10,7 @@ from tbot.domain.messages import (
     CancelOrder,
     CloseContract,
     CommandResult,
+    OrderUpdate,
     PlaceBracket,
     PlaceExit,
     PlaceStop,
@@ -340,3 +341,89 @@ def test_orders_of_yesterday_and_of_trips_that_ended_are_not_carried() -> None:
     assert len(fold.carried(1001).orders) == 1
     fold.add(TimerIn(START_NS, {}), [replace(trip, contract="MNQ")])
     assert fold.carried(1001).orders == ()
+
+
+# ------------------------------------------------------------------------- orders that filled while nobody was there
+@pytest.mark.parametrize("heard", ["hub", "answer"])
+def test_K_EX_10_F_ORD_06_a_leg_that_filled_in_between_is_known_as_ours_and_undone(heard: str) -> None:
+    rig = Rig().start()
+    rig.broker.deaf = heard == "answer"
+    rig.broker.keep_sibling = True
+    rig.signal(1)
+    rig.run(6)
+    stop = rig.broker.leg("SL")
+    assert dict(carried(rig).tags)[stop.order_id] == stop.tag
+    rig.broker.fill(rig.broker.leg("TP").order_id, price=80_081)
+    rig.broker.fill(stop.order_id, price=stop.stop)
+    assert rig.broker.size("MNQ") == -5
+    fresh = restarted(rig)
+    fresh.broker.deaf = False
+    fresh.run(5)
+    assert (fresh.broker.size("MNQ"), fresh.broker.working()) == (0, [])
+    assert round_trips(fresh)[0].exit_reason == "target"
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_K_EX_10_a_close_that_fills_late_is_known_as_ours_and_undone(seen: bool) -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    rig.broker.script["close"] = ["accepted"]  # its order comes later
+    rig.broker._close = lambda command, todo: rig.broker._result(command, "accepted")  # type: ignore[method-assign]
+    rig.operator("flatten")
+    rig.run(1)
+    if seen:
+        hanging = rig.broker._new("MNQ", -1, 5, "market")
+        rig.pump()
+    del rig.broker._close
+    stop = rig.broker.leg("SL")
+    rig.broker.fill(stop.order_id, price=stop.stop)
+    fresh = restarted(rig)
+    kept = fresh.settings.accounts[0].carried
+    assert (kept.closing, [number for number, tag in kept.tags if not tag]) == (
+        ((), [hanging]) if seen else (("MNQ",), [])
+    )
+    if not seen:
+        hanging = fresh.broker._new("MNQ", -1, 5, "market")
+        fresh.pump()
+    fresh.broker.fill(hanging)
+    fresh.pump()
+    fresh.run(8)
+    assert (fresh.broker.size("MNQ"), fresh.view()["positions"]) == (0, [])
+
+
+def test_orders_seen_yesterday_are_not_carried() -> None:
+    fold = CarryFold()
+    order = OrderUpdate(START_NS - 86_400 * 10**9, 1001, 7, "MNQ", "open", "stop", -1, 1, 0, None, 5, "TB1-1-1-E-SL")
+    close = CloseContract("c1", 1001, "ES", "RC_OPERATOR")
+    fold.add(order, [close])
+    foreign = replace(order, order_id=8, tag="theirs")
+    fold.add(foreign, [])
+    fold.add(replace(foreign, order_type="market", tag="", contract="NQ"), [])  # nobody closes NQ
+    assert (fold.carried(1001).tags, fold.carried(1001).closing) == (((7, "TB1-1-1-E-SL"),), ("ES",))
+    fold.add(replace(order, now_ns=START_NS, order_id=9), [])
+    assert (fold.carried(1001).tags, fold.carried(1001).closing) == (((9, "TB1-1-1-E-SL"),), ())
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_K_EX_05_an_entry_that_the_run_before_saw_and_that_filled_in_between(recorded: bool) -> None:
+    rig = Rig().start()
+    rig.broker.fill_entries = False
+    rig.broker.script["place"] = ["late"]
+    rig.broker._result = lambda *args, **more: None  # type: ignore[method-assign, assignment]
+    rig.signal(1)
+    del rig.broker._result
+    entry = min(rig.broker.brackets)
+    kept = carried(rig)
+    assert dict(kept.tags)[entry] == rig.broker.orders[entry].tag
+    rig.broker.fill(entry)
+    rig.broker.cancel_by_hand(rig.broker.leg("SL").order_id)
+    rig.broker.cancel_by_hand(rig.broker.leg("TP").order_id)
+    fresh = restarted(rig, kept if recorded else replace(kept, entries=()))
+    fresh.run(8)
+    if recorded:
+        assert fresh.view()["positions"][0]["protected"]
+        assert len(fresh.broker.sent(PlaceStop)) == 1
+    else:  # nobody knows how far its stop may be: it goes
+        assert fresh.broker.size("MNQ") == 0
+        assert fresh.denials == []

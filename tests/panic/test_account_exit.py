@@ -294,6 +294,19 @@ def test_a_list_without_a_total_proves_only_when_it_is_short(count: int, proven:
     assert (out.orders is not None) is proven
 
 
+def test_a_list_that_never_ends_is_given_up() -> None:
+    venue = Venue()
+    numbers = iter(range(1, 10_000))
+
+    def endless(*_: Any, **__: Any) -> Answer[Any]:
+        return Answer("accepted", [order(next(numbers), 1)], total=10**6)
+
+    venue.order_v2_query = endless  # type: ignore[method-assign]
+    out, said = exit_of(venue, for_s=0.1)
+    assert not out.run()
+    assert said[0] == "account 1001: the list of orders is not whole (20 read); asking again"
+
+
 def test_things_of_other_accounts_are_not_touched() -> None:
     venue = Venue(orders={1: replace(order(1, 1), account_id=7)})
     venue.position_search_open = lambda *_, **__: Answer(  # type: ignore[method-assign]

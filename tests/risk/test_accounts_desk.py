@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from desk_rig import PRICE, Rig
 from firm_rig import RULES, account, carried, exit_at, firm_rig, many_rig, move, restarted
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import AccountUpdate, Denial, FeedIn, Intent, OperatorIn, PlaceBracket
+from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket
 from tbot.errors import ConfigError
 from tbot.execution.desk import AccountSettings, DeskSettings
 from tbot.risk.caps import Cap, cpi_cap
@@ -284,13 +284,6 @@ def test_TR10_entries_of_one_product_are_capped_by_the_day() -> None:
     rig.signal(1, "MES", stop_ticks=16)
     assert rig.denials == ["ENTRY_CAP_PRODUCT"]
     assert [command.contract for command in rig.broker.sent(PlaceBracket)] == ["MNQ", "MNQ", "MES"]
-
-
-def test_TR12_a_contract_before_its_roll_takes_no_entries() -> None:
-    rig = firm_rig()
-    rig.feed(FeedIn(rig.now_ns, "MNQ", "closed", "the contract expires soon", "RC_EXPIRY"))
-    rig.signal(1)
-    assert rig.denials == ["RC_EXPIRY"]
 
 
 def test_an_account_that_is_not_pinned_is_no_account_of_the_desk() -> None:

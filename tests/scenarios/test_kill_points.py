@@ -19,7 +19,7 @@ import pytest
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 from kill_rig import TRAPS, VICTIM
 from scripted_trader import Cue
-from session_run import Referee, session, truth_of
+from session_run import SUPPORT, Referee, session, truth_of
 from session_tape import MINUTE, START
 from tbot.engine.journal_replay import replay_journal
 
@@ -33,8 +33,8 @@ SPEED = 20
 QUICK = ("K-EX-03", "K-EX-05", "K-EX-07", "K-WK-03", "K-LA-03")
 # Placements of the first signal that may reach the gateway.
 FIRST_ORDERS = {"K-EX-01": 0, "K-EX-02": 0, "K-EX-03": 0, "K-EX-04": 0, "K-EX-05#part": 0, "K-WK-02": 0}
-FLATTENS = tuple(f"K-EX-{number}" for number in range(10, 17))
-ELSEWHERE = ("K-EX-20", *FLATTENS)  # other stories, below
+FLATTENS = [f"K-EX-{number}" for number in range(10, 16)]
+ELSEWHERE = ("K-EX-16", "K-EX-20", *FLATTENS)  # other stories, below
 ONE_TRADE = [point for point in TRAPS if point not in ELSEWHERE]
 
 
@@ -98,7 +98,7 @@ def finish(engine: Command, referee: Referee) -> None:
 @pytest.mark.parametrize("point", each(ONE_TRADE))
 def test_K_EX_01_to_19_K_FD_03_to_04_K_WK_01_to_03_one_trade(tmp_path: Path, point: str) -> None:
     prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in PRICES]}
-    faults = PARTIAL if point in ("K-EX-08", "K-EX-11") else ""
+    faults = PARTIAL if point == "K-EX-08" else ""
     config = BREAK_EVEN if point == "K-EX-09" else ""
     with session(
         tmp_path, prices, losing(CUES) if point == "K-EX-19" else CUES, speed=SPEED, config=config, faults=faults,
@@ -126,6 +126,68 @@ def unknown(engine: Command) -> list[str]:
 def losing(cues: list[Cue]) -> list[Cue]:
     """The same signals, short: the rising market stops them out."""
     return [Cue(cue.contract, cue.bar_start_ns, -1, cue.stop_ticks, cue.target_ticks) for cue in cues]
+
+
+@pytest.mark.parametrize("point", each(FLATTENS))
+def test_K_EX_10_to_15_flatten(tmp_path: Path, point: str) -> None:
+    """A person flattens; the executor dies after one of the steps; the next goes on by itself and keeps the pause."""
+    prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in [*PRICES[:2], (60, 0)]]}
+    # The partial fill leaves an entry working, which the flatten has to cancel.
+    faults = PARTIAL if point == "K-EX-11" else ""
+    config = "[risk]\nentry_timeout_ns = 60_000_000_000\n" if point == "K-EX-11" else ""
+    with session(tmp_path, prices, CUES[:1], speed=SPEED, faults=faults, config=config, kill_point=point) as (
+        engine, referee,
+    ):  # fmt: skip
+        until(lambda: held(referee) and is_protected(referee), "a protected position", 90)
+        operator = subprocess.Popen(
+            [sys.executable, "-m", "tbot", "flatten"],
+            env={**os.environ, "TBOT_HOME": str(engine.home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: killed(engine), point, 60, engine.status)
+        until(lambda: engine.status().get("restarts") == 1, "the restart", 60, engine.status)
+        until(lambda: not held(referee), "flat by itself", 60, engine.status)
+        engine.await_state("PAUSED", 60)
+        operator.wait(60)
+        finish(engine, referee)
+
+
+@pytest.mark.long
+def test_K_EX_16_lock_decided_not_recorded(tmp_path: Path) -> None:
+    """The price jumps through the stop to a loss beyond the day's limit; the lock is derived from the trades again."""
+    prices = {"MNQ": [(0, BASE), (6, BASE), (6.02, BASE - 420), (60, BASE - 420)]}
+    with session(tmp_path, prices, CUES, speed=SPEED, kill_point="K-EX-16") as (engine, referee):
+        until(lambda: killed(engine), "K-EX-16", 90, engine.status)
+        until(lambda: engine.status().get("restarts") == 1, "the restart", 60, engine.status)
+        engine.await_state("LOCKED", 60)
+        (account,) = engine.status()["accounts"].values()
+        assert "RC_DAILY_LOSS" in [reason["code"] for reason in account["reasons"]]
+        finish(engine, referee)
+
+
+@pytest.mark.long
+def test_K_EX_20_trading_day_rollover(tmp_path: Path) -> None:
+    """Locked by the kill switch before 17:00 in Chicago, dead at the turn: the new day begins without the lock."""
+    arguments = ("sim", "--start", "2026-11-18T22:50:00Z", "--speed", "20", "--contracts", "MNQ")
+    with running(tmp_path / "sim", *arguments) as sim:
+        ready = sim.first_line()
+        login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
+        (tmp_path / "script.json").write_text("[]")
+        program = (str(SUPPORT / "kill_engine.py"), str(tmp_path / "script.json"), "K-EX-20")
+        run = ("run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet")
+        with running(tmp_path / "run", *run, program=program, PYTHONPATH=str(SUPPORT), **login) as engine:
+            (tmp_path / "run" / "sim").mkdir(mode=0o700, exist_ok=True)
+            (tmp_path / "run" / "sim" / "kill.all").touch(0o600)
+            engine.await_state("LOCKED", 60)
+            until(lambda: killed(engine), "K-EX-20", 90, engine.status)
+            until(lambda: engine.status().get("restarts") == 1, "the restart", 60, engine.status)
+            until(lambda: engine.status()["state"] not in ("LOCKED", "STARTING"), "the next day", 60, engine.status)
+            (account,) = engine.status()["accounts"].values()
+            assert account["day"] == "2026-11-19"
+            assert "RC_KILL_SWITCH" not in [reason["code"] for reason in account["reasons"]]
+            engine.interrupt()
+            assert engine.finish(60)[0] == 0, engine.stderr
 
 
 @pytest.mark.parametrize("point", each(["K-LA-01#1", "K-LA-01#2", "K-LA-01#3", "K-LA-03", "K-LA-04"]))

@@ -16,7 +16,6 @@ import pytest
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 from foreign_gateway import MINUTE, foreign_gateway, name_of
-from renaming_proxy import RenamingProxy
 from scripted_trader import Cue, write_script
 from sim_rig import KEY, OWNER, RunningServer
 from tbot.domain.messages import RoundTrip
@@ -58,19 +57,19 @@ def flat(server: RunningServer) -> bool:
 @pytest.mark.long
 @pytest.mark.timeout(400)
 def test_R12_a_live_run_trades_a_bracket_through_and_ends_flat(tmp_path: Path) -> None:
-    with foreign_gateway(accounts=2, rise_after_s=130.0, rise_ticks=400, length_s=400) as gateway:
-        server, proxy = gateway
+    with foreign_gateway(accounts=2) as gateway:
+        server = gateway.server
         first = time.time_ns() // MINUTE * MINUTE
         cues = [Cue("MNQ", first + number * MINUTE, 1, 40, 60) for number in range(6)]
-        with live_engine(tmp_path / "home", proxy.rest, "--json", cues=cues) as engine:
+        with live_engine(tmp_path / "home", gateway.rest, "--json", cues=cues) as engine:
             status = engine.await_state("ACTIVE")
             assert (status["mode"], status["badge"], sorted(status["accounts"])) == ("live", "LIVE", ["1001", "1002"])
             run_dir, journal_path = engine.run_dir(), engine.journal()
             assert journal_path == tmp_path / "home" / "live" / "journal.db"
-            second_engines_are_refused(tmp_path, proxy)
+            second_engines_are_refused(tmp_path, gateway.rest)
             until(lambda: engine.status()["fills"] >= 2, "both entries filled", 200, engine.status)
             assert not flat(server)
-            # The price rises after 130 seconds by a hundred points: both targets are hit.
+            gateway.market.rise(400)
             until(lambda: engine.status()["round_trips"] >= 2, "two round trips", 300, engine.status)
             engine.interrupt()
             code, out = engine.finish()
@@ -82,10 +81,10 @@ def test_R12_a_live_run_trades_a_bracket_through_and_ends_flat(tmp_path: Path) -
         assert KEY not in engine.stderr
 
 
-def second_engines_are_refused(folder: Path, proxy: RenamingProxy) -> None:
+def second_engines_are_refused(folder: Path, rest: str) -> None:
     """F-CFG-01: the same state directory, and another one."""
     for home in ("home", "another"):
-        with live_engine(folder / home, proxy.rest, "--quiet") as second:
+        with live_engine(folder / home, rest, "--quiet") as second:
             code, _ = second.finish(60)
             assert code == 8, second.stderr
             assert "another engine trades account 1001 (RC_SECOND_ENGINE)" in second.stderr
@@ -108,11 +107,11 @@ def check(document: dict[str, Any], journal_path: Path) -> None:
 
 @pytest.mark.long
 def test_F_CFG_02_on_a_terminal_the_names_are_typed(tmp_path: Path) -> None:
-    with foreign_gateway(accounts=2, length_s=200) as (_, proxy):
+    with foreign_gateway(accounts=2) as gateway:
         for typed, code, said in (("y", 8, "is not the name of account 1001"), (name_of(1001), 0, "LIVE in 1 s")):
             home = tmp_path / typed
             home.mkdir()
-            text, ended = at_a_terminal(home, proxy.rest, typed)
+            text, ended = at_a_terminal(home, gateway.rest, typed)
             assert said in text
             assert ended == code, text
             assert KEY not in text
@@ -148,3 +147,64 @@ def at_a_terminal(home: Path, rest: str, typed: str) -> tuple[str, int]:
     finally:
         process.kill()
         os.close(mine)
+
+
+# ---------------------------------------------------------------------------------- engines against a simulator of ours
+@contextmanager
+def simulator(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    with running(folder, "sim", "--start", "2026-11-20T14:30:00Z", "--contracts", "MNQ", "--accounts", "2") as sim:
+        ready = sim.first_line()
+        yield ready, {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pinned", [False, True])
+def test_F_CFG_01_I16_F_IPC_05_an_engine_with_another_home_is_refused(tmp_path: Path, pinned: bool) -> None:
+    """Pinned accounts are locked before anything is bound; one that the gateway chose, as soon as it is known."""
+    arguments = ("-c", str(write_config(tmp_path, *PINNED))) if pinned else ("--contracts", "MNQ")
+    with simulator(tmp_path / "sim") as (ready, login):
+        words = ("run", "--gateway", ready["rest"], *arguments, "--quiet")
+        with running(tmp_path / "first", *words, **login) as first:
+            first.await_state("ACTIVE")
+            with running(tmp_path / "second", *words, **login) as second:
+                code, _ = second.finish(60)
+                assert code == 6, second.stderr
+                assert "another engine trades account 1001 (RC_SECOND_ENGINE)" in second.stderr
+                assert second.stderr.count("\n") == 1
+                run_dir = second.run_dir()
+                assert_nothing_left(second, run_dir)
+                assert not (tmp_path / "second" / "sim" / "journal.db").exists()
+            assert first.await_state("ACTIVE")["restarts"] == 0
+            # The lock goes with the process that holds it, also when that is killed: its successor takes it again.
+            old = first.pid("executor")
+            os.kill(old, signal.SIGKILL)
+            until(lambda: first.status()["processes"]["executor"]["pid"] not in (0, old), "another executor")
+            first.await_state("ACTIVE")
+
+
+@pytest.mark.long
+def test_F_CFG_04_files_that_change_while_it_runs_have_no_effect_until_a_restart(tmp_path: Path) -> None:
+    config = write_config(tmp_path, *PINNED)
+    with simulator(tmp_path / "sim") as (ready, login):
+        words = ("run", "--gateway", ready["rest"], "-c", str(config), "--quiet")
+        with running(tmp_path / "home", *words, **login) as engine:
+            before = engine.await_state("ACTIVE")
+            config.write_text("this is no TOML any more")
+            for name in ("worker-MNQ", "executor"):
+                old = engine.pid(name)
+                os.kill(old, signal.SIGKILL)
+                until(lambda name=name, old=old: engine.status()["processes"][name]["pid"] not in (0, old), f"a {name}")
+            until(lambda: engine.status()["restarts"] == 2, "two restarts")
+            after = engine.await_state("ACTIVE")
+            assert (after["config_hash"], after["build"]) == (before["config_hash"], before["build"])
+            assert sorted(after["accounts"]) == ["1001", "1002"]
+            journal = engine.journal()
+            engine.interrupt()
+            assert engine.finish()[0] == 0, engine.stderr
+        with open_journal(journal) as reader:
+            runs = [info for _, info in reader.runs()]
+        assert len(runs) == 2
+        assert {info.config_hash for info in runs} == {before["config_hash"]}
+        assert runs[0].build == runs[1].build == before["build"]
+        with running(tmp_path / "home", *words, **login) as again:
+            assert again.finish(60)[0] == 3, again.stderr

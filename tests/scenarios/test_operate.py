@@ -30,8 +30,15 @@ def locked_for_good(rig: Rig, victim: str) -> None:
     """The engine that comes back is LOCKED, resume is refused, and nothing was placed any more."""
     if victim == "launcher":
         return
+
+    def refused() -> bool:
+        # Until the executor is back (or, thawed, has left and is back) it does not answer, or refuses as it starts.
+        done = rig.tbot("resume", login=False)
+        assert done.returncode in (1, 6), done.stdout + done.stderr
+        return "locked until the next trading day" in done.stdout
+
+    until(refused, "resume is refused for the lock", 90, rig.status)
     until(lambda: rig.status().get("state") == "LOCKED", "LOCKED", 60, rig.status)
-    assert rig.tbot("resume", login=False).returncode == 6
     assert rig.is_flat()
 
 

@@ -118,6 +118,16 @@ def test_I1_an_entry_is_committed_before_record_returns_and_nothing_else_is(jour
     assert journal.head[0] == journal.last_seq == 6
 
 
+def test_I14_what_binds_the_next_run_is_committed_before_record_returns(journal: Journal, path: Path) -> None:
+    """K-EX-10: an executor that dies right behind its decision to get out must find it again."""
+    journal.record(m.OperatorIn(NOW, "pause"), [])
+    assert len(contents(path)) == 1
+    journal.record(m.TimerIn(NOW, {}), [m.StateChange(NOW, 1001, "REDUCING", ("RC_DAILY_LOSS",), "limit")])
+    assert len(contents(path)) == 2
+    journal.record(m.TimerIn(NOW, {}), [protective(1)])
+    assert len(contents(path)) == 2
+
+
 def test_the_connection_syncs_and_maps_nothing(journal: Journal) -> None:
     settings = {name: journal._db.execute(f"PRAGMA {name}").fetchone() for name in ("journal_mode", "synchronous")}
     assert settings == {"journal_mode": ("wal",), "synchronous": (2,)}

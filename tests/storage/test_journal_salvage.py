@@ -102,11 +102,22 @@ def test_F_SYS_03_what_stood_beside_it_tells_of_a_journal(path: Path) -> None:
     path.unlink()
     lost = put_aside_if_lost(path, wire)
     assert lost is not None
+    assert lost.reason == "it is gone, and only files that stood beside it are left"
     assert lost.kept is None, "there was nothing to keep but the head"
     assert path.with_name("journal.db.bad-1.head").exists()
     again = put_aside_if_lost(path, wire)
     assert again is not None, "the full file tells of it"
     assert not list(path.parent.glob("*bad-2*")), "there was nothing more to put aside"
+
+
+def test_F_SYS_03_no_database_is_lost_and_kept(path: Path) -> None:
+    write(path)
+    path.write_bytes(b"text, no database " * 500)
+    lost = put_aside_if_lost(path, wire)
+    assert lost is not None
+    assert "file is not a database" in lost.reason
+    assert lost.kept is not None
+    assert lost.kept.read_bytes().startswith(b"text")
 
 
 def test_F_SYS_03_a_log_without_its_file(path: Path) -> None:

@@ -74,7 +74,8 @@ def test_F_SYS_05_I23_an_entry_that_grew_old_on_the_way_to_the_disk_does_not_lea
         journal.record(*step(6))
         slow(journal, clock, 60)
         journal.record(*step(5))
-        assert journal.flush() == 4, "what does not open anything has no such limit"
+        journal.flush()
+        assert journal.head[0] == journal.last_seq, "what does not open anything has no such limit"
         assert journal._emergency.lines() == []
 
 

@@ -82,6 +82,18 @@ def test_an_old_file_is_brought_to_ours_and_a_copy_kept(old: Path) -> None:
     assert copy.stat().st_mtime_ns == written, "once is enough"
 
 
+def test_steps_that_were_taken_are_not_taken_again(old: Path) -> None:
+    journal_at(old).close()
+    before = objects(old)
+    database = sqlite3.connect(old, isolation_level=None)
+    said: list[str] = []
+    database.set_trace_callback(said.append)
+    schema_module.migrate(database)
+    database.close()
+    assert said == ["PRAGMA user_version"], "asked, and nothing done"
+    assert objects(old) == before
+
+
 def test_readers_take_both_versions(old: Path) -> None:
     with JournalReader(old, wire) as reader:
         first = [item for _, item in reader.of_kind("SignalIn")]

@@ -9,6 +9,7 @@ import os
 import resource
 import select
 import sys
+import time
 
 from tbot.domain.messages import BrokerEvent, CancelOrder, CloseContract, Command, CommandResult, Query, Snapshot
 from tbot.gateway import reserve
@@ -47,8 +48,12 @@ def main() -> None:
     answer = ask(CloseContract("close", ACCOUNT, "MNQ", "test"))
     assert isinstance(answer, CommandResult)
     rest._exchange.close()
-    last = ask(Query("q1", ACCOUNT, 1))
-    assert isinstance(last, Snapshot)
+    for number in range(1, 40):  # a market order that was accepted fills with the next tick
+        last = ask(Query(f"q{number}", ACCOUNT, 1))
+        assert isinstance(last, Snapshot)
+        if answer.outcome != "accepted" or (last.complete and not last.positions):
+            break
+        time.sleep(0.1)
     positions = [position.size for position in last.positions]
     said = {"close": answer.outcome, "complete": last.complete, "positions": positions, "left": len(reserve.RESERVE)}
     print(json.dumps(said))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,24 +38,50 @@ def bars(end_ns: int, count: int = 120) -> "np.ndarray[Any, Any]":
     return made
 
 
-def market(rise_after_s: float, rise_ticks: int, length_s: float) -> tuple[ScriptedMarket, list[Any], int]:
-    """MNQ stands still from now on, after a while rises by 4 ticks each tenth of a second, then stands again."""
-    start = time.time_ns()
-    rows: list[tuple[Any, ...]] = []
-    for number in range(int(length_s * SECOND / STEP_NS)):
-        at = start + number * STEP_NS
-        up = min(rise_ticks, max(0, 4 * (number - int(rise_after_s * SECOND / STEP_NS))))
-        rows += [(at, "quote", BID + up, ASK + up), (at, "trade", BID + 1 + up, 1 + number % 3, 1)]
-    month = front_contract(PRODUCTS["MNQ"], trading_day(start))
-    return ScriptedMarket(tick_rows(rows), start, bars(start)), [month], start
+class RisingMarket(ScriptedMarket):
+    """MNQ stands still from now on; once `rise` was called it goes up by 4 ticks each tenth of a second."""
+
+    def __init__(self, start_ns: int) -> None:
+        super().__init__(tick_rows([(start_ns, "quote", BID, ASK), (start_ns, "trade", ASK, 1, 1)]), start_ns)
+        self._bars = bars(start_ns)
+        self._at_ns = start_ns
+        self._up = 0
+        self._to = 0
+        self.end_ns = None
+
+    def rise(self, ticks: int) -> None:
+        """Up to so many ticks above where it began. Any thread."""
+        self._to = ticks
+
+    def advance(self, to_ns: int) -> "np.ndarray[Any, Any]":
+        rows: list[tuple[Any, ...]] = []
+        while self._at_ns + STEP_NS <= to_ns:
+            self._at_ns += STEP_NS
+            self._up = min(self._to, self._up + 4)
+            size = 1 + self._at_ns // STEP_NS % 3
+            rows += [
+                (self._at_ns, "quote", BID + self._up, ASK + self._up),
+                (self._at_ns, "trade", BID + 1 + self._up, size, 1),
+            ]
+        return tick_rows(rows)
+
+
+@dataclass
+class Foreign:
+    """The simulator behind, the gateway that clients see, and the price."""
+
+    server: RunningServer
+    rest: str
+    market: RisingMarket
 
 
 @contextmanager
-def foreign_gateway(
-    *, rise_after_s: float = 1e6, rise_ticks: int = 0, length_s: float = 120.0, **more: Any
-) -> Iterator[tuple[RunningServer, RenamingProxy]]:
-    """(the simulator behind, the gateway that clients see)."""
+def foreign_gateway(**more: Any) -> Iterator[Foreign]:
+    """A running gateway; `more` are settings of the simulator."""
     settings = SimSettings(**({"user_name": OWNER, "api_key": KEY} | more))
-    source = market(rise_after_s, rise_ticks, length_s)
-    with RunningServer(SimServer(settings, source)) as server, RenamingProxy(server.rest, hide_sim=True) as proxy:
-        yield server, proxy
+    start = time.time_ns()
+    market = RisingMarket(start)
+    month = front_contract(PRODUCTS["MNQ"], trading_day(start))
+    behind = RunningServer(SimServer(settings, (market, [month], start)))
+    with behind as server, RenamingProxy(server.rest, hide_sim=True) as proxy:
+        yield Foreign(server, proxy.rest, market)

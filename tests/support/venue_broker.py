@@ -178,8 +178,8 @@ class VenueBroker:
 class VenueDeskRig(Rig):
     """Desk, venue and its controls; every `tick` quotes all contracts at their price and prints one trade there."""
 
-    def __init__(self, **more: object) -> None:
-        super().__init__(broker=VenueBroker(), **more)  # type: ignore[arg-type]
+    def __init__(self, venue: VenueBroker | None = None, **more: object) -> None:
+        super().__init__(broker=venue or VenueBroker(), **more)  # type: ignore[arg-type]
         self.venue: VenueBroker = self.broker  # type: ignore[assignment]
         self.controls = VenueControls(self.venue.exchange)
         self.naked_ns = 0  # longest time in which the venue held more than its stops would take out

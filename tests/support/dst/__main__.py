@@ -49,7 +49,8 @@ def _show(verdict: Verdict) -> None:
     for fault in world.plan:
         print(f"  {fault.line()}")
     for death in evidence.deaths:
-        print(f"  {(death.boot_ns - world.start_boot_ns) / 1e9:8.2f} s: executor {death.executor} {death.cause} {death.error}")
+        at_s = (death.boot_ns - world.start_boot_ns) / 1e9
+        print(f"  {at_s:8.2f} s: executor {death.executor} {death.cause} {death.error}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ the commit under way when the power goes may be torn.
 """
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -22,7 +23,9 @@ WAL, HEAD, EMERGENCY = f"{DB}-wal", f"{DB}.head", f"{DB}.emergency"
 _SHARED_MEMORY = f"{DB}-shm"
 _PAGE = 4096
 
-Damage = Literal["changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe", "version_1"]
+Damage = Literal[
+    "changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe", "version_1"
+]
 _FLIPPED: dict[str, str] = {"flip_db": DB, "flip_wal": WAL, "flip_head": HEAD}
 
 
@@ -73,7 +76,7 @@ class Disk:
         self.watch_after(sql)
 
     def on_file(self, what: str, descriptor: int) -> None:
-        """Before a write or sync of the small files; both have their size already, so a full disk does not stop them."""
+        """Before a write or sync of the small files, which have their size already: a full disk does not stop them."""
         if self.failing:
             raise OSError(errno.EIO, "Input/output error")
 
@@ -89,10 +92,7 @@ class Disk:
         some pages did; the log is whole, because it is used again only when all of them are there.
         """
         before, self.path = self.path, self._new()
-        for file in before.iterdir():
-            if file.is_file() and file.name != _SHARED_MEMORY:
-                shutil.copyfile(file, self.path / file.name)
-                (self.path / file.name).chmod(0o600)
+        self._copy(before)
         if torn:
             wal = self.path / WAL
             if wal.exists() and wal.stat().st_size > self._wal_before:
@@ -101,6 +101,21 @@ class Disk:
             self._mix(self.path / DB)
         if self._number % 3 == 0 or self._old is None:
             self._old = before
+
+    def _copy(self, source: Path) -> None:
+        """All files as they are; two names of one file stay that."""
+        made: dict[int, Path] = {}
+        for file in sorted(source.iterdir()):
+            target = self.path / file.name
+            if not file.is_file() or file.name == _SHARED_MEMORY:
+                continue
+            inode = file.stat().st_ino
+            if inode in made:
+                os.link(made[inode], target)
+                continue
+            shutil.copyfile(file, target)
+            target.chmod(0o600)
+            made[inode] = target
 
     def _mix(self, db: Path) -> None:
         """Each page is as it was before the checkpoint or as after it."""
@@ -122,10 +137,7 @@ class Disk:
             (self.path / (WAL if how == "no_wal" else HEAD)).unlink(missing_ok=True)
         elif how == "old" and self._old is not None:
             self._clear()
-            for file in self._old.iterdir():
-                if file.is_file() and file.name != _SHARED_MEMORY:
-                    shutil.copyfile(file, self.path / file.name)
-                    (self.path / file.name).chmod(0o600)
+            self._copy(self._old)
         elif how == "changed_row":
             self._change_row(self.path / DB)
         elif how == "version_1":

@@ -290,5 +290,3 @@ class FaultBox:
 
     def _person(self, kind: str, _fault: Fault) -> None:
         self._world.person(kind)
-
-

@@ -1,6 +1,7 @@
 """Prices of one seed: a random walk with bursts, gaps, halts, and stretches in which it goes for the account's stops.
 
-One step gives the ticks of all contracts: to the exchange at once, to the executor's rings as the feed would write them.
+One step gives the ticks of all contracts: to the exchange at once, to the executor's rings as the feed would write
+them.
 """
 
 from dataclasses import dataclass
@@ -122,7 +123,9 @@ class FeedLine:
         self._late: list[tuple[int, Ticks]] = []
         self.down: set[str] = set()
         self.delay_ns = 0
-        self.heard: dict[str, tuple[int, int, int]] = {}  # symbol -> (bid, ask, exch_ns) of the newest quote in its ring
+        self.heard: dict[
+            str, tuple[int, int, int]
+        ] = {}  # symbol -> (bid, ask, exch_ns) of the newest quote in its ring
         self.seq: dict[str, int] = dict.fromkeys(symbols, 0)
 
     def write(self, ticks: Ticks, now_ns: int, wall_ns: int) -> None:

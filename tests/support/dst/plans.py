@@ -134,10 +134,15 @@ def _kill(rng: random.Random) -> tuple[dict[str, Any], float | None]:
     return args, None
 
 
+def _body(rng: random.Random) -> tuple[dict[str, Any], float | None]:
+    return {"kind": rng.choice(["null_list", "garbage", "empty"])}, rng.choice([2.0, 6.0])
+
+
 def _human(rng: random.Random) -> tuple[dict[str, Any], float | None]:
     return {"side": rng.choice([1, -1]), "size": rng.choice([1, 2])}, None
 
 
+DAMAGES = ("flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe")
 # name -> (weight, how it begins: "at" a time or "after" n events, arguments)
 RANDOM: dict[str, tuple[int, str, Maker]] = {
     "order.place": (6, "after", _way),
@@ -155,7 +160,7 @@ RANDOM: dict[str, tuple[int, str, Maker]] = {
     "rest.hang": (2, "at", _some_seconds(3, 15, 40)),
     "rest.refused": (2, "at", _some_seconds(3, 15, 60)),
     "rest.latency": (2, "at", _some_seconds(5, 30, seconds=1.5)),
-    "rest.body": (2, "at", lambda rng: ({"kind": rng.choice(["null_list", "garbage", "empty"])}, rng.choice([2.0, 6.0]))),
+    "rest.body": (2, "at", _body),
     "rest.stale_read": (3, "at", _some_seconds(2, 8, 20, age=4.0)),
     "auth.expire": (2, "at", _none),
     "auth.refuse": (1, "at", _some_seconds(5, 20, code=3)),
@@ -183,7 +188,7 @@ RANDOM: dict[str, tuple[int, str, Maker]] = {
     "disk.full": (2, "at", _some_seconds(3, 20, 60)),
     "disk.error": (1, "at", _some_seconds(0.5, 5)),
     "disk.slow": (2, "at", _some_seconds(5, 20, seconds=2.0)),
-    "disk.damage": (3, "at", _one("how", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe")),
+    "disk.damage": (3, "at", _one("how", *DAMAGES)),
     "clock.step": (2, "at", _one("seconds", 0.4, 1.5, -1.5, 30, -30, 3600, -3600, 86400)),
     "clock.suspend": (2, "at", _some_seconds(1, 5, 30, 240)),
     "sched.starve": (2, "at", _some_seconds(0.5, 3, 10)),
@@ -203,8 +208,7 @@ def draw(rng: random.Random, length_s: float, count: int) -> list[Fault]:
     names = list(RANDOM)
     weights = [RANDOM[name][0] for name in names]
     return [
-        make(rng, f"f{number + 1}", name, length_s)
-        for number, name in enumerate(rng.choices(names, weights, k=count))
+        make(rng, f"f{number + 1}", name, length_s) for number, name in enumerate(rng.choices(names, weights, k=count))
     ]
 
 

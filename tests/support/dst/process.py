@@ -156,5 +156,6 @@ class Sockets:
     def router(self, _path: Any) -> SimRouter:
         return self._router()
 
-    def Waiter(self, *sources: Any) -> SimWaiter:  # noqa: N802 (a class in the real module)
+    def Waiter(self, *sources: Any) -> SimWaiter:
+        """A class in the real module."""
         return self._waiter(sources[0])

@@ -1,7 +1,7 @@
 """Virtual time and cooperative tasks: every thread of the engine runs as a greenlet, one at a time, in a seeded order.
 
-Time passes only while nothing runs. A task belongs to a group (one life of the executor); a dead group's tasks are never
-resumed, which is what SIGKILL does to threads: no handler, no `finally`.
+Time passes only while nothing runs. A task belongs to a group (one life of the executor); a dead group's tasks are
+never resumed, which is what SIGKILL does to threads: no handler, no `finally`.
 """
 
 import heapq

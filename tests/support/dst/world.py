@@ -1,8 +1,8 @@
 """One seed: market, exchange, network, disk and the real executor in its lives, under one virtual clock.
 
 What runs is tbot.engine.executor.Executor with everything below it (link, session, Desk, journal, live broker, REST
-client) and tbot.sim's exchange behind its REST API. Around it: `scheduler` (time and threads), `machine` (clocks, files),
-`network`, `hub`, `disk`, `market`, `signals`, `faults`.
+client) and tbot.sim's exchange behind its REST API. Around it: `scheduler` (time and threads), `machine` (clocks,
+files), `network`, `hub`, `disk`, `market`, `signals`, `faults`.
 """
 
 import hashlib
@@ -12,31 +12,27 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import astuple, dataclass, field
-from functools import partial
+from dataclasses import astuple
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from dst import process
 from dst.disk import Disk
-from dst.evidence import Death, Evidence, JournalStep
+from dst.evidence import Evidence, JournalStep
 from dst.faults import FaultBox
 from dst.hub import HubLine, SimUserHub
-from dst.kill_points import Armed, KillBoard
+from dst.kill_points import KillBoard
+from dst.lives import KEY, USER, Lives
 from dst.machine import Clock, Machine
 from dst.market import FeedLine, SimRings, WalkMarket
 from dst.network import Line
 from dst.plans import Fault, draw
 from dst.scenes import Scene, calendar, draw_scene
-from dst.scheduler import NS_PER_S, Event, Scheduler
+from dst.scheduler import NS_PER_S, Scheduler
 from dst.signals import Worker
 from tbot.domain.messages import DeskInput, DeskOutput, Fill, Signal, SignalStamps
 from tbot.domain.process_messages import OperatorMessage, SignalMessage, TokenRequest
-from tbot.engine.child import ChildContext
-from tbot.engine.executor import Executor
-from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
-from tbot.errors import TbotError
 from tbot.execution import canonical
 from tbot.execution.book_types import FINAL
 from tbot.sim.auth import Tokens, User
@@ -44,18 +40,13 @@ from tbot.sim.exchange import Exchange
 from tbot.sim.fault_stale import Views
 from tbot.sim.rest_server import RestApi
 from tbot.sim.venue_controls import VenueControls
-from tbot.transport.wire import Wire
 from tbot_ext.records import Kind
 
 START_BOOT_NS = 1_000_000 * NS_PER_S
 STEP_NS = NS_PER_S // 4
-USER, KEY, RUN_KEY, RUN_ID = "trader", "canary-key-7c1d", b"k" * 32, 77
-URL = "http://127.0.0.1:1"
-RESTARTS, RESTART_WINDOW_NS = 3, 60 * NS_PER_S  # C_CRASH_LOOP
 # So that a short day sees checkpoints and, at a start, full files too.
 CHECKPOINT_ROWS, ROTATE_ROWS = 200, 300
 FEED_WORD_NS = 3 * NS_PER_S
-
 
 
 class Judge(Protocol):
@@ -64,25 +55,6 @@ class Judge(Protocol):
     def after_event(self) -> None: ...
 
     def finish(self, journal: Path | None = None, digest: str = "") -> Any: ...
-
-
-@dataclass(slots=True)
-class Life:
-    """One executor from start to death."""
-
-    number: int
-    context: ChildContext
-    router: process.SimRouter
-    executor: Executor | None = None
-    journal: Any = None
-    waiter: process.SimWaiter | None = None
-    wire: Wire = field(default_factory=lambda: Wire(RUN_KEY, RUN_ID, 1))
-    steps_from: int = 0  # index of its first step in the evidence
-
-    @property
-    def desk(self) -> Any:
-        """Its TradingDesk; None before it has one."""
-        return None if self.executor is None else self.executor._desk
 
 
 class LiveEvidence(Evidence):
@@ -101,7 +73,7 @@ class LiveEvidence(Evidence):
         """Only what the Desk says counts."""
 
 
-class World:
+class World(Lives):
     """Build it, `run` it once, read `evidence`. `judge` makes the referee that looks after every event."""
 
     def __init__(
@@ -113,6 +85,7 @@ class World:
         script: Callable[["World"], None] | None = None,
     ) -> None:
         """`script` is called after every step of the market: a test's own hand in what happens."""
+        super().__init__()
         self.seed = seed
         self.scene = scene or draw_scene(seed)
         if plan is None:
@@ -132,18 +105,12 @@ class World:
         self._script = script
         self.referee: Judge | None = None
         self._viewed: tuple[int, int, Any] = (-1, -1, None)
-        self.life: Life | None = None
-        self.lives = 0
-        self._restarts: list[int] = []
-        self.given_up = ""  # why nobody starts the executor any more
         self.calm = False
-        self.asleep = False
         self.acks: list[bytes] = []
         self._digesting = False
         self.rows: list[tuple[int, str]] = []  # (seq, kind) of the journal at the end
         self.set_aside: list[str] = []  # journals that were not trusted any more
         self.ended_with = ("", "")  # hashes of wire log and journal
-        self.failures: list[str] = []  # what the engine must never do, whatever a referee thinks
 
     # ------------------------------------------------------------------------------------------------------- set-up
     def run(self) -> Evidence:
@@ -325,156 +292,6 @@ class World:
         if self._viewed[:2] != key:
             self._viewed = (*key, desk.desk.view())
         return self._viewed[2]  # type: ignore[no-any-return]
-
-    # --------------------------------------------------------------------------------------------------- the executor
-    def _settings(self) -> EngineSettings:
-        return EngineSettings(
-            mode="live",
-            symbols=self.scene.symbols,
-            state_dir=self.disk.path,
-            run_dir=self.disk.path,
-            run_id=RUN_ID,
-            build="dst",
-            config_hash="dst",
-            gateway=GatewaySettings(URL, URL + "/hubs/user", URL + "/hubs/market", simulated=False),
-            accounts=tuple(AccountPlan(number, self.exchange.accounts[number].name) for number in self.traded),
-            confirmed=self.traded,
-            limits=self.scene.limits,
-        )
-
-    def start_life(self) -> None:
-        """A supervisor (or a person) starts an executor."""
-        if self.life is not None:
-            return
-        self.lives += 1
-        number = self.lives
-        secrets = {
-            "run_key": RUN_KEY, "epoch": number, "restarted": number > 1, "credentials": (USER, KEY),
-        }  # fmt: skip
-        context = ChildContext("executor", secrets, None, Event(self.scheduler), 0)  # type: ignore[arg-type]
-        life = Life(number, context, process.SimRouter(partial(self._on_reply, number)))
-        life.wire = Wire(RUN_KEY, RUN_ID, number)
-        life.steps_from = len(self.evidence.steps)
-        self.life = life
-        self.line.life = number
-        self.kills.new_life()
-        self.evidence.executor, self.evidence.alive = number, True
-        self.evidence.born[number] = self.scheduler.now_ns
-        self.scheduler.spawn(partial(self._live, life), number)
-        if number > 1:
-            self.scheduler.after(2 * NS_PER_S, partial(self._refill, number))
-        self.look()
-
-    def _live(self, life: Life) -> None:
-        """Body of the executor's process."""
-        try:
-            life.executor = Executor(self._settings(), life.context)
-            life.executor.run()
-        except TbotError as error:
-            self._ended(life, "error", f"{type(error).__name__}: {error}")
-        except Exception as error:
-            import traceback
-
-            self.failures.append(f"the executor raised {error!r}\n{traceback.format_exc()}")
-            self._ended(life, "bug", repr(error))
-        else:
-            self._ended(life, "stopped", "")
-
-    def _ended(self, life: Life, cause: str, error: str) -> None:
-        """The process has ended by itself (called in its last task)."""
-        if self.life is not life:
-            return
-        self._dead(life, cause, error)
-        self.disk.crash()
-        if cause == "stopped":
-            self.scheduler.after(5 * NS_PER_S, self.start_life)
-        else:
-            self._restart(NS_PER_S)
-        self.scheduler.kill(life.number)
-
-    def _dead(self, life: Life, cause: str, error: str = "") -> None:
-        committed = self._committed()
-        for step in self.evidence.steps[life.steps_from :]:
-            step.lost = step.seq > committed
-        self.evidence.deaths.append(Death(life.number, self.scheduler.now_ns, cause, error))
-        self.evidence.alive = False
-        self.hub.connection = None
-        self.life = None
-
-    def _restart(self, after_ns: int) -> None:
-        """As the supervisor does: not more often than C_CRASH_LOOP allows."""
-        now = self.scheduler.now_ns
-        self._restarts = [at for at in self._restarts if now - at < RESTART_WINDOW_NS]
-        if len(self._restarts) >= RESTARTS and not self.calm:
-            self.given_up = "crash loop"
-            return
-        self._restarts.append(now)
-        self.scheduler.after(after_ns, self.start_life)
-
-    def crash(
-        self,
-        cause: str,
-        *,
-        down_s: float = 1.0,
-        again_after: float | None = None,
-        damage: str = "",
-        torn: bool = False,
-        power: bool = False,
-        folded_in_part: bool = False,
-    ) -> None:
-        """SIGKILL, at any moment; then what the disk shows, and a new start."""
-        life = self.life
-        if life is not None:
-            self._dead(life, cause)
-            self.disk.crash(torn=torn, folded_in_part=folded_in_part)
-            if power:
-                self.line.lost_lives.add(life.number)
-        if damage:
-            self.disk.damage(damage)  # type: ignore[arg-type]
-        if not self.given_up:
-            self._restart(int(down_s * NS_PER_S))
-        if again_after is not None:
-            wait_ns = int((down_s + again_after) * NS_PER_S)
-            self.scheduler.after(wait_ns, lambda: None if self.calm else self.crash(f"{cause}, again", down_s=down_s))
-        self.look()
-        if life is not None:
-            self.scheduler.kill(life.number)
-
-    def _crash_at(self, armed: Armed) -> None:
-        """A kill point was reached."""
-        args = armed.args
-        self.crash(
-            armed.point,
-            down_s=args.get("down", 1.0),
-            again_after=args.get("again_after"),
-            torn=armed.point == "K-EX-03" or bool(args.get("torn")),
-            power=armed.point == "K-ALL-01",
-            folded_in_part=armed.point == "K-JR-02",
-        )
-
-    def _refill(self, number: int) -> None:
-        """The supervisor asks the feed to fill a restarted executor's rings anew."""
-        if self.life is not None and self.life.number == number:
-            for symbol in self.symbols:
-                if symbol not in self.feed.down:
-                    self.feed.mark(symbol, Kind.HISTORY, self.market_ns, self.clock.wall_ns())
-
-    def stop_all(self, seconds: float) -> None:
-        """The machine sleeps: executor, feed and worker stand still while the boot clock runs on."""
-        self.starve(seconds)
-        self.asleep = True
-        lasts_ns = int(seconds * NS_PER_S)
-
-        def wake() -> None:
-            self.asleep = False
-            self.clock.slept_ns += lasts_ns
-
-        self.scheduler.after(lasts_ns - 1, wake)
-
-    def starve(self, seconds: float) -> None:
-        """The executor gets no processor for a while."""
-        if self.life is not None:
-            self.scheduler.slow_until_ns[self.life.number] = self.scheduler.now_ns + int(seconds * NS_PER_S)
 
     # ------------------------------------------------------------------------------------------------------- messages
     def _router(self) -> process.SimRouter:

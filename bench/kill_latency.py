@@ -1,0 +1,89 @@
+"""How long from the start of `tbot kill` until its first request has left for the gateway?
+
+The engine runs against `tbot sim`; the press is the start of the command's process, the end is the simulator's own
+stamp of the first request that the kill causes (boot clock, one machine). Each round starts the command anew; with
+nothing open the first request is the query of the proof, which leaves by the same way as a close. Printed beside it:
+the processor time of the command, which a busy machine hardly stretches.
+
+Budget (design, section 6): 300 ms. Run: python bench/kill_latency.py. Reference machine: 2 virtual cores of an x86-64
+server shared with other work.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROUNDS = 15
+PAUSE_S = 1.5  # between rounds; the engine's own queries (every 30 s when idle) can hardly fall into one
+BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def start(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TBOT_HOME": str(home), **more}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tbot", *arguments], env=environment, stdout=subprocess.PIPE, text=True, cwd=home
+    )
+
+
+def await_active(home: Path) -> None:
+    for _ in range(1200):
+        try:
+            pointer = json.loads((home / "current.json").read_text())
+            if json.loads(Path(pointer["status"]).read_text())["state"] == "ACTIVE":
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.1)
+    raise SystemExit("the engine never became ACTIVE")
+
+
+def press(home: Path, ready: dict[str, Any]) -> tuple[float, float]:
+    """(ms until the first request, ms of processor time) of one `tbot kill`."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    pressed_ns = time.clock_gettime_ns(BOOT)
+    with start(home, "kill", "--no-wait") as command:
+        command.communicate()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = requests.get(f"{ready['rest']}/sim/wire", headers={"X-Sim-Token": ready["control_token"]}, timeout=10)
+    later = [entry["boot_ns"] for entry in answer.json()["requests"] if entry["boot_ns"] >= pressed_ns]
+    cpu_s = after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime
+    return (min(later) - pressed_ns) / 1e6 if later else float("nan"), cpu_s * 1e3
+
+
+def main() -> None:
+    """Print lower quartile (a query of the engine's own may fall into a round) and median."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        sim = start(home, "sim", "--contracts", "MNQ")
+        assert sim.stdout is not None
+        ready = json.loads(sim.stdout.readline())
+        login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
+        engine = start(home, "run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet", **login)
+        try:
+            await_active(home)
+            figures = []
+            for _ in range(ROUNDS):
+                figures.append(press(home, ready))
+                time.sleep(PAUSE_S)
+        finally:
+            engine.terminate()
+            engine.wait(30)
+            sim.terminate()
+            sim.wait(30)
+    for name, values in zip(("until the first request", "processor time"), zip(*figures, strict=True), strict=True):
+        quarter, middle, _ = statistics.quantiles(values, n=4)
+        print(f"{name}: lower quartile {quarter:.0f} ms, median {middle:.0f} ms of {ROUNDS}")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
