@@ -184,7 +184,9 @@ class BackAgain(Check):
     def on_event(self) -> None:
         facts = self.facts
         evidence = facts.evidence
-        if evidence.calm_since_ns is None or evidence.faults or not evidence.answering:
+        settled = evidence.answering and evidence.market_open and not evidence.faults
+        # Before the calm end nobody need start an executor again that died too often.
+        if not settled or (not evidence.alive and evidence.calm_since_ns is None):
             self.since_ns = None
             return
         away = [account for account in facts.rules.limits if self._away(account)]
@@ -193,7 +195,8 @@ class BackAgain(Check):
         elif self.since_ns is None:
             self.since_ns = evidence.boot_ns
         self.judge()
-        if self.since_ns is not None and evidence.boot_ns - max(self.since_ns, evidence.calm_since_ns) > BACK_NS:
+        since_ns = max(self.since_ns or 0, evidence.calm_since_ns or 0)
+        if self.since_ns is not None and evidence.boot_ns - since_ns > BACK_NS:
             view = facts.account_view(away[0])
             state = "no executor" if view is None else f"{view['state']} {[item['code'] for item in view['reasons']]}"
             self.fail(f"account {away[0]} is not back 40 s after everything works again: {state}")
