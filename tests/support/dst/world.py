@@ -213,7 +213,14 @@ class World(Lives):
             self.given_up = ""
             self._restarts.clear()
             self.scheduler.after(NS_PER_S, self.start_life)
+        self.scheduler.after(3 * NS_PER_S, self._read_alarms)
         self.scheduler.after(8 * NS_PER_S, lambda: self.person("resume"))
+
+    def _read_alarms(self) -> None:
+        """A refused login says: check name and key, then start the engine again (F-API-02)."""
+        alarms = (self.evidence.status or {}).get("alarms", ())
+        if self.life is not None and any(alarm["code"] == "RC_AUTH" for alarm in alarms):
+            self.crash("started again by a person")
 
     def _finish(self) -> None:
         life, evidence = self.life, self.evidence
@@ -345,7 +352,7 @@ class World(Lives):
             self.life.context.stop.set()
 
     def _on_beat(self, state: str, status: dict[str, Any] | None) -> None:
-        if status is not None:
+        if status is not None and "accounts" in status:  # before there is a Desk nobody is told of any account
             self.evidence.status = status
             self.look()
         if state == "FAILED" and self.life is not None:
