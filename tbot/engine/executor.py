@@ -72,6 +72,7 @@ class Executor:
         self._next_try_ns = 0
         self._next_timer_ns = 0
         self._state = "STARTING"
+        self._told_changes = 0  # state changes that the status shows
         self._problem = ""  # why the gateway's first answers are not there yet
 
     # -------------------------------------------------------------------------------------------------- the loop
@@ -306,6 +307,10 @@ class Executor:
         return status
 
     def _report(self) -> None:
+        changes = 0 if self._desk is None else self._desk.observer.state_changes
+        if changes != self._told_changes:
+            self._told_changes = changes
+            self._beat.hurry()
         if self._beat.due():
             if self._fatal is not None:
                 self._beat.send(FAILED, {"problem": str(self._fatal), "exit_code": self._fatal.exit_code})

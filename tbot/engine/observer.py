@@ -40,6 +40,7 @@ class Observer:
         self.denials: Counter[str] = Counter()
         self.fills = 0
         self.round_trips = 0
+        self.state_changes = 0
         self._slip_ticks = 0
         self._slip_contracts = 0
         self._approved: dict[tuple[int, str], int] = {}  # (account, contract) -> boot time of the approval
@@ -95,6 +96,7 @@ class Observer:
             self.denials[output.reason] += 1
             self._tell(output.account, output.now_ns, "DENIAL", output.contract, f"{output.text} ({output.reason})")
         elif isinstance(output, StateChange):
+            self.state_changes += 1
             codes = " ".join(output.reasons)
             text = f"{output.state}: {output.text}" + (f" ({codes})" if codes else "")
             self._tell(output.account, output.now_ns, "STATE", "", text)
