@@ -479,3 +479,19 @@ def test_R5_answers_that_are_late_for_a_stop_do_not_end_it() -> None:
     rig.run(40)
     assert rig.broker.working() == []
     assert rig.desk.is_flat(1001)
+
+
+def test_F_NET_08_a_target_that_filled_is_not_missing_while_its_fill_is_on_the_way() -> None:
+    rig = opened(("SL", "TP"), 6)
+    target = rig.broker.leg("TP")
+    rig.broker.fill(target.order_id, price=target.limit)
+    late = [event for event in rig.broker.events if not isinstance(event, OrderUpdate) or event.status != "filled"]
+    (filled,) = [event for event in rig.broker.events if event not in late]
+    rig.broker.events = []
+    rig.feed(filled)
+    assert not rig.broker.sent(PlaceTarget)
+    rig.broker.events = late
+    rig.pump()
+    rig.run(5)
+    assert not rig.broker.sent(PlaceTarget)
+    assert (rig.broker.working(), rig.broker.size("MNQ")) == ([], 0)

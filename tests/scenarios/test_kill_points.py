@@ -34,7 +34,7 @@ QUICK = ("K-EX-03", "K-EX-05", "K-EX-07", "K-WK-03", "K-LA-03")
 # Placements of the first signal that may reach the gateway.
 FIRST_ORDERS = {"K-EX-01": 0, "K-EX-02": 0, "K-EX-03": 0, "K-EX-04": 0, "K-EX-05#part": 0, "K-WK-02": 0}
 FLATTENS = [f"K-EX-{number}" for number in range(10, 16)]
-ELSEWHERE = ("K-EX-16", "K-EX-20", *FLATTENS)  # other stories, below
+ELSEWHERE = ("F-PRC-06", "K-EX-16", "K-EX-20", *FLATTENS)  # other stories, below
 ONE_TRADE = [point for point in TRAPS if point not in ELSEWHERE]
 
 
@@ -151,6 +151,25 @@ def test_K_EX_10_to_15_flatten(tmp_path: Path, point: str) -> None:
         engine.await_state("PAUSED", 60)
         operator.wait(60)
         finish(engine, referee)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and Linux's memory limits")
+def test_F_PRC_06_a_worker_that_eats_all_memory_is_replaced(tmp_path: Path) -> None:
+    """It would be the first to go when the machine runs out; the executor and the launcher stay."""
+    prices = {"MNQ": [(0, BASE), (60, BASE)]}
+    with session(tmp_path, prices, [], speed=SPEED, kill_point="F-PRC-06", wait=False) as (engine, _):
+        until(lambda: killed(engine), "the bomb", 60, engine.status)
+        until(lambda: engine.status().get("restarts") == 1, "the restart", 60, engine.status)
+        engine.await_state("ACTIVE", 60)
+        until(lambda: engine.status()["contracts"]["MNQ"]["live"], "the new worker is live", 60, engine.status)
+
+        def score(pid: int) -> int:
+            return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+        others = (engine.process.pid, engine.pid("executor"), engine.pid("feed"))
+        assert score(engine.pid("worker-MNQ")) > max(map(score, others))
+        engine.interrupt()
+        assert engine.finish(60)[0] == 0, engine.stderr
 
 
 @pytest.mark.long

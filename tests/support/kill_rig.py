@@ -6,6 +6,7 @@ real main. The trap goes off in the first life only (a marker file says so); wha
 
 import importlib
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -284,6 +285,25 @@ def _signal_sent(die: Die) -> None:
     _at_signal(die, after=True)
 
 
+@trap("F-PRC-06", "worker-MNQ")
+def _memory_is_eaten(die: Die) -> None:
+    """An allocation bomb under a memory limit: Python raises, nothing catches it, the process ends by itself."""
+    seen = [0]
+
+    def look(_shell: Any) -> None:
+        seen[0] += 1
+        if seen[0] == 2:
+            die.met()  # type: ignore[attr-defined]
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            most = pages * resource.getpagesize() + (64 << 20)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            hoard = []
+            while True:
+                hoard.append(bytearray(8 << 20))
+
+    around(found("tbot.engine.worker", "ContractShell"), "status", before=look)
+
+
 def main(settings: Any, context: ChildContext) -> None:
     """Process entry point of a victim."""
     marker, point = Path(context.secrets["kill_marker"]), context.secrets["kill_point"]
@@ -294,6 +314,7 @@ def main(settings: Any, context: ChildContext) -> None:
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
+        die.met = marker.touch  # type: ignore[attr-defined]
         TRAPS[point](die)
     module, _, name = target.partition(":")
     found(module, name)(settings, context)
