@@ -117,6 +117,10 @@ class OperatorDesk:
         """Files for what is killed, no files for what is not any more."""
         problems: list[str] = []
         for account in desk.desk.accounts:
+            if desk.desk.day(account) is None:
+                # Before its first input a Desk still holds what was carried over, also the lock of a day that is over:
+                # a file in its name would bind the new day.
+                continue
             today = _today(desk, account)
             if desk.desk.holds(account, "RC_KILL_SWITCH"):
                 problems += self._locks.complete(account, today, ENGINE)

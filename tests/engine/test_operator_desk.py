@@ -16,7 +16,7 @@ from tbot.domain.process_messages import AccountWord, ControlReply
 from tbot.engine import operator_desk as module
 from tbot.engine.control import ask_once
 from tbot.engine.operator_desk import OperatorDesk
-from tbot.execution.desk import AccountSettings
+from tbot.execution.desk import AccountSettings, Carried
 from tbot.storage.kill_locks import KillLocks, read
 from tbot.transport import sockets
 
@@ -231,9 +231,7 @@ def test_a_lock_of_yesterday_binds_nobody(executor: Executor) -> None:
     assert not any(path.exists() for path in [*executor.locks.paths(1001), *executor.locks.paths(None)])
 
 
-def test_before_the_first_input_the_day_is_that_of_the_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_before_the_first_input_the_day_is_that_of_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executor = Executor(tmp_path / "home", monkeypatch, Rig())
     executor.locks.put(1001, TODAY, "tbot kill")
     executor.beat()
@@ -257,3 +255,16 @@ def test_F_SYS_01_a_lock_that_cannot_be_left_is_said_once_and_the_kill_holds(
     assert len(executor.told) == 1
     monkeypatch.undo()
     assert executor.rig.state == "LOCKED"
+
+
+def test_K_EX_20_the_lock_of_a_day_that_is_over_is_not_written_down_for_the_new_one(tmp_path, monkeypatch):
+    """A Desk that was just opened holds what was carried over; only its first input tells that the day has changed."""
+    carried = Carried(reasons=(("RC_KILL_SWITCH", "the kill switch was pressed"),), day=YESTERDAY.isoformat())
+    rig = Rig(settings(accounts=(AccountSettings(1001, "PRAC-1", carried),)))
+    executor = Executor(tmp_path / "home", monkeypatch, rig)
+    executor.beat()
+    assert not (tmp_path / "home" / "sim" / "kill.1001").exists()
+    rig.start()
+    executor.beat()
+    assert rig.state == "ACTIVE"
+    executor.operator.close()

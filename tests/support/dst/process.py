@@ -24,7 +24,9 @@ class SimRouter:
         self._on_send = on_send
         self.closed = False
 
-    def drain(self) -> Iterator[tuple[bytes, bytes]]:
+    malformed = 0
+
+    def drain(self, _limit: int = 0) -> Iterator[tuple[bytes, bytes]]:
         """(sender, data) of what has come."""
         found, self.inbox = self.inbox, []
         yield from found

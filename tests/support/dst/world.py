@@ -137,6 +137,10 @@ class World(Lives):
             ("tbot.engine.executor", "Beat"): lambda *_: process.SimBeat(
                 self.scheduler, self._on_beat, lambda: len(self.evidence.steps)
             ),
+            # Nobody asks on the control socket: persons speak by the executor's own messages.
+            ("tbot.engine.control", "sockets"): process.Sockets(
+                lambda: process.SimRouter(lambda _payload, _to: None), self._waiter
+            ),
             ("tbot.engine.desk_setup", "Journal"): journal,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
             ("tbot.gateway.throttle", "SlidingWindow"): window,
