@@ -36,7 +36,7 @@ def play(seeds: range) -> Counter[str]:
 def test_I1_to_I33_hold_through_random_faults(first):
     judged = play(range(first, first + CHUNK))
     # A referee that saw nothing proves nothing.
-    for invariant in ("I1", "I2", "I3", "I5", "I6", "I7", "I9", "I11", "I15", "I23"):
+    for invariant in ("I1", "I2", "I5", "I6", "I7", "I9", "I11", "I15", "I23"):
         assert judged[invariant] > 0, (
             f"no run of seeds {first} to {first + CHUNK - 1} had anything to say on {invariant}"
         )

@@ -189,10 +189,10 @@ class Lives:
                     self.feed.mark(symbol, Kind.HISTORY, self.market_ns, self.clock.wall_ns())
 
     def stop_all(self: "World", seconds: float) -> None:
-        """The machine sleeps: executor, feed and worker stand still while the boot clock runs on."""
-        self.starve(seconds)
+        """The machine sleeps: executor, feed and worker stand still, the boot clock runs on. Awake for the calm end."""
+        lasts_ns = max(NS_PER_S, min(int(seconds * NS_PER_S), self.calm_ns - self.scheduler.now_ns))
+        self.starve(lasts_ns / NS_PER_S)
         self.asleep = True
-        lasts_ns = int(seconds * NS_PER_S)
 
         def wake() -> None:
             self.asleep = False

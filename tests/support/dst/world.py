@@ -204,9 +204,13 @@ class World(Lives):
         scheduler.at(START_BOOT_NS + NS_PER_S, self.start_life)
         scheduler.at(START_BOOT_NS, self._step)
         scheduler.at(START_BOOT_NS + NS_PER_S, self._feed_word)
-        calm_ns = START_BOOT_NS + int(self.scene.faults_s * NS_PER_S)
-        scheduler.at(calm_ns, self._begin_calm)
-        scheduler.run_until(calm_ns + int(self.scene.calm_s * NS_PER_S))
+        scheduler.at(self.calm_ns, self._begin_calm)
+        scheduler.run_until(self.calm_ns + int(self.scene.calm_s * NS_PER_S))
+
+    @property
+    def calm_ns(self) -> int:
+        """Boot time at which the faults end."""
+        return START_BOOT_NS + int(self.scene.faults_s * NS_PER_S)
 
     def _begin_calm(self) -> None:
         """All faults stop; a person looks, starts what was given up, and says resume."""
