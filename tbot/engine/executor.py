@@ -321,6 +321,7 @@ class Executor:
     def close(self) -> None:
         """Last words, then let go of everything; as an orphan also clean up after the dead launcher."""
         desk = self._desk
+        last = self._status()  # before the lines are cut: a hub that we closed ourselves is no alarm
         if desk is not None:
             self._answer_stops(desk)
             try:
@@ -329,7 +330,7 @@ class Executor:
                 self._complain(error)
         if self._link is not None:
             self._link.close()
-        self._beat.send("STOPPED", self._status())
+        self._beat.send("STOPPED", last)
         self._router.close()
         self._operator.close()
         self._beat.close()
