@@ -1,7 +1,7 @@
 """-$800, or the second loss in a row, ends the day of the running engine: nothing that happens to it brings it back.
 
-The gateway lives on; the engine is crashed, started again, killed with its wall clock a day off, and robbed of its
-state directory. After each the account must say LOCKED for the same reason, and refuse the next signal.
+The gateway lives on; the engine is crashed, started again with its wall clock set back by a day, killed, and robbed of
+its state directory. After each the account must say LOCKED for the same reason, and refuse the next signal.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from engine_runs import Command, until
 from scripted_trader import Cue
-from session_run import Referee, session, truth_of
+from session_run import SUPPORT, Referee, session, truth_of
 from session_tape import MINUTE, START
 
 BASE = 100_000
@@ -72,10 +72,12 @@ def test_I12_I13_I14_the_day_stays_over(tmp_path: Path, code: str) -> None:
         until(lambda: engine.pid("executor") not in (0, old), "a new executor")
         still_locked(engine, referee, code, orders)
 
-        engine.interrupt()  # orderly restart
+        engine.interrupt()  # orderly restart, and yesterday by the wall clock
         assert engine.finish(90)[0] == 0, engine.stderr
-        with engine.again() as second:
+        set_back = (str(SUPPORT / "kill_engine.py"), str(tmp_path / "script.json"), "CLOCK-1d")
+        with engine.again(*set_back) as second:
             still_locked(second, referee, code, orders)
+            assert second.status()["api"]["skew_ms"] < -86_000_000
             for process in second.family():  # power cut, and the state directory is gone
                 process.kill()
             second.process.wait(10)

@@ -34,7 +34,7 @@ QUICK = ("K-EX-03", "K-EX-05", "K-EX-07", "K-WK-03", "K-LA-03")
 # Placements of the first signal that may reach the gateway.
 FIRST_ORDERS = {"K-EX-01": 0, "K-EX-02": 0, "K-EX-03": 0, "K-EX-04": 0, "K-EX-05#part": 0, "K-WK-02": 0}
 FLATTENS = [f"K-EX-{number}" for number in range(10, 16)]
-ELSEWHERE = ("F-PRC-06", "K-EX-16", "K-EX-20", *FLATTENS)  # other stories, below
+ELSEWHERE = ("CLOCK-1d", "F-PRC-06", "K-EX-16", "K-EX-20", *FLATTENS)  # other stories, below
 ONE_TRADE = [point for point in TRAPS if point not in ELSEWHERE]
 
 

@@ -59,10 +59,10 @@ class Command:
             start_new_session=True,
         )
 
-    def again(self) -> "contextlib.AbstractContextManager[Command]":
-        """The same command once more, in the same TBOT_HOME."""
+    def again(self, *other: str) -> "contextlib.AbstractContextManager[Command]":
+        """The same command once more, in the same TBOT_HOME; `other`: by another program."""
         arguments, program, environment = self._made
-        return running(self.home, *arguments, program=program, **environment)
+        return running(self.home, *arguments, program=other or program, **environment)
 
     @property
     def stderr(self) -> str:
