@@ -287,6 +287,19 @@ def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
     assert "its executor is gone" in result.output
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_F_CFG_06_kill_goes_on_where_somebody_tampered_with_the_key(world: World, alive: bool) -> None:
+    world.run(pid=None if alive else NOBODY)
+    key = control.key_path(world.home / "run-sim")
+    key.write_text(json.dumps({"run_id": 1, "key": "00", "pid": os.getpid()}))
+    key.chmod(0o644)
+    world.answers = [None]
+    result = world.tbot("kill", login=True)
+    assert code(result) == 0
+    assert len(world.orders) == 1
+    assert (world.home / "sim" / "kill.all").exists()
+
+
 @pytest.mark.parametrize(
     ("then", "words"),
     [(None, "it went away"), (said(replace(HOLDING, flat=True, still_open="CL +1")), "something is left")],
