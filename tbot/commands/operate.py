@@ -284,6 +284,7 @@ class Kill:
     config_path: Path | None
     credentials_file: Path | None
     report: Report = field(default_factory=lambda: Report("kill"))
+    since_boot_ns: int = 0  # when the lock files were begun
 
     def press(self, run: "Run") -> None:
         """One engine: ask it; when it does not acknowledge or does not get there, do it without it."""
@@ -328,7 +329,9 @@ class Kill:
 
     def _lock(self, run: "Run | None") -> None:
         from tbot.commands.runs import lock_files
+        from tbot.engine.clocks import boot_ns
 
+        self.since_boot_ns = boot_ns()
         written, problems = lock_files(run, self.account, "tbot kill")
         self.report.lock_files += written
         for problem in problems:
@@ -382,7 +385,7 @@ class Kill:
         self.report.say("no login here: the engine's launcher closes everything by its own")
         end = time.monotonic() + self.for_s
         while time.monotonic() < end:
-            if run.status().get("last_resort") == "flat":
+            if self._closed_by_launcher(run):
                 self._found(True, "flat: proven by the launcher's emergency exit")
                 return
             reply = ask_once(run.run_dir, "ask", self.account, patience_s=0.5)
@@ -392,3 +395,11 @@ class Kill:
                 return
             time.sleep(LOOK_S)
         self._found(False, "neither executor nor launcher proved it, and there is no login here for tbot panic")
+
+    def _closed_by_launcher(self, run: "Run") -> bool:
+        """Whether an emergency exit that began after the switch was pressed proved every account flat."""
+        status = run.status()
+        began, closes = status.get("last_resort_began_boot_ns", 0), status.get("last_resort_closes", [])
+        wanted = [self.account] if self.account is not None else run.accounts()
+        whole = not closes or set(wanted) <= set(closes)
+        return bool(status.get("last_resort") == "flat" and began >= self.since_boot_ns and whole)

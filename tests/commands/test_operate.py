@@ -352,17 +352,20 @@ def test_kill_of_a_frozen_paper_engine_has_nothing_at_a_broker(world: World) -> 
     assert (world.home / "paper" / "kill.all").exists()
 
 
-@pytest.mark.parametrize("how", ["launcher", "executor", "nobody"])
+@pytest.mark.parametrize("how", ["launcher", "executor", "nobody", "earlier", "another account"])
 def test_kill_without_a_login_leaves_it_to_the_launcher(world: World, how: str) -> None:
     world.run(embedded=True)
     status = json.loads((world.home / "sim" / "status.json").read_text())
     world.answers = [None]
-    if how == "launcher":
-        (world.home / "sim" / "status.json").write_text(json.dumps(status | {"last_resort": "flat"}))
+    if how in ("launcher", "earlier", "another account"):
+        began = 0 if how == "earlier" else control.boot_ns() + 10**9
+        closes = [1002] if how == "another account" else [1001]
+        more = {"last_resort": "flat", "last_resort_began_boot_ns": began, "last_resort_closes": closes}
+        (world.home / "sim" / "status.json").write_text(json.dumps(status | more))
     elif how == "executor":
         world.answers = [None, None, said(DONE)]
     result = world.tbot("kill", "--for", "0.2s", login=how != "nobody")
-    assert code(result) == (11 if how == "nobody" else 0)
+    assert code(result) == (0 if how in ("launcher", "executor") else 11)
     assert world.orders == []
 
 
