@@ -112,6 +112,10 @@ def flatten(
         last = _await(run, account, named, for_s, lambda words: all(word.flat for word in words))
         report.reply(run, last.reply)
         report.flat = last.done
+        others = [word for word in (last.reply.accounts if last.reply else ()) if word.flat and word.still_open]
+        if last.done and others and named is None:
+            held = "; ".join(f"{word.still_open} of account {word.account}" for word in others)
+            report.text = f"flat of what is T-BOT's: proven; left alone, because it is not: {held}"
         if not last.done:
             report.text = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"
     return report.conclude(waited=wait)
@@ -256,7 +260,8 @@ class Report:
 
     def conclude(self, *, waited: bool) -> int:
         """Last words and exit code."""
-        code = Halted.exit_code if self.refused else 0
+        # Of several engines one refuses a kill for an account that another one has: what counts is that it is flat.
+        code = Halted.exit_code if self.refused and not self.flat else 0
         if waited and self.flat is False:
             code = EXIT_NOT_FLAT
         if self.json_output:
@@ -319,20 +324,21 @@ class Kill:
         self._without(run)
 
     def without_engine(self, mode: str | None) -> None:
-        """No engine runs: lock every mode, and close at the gateway that is named or was used last."""
-        from tbot.commands.runs import known_runs
+        """No engine runs (of this mode): lock every mode (or this one), close at the gateway named or used last."""
+        from tbot.commands import panic as exit_command
+        from tbot.commands.runs import BADGES, known_runs
 
-        self._lock(None)
-        self.report.say("no engine runs; T-BOT is locked until the next trading day")
-        last = next((run for run in known_runs() if mode in (None, run.mode)), None)
-        self._without(last)
+        self._lock(None, mode)
+        what = f"no {BADGES[mode]} engine runs; it" if mode else "no engine runs; T-BOT"
+        self.report.say(f"{what} is locked until the next trading day")
+        self._without(exit_command.last_at_broker([run for run in known_runs() if mode in (None, run.mode)]))
 
-    def _lock(self, run: "Run | None") -> None:
+    def _lock(self, run: "Run | None", mode: str | None = None) -> None:
         from tbot.commands.runs import lock_files
         from tbot.engine.clocks import boot_ns
 
         self.since_boot_ns = boot_ns()
-        written, problems = lock_files(run, self.account, "tbot kill")
+        written, problems = lock_files(run, self.account, "tbot kill", mode)
         self.report.lock_files += written
         for problem in problems:
             self.report.say(f"a lock file could not be written, going on: {problem}")
@@ -362,6 +368,7 @@ class Kill:
             assert run is not None
             self._await_launcher(run)
             return
+        self.report.say(f"closing everything at {url}")
         accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
         result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
         self.report.panics.append(result.document())

@@ -164,17 +164,19 @@ def the_run(mode: str | None) -> Run:
     return found[0]
 
 
-def lock_files(run: Run | None, account: int | None, by: str) -> tuple[list[str], list[str]]:
+def lock_files(
+    run: Run | None, account: int | None, by: str, mode: str | None = None
+) -> tuple[list[str], list[str]]:
     """Write the kill switch's lock files: of one run, or (None) of every mode: those that have a state here, and live.
 
-    Returns the files, and what could not be written.
+    `mode`: of this one only. Returns the files, and what could not be written.
     """
-    wanted = {living.mode: (living.locks(), living.day()) for living in ([run] if run else living_runs(None))}
+    wanted = {living.state_dir: (living.locks(), living.day()) for living in ([run] if run else living_runs(mode))}
     if run is None:
         base, today = home().resolve(), trading_day(time.time_ns())
-        for mode in MODES:
-            if mode not in wanted and (mode == "live" or (base / mode).is_dir()):
-                wanted[mode] = (KillLocks(base / mode, base, mode), today)
+        for name in (mode,) if mode else MODES:
+            if base / name not in wanted and (mode or name == "live" or (base / name).is_dir()):
+                wanted[base / name] = (KillLocks(base / name, base, name), today)
     written: list[str] = []
     problems: list[str] = []
     for locks, day in wanted.values():

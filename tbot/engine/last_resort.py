@@ -147,7 +147,7 @@ class LastResort:
             return False
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # one that died already tells by its exit code
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # else its exit code tells
             pipe.write(json.dumps(order).encode())
         os.set_blocking(process.stdout.fileno(), False)
         self._process, self.state = process, "running"

@@ -208,6 +208,16 @@ def test_flatten_waits_for_the_proof(world: World) -> None:
     assert world.asked[-1] == ("run-sim", "ask", None, "MNQ")
 
 
+def test_flatten_names_what_it_left_alone(world: World) -> None:
+    world.run()
+    world.answers = [said(replace(HOLDING, flat=True))]
+    result = world.tbot("flatten")
+    assert code(result) == 0
+    assert result.output.splitlines()[-1] == (
+        "flat of what is T-BOT's: proven; left alone, because it is not: MNQ +5, 2 working order(s) of account 1001"
+    )
+
+
 def test_flatten_without_waiting_proves_nothing_and_says_nothing_of_it(world: World) -> None:
     world.run()
     world.answers = [said(replace(HOLDING, said="closing"))]
@@ -384,6 +394,66 @@ def test_kill_without_an_engine_locks_every_mode_and_closes_at_the_last_gateway(
     assert lock is not None
     today.append(trading_day(time.time_ns()))
     assert lock.day in [day.isoformat() for day in today]
+
+
+def test_kill_of_a_mode_that_does_not_run_touches_no_other(world: World) -> None:
+    world.run("live", newest=False)
+    world.run("sim", pid=NOBODY)
+    result = world.tbot("kill", "--mode", "sim", login=True)
+    assert code(result) == 0
+    assert "no DEMO engine runs; it is locked until the next trading day" in result.output
+    locks = sorted(path.relative_to(world.home).as_posix() for path in world.home.glob("**/kill.*"))
+    assert locks == ["kill.sim.all", "sim/kill.all"]
+    assert world.asked == []
+
+
+def test_kill_of_an_account_of_one_of_two_engines_is_done(world: World) -> None:
+    world.run("live", newest=False)
+    world.run("paper")
+    stranger = said(refused="account", text="account 1001 is not traded by this run; it trades 5")
+    world.answers = [stranger, said(DONE), said(DONE)]
+    assert code(world.tbot("kill", "--account", "1001")) == 0
+
+
+def test_two_runs_of_one_mode_get_their_locks_both(world: World) -> None:
+    world.run("sim", newest=False)
+    (world.home / "elsewhere").mkdir()
+    elsewhere = World(world.home / "elsewhere", world.monkeypatch)
+    elsewhere.run("sim", embedded=True)
+    world.monkeypatch.setenv("TBOT_HOME", str(world.home))
+    (world.home / "current.json").write_bytes((elsewhere.home / "current.json").read_bytes())
+    written, problems = runs.lock_files(None, None, "a test")
+    assert problems == []
+    assert {str(world.home / "sim" / "kill.all"), str(elsewhere.home / "sim" / "kill.all")} <= set(written)
+
+
+# ----------------------------------------------------------------------------------------------------------- panic
+@pytest.mark.parametrize("later", ["paper", "sim"])
+def test_panic_and_kill_mean_the_run_that_may_have_left_something_open(world: World, later: str) -> None:
+    world.run("live", pid=NOBODY)
+    folder = world.home / "temporary"
+    folder.mkdir()
+    document = json.loads((world.home / "current.json").read_text())
+    more = {"mode": later, "run_dir": str(folder), "status": str(folder / "status.json"), "embedded": later == "sim"}
+    (world.home / "current.json").write_text(json.dumps(document | more | {"gateway": "http://127.0.0.1:8"}))
+    for command in ("panic", "kill"):
+        assert code(world.tbot(command, login=True)) == 0
+        assert world.orders.pop()[0] == "http://127.0.0.1:9"
+
+
+def test_panic_means_the_live_run_even_where_a_simulator_was_traded_since(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    document = json.loads((world.home / "current.json").read_text())
+    world.run("sim", pid=NOBODY)
+    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
+    assert code(world.tbot("panic", login=True)) == 0
+    assert world.orders.pop()[0] == "http://127.0.0.1:8"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--gateway", "http://127.0.0.1:9")])
+def test_panic_locks_before_it_asks_for_anything(world: World, arguments: tuple[str, ...]) -> None:
+    assert code(world.tbot("panic", *arguments)) == (4 if arguments else 3)
+    assert (world.home / "live" / "kill.all").exists()
 
 
 @pytest.mark.parametrize(
