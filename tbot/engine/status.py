@@ -264,6 +264,7 @@ class StatusFile:
         self._written_ns = boot_ns()
         temporary = self.path.with_suffix(".tmp")
         try:
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
             with open(temporary, "wb") as file:
                 file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
                 file.flush()
