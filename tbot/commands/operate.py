@@ -156,6 +156,8 @@ def kill(
         switch.press(run)
     if not found:
         switch.without_engine(mode)
+    elif mode is None:
+        switch.name_what_is_not_looked_at(found)
     return switch.report.conclude(waited=wait)
 
 
@@ -332,6 +334,14 @@ class Kill:
         what = f"no {BADGES[mode]} engine runs; it" if mode else "no engine runs; T-BOT"
         self.report.say(f"{what} is locked until the next trading day")
         self._without(exit_command.last_at_broker([run for run in known_runs() if mode in (None, run.mode)]))
+
+    def name_what_is_not_looked_at(self, found: "list[Run]") -> None:
+        """A live run that ended: this is about the engines that are there, and it may have left something open."""
+        from tbot.commands.runs import known_runs
+
+        live = next((run for run in known_runs() if run.mode == "live"), None)
+        if live is not None and live.run_dir not in [run.run_dir for run in found]:
+            self.report.say("the accounts of the LIVE run that ended were not looked at: tbot kill --mode live does it")
 
     def _lock(self, run: "Run | None", mode: str | None = None) -> None:
         from tbot.commands.runs import lock_files

@@ -186,6 +186,16 @@ def test_kill_of_a_mode_that_does_not_run_touches_no_other(world: World) -> None
     assert world.asked == []
 
 
+@pytest.mark.parametrize("pid", [None, NOBODY])
+def test_kill_says_that_a_live_run_that_ended_was_not_looked_at(world: World, pid: int | None) -> None:
+    world.run("live", pid=pid)
+    world.run("sim")
+    world.answers = [said(DONE)]
+    result = world.tbot("kill")
+    assert code(result) == 0
+    assert ("tbot kill --mode live does it" in result.output) is (pid is not None)
+
+
 def test_kill_of_an_account_of_one_of_two_engines_is_done(world: World) -> None:
     world.run("live", newest=False)
     world.run("paper")
