@@ -111,7 +111,7 @@ def load(path: Path | None) -> Config:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     problems: list[str] = []
     sections: dict[str, Any] = {}

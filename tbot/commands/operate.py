@@ -112,6 +112,10 @@ def flatten(
         last = _await(run, account, named, for_s, lambda words: all(word.flat for word in words))
         report.reply(run, last.reply)
         report.flat = last.done
+        others = [word for word in (last.reply.accounts if last.reply else ()) if word.flat and word.still_open]
+        if last.done and others and named is None:
+            held = "; ".join(f"{word.still_open} of account {word.account}" for word in others)
+            report.text = f"flat of what is T-BOT's: proven; left alone, because it is not: {held}"
         if not last.done:
             report.text = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"
     return report.conclude(waited=wait)
@@ -152,6 +156,8 @@ def kill(
         switch.press(run)
     if not found:
         switch.without_engine(mode)
+    elif mode is None:
+        switch.name_what_is_not_looked_at(found)
     return switch.report.conclude(waited=wait)
 
 
@@ -256,7 +262,8 @@ class Report:
 
     def conclude(self, *, waited: bool) -> int:
         """Last words and exit code."""
-        code = Halted.exit_code if self.refused else 0
+        # Of several engines one refuses a kill for an account that another one has: what counts is that it is flat.
+        code = Halted.exit_code if self.refused and not self.flat else 0
         if waited and self.flat is False:
             code = EXIT_NOT_FLAT
         if self.json_output:
@@ -284,6 +291,7 @@ class Kill:
     config_path: Path | None
     credentials_file: Path | None
     report: Report = field(default_factory=lambda: Report("kill"))
+    since_boot_ns: int = 0  # when the lock files were begun
 
     def press(self, run: "Run") -> None:
         """One engine: ask it; when it does not acknowledge or does not get there, do it without it."""
@@ -318,18 +326,29 @@ class Kill:
         self._without(run)
 
     def without_engine(self, mode: str | None) -> None:
-        """No engine runs: lock every mode, and close at the gateway that is named or was used last."""
+        """No engine runs (of this mode): lock every mode (or this one), close at the gateway named or used last."""
+        from tbot.commands import panic as exit_command
+        from tbot.commands.runs import BADGES, known_runs
+
+        self._lock(None, mode)
+        what = f"no {BADGES[mode]} engine runs; it" if mode else "no engine runs; T-BOT"
+        self.report.say(f"{what} is locked until the next trading day")
+        self._without(exit_command.last_at_broker([run for run in known_runs() if mode in (None, run.mode)]))
+
+    def name_what_is_not_looked_at(self, found: "list[Run]") -> None:
+        """A live run that ended: this is about the engines that are there, and it may have left something open."""
         from tbot.commands.runs import known_runs
 
-        self._lock(None)
-        self.report.say("no engine runs; T-BOT is locked until the next trading day")
-        last = next((run for run in known_runs() if mode in (None, run.mode)), None)
-        self._without(last)
+        live = next((run for run in known_runs() if run.mode == "live"), None)
+        if live is not None and live.run_dir not in [run.run_dir for run in found]:
+            self.report.say("the accounts of the LIVE run that ended were not looked at: tbot kill --mode live does it")
 
-    def _lock(self, run: "Run | None") -> None:
+    def _lock(self, run: "Run | None", mode: str | None = None) -> None:
         from tbot.commands.runs import lock_files
+        from tbot.engine.clocks import boot_ns
 
-        written, problems = lock_files(run, self.account, "tbot kill")
+        self.since_boot_ns = boot_ns()
+        written, problems = lock_files(run, self.account, "tbot kill", mode)
         self.report.lock_files += written
         for problem in problems:
             self.report.say(f"a lock file could not be written, going on: {problem}")
@@ -359,6 +378,7 @@ class Kill:
             assert run is not None
             self._await_launcher(run)
             return
+        self.report.say(f"closing everything at {url}")
         accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
         result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
         self.report.panics.append(result.document())
@@ -382,7 +402,7 @@ class Kill:
         self.report.say("no login here: the engine's launcher closes everything by its own")
         end = time.monotonic() + self.for_s
         while time.monotonic() < end:
-            if run.status().get("last_resort") == "flat":
+            if self._closed_by_launcher(run):
                 self._found(True, "flat: proven by the launcher's emergency exit")
                 return
             reply = ask_once(run.run_dir, "ask", self.account, patience_s=0.5)
@@ -392,3 +412,11 @@ class Kill:
                 return
             time.sleep(LOOK_S)
         self._found(False, "neither executor nor launcher proved it, and there is no login here for tbot panic")
+
+    def _closed_by_launcher(self, run: "Run") -> bool:
+        """Whether an emergency exit that began after the switch was pressed proved every account flat."""
+        status = run.status()
+        began, closes = status.get("last_resort_began_boot_ns", 0), status.get("last_resort_closes", [])
+        wanted = [self.account] if self.account is not None else run.accounts()
+        whole = not closes or set(wanted) <= set(closes)
+        return bool(status.get("last_resort") == "flat" and began >= self.since_boot_ns and whole)

@@ -73,15 +73,15 @@ def panic(
     hints = read_hints(config_path)
     if hints.trouble:
         say(hints.trouble)
-    last = next(iter(known_runs()), None)
+    for account in accounts or (None,):  # first: an engine that lives closes by it, too, whatever is missing here
+        for problem in lock_files(None, account, "tbot panic")[1]:
+            say(f"a lock file could not be written, going on: {problem}")
+    last = last_at_broker(known_runs())
     named = gateway or hints.gateway
     if not named and last is not None and (words := nothing_at_a_broker(last)):
         return _nothing(words, json_output)
     url = address(named, last)
     login = find_login(credentials_file, hints)
-    for account in accounts or (None,):
-        for problem in lock_files(None, account, "tbot panic")[1]:
-            say(f"a lock file could not be written, going on: {problem}")
     say(f"closing everything at {url}")
     result = carry_out(url, login, accounts, for_s, say)
     return conclude(result, json_output)
@@ -90,6 +90,17 @@ def panic(
 def teller(json_output: bool) -> Callable[[str], None]:
     """Steps go to stdout, or beside the document."""
     return lambda sentence: click.echo(sentence, err=json_output)
+
+
+def last_at_broker(runs: "list[Run]") -> "Run | None":
+    """The run whose gateway is meant when none is named; `runs`: newest first.
+
+    Of those with orders at a gateway that is not their own: one that lives, then a live one, then the newest. A demo or
+    a paper run since then says nothing about what an earlier one left open.
+    """
+    outside = [run for run in runs if run.at_broker and not run.embedded]
+    outside.sort(key=lambda run: (not run.alive(), run.mode != "live"))
+    return next(iter(outside or runs), None)
 
 
 def nothing_at_a_broker(run: "Run") -> str:
@@ -150,7 +161,7 @@ def _nothing(words: str, json_output: bool) -> int:
         document: dict[str, Any] = {"schema": "tbot.panic", "version": 1, "flat": True, "text": words, "accounts": []}
         click.echo(json.dumps(document))
     else:
-        click.echo(f"{words}. Name another place with --gateway URL.")
+        click.echo(f"{words}. T-BOT is locked until the next trading day. Name another place with --gateway URL.")
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from tbot.domain.trading_hours import trading_day
-from tbot.errors import TbotError
+from tbot.errors import Halted, TbotError
 from tbot.home import home
 from tbot.storage.kill_locks import KillLocks
 
@@ -52,21 +52,27 @@ class Run:
 
     def alive(self) -> bool:
         """Whether its launcher or its executor is there."""
-        from tbot.engine.control import read_key
-
         if not self.run_dir.is_dir():
             return False
         if _exists(self.pid):
             return True
-        key = read_key(self.run_dir)
-        return key is not None and _exists(key.pid)
+        pid = self._executor()
+        return pid is not None and _exists(pid)
 
     def executor_is_out(self) -> bool:
         """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
+        pid = self._executor()
+        return pid is not None and _state_of(pid) in ("", "T", "t")
+
+    def _executor(self) -> int | None:
+        """Its executor's process; None when that cannot be told: somebody may have tampered with the key file."""
         from tbot.engine.control import read_key
 
-        key = read_key(self.run_dir)
-        return key is not None and _state_of(key.pid) in ("", "T", "t")
+        try:
+            key = read_key(self.run_dir)
+        except Halted:
+            return None
+        return None if key is None else key.pid
 
     def status(self) -> dict[str, Any]:
         """Its status document; {} when it cannot be read."""
@@ -158,17 +164,19 @@ def the_run(mode: str | None) -> Run:
     return found[0]
 
 
-def lock_files(run: Run | None, account: int | None, by: str) -> tuple[list[str], list[str]]:
+def lock_files(
+    run: Run | None, account: int | None, by: str, mode: str | None = None
+) -> tuple[list[str], list[str]]:
     """Write the kill switch's lock files: of one run, or (None) of every mode: those that have a state here, and live.
 
-    Returns the files, and what could not be written.
+    `mode`: of this one only. Returns the files, and what could not be written.
     """
-    wanted = {living.mode: (living.locks(), living.day()) for living in ([run] if run else living_runs(None))}
+    wanted = {living.state_dir: (living.locks(), living.day()) for living in ([run] if run else living_runs(mode))}
     if run is None:
         base, today = home().resolve(), trading_day(time.time_ns())
-        for mode in MODES:
-            if mode not in wanted and (mode == "live" or (base / mode).is_dir()):
-                wanted[mode] = (KillLocks(base / mode, base, mode), today)
+        for name in (mode,) if mode else MODES:
+            if base / name not in wanted and (mode or name == "live" or (base / name).is_dir()):
+                wanted[base / name] = (KillLocks(base / name, base, name), today)
     written: list[str] = []
     problems: list[str] = []
     for locks, day in wanted.values():

@@ -229,7 +229,8 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
     if json_output:
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
     if phase.failure:
-        click.echo(f"tbot: {phase.failure} ({phase.failure_code})", err=True)
+        code = "" if phase.failure_code in phase.failure else f" ({phase.failure_code})"
+        click.echo(f"tbot: {phase.failure}{code}", err=True)
         foreign = phase.failure_code == "RC_SECOND_ENGINE"  # nothing was sent: the account is that engine's business
         return phase.exit_code if phase.flat or replay or foreign else EXIT_NOT_FLAT
     if not phase.flat and not replay:

@@ -54,8 +54,13 @@ def read_sim_clock(rest: RestClient) -> tuple[SimulatedClock | None, int]:
 class Link:
     """What the executor knows of the gateway so far."""
 
-    def __init__(self, settings: EngineSettings, gateway: GatewaySettings, credentials: Credentials) -> None:
+    def __init__(
+        self, settings: EngineSettings, gateway: GatewaySettings, credentials: Credentials, *, restarted: bool = False
+    ) -> None:
+        """`restarted`: for an executor that comes back in a run, which has its accounts already."""
         self._settings = settings
+        # One that the firm has stopped meanwhile must not end the run: the Desk locks it, and guards the others.
+        self._judge = identity_trouble if restarted else trouble_of
         self._gateway = gateway
         # Only where orders may go there is a client that can place them (I17).
         orders = settings.mode == "live" or (settings.mode == "sim" and gateway.simulated)
@@ -253,7 +258,7 @@ class Link:
             raise GatewayError(f"the gateway does not list its accounts yet ({answer.text or answer.outcome})")
         self._accounts_revision = 0 if token is None else token.revision
         pinned = self._settings.accounts
-        troubles = [trouble_of(answer.value, account.account, account.name) for account in pinned]
+        troubles = [self._judge(answer.value, account.account, account.name) for account in pinned]
         if any(troubles):
             raise ConfigError(f"{'; '.join(filter(None, troubles))}; see tbot accounts, then correct [[accounts]]")
         if pinned:
@@ -285,6 +290,8 @@ def open_link(settings: EngineSettings, context: ChildContext) -> Link:
     credentials = context.secrets.get("credentials")
     if settings.gateway is None or credentials is None:
         raise ConfigError("no gateway or no credentials; set TBOT_USERNAME and TBOT_API_KEY")
-    return Link(settings, settings.gateway, Credentials(*credentials))
+    return Link(
+        settings, settings.gateway, Credentials(*credentials), restarted=bool(context.secrets.get("restarted"))
+    )
 
 

@@ -5,6 +5,7 @@ second (dead, frozen, still starting), `tbot.panic` closes everything over REST.
 that may hold a position cannot be restarted (F-PRC-04). The login goes to that program by pipe.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -42,22 +43,21 @@ class LastResort:
         self._locks = kill_locks(settings)
         self._pinned = tuple(plan.account for plan in settings.accounts)
         self._marks: dict[Path, Mark | None] = {}
-        self._unsent: OperatorMessage | None = None
-        self._request = ""  # id of the kill that waits for its acknowledgement
-        self._deadline_ns = 0
+        self._unsent: list[OperatorMessage] = []
+        self._waiting: dict[str, tuple[int | None, int]] = {}  # kills by id: account (None: all), end of patience
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
         self.state = ""  # of the emergency exit: "", running, flat, not flat
+        self.began_boot_ns = 0  # of the exit that `state` tells of
+        self.closes: tuple[int, ...] = ()  # its accounts; (): all of the login
 
     def begin(self) -> None:
         """Lock files that are there before the executor starts are its own business."""
         self._marks = {path: mark(path) for path in self._paths(self._pinned)}
 
-    def _paths(self, accounts: Iterable[int]) -> list[Path]:
-        found = self._locks.paths(None)
-        for account in accounts:
-            found += self._locks.paths(account)
-        return found
+    def _paths(self, accounts: Iterable[int]) -> dict[Path, int | None]:
+        """Lock files to look at, each with its account (None: all)."""
+        return {path: account for account in (None, *accounts) for path in self._locks.paths(account)}
 
     @property
     def running(self) -> bool:
@@ -75,31 +75,46 @@ class LastResort:
 
     def look(self, accounts: tuple[int, ...]) -> None:
         """New lock files, an acknowledgement that does not come, news of the emergency exit."""
-        for path in self._paths(accounts):
+        pressed: dict[int | None, str] = {}
+        for path, account in self._paths(accounts).items():
             seen = mark(path)
             if seen == self._marks.get(path):
                 continue
             self._marks[path] = seen
             lock = read(path)
             if lock is not None and lock.by != ENGINE:
-                self._kill(f"lock file{f' of {lock.by}' if lock.by else ''}")
-        if self._unsent is not None and self._ask(self._unsent):
-            self._unsent = None
-        if self._request and boot_ns() > self._deadline_ns:
-            self._request, self._unsent = "", None
-            self.panic("the executor did not acknowledge the kill switch", accounts)
+                pressed[account] = f"lock file{f' of {lock.by}' if lock.by else ''}"
+        for account, by in pressed.items():
+            self._kill(by, account)
+        while self._unsent and self._ask(self._unsent[0]):
+            del self._unsent[0]
+        self._lose_patience(accounts)
         self._reap()
 
-    def _kill(self, by: str) -> None:
-        self._tell(f"kill switch pressed ({by})")
-        self._request = f"kill-{secrets.token_hex(4)}"
-        self._unsent = OperatorMessage(self._request, "kill")
-        self._deadline_ns = boot_ns() + ACK_NS
+    def _lose_patience(self, accounts: tuple[int, ...]) -> None:
+        """Close without the executor what it did not acknowledge, and no other account; one exit after another."""
+        now_ns = boot_ns()
+        late = {request: account for request, (account, end_ns) in self._waiting.items() if now_ns > end_ns}
+        if not late or self.running:
+            return
+        for request in late:
+            del self._waiting[request]
+        self._unsent = [message for message in self._unsent if message.request_id not in late]
+        named = {account for account in late.values() if account is not None}
+        only = accounts if None in late.values() else tuple(sorted(named))
+        self.panic("the executor did not acknowledge the kill switch", only)
+
+    def _kill(self, by: str, account: int | None = None) -> None:
+        whose = "" if account is None else f", account {account}"
+        self._tell(f"kill switch pressed ({by}{whose})")
+        request = f"kill-{secrets.token_hex(4)}"
+        self._waiting[request] = account, boot_ns() + ACK_NS
+        self._unsent.append(OperatorMessage(request, "kill", account))
 
     def on_ack(self, ack: OperatorAck) -> None:
         """The executor's answer; one that has no Desk yet has not done it."""
-        if ack.request_id == self._request and ack.done:
-            self._request = ""
+        if ack.done:
+            self._waiting.pop(ack.request_id, None)
 
     # --------------------------------------------------------------------------------------------- emergency exit
     def panic(self, why: str, accounts: tuple[int, ...]) -> bool:
@@ -117,6 +132,7 @@ class LastResort:
             "accounts": accounts or self._pinned,
             "for_s": PANIC_S,
         }
+        self.began_boot_ns, self.closes = boot_ns(), accounts or self._pinned
         try:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tbot.panic"],
@@ -131,7 +147,7 @@ class LastResort:
             return False
         assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdin as pipe:
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # else its exit code tells
             pipe.write(json.dumps(order).encode())
         os.set_blocking(process.stdout.fileno(), False)
         self._process, self.state = process, "running"

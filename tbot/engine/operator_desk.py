@@ -29,13 +29,13 @@ class OperatorDesk:
         self.control = ControlServer(settings.run_dir, settings.run_id)
         self._locks = kill_locks(settings)
         self._tell = tell
-        self._pressed = ""  # what pressed the kill switch
+        self._pressed: dict[int | None, str] = {}  # kills that wait for a Desk: account (None: all), what pressed
         self._next_look_ns = 0
         self._problem = ""
 
-    def press(self, by: str) -> None:
-        """Kill everything as soon as there is a Desk."""
-        self._pressed = by
+    def press(self, by: str, account: int | None = None) -> None:
+        """Kill everything (or one account) as soon as there is a Desk."""
+        self._pressed[account] = by
 
     def look(self, desk: TradingDesk | None, watch: GatewayWatch | None) -> None:
         """See whether the kill switch was pressed in one of the other ways, then answer what was asked.
@@ -43,9 +43,10 @@ class OperatorDesk:
         In this order, so that a Desk that has just been opened is locked before anybody is told how it stands.
         """
         if desk is not None:
-            if self._pressed:
-                by, self._pressed = self._pressed, ""
-                self._kill(desk, None, by)
+            while self._pressed:
+                account, by = self._pressed.popitem()
+                if account is None or account in desk.desk.accounts:
+                    self._kill(desk, account, by)
             if boot_ns() >= self._next_look_ns:
                 self._next_look_ns = boot_ns() + BEAT_NS
                 self._look_at_locks(desk)
@@ -56,7 +57,7 @@ class OperatorDesk:
     def _reply(self, desk: TradingDesk | None, watch: GatewayWatch | None, request: ControlRequest) -> ControlReply:
         if desk is None:
             if request.verb == "kill":
-                self.press("command")
+                self.press("command", request.account)
             return ControlReply(request.request_id, "starting", STARTING)
         if request.account is not None and request.account not in desk.desk.accounts:
             known = ", ".join(map(str, desk.desk.accounts))

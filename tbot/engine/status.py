@@ -41,6 +41,8 @@ class Phase:
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
     last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
+    last_resort_began_ns: int = 0  # boot clock
+    last_resort_closes: tuple[int, ...] = ()  # its accounts; (): all of the login
 
 
 def iso(ns: int) -> str | None:
@@ -80,6 +82,8 @@ def build_status(
             for cap in settings.caps
         ],
         "last_resort": phase.last_resort,
+        "last_resort_began_boot_ns": phase.last_resort_began_ns,
+        "last_resort_closes": list(phase.last_resort_closes),
         "sessions": {
             "years": sorted(settings.sessions.years),
             "hash": table_hash(settings.sessions),
@@ -247,7 +251,8 @@ class StatusFile:
         shown = document["contracts"].values()
         live = [(contract["live"], contract["feed"], contract["bars"].get("1m")) for contract in shown]
         pids = [process["pid"] for process in document["processes"].values()]
-        alarms = [document["last_resort"], *(alarm["code"] for alarm in document["alarms"])]
+        resort = [document["last_resort"], document["last_resort_began_boot_ns"]]
+        alarms = [*resort, *(alarm["code"] for alarm in document["alarms"])]
         exposure = [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:
@@ -259,6 +264,7 @@ class StatusFile:
         self._written_ns = boot_ns()
         temporary = self.path.with_suffix(".tmp")
         try:
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
             with open(temporary, "wb") as file:
                 file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
                 file.flush()

@@ -196,6 +196,7 @@ class Supervisor:
                     found = message
         self._resort.look(self._accounts())
         self.phase.last_resort = self._resort.state
+        self.phase.last_resort_began_ns, self.phase.last_resort_closes = self._resort.began_boot_ns, self._resort.closes
         return found
 
     def _may_hold(self) -> bool:

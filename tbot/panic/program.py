@@ -10,8 +10,6 @@ from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient
 from tbot.panic.account_exit import PAUSES_S, AccountExit, Say
 
-DEFAULT_S = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Result:

@@ -248,6 +248,7 @@ class Journal(JournalReader):
                 head = (0, GENESIS)
                 self._head_file.write(*head)
             self._db = self._closing.enter_context(contextlib.closing(_connect(self.path, fresh=head == (0, GENESIS))))
+            self._file = _identity(self.path)
             self._committed = self._checked()
             if version_of(self._db) < SCHEMA_VERSION:
                 self._bring_up()
@@ -322,6 +323,10 @@ class Journal(JournalReader):
         """Write and sync what waits, then the head. Raises JournalError; the rows wait on when the disk is full."""
         if self._broken:
             raise JournalError(f"the journal {self.path.name} is not written any more: {self.trouble}")
+        if not self._in_place():
+            self._break("its file was taken away while it was written")
+            self._leave_trace()
+            raise JournalError(f"the journal {self.path.name} cannot be written: {self.trouble}")
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(INSERT, map(astuple, self._waiting))
@@ -338,6 +343,20 @@ class Journal(JournalReader):
         except OSError as error:
             raise self._failed(error) from error
         self.trouble = ""
+
+    def _in_place(self) -> bool:
+        """Whether the file still has its name: what goes to a deleted one is lost with this process (F-CFG-05)."""
+        try:
+            return _identity(self.path) == self._file
+        except OSError:
+            return False
+
+    def _leave_trace(self) -> None:
+        """A head where the journal was: so the next start knows that there was one, and halts (RC_JOURNAL_LOST)."""
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.closing(HeadFile(head_path(self.path))) as head:
+                head.write(*self._committed)
 
     def _checkpoint(self) -> None:
         """Fold the log into the file. Why here and not by SQLite itself: it would come on the way of an order."""
@@ -366,6 +385,12 @@ class Journal(JournalReader):
         for output in outputs:
             if not isinstance(output, (Note, PlaceBracket, Query)):
                 self.emergency(repr(output))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another one of the same name. OSError when there is none."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _start_body(run: RunInfo, left: list[bytes], continues: str = "") -> bytes:

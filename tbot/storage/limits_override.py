@@ -73,7 +73,7 @@ def _lines(text: str, kind: str) -> list[int]:
 def _cap(row: dict[str, Any]) -> Cap:
     _check_keys(row, "cap")
     product, most = row["product"], row["most"]
-    if product != EVERY_PRODUCT and product not in PRODUCTS:
+    if product != EVERY_PRODUCT and not (isinstance(product, str) and product in PRODUCTS):
         raise ValueError(f'product is {product!r}; allowed: a product symbol like MNQ, or "*"')
     return Cap(product, most, _time(row, "from"), _time(row, "to"), _source(row))
 

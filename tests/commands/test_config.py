@@ -64,6 +64,9 @@ def test_F_CFG_03_risk_limits_cannot_be_loosened(tmp_path: Path, line: str) -> N
 def test_broken_toml(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not valid TOML"):
         load(written(tmp_path, "[engine\n"))
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(tmp_path / "bytes.toml")
 
 
 def test_F_SEC_01_credentials_leave_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

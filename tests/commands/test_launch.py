@@ -61,6 +61,18 @@ def test_the_embedded_market_is_the_same_on_every_machine(home: Path) -> None:
     assert made(home, mode="sim", gateway=gateway).sessions == load_sessions()
 
 
+def test_F_SEC_02_a_home_that_is_not_ours_alone_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.chmod(0o777)
+    with pytest.raises(ConfigError, match=r"anybody may write to .*; chmod 700"):
+        made(home)
+    home.chmod(0o700)
+    made(home)
+    uid = launch.os.geteuid()
+    monkeypatch.setattr(launch.os, "geteuid", lambda: uid + 1)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        made(home)
+
+
 def test_F_TIM_04_no_run_starts_without_zone_data(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(year: int) -> None:
         raise ConfigError("there is no time-zone data")

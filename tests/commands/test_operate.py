@@ -1,99 +1,25 @@
-"""`tbot pause`, `resume`, `flatten`, `kill` as a person meets them: sentences, documents, exit codes."""
+"""`tbot pause`, `resume`, `flatten` as a person meets them: sentences, documents, exit codes."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from engine_runs import until
+from command_world import DONE, HOLDING, NOBODY, WORD, World, code, said
 from tbot.cli import root
-from tbot.commands import operate, runs
-from tbot.domain.process_messages import AccountWord, ControlReply
-from tbot.domain.trading_hours import trading_day
+from tbot.commands import runs
+from tbot.domain.process_messages import ControlReply
 from tbot.engine import control
-from tbot.errors import TbotError
-from tbot.panic import program
-from tbot.storage.kill_locks import read
-
-WORD = AccountWord(1001, "PRAC-1", True, "paused", "PAUSED", "", True, True)
-HOLDING = replace(WORD, said="", state="REDUCING", flat=False, clear=False, still_open="MNQ +5, 2 working order(s)")
-DONE = replace(WORD, said="", state="LOCKED")
-NOBODY = 2**22 + 7  # no process has this number
-
-
-def said(*words: AccountWord, refused: str = "", text: str = "") -> ControlReply:
-    return ControlReply("r", refused, text, words)
-
-
-class World:
-    """A TBOT_HOME with runs, an executor that answers by script, and an emergency exit that only notes its orders."""
-
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.home, self.monkeypatch = home, monkeypatch
-        self.asked: list[tuple[Any, ...]] = []
-        self.answers: list[ControlReply | None] = []
-        self.orders: list[tuple[Any, ...]] = []
-        self.proven = True
-        monkeypatch.setenv("TBOT_HOME", str(home))
-        monkeypatch.chdir(home)
-        for name in ("TBOT_USERNAME", "TBOT_API_KEY"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(control, "ask_once", self._ask)
-        monkeypatch.setattr(program, "panic", self._panic)
-        monkeypatch.setattr(operate, "LOOK_S", 0.0)
-        monkeypatch.setattr(operate, "SILENT_S", 0.05)
-
-    def _ask(self, run_dir: Path, verb: str, *rest: Any, patience_s: float) -> ControlReply | None:
-        assert patience_s <= 3.0
-        self.asked.append((run_dir.name, verb, *rest))
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-    def _panic(self, *order: Any) -> Any:
-        self.orders.append(order[:4])
-        order[4]("account 1001: closing")
-        return program.Result(self.proven, (), "" if self.proven else "account 1001: the gateway told nothing")
-
-    def run(self, mode: str = "sim", *, pid: int | None = None, embedded: bool = False, newest: bool = True) -> None:
-        """A run that left word of itself; without `pid` it lives (it is this process)."""
-        folder, run_dir = self.home / mode, self.home / f"run-{mode}"
-        folder.mkdir(exist_ok=True)
-        run_dir.mkdir(exist_ok=True)
-        document = {
-            "status": str(folder / "status.json"), "run_dir": str(run_dir), "pid": os.getpid() if pid is None else pid,
-            "mode": mode, "gateway": "http://127.0.0.1:9", "embedded": embedded, "accounts": [7],
-        }  # fmt: skip
-        for path in (folder / "run.json", *([self.home / "current.json"] if newest else [])):
-            path.write_text(json.dumps(document))
-        status = {"schema": "tbot.status", "market_ns": 1_795_185_000_000_000_000, "accounts": {"1001": {}}}
-        (folder / "status.json").write_text(json.dumps(status))
-
-    def tbot(self, *arguments: str, login: bool = False) -> Result:
-        environment = {"TBOT_USERNAME": "u", "TBOT_API_KEY": "k"} if login else {}
-        return CliRunner().invoke(root, arguments, env=environment, standalone_mode=False)
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
-
-
-def code(result: Result) -> int:
-    """The exit code that the command line would end with."""
-    error = result.exception
-    if isinstance(error, TbotError):
-        return error.exit_code
-    if error is not None and hasattr(error, "exit_code"):
-        return int(error.exit_code)
-    assert error is None, error
-    return int(result.return_value)
 
 
 # ---------------------------------------------------------------------------------------------------- which engine
@@ -208,6 +134,16 @@ def test_flatten_waits_for_the_proof(world: World) -> None:
     assert world.asked[-1] == ("run-sim", "ask", None, "MNQ")
 
 
+def test_flatten_names_what_it_left_alone(world: World) -> None:
+    world.run()
+    world.answers = [said(replace(HOLDING, flat=True))]
+    result = world.tbot("flatten")
+    assert code(result) == 0
+    assert result.output.splitlines()[-1] == (
+        "flat of what is T-BOT's: proven; left alone, because it is not: MNQ +5, 2 working order(s) of account 1001"
+    )
+
+
 def test_flatten_without_waiting_proves_nothing_and_says_nothing_of_it(world: World) -> None:
     world.run()
     world.answers = [said(replace(HOLDING, said="closing"))]
@@ -234,165 +170,6 @@ def test_a_refused_flatten_is_not_waited_for(world: World) -> None:
     world.answers = [said(replace(WORD, taken=False, said="CL is not traded"), refused="refused")]
     assert code(world.tbot("flatten", "--contract", "CL")) == 6
     assert len(world.asked) == 1
-
-
-# ------------------------------------------------------------------------------------------------------------ kill
-def test_kill_with_an_engine_that_answers_needs_nothing_else(world: World) -> None:
-    world.run()
-    world.answers = [said(replace(HOLDING, said="closing everything")), said(HOLDING), said(DONE)]
-    result = world.tbot("kill")
-    assert code(result) == 0
-    assert result.output.splitlines()[-1] == "flat: proven by the broker's own lists"
-    assert world.orders == []
-    assert not list(world.home.glob("*/kill.*"))  # the executor leaves the lock
-
-
-def test_kill_without_waiting(world: World) -> None:
-    world.run()
-    world.answers = [said(replace(HOLDING, said="closing everything"))]
-    assert code(world.tbot("kill", "--no-wait")) == 0
-    assert len(world.asked) == 1
-
-
-@pytest.mark.parametrize("answer", [None, said(refused="starting", text="still starting")])
-def test_I10_kill_without_an_acknowledgement_locks_and_closes_itself(world: World, answer: ControlReply | None) -> None:
-    world.run()
-    world.answers = [answer]
-    result = world.tbot("kill", login=True)
-    assert code(result) == 0
-    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (1001,), 30.0)]
-    lock = read(world.home / "sim" / "kill.all")
-    assert lock is not None
-    assert (lock.day, lock.by) == ("2026-11-20", "tbot kill")  # the trading day of the run's market
-    assert (world.home / "kill.sim.all").exists()
-    assert not (world.home / "live").exists()
-    assert "closing over REST without it" in result.output
-
-
-@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
-def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
-    world: World, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    world.run()
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as executor:
-        key = control.ControlKey(1, b"k" * 32, executor.pid)
-        monkeypatch.setattr(control, "read_key", lambda _: key)
-        executor.send_signal(number)
-        until(runs.living_runs(None)[0].executor_is_out, "the signal has come")
-        result = world.tbot("kill", login=True)
-        executor.kill()
-    assert code(result) == 0
-    assert world.asked == []
-    assert len(world.orders) == 1
-    assert "its executor is gone" in result.output
-
-
-@pytest.mark.parametrize(
-    ("then", "words"),
-    [(None, "it went away"), (said(replace(HOLDING, flat=True, still_open="CL +1")), "something is left")],
-)
-def test_kill_goes_on_by_itself_when_the_engine_does_not_get_there(
-    world: World, then: ControlReply | None, words: str
-) -> None:
-    world.run()
-    world.answers = [said(replace(HOLDING, said="closing everything")), then]
-    result = world.tbot("kill", "--account", "1001", login=True)
-    assert code(result) == 0
-    assert len(world.orders) == 1
-    assert words in result.output
-    assert (world.home / "sim" / "kill.1001").exists()
-
-
-def test_kill_of_a_run_that_told_nothing_yet_closes_the_accounts_it_pins(world: World) -> None:
-    world.run()
-    (world.home / "sim" / "status.json").unlink()
-    world.answers = [said(refused="starting", text="still starting")]
-    assert code(world.tbot("kill", login=True)) == 0
-    assert world.orders[0][2] == (7,)
-
-
-def test_kill_that_is_not_proven_is_code_11(world: World) -> None:
-    world.run()
-    world.answers, world.proven = [None], False
-    result = world.tbot("kill", "--json", login=True)
-    assert code(result) == 11
-    document = json.loads(result.stdout)
-    assert (document["flat"], document["exit_code"]) == (False, 11)
-    assert "the gateway told nothing" in document["text"]
-    assert "look at the account on the platform NOW" in result.stderr
-
-
-def test_kill_of_an_account_that_the_engine_does_not_trade_is_refused(world: World) -> None:
-    world.run()
-    world.answers = [said(refused="account", text="account 5 is not traded by this run; it trades 1001")]
-    result = world.tbot("kill", "--account", "5", login=True)
-    assert code(result) == 6
-    assert world.orders == []
-
-
-def test_kill_of_a_frozen_paper_engine_has_nothing_at_a_broker(world: World) -> None:
-    world.run("paper")
-    world.answers = [None]
-    result = world.tbot("kill")
-    assert code(result) == 0
-    assert "nothing is at a broker" in result.output
-    assert (world.home / "paper" / "kill.all").exists()
-
-
-@pytest.mark.parametrize("how", ["launcher", "executor", "nobody"])
-def test_kill_without_a_login_leaves_it_to_the_launcher(world: World, how: str) -> None:
-    world.run(embedded=True)
-    status = json.loads((world.home / "sim" / "status.json").read_text())
-    world.answers = [None]
-    if how == "launcher":
-        (world.home / "sim" / "status.json").write_text(json.dumps(status | {"last_resort": "flat"}))
-    elif how == "executor":
-        world.answers = [None, None, said(DONE)]
-    result = world.tbot("kill", "--for", "0.2s", login=how != "nobody")
-    assert code(result) == (11 if how == "nobody" else 0)
-    assert world.orders == []
-
-
-def test_kill_without_an_engine_locks_every_mode_and_closes_at_the_last_gateway(world: World) -> None:
-    world.run(pid=NOBODY)
-    (world.home / "paper").mkdir()
-    today = [trading_day(time.time_ns())]
-    result = world.tbot("kill", login=True)
-    assert code(result) == 0
-    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (1001,), 30.0)]
-    locks = sorted(path.relative_to(world.home).as_posix() for path in world.home.glob("**/kill.*"))
-    assert locks == [
-        "kill.live.all", "kill.paper.all", "kill.sim.all", "live/kill.all", "paper/kill.all", "sim/kill.all",
-    ]  # fmt: skip
-    lock = read(world.home / "live" / "kill.all")
-    assert lock is not None
-    today.append(trading_day(time.time_ns()))
-    assert lock.day in [day.isoformat() for day in today]
-
-
-@pytest.mark.parametrize(
-    ("login", "gateway", "words"), [(False, True, "no credentials"), (True, False, "no gateway is known")]
-)
-def test_kill_that_cannot_reach_a_broker_has_locked_and_says_what_is_missing(
-    world: World, login: bool, gateway: bool, words: str
-) -> None:
-    result = world.tbot("kill", *(["--gateway", "http://127.0.0.1:9"] if gateway else []), login=login)
-    assert code(result) == 11
-    assert words in result.output
-    assert (world.home / "live" / "kill.all").exists()
-
-
-def test_F_SYS_01_locks_that_cannot_be_written_do_not_stop_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("tbot.storage.kill_locks.write", full)
-    world.run()
-    world.answers = [None]
-    result = world.tbot("kill", login=True)
-    assert code(result) == 0
-    assert "a lock file could not be written, going on" in result.output
-    assert len(world.orders) == 1
 
 
 # ------------------------------------------------------------------------------------------------------- being light

@@ -37,14 +37,15 @@ def stop(server: RunningServer) -> None:
 
 @contextmanager
 def linked(
-    folder: Path, server: RunningServer, key: str = KEY, *, simulated: bool = True, **more: Any
+    folder: Path, server: RunningServer, key: str = KEY, *, simulated: bool = True, restarted: bool = False, **more: Any
 ) -> Iterator[Link]:
     hubs = f"{server.ws}/hubs/user", f"{server.ws}/hubs/market"
     settings = EngineSettings(
         **({"mode": "sim"} | more), symbols=("MNQ",), state_dir=folder, run_dir=folder, run_id=1, build="t",
         config_hash="t",
     )  # fmt: skip
-    link = Link(settings, GatewaySettings(server.rest, *hubs, simulated=simulated), Credentials(OWNER, key))
+    address = GatewaySettings(server.rest, *hubs, simulated=simulated)
+    link = Link(settings, address, Credentials(OWNER, key), restarted=restarted)
     try:
         yield link
     finally:
@@ -236,6 +237,14 @@ def test_F_ACC_04_one_wrong_account_and_nothing_is_traded(tmp_path: Path, accoun
             link.accounts()
         assert "tbot accounts" in str(told.value)
         assert said in str(told.value)
+
+
+def test_F_ACC_03_an_account_that_the_firm_stopped_does_not_keep_an_executor_from_coming_back(tmp_path: Path) -> None:
+    with gateway(accounts=2) as server:
+        server.plan({"id": "lock", "name": "account.lock", "at": 0, "args": {"account": 1001}})
+        until(lambda: server.fired("account.lock"), "the lock")
+        with linked(tmp_path, server, restarted=True, accounts=PINNED) as link:
+            assert link.accounts() == PINNED
 
 
 def test_F_ACC_04_accounts_are_looked_at_again_after_each_login(tmp_path: Path) -> None:

@@ -78,7 +78,39 @@ def test_F_CFG_06_a_new_lock_file_is_put_to_the_executor_once(rig: Rig) -> None:
     rig.locks.put(ACCOUNT, DAY, "somebody")
     rig.look()
     assert len(rig.asked) == 2
-    assert rig.told[-1] == "kill switch pressed (lock file of somebody)"
+    assert rig.told[-1] == f"kill switch pressed (lock file of somebody, account {ACCOUNT})"
+
+
+def test_F_CFG_06_a_lock_file_of_one_account_kills_no_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[int, ...]] = []
+    monkeypatch.setattr(rig.resort, "panic", lambda why, accounts: started.append(accounts))
+    both = (ACCOUNT, ACCOUNT + 1)
+    rig.resort.look(both)
+    for account in both:
+        (rig.settings.state_dir / f"kill.{account}").touch()
+    rig.resort.look(both)
+    assert [message.account for message in rig.asked] == list(both)
+    rig.resort.on_ack(OperatorAck(rig.asked[1].request_id, True, False, ""))
+    rig.now_ns += ACK_NS + 1
+    rig.resort.look(both)
+    assert started == [(ACCOUNT,)]
+    (rig.settings.state_dir / "kill.all").touch()
+    rig.resort.look(both)
+    rig.now_ns += ACK_NS + 1
+    rig.resort.look(both)
+    assert started == [(ACCOUNT,), both]
+
+
+def test_I10_pressing_again_and_again_puts_nothing_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[int, ...]] = []
+    monkeypatch.setattr(rig.resort, "panic", lambda why, accounts: started.append(accounts))
+    for _ in range(3):
+        rig.locks.put(ACCOUNT, DAY, "somebody")
+        rig.look()
+        rig.now_ns += ACK_NS // 2
+    rig.now_ns += 1
+    rig.look()
+    assert started == [(ACCOUNT,)]
 
 
 def test_lock_files_of_before_and_of_the_executor_itself_are_not_news(rig: Rig) -> None:

@@ -162,6 +162,19 @@ def test_each_account_answers_for_itself(tmp_path: Path, monkeypatch: pytest.Mon
     sockets.close_context()
 
 
+def test_F_CFG_05_a_kill_that_is_kept_while_starting_is_for_its_account_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(settings(accounts=(AccountSettings(1001, "PRAC-1"), AccountSettings(1002)))).start()
+    executor = Executor(tmp_path / "home", monkeypatch, rig)
+    for account in (1001, 5):  # the second is not traded here: the command closes it by itself
+        executor.ask("kill", account, started=False)
+    executor.beat()
+    assert [rig.desk.holds(account, "RC_KILL_SWITCH") for account in (1001, 1002)] == [True, False]
+    executor.operator.close()
+    sockets.close_context()
+
+
 # ----------------------------------------------------------------------------------------- lock files and the signal
 @pytest.mark.parametrize("way", ["command", "signal", "file", "file of all", "copy in home"])
 def test_F_CFG_06_every_way_kills_and_leaves_its_locks(executor: Executor, way: str) -> None:

@@ -494,7 +494,7 @@ def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path:
         poll_until(supervisor, supervisor.ready, "up")
         resort = supervisor._resort
         supervisor.press_kill("signal")
-        assert resort._request
-        poll_until(supervisor, lambda: not resort._request, "the executor has acknowledged")
+        assert resort._waiting
+        poll_until(supervisor, lambda: not resort._waiting, "the executor has acknowledged")
         assert resort.state == ""
         assert (supervisor.settings.state_dir / "kill.all").exists()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tbot.storage import journal as journal_module
 from tbot.storage.journal import Journal
 from tbot.storage.journal_files import DISTRUST, EmergencyFile, emergency_lines
 from tbot.storage.journal_reader import Step, is_damage
+from tbot.storage.journal_salvage import put_aside_if_lost
 from tbot.transport import wire
 
 NOW = RUN.started_ns
@@ -227,3 +229,24 @@ def test_a_start_row_that_is_none_is_told(path: Path) -> None:
         with pytest.raises(JournalDamaged, match=r"row 2 .*who wrote it"):
             journal.runs()
         assert not journal.broken
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "all deleted"])
+def test_F_CFG_05_I1_a_journal_that_was_taken_away_lets_no_entry_leave(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "state" / "journal.db"
+    path.parent.mkdir(mode=0o700)
+    with journal_at(path) as journal:
+        journal.record(*step(3))
+        if how == "all deleted":
+            shutil.rmtree(path.parent)
+        else:
+            path.unlink()
+        if how == "replaced":
+            path.write_bytes(b"")
+            path.chmod(0o600)
+        with pytest.raises(JournalError, match="taken away"):
+            journal.record(*step(3))
+        assert journal.broken
+        with pytest.raises(JournalError, match="not written any more"):
+            journal.flush()
+    assert put_aside_if_lost(path, wire) is not None, "the next start knows that there was one"

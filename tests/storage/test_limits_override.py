@@ -54,6 +54,7 @@ def test_TR5_without_a_file_nothing_is_capped(tmp_path: Path) -> None:
         ("cap = [3]", ["'cap'"]),
         (CAP.replace("GC", "GOLD"), ["line 1", "'GOLD'"]),
         (CAP.replace('"GC"', "5"), ["line 1", "product is 5"]),
+        (CAP.replace('"GC"', '["GC"]'), ["line 1", "product is ['GC']"]),
         (CPI + CAP + CAP.replace("3", "-3", 1), ["line 10", "-3"]),
         (CAP.replace("most = 3", 'most = "3"'), ["'3'"]),
         (CAP.replace("most = 3", "most = 3.0"), ["3.0"]),
