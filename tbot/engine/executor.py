@@ -70,7 +70,6 @@ class Executor:
         self._stop_told = False  # the Desk knows that the run ends
         self._next_flush_ns = 0
         self._next_try_ns = 0
-        self._next_timer_ns = 0
         self._state = "STARTING"
         self._told_changes = 0  # state changes that the status shows
         self._problem = ""  # why the gateway's first answers are not there yet

@@ -6,7 +6,7 @@ wish to get out goes through the one Flattener. Of other accounts only one thing
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 
 from tbot.domain.messages import (
@@ -43,6 +43,9 @@ from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.execution.tags import Role
 from tbot.execution.trip_notes import Excursions, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
+
+# So far back may the clock have gone since the run before. More is another market's time: a tape, a simulated gateway.
+CLOCK_BACK = timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -151,12 +154,13 @@ class AccountEngine:
         else:
             self.firm.end_day(before)
         carried = self.account.carried
-        stale = first and carried.day != day.isoformat()
+        over = _locks_are_over(carried.day, day)
+        stale = first and over
         if first and not stale and carried.reducing is not None:
             # K-EX-10 to 15: a flatten that a crash cut short goes on by itself.
             code, text = carried.reducing
             self._flatten(None, code, text, foreign=code in ("RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS"))
-        if (not first or stale) and self.reasons.clear(Severity.LOCK):
+        if over and self.reasons.clear(Severity.LOCK):
             self.reconciler.start_over(self.step, self.now_ns)
         self.manager.new_day(edges.start_ns)
         if first and not stale:
@@ -195,7 +199,7 @@ class AccountEngine:
             signal=signal,
             quote=item.quote,
             age_ns=item.age_ns,
-            product=self.settings.products.get(signal.contract),
+            product=self.settings.products.get(signal.contract) if self.account.trades(signal.contract) else None,
             limits=self.settings.limits,
             facts=AccountFacts(
                 state=status.state,
@@ -335,6 +339,10 @@ class AccountEngine:
         self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
             self.reasons.set(code, text, self.now_ns)
+        for name in self.picture.ledger.open_contracts():
+            if name not in self.settings.products and self.picture.holding(name).owned:
+                text = f"{name} is open by an order of ours, and this run does not trade it: close it by hand"
+                self.halt("RC_CONFIG", text)
         differ = ", ".join(sorted(self.reconciler.mismatches))
         text = f"position of {differ} differs from the broker's" if differ else ""
         self.reasons.set("RC_MISMATCH", text, self.now_ns)
@@ -353,7 +361,8 @@ class AccountEngine:
         shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
         refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
-        for contract in self.picture.contracts() if self.reconciler.started else ():
+        held = [name for name in self.picture.contracts() if name in self.settings.products]
+        for contract in held if self.reconciler.started else ():
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
@@ -438,3 +447,13 @@ class AccountEngine:
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
         jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]
+
+
+def _locks_are_over(carried_day: str, day: date) -> bool:
+    """Whether the trading day of an earlier run's locks has ended; "": they have none.
+
+    Their day lies ahead when the clock went back since: they last until it is over all the same (I14, F-TIM-01).
+    """
+    if not carried_day:
+        return True
+    return not timedelta(0) <= date.fromisoformat(carried_day) - day <= CLOCK_BACK

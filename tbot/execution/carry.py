@@ -41,7 +41,7 @@ class _Account:
     day: str = ""
     reducing: tuple[str, str] | None = None
     closings: dict[str, int] = field(default_factory=dict)  # trading day -> last balance told in it
-    stopped: bool = False  # RC_OPERATOR comes from an orderly stop, which does not bind the next run
+    stopped: bool = False  # RC_OPERATOR comes from an orderly stop and nothing else, which does not bind the next run
     entries: dict[str, CarriedEntry] = field(default_factory=dict)  # by tag
     orders: dict[str, CarriedOrder] = field(default_factory=dict)  # by tag
     tags: dict[int, str] = field(default_factory=dict)  # order id -> tag of ours; "": a close-contract's
@@ -146,9 +146,12 @@ class CarryFold:
         for account in named:
             if item.account in (None, account):
                 held = self._of(account)
-                held.stopped = item.verb == "stop"
                 if _was_refused(item, account, outputs):
                     continue
+                if item.verb == "stop":
+                    held.stopped = held.stopped or "RC_OPERATOR" not in held.reasons
+                elif item.verb == "pause" or (item.verb == "flatten" and item.contract is None):
+                    held.stopped = False
                 if item.verb == "flatten" and item.contract is not None:
                     held.barred[item.contract] = trading_day(item.now_ns).isoformat()
                 elif item.verb == "resume":
@@ -164,7 +167,10 @@ class CarryFold:
         first = change.reasons[0] if change.reasons else ""
         before = held.reasons
         held.reasons = {code: before.get(code) or (change.text if code == first else code) for code in lasting}
-        held.day = trading_day(change.now_ns).isoformat()
+        day = trading_day(change.now_ns).isoformat()
+        # A lock that was kept in a run whose clock had gone back stays one of its own day (I14).
+        kept = any(code in held.reasons for code in before if SEVERITY.get(code) is Severity.LOCK)
+        held.day = max(held.day, day) if kept else day
         reducing = change.state == "REDUCING" and first in ACCOUNT_WIDE
         held.reducing = (first, change.text) if reducing else None
 

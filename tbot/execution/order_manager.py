@@ -155,10 +155,12 @@ class OrderManager:
 
     def move_stop(self, move: Move, now_ns: int) -> bool:
         """Ask for another stop price, one move of an order at a time; the broker shows whether it stands there."""
-        stop = self._picture.orders[move.order_id].order.stop
+        order = self._picture.orders[move.order_id].order
+        stop = order.stop
+        gains = self.moves.gains(move.order_id, move.stop, -order.side)
         waiting = any(command.order_id == move.order_id for command in self.pending.values())
         gap_ns = self._settings.patience(self._limits.move_gap_ns)
-        if stop is None or waiting or not self.moves.may(move.order_id, now_ns, gap_ns):
+        if stop is None or waiting or not gains or not self.moves.may(move.order_id, now_ns, gap_ns):
             return False
         command_id = self._outbox.new_id()
         self.moves.asked(move.order_id, stop, move.stop, now_ns)

@@ -25,7 +25,6 @@ class Seen:
 
     order: Order
     tag: Tag | None
-    first_step: int
     last_step: int
     missing_ns: int | None = None  # a complete answer left it out, first at this time
     presumed: bool = False  # over by our inference, not by the broker's word: a later sighting revives it
@@ -78,7 +77,7 @@ class Picture:
         folded = fold(seen.order if seen and not revived else None, update)
         order = folded.order
         if seen is None or revived:
-            seen = Seen(order, parse_tag(order.tag), step, step)
+            seen = Seen(order, parse_tag(order.tag), step)
             self.orders[update.order_id] = seen
             self._link_close(seen)
         elif folded.verdict is not Verdict.STALE:

@@ -91,6 +91,10 @@ class AccountSettings:
     floor_cents: int | None = None  # the loss floor that the firm's dashboard shows, by the owner's word
     since: str = ""  # ISO date: first trading day of the account's present life (bought, reset); "": count all
 
+    def trades(self, contract: str) -> bool:
+        """Whether entries in a contract are meant for it at all."""
+        return not self.contracts or contract in self.contracts
+
     def __post_init__(self) -> None:
         rules, floor = self.rules, self.floor_cents
         if self.since and not _is_day(self.since):
@@ -129,9 +133,14 @@ class DeskSettings:
                 check_daily_limit(account.rules, (account.limits or self.limits).daily_loss_cents)
 
     def of_account(self, account: AccountSettings) -> "DeskSettings":
-        """These settings as one account sees them: itself, its own limits and contracts."""
-        names = account.contracts or tuple(self.products)
-        products = {name: product for name, product in self.products.items() if name in names}
+        """These settings as one account sees them: itself, its own limits and contracts.
+
+        With what an earlier run entered: it may be open still, and must not be left alone by a change of configuration.
+        """
+        entered = {entry.contract for entry in account.carried.entries}
+        products = {
+            name: product for name, product in self.products.items() if account.trades(name) or name in entered
+        }
         return replace(self, accounts=(account,), limits=account.limits or self.limits, products=products)
 
     def patience(self, real_ns: int) -> int:

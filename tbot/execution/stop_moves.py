@@ -7,7 +7,6 @@ closer"). What became of a move is kept by order: until an ambiguous one is prov
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tbot.domain.messages import OrderUpdate, Outcome, Quote
 from tbot.domain.timeframes import NS_PER_MIN
@@ -85,6 +84,7 @@ class Moved:
     failed: int = 0  # refused or ambiguous ones in a row
     proven: bool = False  # old and new are told apart
     answer_step: int = -1  # when the answer to the newest came; -1: it is out
+    taken: int | None = None  # newest price that the broker took or may have taken; None: none
 
     def worse(self, stop: int, side: int) -> int:
         """The price to count with; `stop` is what the order shows, `side` that of the position."""
@@ -107,13 +107,28 @@ class MoveLog:
         """A move is on its way."""
         self.recent_ns = [at for at in self.recent_ns if now_ns - at < NS_PER_MIN] + [now_ns]
         before = self.of.get(order_id)
-        self.of[order_id] = Moved(now_ns, old, new, before.failed if before else 0)
+        self.of[order_id] = Moved(now_ns, old, new)
+        if before is not None:
+            self.of[order_id].failed, self.of[order_id].taken = before.failed, before.taken
 
-    def answered(self, order_id: int, outcome: Outcome | Literal["none"], step: int) -> None:
+    def gains(self, order_id: int, stop: int, side: int) -> bool:
+        """Whether `stop` is closer to the market than what the broker took before; `side` is that of the position.
+
+        The order may still show the price before a move that was taken: its event can be late or lost (F-NET-08). The
+        same price may be asked for again after a move that failed.
+        """
+        moved = self.of.get(order_id)
+        if moved is None or moved.taken is None:
+            return True
+        return side * (stop - moved.taken) >= (0 if moved.failed else 1)
+
+    def answered(self, order_id: int, outcome: Outcome, step: int) -> None:
         """Refused or not sent: the old price is the truth, and that is what the order shows."""
         moved = self.of[order_id]
         moved.answer_step = step
-        moved.proven = outcome not in ("ambiguous", "none")
+        if outcome in ("accepted", "ambiguous"):
+            moved.taken = moved.new
+        moved.proven = outcome != "ambiguous"
         moved.failed = 0 if outcome == "accepted" else moved.failed + (outcome != "not_sent")
 
     def shown(self, update: OrderUpdate, answer_step: int) -> None:

@@ -1,7 +1,8 @@
 """The Broker over REST and the user hub: commands go to worker threads, events come out of `poll`.
 
-Rules kept here: one request at most per command (R2), protective commands never behind others (R7, R9), entries that
-got old while waiting are not sent (R8). Idempotence, unknown outcomes and flatten are the Desk's business.
+Rules kept here: one request at most per command (R2), protective commands never behind others (R7, R9). What got old
+while waiting is not sent (R8), cancels and closes excepted. Idempotence, unknown outcomes and flatten are the Desk's
+business.
 """
 
 import os
@@ -41,6 +42,9 @@ from tbot.gateway.signalr import Invocation
 from tbot.gateway.user_hub import UserHub
 
 ENTRY_TTL_NS = 1_500_000_000  # C_SIGNAL_TTL: an entry that waited longer than this is not sent any more
+# The same of stops, targets, exits and moves, which must be sent once and in order: with the 8 s of C_HTTP on top their
+# answer is there before the Desk gives them up (RiskLimits.command_timeout_ns) and does something else instead.
+SINGLE_TTL_NS = 2_000_000_000
 PROOF_NS = 30 * NS_PER_S  # queries this soon after a protective command are its proof and may use the reserve
 LOGOUT_PAUSE_S = 5.0
 MAX_LOGOUT_PAUSE_S = 300.0
@@ -68,6 +72,7 @@ CALLS: dict[type, tables.Call] = {
     CancelOrder: tables.ORDER_CANCEL,
     CloseContract: tables.POSITION_CLOSE,
 }
+SINGLE = (PlaceStop, PlaceTarget, PlaceExit, ModifyStop)
 # Two protective threads: a cancel that hangs until its deadline must not hold up the close behind it.
 THREADS: dict[Lane, int] = {"entry": 1, "protective": 2, "query": 1}
 QUEUE_LIMIT = 256
@@ -305,8 +310,12 @@ class LiveBroker:
         if isinstance(command, Query):
             self._emit(self._snapshot(command))
             return
-        if isinstance(command, PlaceBracket) and self._boot_ns() - job.since_boot_ns > self._entry_ttl_ns:
+        waited_ns = self._boot_ns() - job.since_boot_ns
+        if isinstance(command, PlaceBracket) and waited_ns > self._entry_ttl_ns:
             self._answer(command, "not_sent", "the entry waited too long")
+            return
+        if isinstance(command, SINGLE) and waited_ns > SINGLE_TTL_NS:
+            self._answer(command, "not_sent", "it waited too long in the queue")
             return
         sent_boot_ns = self._boot_ns()
         try:

@@ -209,7 +209,18 @@ def test_K_EX_10_to_15_flatten_continues_after_a_restart(at: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verbs", "state"), [(("pause",), "PAUSED"), (("pause", "resume"), "ACTIVE"), (("stop",), "ACTIVE")]
+    ("verbs", "state"),
+    [
+        (("pause",), "PAUSED"),
+        (("pause", "resume"), "ACTIVE"),
+        (("stop",), "ACTIVE"),
+        (("stop", "stop"), "ACTIVE"),
+        (("pause", "stop"), "PAUSED"),  # SIGTERM to an executor that seems to hang is an orderly stop, too
+        (("pause", "stop", "stop"), "PAUSED"),
+        (("pause", "resume", "stop"), "ACTIVE"),
+        (("stop", "resume"), "ACTIVE"),  # refused: nothing that a person asked for
+        (("stop", "pause"), "PAUSED"),
+    ],
 )
 def test_a_persons_pause_survives_a_restart_but_an_orderly_stop_does_not(verbs: tuple[str, ...], state: str) -> None:
     rig = Rig().start()

@@ -137,6 +137,24 @@ def test_F_ORD_02_an_ambiguous_move_counts_as_the_old_price_until_it_is_shown() 
     assert len(rig.broker.sent(PlaceBracket)) == 1
 
 
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("done", ["accept", "ambiguous_done"])
+def test_F_NET_08_a_stop_never_moves_away_while_the_event_of_a_move_is_missing(side: int, done: str) -> None:
+    """The order still shows the price before the accepted move, so a lesser trail looks like a gain (section 2)."""
+    rig = holding(side, percent=0, trail_percent=50)
+    rig.broker.deaf = True
+    rig.broker.script["modify"] = [done]
+    to(rig, ENTRY + side * 60)
+    rig.pump()
+    to(rig, ENTRY + side * 30)
+    rig.run(20)
+    assert len(moves(rig)) == 1
+    to(rig, ENTRY + side * 90)
+    rig.run(3)
+    assert len(moves(rig)) == 2
+    assert side * (moves(rig)[1] - moves(rig)[0]) > 0
+
+
 def test_F_ORD_02_an_answer_that_never_comes_holds_up_nothing_else() -> None:
     rig = holding()
     rig.broker.silent = True

@@ -20,7 +20,9 @@ from tbot.domain.messages import (
     ModifyStop,
     OrderUpdate,
     PlaceBracket,
+    PlaceExit,
     PlaceStop,
+    PlaceTarget,
     PositionUpdate,
     Query,
     Snapshot,
@@ -33,12 +35,23 @@ from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.codec_hub import user_event
 from tbot.gateway.codec_rest import Answer, encode_request
 from tbot.gateway.hub import HubTimings
-from tbot.gateway.live_broker import ENTRY_TTL_NS, LANES, MAX_PAGES, PROOF_NS, QUEUE_LIMIT, LiveBroker
+from tbot.gateway.live_broker import (
+    ENTRY_TTL_NS,
+    LANES,
+    MAX_PAGES,
+    PROOF_NS,
+    QUEUE_LIMIT,
+    SINGLE_TTL_NS,
+    THREADS,
+    LiveBroker,
+)
 from tbot.gateway.outcomes import LOCAL_LIMIT
 
 BRACKET = PlaceBracket("e1", 1001, "MNQ", 1, 2, -40, 80, "TB1-x-E", "s1")
 STOP = PlaceStop("p1", 1001, "MNQ", -1, 2, 100378, "TB1-x-S")
 MODIFY = ModifyStop("p2", 1001, "MNQ", 77, 100380)
+TARGET = PlaceTarget("p5", 1001, "MNQ", -1, 2, 100500, "TB1-x-T")
+EXIT = PlaceExit("p6", 1001, "MNQ", -1, 2, "TB1-x-X")
 CANCEL = CancelOrder("p3", 1001, "MNQ", 77)
 CLOSE = CloseContract("p4", 1001, "MNQ", "why")
 QUERY = Query("q1", 1001, 5)
@@ -226,6 +239,21 @@ def test_I23_an_entry_that_waited_too_long_is_not_sent_but_a_protective_command_
     results = {event.command_id: event.outcome for event in rig.wait(2)}
     assert results == {"e1": "accepted", "e2": "not_sent"}
     assert rig.rest.names() == ["order_place"]
+
+
+@pytest.mark.parametrize(("late_ns", "outcome"), [(0, "accepted"), (1, "not_sent")])
+@pytest.mark.parametrize("command", [STOP, MODIFY, TARGET, EXIT])
+def test_F_SYS_05_what_must_be_sent_once_and_in_order_expires_in_the_queue(rig, command, late_ns, outcome):
+    """Sent after the Desk gave it up, a second exit would turn the position and an older move would loosen the stop."""
+    gate = rig.rest.hold("order_cancel")
+    for number in range(THREADS["protective"]):
+        rig.broker.submit(replace(CANCEL, command_id=f"c{number}"), 0)
+    assert rig.rest.entered["order_cancel"].wait(30)
+    rig.broker.submit(command, 0)
+    rig.boot += SINGLE_TTL_NS + late_ns
+    gate.set()
+    results = {event.command_id: event.outcome for event in rig.wait(THREADS["protective"] + 1)}
+    assert results[command.command_id] == outcome
 
 
 @pytest.mark.parametrize(("late_ns", "outcome"), [(0, "accepted"), (1, "not_sent")])

@@ -491,8 +491,8 @@ def test_TR2_a_new_journal_file_begins_with_what_the_old_one_knew() -> None:
 
 def test_a_persons_request_for_another_account_carries_nothing_here() -> None:
     rig = firm_rig()
-    rig.operator("pause")
-    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1002), []))
-    assert [code for code, _ in carried(rig).reasons] == ["RC_OPERATOR"]
-    rig.rows.append((OperatorIn(rig.now_ns, "stop", 1001), []))
+    rig.operator("stop")
+    rig.rows.append((OperatorIn(rig.now_ns, "pause", 1002), []))
     assert carried(rig).reasons == ()
+    rig.rows.append((OperatorIn(rig.now_ns, "pause", 1001), []))
+    assert [code for code, _ in carried(rig).reasons] == ["RC_OPERATOR"]
