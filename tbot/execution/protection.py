@@ -97,15 +97,20 @@ class Protector:
             return True
         if any(seen.order.order_id not in standing for seen in picture.part_orders(name, "stop")):
             return True
-        bases = {entry.tag for entry in picture.opening_entries(name)}
-        legs = [seen for seen in picture.orders.values() if seen.tag is not None and seen.tag.base in bases]
-        return any(seen.presumed and seen.tag is not None and seen.tag.part == "stop" for seen in legs)
+        return self._out_of_sight(name, "stop")
+
+    def _out_of_sight(self, name: str, part: str) -> bool:
+        """Whether answers stopped listing such a leg of the position although the broker never said that it is over."""
+        bases = {entry.tag for entry in self.picture.opening_entries(name)}
+        legs = [(seen.tag, seen.presumed) for seen in self.picture.orders.values()]
+        return any(presumed and tag is not None and tag.base in bases and tag.part == part for tag, presumed in legs)
 
     def _target(self, name: str, size: int, moment: Moment) -> None:
         level = self._approved(name, "target")
         there = self.picture.part_orders(name, "target") or self.picture.live_entries(name)
         tried = [own for own in self._tried(name, "target") if not _never_left(own)]
-        if there or tried or level is None or not self._rested(name, moment):
+        hidden = self._out_of_sight(name, "target")  # two targets could both fill
+        if there or tried or hidden or level is None or not self._rested(name, moment):
             return
         if self._told(name, moment) == self.picture.ledger.position(name).size:
             self._place("target", name, size, level, moment)

@@ -3,7 +3,7 @@
 import pytest
 
 from desk_rig import Rig
-from tbot.domain.messages import Fill, OrderUpdate, PlaceStop, PlaceTarget, RoundTrip
+from tbot.domain.messages import CloseContract, Fill, OrderUpdate, PlaceStop, PlaceTarget, RoundTrip
 
 
 @pytest.mark.parametrize("leg", ["TP", "SL"])
@@ -33,3 +33,16 @@ def test_F_NET_08_I6_no_second_target_for_a_position_that_its_first_has_closed(
     assert trip.exit_reason == ("target" if leg == "TP" else "stop")
     assert rig.desk.is_flat()
     assert rig.broker.size("MNQ") == 0
+
+
+def test_F_ACC_05_a_target_that_answers_merely_stop_listing_gets_no_second_one_beside_it() -> None:
+    """It may still work: both could fill and turn the position round."""
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(2)
+    rig.broker.hidden.add(rig.broker.leg("TP").order_id)
+    rig.run(40)
+    assert rig.view()["positions"][0]["target"] is None
+    assert not rig.broker.sent(PlaceTarget)
+    assert not rig.broker.sent(CloseContract)
+    assert rig.view()["positions"][0]["protected"]
