@@ -13,5 +13,6 @@ settings.load_profile("tbot")
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The whole suite is shared by the machine's cores (four at most); anything less runs here, without their start."""
     option = config.option
-    whole = config.args == config.getini("testpaths") and not option.keyword and option.markexpr == "not long and not interop"
-    return min(4, os.cpu_count() or 1) if whole and not option.collectonly and not option.usepdb else 0
+    whole = config.args == config.getini("testpaths") and option.markexpr == "not long and not interop"
+    alone = option.keyword or option.collectonly or option.usepdb
+    return min(4, os.cpu_count() or 1) if whole and not alone else 0

@@ -16,12 +16,18 @@ from typing import Any
 import psutil
 import pytest
 
-from engine_runs import Command, assert_nothing_left, open_journal, running, until
+from engine_runs import Command, assert_nothing_left, running, until
 from kill_rig import TRAPS, VICTIM
 from scripted_trader import Cue
-from session_run import SUPPORT, Referee, session, truth_of
+from session_run import (
+    SUPPORT,
+    Referee,
+    assert_journal_is_whole,
+    assert_venue_was_spared,
+    session,
+    truth_of,
+)
 from session_tape import MINUTE, START
-from tbot.engine.journal_replay import replay_journal
 
 BASE = 100_000
 PRICES = [(0, 0), (5, 0), (9, 75), (12, 75), (16, 150), (60, 150)]
@@ -56,21 +62,6 @@ def held(referee: Referee) -> dict[str, Any]:
 
 def placements(referee: Referee) -> list[dict[str, Any]]:
     return referee.posts("/api/Order/place")
-
-
-def assert_venue_was_spared(referee: Referee) -> None:
-    """No order twice, and nothing left."""
-    account = referee.account()
-    tags = [order["tag"] for order in account["orders"] if order["tag"]]
-    assert len(set(tags)) == len(tags), "a tag was used twice"
-    truth = truth_of(account)
-    assert (truth["positions"], truth["orders"]) == ({}, [])
-
-
-def assert_journal_is_whole(path: Path) -> None:
-    with open_journal(path) as journal:
-        assert journal.verify().state in ("ok", "torn")
-    assert replay_journal(path).differences == []
 
 
 def is_protected(referee: Referee) -> bool:

@@ -13,11 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
-from test_kill_points import assert_journal_is_whole, assert_venue_was_spared
 
 from engine_runs import Command, assert_nothing_left, until
 from scripted_trader import Cue
-from session_run import Referee, session, truth_of
+from session_run import Referee, assert_journal_is_whole, assert_venue_was_spared, session, truth_of
 from session_tape import MINUTE, START
 
 SOAK_S, EVERY_S, SPEED = 300, 10, 20

@@ -8,9 +8,10 @@ from typing import Any
 
 import requests
 
-from engine_runs import Command, running
+from engine_runs import Command, open_journal, running
 from scripted_trader import Cue, write_script
 from session_tape import Waypoints, write_tape
+from tbot.engine.journal_replay import replay_journal
 
 SUPPORT = Path(__file__).parent
 FINAL = ("filled", "cancelled", "expired", "rejected")
@@ -73,6 +74,21 @@ def truth_of(account: dict[str, Any]) -> dict[str, Any]:
         "pnl_cents": net,
         "balance_cents": account["balance_cents"],
     }
+
+
+def assert_venue_was_spared(referee: Referee) -> None:
+    """No order twice, and nothing left."""
+    account = referee.account()
+    tags = [order["tag"] for order in account["orders"] if order["tag"]]
+    assert len(set(tags)) == len(tags), "a tag was used twice"
+    truth = truth_of(account)
+    assert (truth["positions"], truth["orders"]) == ({}, [])
+
+
+def assert_journal_is_whole(path: Path) -> None:
+    with open_journal(path) as journal:
+        assert journal.verify().state in ("ok", "torn")
+    assert replay_journal(path).differences == []
 
 
 def belief_of(status: dict[str, Any]) -> dict[str, Any]:
