@@ -11,8 +11,11 @@ settings.load_profile("tbot")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite is shared by the machine's cores (four at most); anything less runs here, without their start."""
+    """The whole suite runs in several processes (four at most), anything less in this one.
+
+    One more than there are cores, because the tests of the running engine mostly wait.
+    """
     option = config.option
     whole = config.args == config.getini("testpaths") and option.markexpr == "not long and not interop"
     alone = option.keyword or option.collectonly or option.usepdb
-    return min(4, os.cpu_count() or 1) if whole and not alone else 0
+    return min(4, 1 + (os.cpu_count() or 1)) if whole and not alone else 0
