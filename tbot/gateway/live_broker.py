@@ -201,11 +201,8 @@ class LiveBroker:
             self.hub.start()
 
     # ------------------------------------------------------------------------------------------------- Broker port
-    def submit(self, command: Command, now_ns: int, signal_boot_ns: int = 0) -> None:
-        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one.
-
-        `signal_boot_ns`: when the signal of an entry left its worker; waiting here does not make it younger (I23).
-        """
+    def submit(self, command: Command, now_ns: int) -> None:
+        """Queue a command. Its CommandResult (a Snapshot for a Query) comes out of `poll`, always exactly one."""
         if command.command_id in self._seen:
             # Not even a result: the first submission's answer is the truth about this id.
             self.counts["duplicate_commands"] += 1
