@@ -244,7 +244,7 @@ class Line:
         else:
             dated = {"date": formatdate(self._market_ns() // NS_PER_S, usegmt=True)}
             flight.status, flight.answer, flight.headers = reply.status, reply.body, {**reply.headers, **dated}
-            if body is not None and reply.status == 200:
+            if body is not None and reply.status == 200 and reply.body != _PAGE:
                 flight.answer = _mangled(reply.body, str(body.args["kind"]))
         flight.came.set()
 
