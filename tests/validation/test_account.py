@@ -104,6 +104,8 @@ def test_V10_days_come_from_trips_and_from_the_calendar() -> None:
 def test_V10_open_losses_of_trips_beside_each_other_add_up() -> None:
     trips = make_trips([500, -300, 100], [0, 0, 0], minutes=15, worst=[-100, -700, -50])
     assert days_of(trips)[0].steps == ((-800, 500), (-750, -300), (-50, 100))
+    in_turn = make_trips([500, -300], [0, 0], minutes=10, worst=[-100, -700])
+    assert days_of(in_turn)[0].steps == ((-100, 500), (-700, -300)), "one begins as the other ends"
 
 
 # ------------------------------------------------------------------------------------------------ slow reference
