@@ -1,5 +1,6 @@
 """V10: attempts by hand to the cent, a slow reference on the Desk's own floor book, and chances known exactly."""
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
@@ -220,6 +221,13 @@ def test_V10_odds_tell_how_often_consistency_withholds_a_pass() -> None:
 def test_V10_few_days_tell_nothing_and_no_days_are_refused() -> None:
     told = account_odds(plain(300, 300), RULES, np.random.default_rng(1), attempts=20)
     assert (told.passed.estimate, told.passed.low, told.passed.high, told.resamples) == (1, 0, 1, 0)
+    assert (told.value_cents.low, told.value_cents.high, told.fees_cents.low) == (-math.inf, math.inf, 0)
+    assert told.days_to_pass is not None
+    assert (told.days_to_pass.estimate, told.days_to_pass.low, told.days_to_pass.high) == (10, 1, 63)
+    enough = [
+        account_odds(plain(*[300] * n), RULES, np.random.default_rng(1), attempts=9, resamples=3) for n in (9, 10)
+    ]
+    assert [one.resamples for one in enough] == [0, 3]
     with pytest.raises(DataError):
         account_odds([], RULES, np.random.default_rng(1))
     with pytest.raises(DataError, match="target"):

@@ -53,6 +53,7 @@ def test_V15_a_week_by_hand() -> None:
     assert told.sharpe == pytest.approx(100 / math.sqrt(30_000) * math.sqrt(252))
     assert told.sortino == pytest.approx(100 / math.sqrt(10_000 / 3) * math.sqrt(252))
     assert told.exposed_ns == 6 * 5 * MINUTE_NS
+    assert told.exposure == pytest.approx(30 / (3 * 1440 + 15)), "from the first entry to the last exit"
 
 
 def test_V15_days_without_a_trip_count_where_they_are_known() -> None:
