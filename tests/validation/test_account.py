@@ -234,6 +234,14 @@ def test_V10_few_days_tell_nothing_and_no_days_are_refused() -> None:
         account_odds(plain(1), replace(RULES, stage="funded", target_cents=0), np.random.default_rng(1))
 
 
+@pytest.mark.parametrize(
+    "more", [{"horizon_days": 0}, {"attempts": 0}, {"resamples": -1}, {"stakes": Stakes(days_a_month=0)}]
+)
+def test_V10_numbers_that_make_no_attempt_are_refused(more: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="at least 1"):
+        account_odds(plain(300), RULES, np.random.default_rng(1), **more)  # type: ignore[arg-type]
+
+
 def test_V10_equal_seeds_give_equal_odds() -> None:
     days = plain(*np.random.default_rng(4).integers(-500, 500, 60).tolist())
     one, other = (account_odds(days, RULES, np.random.default_rng(9), attempts=100, resamples=10) for _ in range(2))
