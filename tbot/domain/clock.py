@@ -55,6 +55,7 @@ class BrokerDate:
 
     date_ns: int
     boot_ns: int
+    asked_ns: int = 0  # boot clock when the request left; 0: not known, which bounds nothing from above
 
     def at(self, boot_ns: int) -> int:
         """The gateway's time at a boot-clock reading; right to half a second and the way of the answer."""
