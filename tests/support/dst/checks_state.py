@@ -18,6 +18,7 @@ from tbot.storage.journal import Journal
 from tbot.storage.journal_reader import Step
 from tbot.transport import wire
 
+SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
@@ -183,7 +184,9 @@ class BackAgain(Check):
     def on_event(self) -> None:
         facts = self.facts
         evidence = facts.evidence
-        settled = evidence.answering and evidence.market_open and not evidence.faults
+        # A stepped clock stays wrong when its fault has been long done: until then PAUSED is right (F-TIM-01).
+        right = abs(evidence.wall_ns - evidence.market_ns) < SKEW_NS
+        settled = evidence.answering and evidence.market_open and not evidence.faults and right
         # Before the calm end nobody need start an executor again that died too often.
         if not settled or (not evidence.alive and evidence.calm_since_ns is None):
             self.since_ns = None
@@ -205,6 +208,9 @@ class BackAgain(Check):
         if view is None:
             return True
         codes = {reason["code"] for reason in view["reasons"]}
+        lost = view["state"] == "HALTED" and "RC_JOURNAL_LOST" in codes
+        if lost and self.facts.evidence.calm_since_ns is None:
+            return False  # until somebody looks and says resume (F-SYS-03, I14), who comes with the calm end
         # The line to the gateway may have a reason of its own: a refused login waits for a person (F-API-02).
         alarms = (self.facts.evidence.status or {}).get("alarms", [])
         if not STANDING.isdisjoint(alarm["code"] for alarm in alarms):

@@ -93,6 +93,8 @@ class Evidence:
     calm_since_ns: int | None = None  # boot clock; all faults ended at this moment
     faults: tuple[str, ...] = ()  # F-… identifiers that are active now
     foreign: set[int] = field(default_factory=set)  # order ids that a person (not T-BOT) placed
+    # (account, contract, signed change) of positions that no fill explains
+    mutated: list[tuple[int, str, int]] = field(default_factory=list)
     ended: bool = False  # the run is over: eventual claims are due
     deaths: list[Death] = field(default_factory=list)  # of executors, in order
     born: dict[int, int] = field(default_factory=dict)  # life of the executor -> boot clock at its start
