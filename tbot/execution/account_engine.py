@@ -397,7 +397,7 @@ class AccountEngine:
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
 
     def _say_state(self) -> None:
         status = self._current()
