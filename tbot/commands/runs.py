@@ -18,7 +18,7 @@ from tbot.home import home
 from tbot.storage import control_key
 from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 MODES = ("live", "paper", "sim")
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}

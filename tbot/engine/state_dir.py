@@ -16,7 +16,7 @@ from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
 from tbot.storage.private_file import replace_private
-from tbot.storage.process_identity import myself
+from tbot.transport.process_identity import myself
 
 
 def lock_state(state_dir: Path) -> BinaryIO:

@@ -15,7 +15,7 @@ from tbot.cli import root
 from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
 from tbot.storage import control_key
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.state_dir import RUN_FILE, AccountLocks, leave_word, lock_state
 from tbot.engine.status import StatusFile
 from tbot.errors import Halted
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 FOREIGN = "https://gateway.example"
 
