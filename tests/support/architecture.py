@@ -39,8 +39,11 @@ LAYERS: dict[str, int] = {
     "__main__": 5,
     "__init__": 5,  # the public functions, found lazily
 }
-# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name.
-SIDEWAYS: set[tuple[str, str]] = {("execution", "risk"), ("domain", "errors"), ("storage", "data")}
+# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name; files
+# and shared memory tell by the same word whose they are.
+SIDEWAYS: set[tuple[str, str]] = {
+    ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("transport", "storage"),
+}  # fmt: skip
 TOP_LAYER = 5
 COMPILED = "tbot_ext"
 FIRST_COMPILED_LAYER = 2  # L1 is the standard library alone
