@@ -15,6 +15,8 @@ from tbot.engine.settings import EngineSettings
 from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
+from tbot.storage.private_file import replace_private
+from tbot.storage.process_identity import myself
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -119,13 +121,14 @@ def leave_word(settings: EngineSettings) -> None:
 
     Demo and replay keep their state in temporary folders, so only `current.json` finds them.
     """
-    gateway = settings.gateway
+    gateway, me = settings.gateway, myself()
     document = orjson.dumps(
         {
             "status": str(settings.state_dir / "status.json"),
             "journal": str(settings.journal_path),
             "run_dir": str(settings.run_dir),
-            "pid": os.getpid(),
+            "pid": me.pid,
+            "start": me.start,  # a pid may be used again
             "mode": settings.mode,
             "gateway": gateway.rest_url if gateway is not None else None,
             "embedded": gateway is not None and gateway.embedded,
@@ -134,9 +137,7 @@ def leave_word(settings: EngineSettings) -> None:
     )
     for path in (settings.state_dir / RUN_FILE, settings.pointer):
         if path is not None:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(document)
-            temporary.replace(path)
+            replace_private(path, document, sync=False)
 
 
 def kill_locks(settings: EngineSettings) -> KillLocks:

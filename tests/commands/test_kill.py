@@ -17,6 +17,7 @@ from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
 from tbot.domain.trading_hours import trading_day
 from tbot.engine import control
+from tbot.storage import control_key
 from tbot.storage.kill_locks import read
 
 
@@ -64,8 +65,8 @@ def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
 ) -> None:
     world.run()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as executor:
-        key = control.ControlKey(1, b"k" * 32, executor.pid)
-        monkeypatch.setattr(control, "read_key", lambda _: key)
+        key = control_key.ControlKey(1, b"k" * 32, executor.pid)
+        monkeypatch.setattr(control_key, "read_key", lambda _: key)
         executor.send_signal(number)
         until(runs.living_runs(None)[0].executor_is_out, "the signal has come")
         result = world.tbot("kill", login=True)
@@ -79,7 +80,7 @@ def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
 @pytest.mark.parametrize("alive", [True, False])
 def test_F_CFG_06_kill_goes_on_where_somebody_tampered_with_the_key(world: World, alive: bool) -> None:
     world.run(pid=None if alive else NOBODY)
-    key = control.key_path(world.home / "run-sim")
+    key = control_key.key_path(world.home / "run-sim")
     key.write_text(json.dumps({"run_id": 1, "key": "00", "pid": os.getpid()}))
     key.chmod(0o644)
     world.answers = [None]

@@ -13,8 +13,9 @@ import pytest
 from tbot.domain.process_messages import AccountWord, ControlReply, ControlRequest, StepDone
 from tbot.engine import control
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.engine.control import ControlClient, ControlServer, ask_once, key_path, read_key, socket_path, write_key
+from tbot.engine.control import ControlClient, ControlServer, ask_once, socket_path
 from tbot.errors import Halted, ProtocolError
+from tbot.storage.control_key import key_path, read_key, write_key
 from tbot.transport import sockets
 from tbot.transport.wire import Wire
 
