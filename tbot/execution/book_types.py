@@ -76,6 +76,13 @@ class Order:
     arriving: bool = False  # not yet compared with the market: a market order, or a limit order's first tick
     closing: bool = False  # made by close()
     asked_as: str = ""
+    # What the fill model remembers of it (rules by number).
+    through: int = 0  # 5: contracts traded through its limit
+    at_limit: int = 0  # 5: contracts traded at its limit
+    taken: int = 0  # 5: what it has had of both
+    marked: bool = False  # 10: traded through inside the bar that is under way
+    loose: int | None = None  # 12: the furthest stop price that it had in the bar that is under way
+    best: int | None = None  # 12: of a trailing stop: best print of the bar that is under way
 
     @property
     def remaining(self) -> int:

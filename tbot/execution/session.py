@@ -27,7 +27,16 @@ class TickSink(Protocol):
     """A broker that lives on tick records (the paper broker)."""
 
     def on_tick(
-        self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int
+        self,
+        contract: str,
+        kind: int,
+        price: int,
+        price2: int,
+        size: int,
+        side: int,
+        exch_ns: int,
+        flags: int = 0,
+        aux: int = 0,
     ) -> None: ...
 
 
@@ -106,7 +115,7 @@ class DeskSession:
         self._ranges[contract] = (low, high) if held is None else (min(held[0], low), max(held[1], high))
 
     def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:
-        seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, _flags, epoch = row
+        seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, flags, epoch = row
         contract = self._contracts.get(contract_id)
         if contract is None:
             return
@@ -128,7 +137,7 @@ class DeskSession:
         elif kind == Kind.TRADE and self._watching:
             self._see(contract, price, price)
         if self._sink is not None:
-            self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns)
+            self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns, flags, aux)
             self.notes += self._loop.pump()
 
     def _set_state(self, contract: str, state: str, now_ns: int) -> None:
