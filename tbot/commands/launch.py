@@ -136,6 +136,7 @@ def base_settings(
         config_hash=config.digest(),
         strategy=config.strategy,
         limits=config.risk,
+        fills=config.past_fills() if mode == "replay" else config.paper_fills(),
         workers=config.engine.workers,
         wait=config.engine.wait,  # type: ignore[arg-type]
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
