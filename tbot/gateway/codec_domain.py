@@ -291,9 +291,11 @@ def place_exit_request(command: PlaceExit, book: ContractBook) -> rest.OrderPlac
 
 
 def modify_stop_request(command: ModifyStop, book: ContractBook) -> rest.OrderModifyRequest:
-    """A new absolute stop price; everything else stays."""
+    """A new absolute stop price, and size where one is asked for; everything else stays."""
     price = _known(book, book.broker_id(command.contract)).to_price(command.stop)
-    return rest.OrderModifyRequest(account_id=command.account, order_id=command.order_id, stop_price=price)
+    return rest.OrderModifyRequest(
+        account_id=command.account, order_id=command.order_id, size=command.size, stop_price=price
+    )
 
 
 def cancel_request(command: CancelOrder) -> rest.OrderIdRequest:
