@@ -345,7 +345,9 @@ class Kill:
             if waited.done:
                 self._found(run, True)
                 return
-            why = "something is left that it does not trade" if waited.reply else "it went away"
+            through = waited.reply is not None and all(word.flat for word in waited.reply.accounts)
+            there = "something is left that it does not trade" if through else "it is not flat in time"
+            why = there if waited.reply else "it went away"
         elif out:
             why = "its executor is gone"
         else:
