@@ -51,7 +51,7 @@ def test_two_engines_want_a_choice_and_kill_takes_both(world: World) -> None:
     world.asked.clear()
     world.answers = [said(DONE)]
     assert code(world.tbot("kill")) == 0
-    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-paper", "kill"), ("run-live", "kill")]
+    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-live", "kill"), ("run-paper", "kill")]
 
 
 def test_an_executor_without_its_launcher_is_an_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

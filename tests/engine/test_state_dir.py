@@ -59,6 +59,20 @@ def test_two_simulators_have_two_accounts_of_one_number(tmp_path: Path) -> None:
         AccountLocks.of(settings(tmp_path, "third", "http://localhost:8801")).take([1001])
 
 
+def test_F_CFG_01_I16_two_proxies_on_loopback_lead_to_the_same_account(tmp_path: Path) -> None:
+    def through(port: int, home: str) -> AccountLocks:
+        url = f"http://127.0.0.1:{port}"
+        proxy = GatewaySettings(url, f"{url}/u", f"{url}/m", simulated=False)
+        return AccountLocks.of(settings(tmp_path, home, gateway=proxy, mode="paper"))
+
+    first = through(8801, "one")
+    first.take([7])
+    with pytest.raises(Halted):
+        through(8802, "other").take([7])
+    first.release()
+    through(8802, "other").take([7])
+
+
 def test_paper_locks_nothing(tmp_path: Path) -> None:
     AccountLocks.of(settings(tmp_path, locks=None)).take([1])
     assert not (tmp_path / "home" / "locks").exists()
