@@ -39,6 +39,14 @@ come last, and two extremes whose order is invented. For them:
     better than the price it was sent at.
 13. `intrabar = "path"` believes the invented order: 10 and 12 do not hold.
 
+Rolls:
+
+14. When the ticks of another delivery month begin (a GAP that says NEW_CONTRACT), nothing tells any more what the old
+    month is worth, and all prices become unknown. With `roll_closes` its orders expire and its position is closed where
+    a market order would have filled on what was known last: the difference between two months is nobody's gain or
+    loss. Without, positions and orders stay: in paper trading on a live feed the same record also follows a hole in
+    the data that history could not fill, through which the venue would have kept them.
+
 No impact beyond rule 8, and sizes of bars fill nothing in parts: how much of a bar's volume was beyond a price is
 nothing that it tells.
 
@@ -80,6 +88,7 @@ class FillSettings:
     queue_ahead: int = 1_000
     partial: bool = False  # limits fill by the contracts that went through them, where sizes are known
     participation_percent: int = 100  # of those contracts
+    roll_closes: bool = False  # rule 14
     spread_by_hour: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # contract -> 24 spreads, Chicago hours
 
     def __post_init__(self) -> None:
@@ -107,9 +116,14 @@ class FillSettings:
 
 # What a backtest charges unless it is told otherwise: beyond spread and fees 2 % of the 1m ATR (one tick in a usual
 # minute of any contract of the table, more when it runs), 10 ticks x share of a minute's volume, 100 ms on the way, and
-# targets by the contracts that went through them.
+# targets by the contracts that went through them. Nothing is held over a roll.
 BACKTEST_FILLS = FillSettings(
-    atr_slippage_permille=20, size_slippage_ticks=10, latency_ns=100_000_000, partial=True, participation_percent=100
+    atr_slippage_permille=20,
+    size_slippage_ticks=10,
+    latency_ns=100_000_000,
+    partial=True,
+    participation_percent=100,
+    roll_closes=True,
 )
 
 

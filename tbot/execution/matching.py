@@ -19,12 +19,22 @@ Paper broker and simulated exchange share it, so both follow the venue's documen
 import math
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Fill, OrderStatus, OrderType
 from tbot.domain.positions import Position
-from tbot.execution.book_types import FINAL, Balance, BookEvent, Holding, Ids, Order, OrderRequest
+from tbot.execution.book_types import (
+    FINAL,
+    Balance,
+    BookEvent,
+    Held,
+    Holding,
+    Ids,
+    Order,
+    OrderRequest,
+    holding_of,
+    turn,
+)
 from tbot.execution.fill_model import (
     FillSettings,
     MarketState,
@@ -38,14 +48,6 @@ from tbot.execution.fill_model import (
     trailed_stop,
     worse,
 )
-
-
-@dataclass(slots=True)
-class Held:
-    position: Position
-    position_id: int = 0
-    opened_ns: int = 0
-
 
 # Bounds between which trades do nothing: all trades, no trade.
 _NEVER = (-math.inf, math.inf)
@@ -92,7 +94,7 @@ class AccountBook:
         held = self._held.get(contract)
         if held is None or held.position.size == 0:
             return None
-        return _holding(contract, held, held.position.price_size_sum, abs(held.position.size))
+        return holding_of(contract, held, held.position.price_size_sum, abs(held.position.size))
 
     def holdings(self) -> list[Holding]:
         """All open positions."""
@@ -213,7 +215,7 @@ class AccountBook:
         # Copies, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
         if trade is not None and (state.opens or not state.synthetic):
             self._end_bar(working, now_ns)
-        looked_at = sorted(working.values(), key=_turn)
+        looked_at = sorted(working.values(), key=turn)
         for order in looked_at:
             if order.status not in FINAL:
                 self._match(order, state, trade, now_ns)
@@ -221,6 +223,25 @@ class AccountBook:
             seen = {order.order_id for order in looked_at}
             started = [order for number, order in working.items() if number not in seen]
             self._break_through(started, state, trade, now_ns)
+
+    def end_month(self, contract: str, state: MarketState, now_ns: int) -> None:
+        """Ticks of another delivery month follow: end all orders and close the position where the old one stands.
+
+        Rule 14 of fill_model.
+        """
+        for order in [order for order in self._living.values() if order.contract == contract]:
+            self._finish(order, "expired", now_ns)
+        held = self.size(contract)
+        if held == 0:
+            return
+        side = -1 if held > 0 else 1
+        price = market_fill(state, side, None, self._settings, abs(held))
+        assert price is not None  # a position comes from a fill, a fill from a price
+        order = self._new(OrderRequest(contract, "market", side, abs(held)), now_ns, "pending")
+        order.closing = True
+        self._emit(copy(order))
+        self._start(order)
+        self._execute(order, order.remaining, price, now_ns)
 
     # --------------------------------------------------------------------------------------------------- matching
     def _match(self, order: Order, state: MarketState, trade: int | None, now_ns: int) -> None:
@@ -393,7 +414,7 @@ class AccountBook:
         self.fills.append(fill)
         self._emit(fill)
         average = (position.price_size_sum, abs(position.size)) if position.size else before
-        self._emit(_holding(order.contract, held, *average))
+        self._emit(holding_of(order.contract, held, *average))
 
     def _activate(self, leg: Order, size: int, entry_price: int, now_ns: int) -> None:
         """The first fill of an entry (`size` contracts) wakes a leg."""
@@ -470,22 +491,3 @@ class AccountBook:
         self._working.get(order.contract, {}).pop(order.order_id, None)
         self._quiet.pop(order.contract, None)
         self._emit(copy(order))
-
-
-def _turn(order: Order) -> tuple[int, int]:
-    """Order of matching within one tick: market, stops, limits; among equals the older first."""
-    rank = {"market": 0, "limit": 2}.get(order.order_type, 1)
-    return rank, order.order_id
-
-
-def _holding(contract: str, held: Held, average_sum: int, average_size: int) -> Holding:
-    position = held.position
-    return Holding(
-        held.position_id,
-        contract,
-        position.size,
-        position.price_size_sum,
-        held.opened_ns,
-        average_sum,
-        average_size,
-    )

@@ -50,7 +50,7 @@ from tbot.execution.book_types import (
     bracket_refusal,
     stop_refusal,
 )
-from tbot.execution.fill_model import FillSettings, market_of
+from tbot.execution.fill_model import FillSettings, MarketState, market_of
 from tbot.execution.matching import AccountBook
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import Kind
@@ -95,6 +95,7 @@ class PaperBroker:
         settings = settings or FillSettings()
         self._states = {symbol: market_of(product, settings) for symbol, product in self._products.items()}
         self._latency_ns = settings.latency_ns
+        self._roll_closes = settings.roll_closes
         self._line: deque[tuple[int, Command]] = deque()  # (when it counts, command), oldest first
         self._heard_ns = 0  # newest record
         self._hours = hours
@@ -173,7 +174,7 @@ class PaperBroker:
             trade = price
             state.on_trade(price, exch_ns, size, flags, aux, side)
         elif kind == _GAP and aux == NEW_CONTRACT:
-            state.forget()
+            self._roll(contract, state, exch_ns)
             return
         elif kind != _QUOTE or not state.on_quote(price, price2, flags):
             return
@@ -181,6 +182,17 @@ class PaperBroker:
             if book.has_work(contract):
                 self._now_ns = exch_ns
                 book.on_tick(contract, state, trade, exch_ns)
+
+    def _roll(self, contract: str, state: MarketState, exch_ns: int) -> None:
+        if self._roll_closes:
+            for _, book in self._accounts.values():
+                self._now_ns = exch_ns
+                book.end_month(contract, state, exch_ns)
+        state.forget()
+
+    def balance_cents(self, account: int) -> int:
+        """Balance of one of the accounts."""
+        return self._accounts[account][1].balance_cents
 
     # --------------------------------------------------------------------------------------------------- commands
     def _place(self, command: Placement, book: AccountBook, now_ns: int) -> None:
