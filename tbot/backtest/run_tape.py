@@ -1,4 +1,4 @@
-"""A tape through the deciders in one process: what the backtest does with one file."""
+"""A tape through the deciders in one process, every input and output of the Desk kept: for tests and comparisons."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tbot.execution.fill_model import BACKTEST_FILLS
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
-from tbot.storage.replay_stream import contract_ids, instants, replay_stream
+from tbot.storage.replay_stream import contract_ids, replay_stream
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tape import TapeReader
 from tbot.strategy.trader import StrategySettings
@@ -27,5 +27,5 @@ def run_tape(path: Path, strategy: StrategySettings, limits: RiskLimits, run_sta
         settings = DeskSettings((AccountSettings(PAPER_ACCOUNT),), limits, products, calendar, run_start_ms)
         broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products, BACKTEST_FILLS)
         runner = Runner(symbols, strategy, Desk(settings), broker)
-        runner.run(instants(replay_stream(tape)))
+        runner.run(replay_stream(tape))
     return runner
