@@ -96,8 +96,8 @@ class Months:
     def skip(self, ticks: npt.NDArray[np.void]) -> None:
         """Move all months of these ticks to the newest quote and trade at once."""
         if len(ticks) <= FEW:
-            rows = zip(*(ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2")), strict=True)
-            for row in {row[:2]: row for row in rows if row[1] in (_QUOTE, _TRADE)}.values():
+            few = zip(*(ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2")), strict=True)
+            for row in {row[:2]: row for row in few if row[1] in (_QUOTE, _TRADE)}.values():
                 for _ in self.take(*row):
                     pass
             return
