@@ -374,7 +374,7 @@ class Picture:
         """Working orders of ours in a contract that are stops, targets or exits, suspended ones included."""
         return [seen for seen in self.working(contract) if seen.tag is not None and seen.tag.part == part]
 
-    def contracts(self) -> Iterable[str]:
+    def contracts(self) -> list[str]:
         """Contracts with a position, a working order or a live placement, sorted."""
         names = set(self.ledger.open_contracts())
         names.update([seen.order.contract for seen in self.orders.values() if seen.order.status not in FINAL])
