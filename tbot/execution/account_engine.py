@@ -355,8 +355,9 @@ class AccountEngine:
         """C_BLIND_HOLD, second half: neither user hub nor queries tell anything while a position is open."""
         silent_ns = self.now_ns - self.heard_ns
         late = silent_ns > self.settings.patience(self.settings.limits.blind_hold_ns) and self.reconciler.failures > 0
-        names = [name for name in self.picture.ledger.open_contracts() if self.picture.holding(name).owned]
-        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names if late]
+        held = self.picture.ledger.open_contracts() if late else []
+        names = [name for name in held if self.picture.holding(name).owned]
+        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names]
 
     def _window(self) -> None:
         """RC_WINDOW pauses when no contract may be entered; what is ours is flat outside its window (F-TIM-05)."""
@@ -367,7 +368,7 @@ class AccountEngine:
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
         held = [name for name in self.picture.contracts() if name in self.settings.products]
         for contract in held if self.reconciler.started else ():
-            if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
+            if calendar.flat_due(now_ns, contract) and not self.flattener.covers(contract) and self._ours(contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
     def _hub_differs(self) -> Refusal | None:
@@ -430,9 +431,8 @@ class AccountEngine:
     @property
     def busy(self) -> bool:
         """Whether anything is open, working, unproven or under way."""
-        open_things = any(True for _ in self.picture.contracts())
         unproven = not self.reconciler.proven or self.reconciler.want_ns is not None
-        return bool(open_things or unproven or self.manager.pending or self.flattener.job)
+        return bool(unproven or self.manager.pending or self.flattener.job or self.picture.contracts())
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
@@ -442,9 +442,11 @@ class AccountEngine:
 
     def is_flat(self) -> bool:
         """Proven: by an explicit answer nothing of ours is open or working, and nothing is under way."""
+        if not self._proven_now():
+            return False
         positions, orders = self.reconciler.exposed(None, foreign=False)
         ours = any(self._ours(contract) for contract in self.picture.contracts())
-        return self._proven_now() and not positions and not orders and not ours
+        return not positions and not orders and not ours
 
     def is_protected(self) -> bool:
         """Proven: every position of ours has a working stop, and nothing is under way."""
