@@ -209,7 +209,7 @@ class AccountEngine:
                 realised_cents=self.picture.ledger.today(self._day()).net_cents,
                 loss_streak=self.picture.ledger.today(self._day()).streak_max,
                 exposures=self.manager.exposures(self.market.quotes),
-                blocked=self.manager.blocked(signal.contract),
+                blocked=self._hub_differs() or self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
                 sides=tuple(side for sides in self.market.sides.values() for side in sides),
                 firm=self.firm.facts(self._day(), worth, actions),
@@ -370,6 +370,14 @@ class AccountEngine:
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
+    def _hub_differs(self) -> Refusal | None:
+        """I6: what the hub tells and no fill explains (yet) is no ground for an entry; an answer soon decides."""
+        for contract, size in self.hub_sizes.items():
+            held = self.picture.ledger.position(contract).size
+            if size != held:
+                return Refusal("RC_MISMATCH", f"{contract}: the broker told of {size}, fills say {held}")
+        return None
+
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
         for contract, size in self.hub_sizes.items():
@@ -393,7 +401,7 @@ class AccountEngine:
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
 
     def _say_state(self) -> None:
         status = self._current()

@@ -102,7 +102,8 @@ class Flattener:
         for contract in self._positions(job):
             if job.rounds >= HUNG_ROUNDS:
                 # A close whose order still works hangs, maybe filled in part (F-ORD-04): cancelled, then asked again.
-                for order in self.picture.closing_orders(contract):
+                # A stranger's is left to its owner unless everything has to go (F-ACC-02); beside it nothing is closed.
+                for order in self.picture.closing_orders(contract, strangers=job.foreign):
                     self.manager.cancel(contract, order.order_id, now_ns)
             if contract in self.manager.close_refused:
                 self._exit(contract, job, now_ns, step)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import status_rig
-from tbot.domain.clock import BrokerDate, ManualClock, MarketClock
+from manual_clock import ManualClock
+from tbot.domain.clock import BrokerDate, MarketClock
 from tbot.domain.messages import ConditionIn, Quote
 from tbot.engine import condition_watch
 from tbot.engine.clocks import SimulatedClock, WallClock
