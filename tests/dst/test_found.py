@@ -66,3 +66,23 @@ def test_I33_F_TIM_02_nobody_writes_while_the_machine_sleeps():
     ]
     verdict = run(1074, plan, replace(draw_scene(1074), calm_s=20.0))
     assert not verdict.violations, verdict.text()
+
+
+def test_I24_F_API_03_after_too_many_requests_two_accounts_trade_again_together():
+    """Half answers used up half the budget: with two accounts none was whole for minutes."""
+    limited = Fault("t", "rest.status", at=6.67, seconds=20.0, args={"status": 429, "handled": False})
+    scene = replace(draw_scene(1298), faults_s=60.0, calm_s=70.0)
+    paused: dict[str, set[str]] = {}
+
+    def watch(world: World) -> None:
+        for number, view in (world.evidence.view or {"accounts": {}})["accounts"].items():
+            if any(reason["code"] == "RC_RATE_LIMIT" for reason in view["reasons"]):
+                paused.setdefault(number, set()).add(world.evidence.boot_ns // 1_000_000_000)
+
+    verdict = run(1298, [limited], scene, script=watch)
+    assert not verdict.violations, verdict.text()
+    one, other = paused.values()
+    assert one == other  # whichever account met it, the budget is the same
+    final = verdict.world.evidence.view
+    assert final is not None
+    assert {view["state"] for view in final["accounts"].values()} <= {"ACTIVE", "LOCKED"}

@@ -4,6 +4,7 @@ import sqlite3
 from collections import deque
 from dataclasses import fields
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 from dst.evidence import JournalStep, WireRequest
@@ -20,6 +21,8 @@ from tbot.transport import wire
 
 SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
+LIMITED_NS = 60 * NS_PER_S  # F-API-03: so long a 429 pauses entries, by design ...
+RETRIED_NS = 10 * NS_PER_S  # ... from the end of the call that met it
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
 # And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
@@ -216,7 +219,17 @@ class BackAgain(Check):
         alarms = (self.facts.evidence.status or {}).get("alarms", [])
         if not STANDING.isdisjoint(alarm["code"] for alarm in alarms):
             return False
+        # F-API-03 halves the budget and pauses entries for a minute; longer than that it is no reason.
+        if "RC_RATE_LIMIT" in codes and self._limited():
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
+
+
+    def _limited(self) -> bool:
+        evidence = self.facts.evidence
+        since_ns = evidence.boot_ns - LIMITED_NS - RETRIED_NS
+        newest = takewhile(lambda request: request.boot_ns >= since_ns - RETRIED_NS, reversed(evidence.wire))
+        return any(request.status == 429 and (request.answered_ns or 0) >= since_ns for request in newest)
 
 
 @world_check("I27")
