@@ -127,6 +127,8 @@ class AccountEngine:
             operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
+        elif isinstance(item, CommandResult | Snapshot) and item.account != self.account.account:
+            self.caretaker.heard(item.situation, self.now_ns, self.step)  # login and budget are the same for all
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
