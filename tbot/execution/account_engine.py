@@ -172,6 +172,7 @@ class AccountEngine:
                 self.manager.set_aside(bar.contract, bar.code, bar.text)
         if not first:
             self.picture.forget_final()
+            self.reconciler.forget()
             self.picture.ledger.close_days_before(day)
 
     # --------------------------------------------------------------------------------------------------- signals
@@ -261,6 +262,7 @@ class AccountEngine:
     def _fill(self, fill: Fill) -> None:
         if not self.firm.takes(fill):
             self.picture.on_fill(fill, self.step)
+            self.reconciler.heard(fill, self.now_ns, self.step)
 
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
@@ -341,7 +343,9 @@ class AccountEngine:
             if not self.flattener.covers(demand.contract):
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
-        self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        behind = self.reconciler.behind_step is not None
+        down = "answers older than is known" if behind else "does not answer queries"
+        self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
             self.reasons.set(code, text, self.now_ns)
         for name in self.picture.ledger.open_contracts():
@@ -402,7 +406,7 @@ class AccountEngine:
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
 
     def _say_state(self) -> None:
         status = self._current()

@@ -4,6 +4,9 @@ A worker process drains a ring through it, the backtest feeds arrays through it;
 over one stream of tick records: no clock, no other input.
 """
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,15 +19,34 @@ from tbot_ext.ring import RingReader
 Records = npt.NDArray[np.void]
 
 
-class ContractDecider:
-    """Tick records in, signals out. `history` is the bar segment that TICK_HISTORY records point into."""
+class Trader(Protocol):
+    """A strategy of one contract: a fold over pipeline events (the packaged one is ContractTrader)."""
 
-    def __init__(self, product: Product, settings: StrategySettings, history: Records | None = None) -> None:
+    counters: dict[str, int]
+
+    def on_events(self, events: Records, view: MarketView) -> list[Signal]: ...
+
+
+class ContractDecider:
+    """Tick records in, signals out. `history` is the bar segment that TICK_HISTORY records point into.
+
+    `make_trader` makes the strategy, anew after every reset of the market; another one than the packaged serves
+    backtests only.
+    """
+
+    def __init__(
+        self,
+        product: Product,
+        settings: StrategySettings,
+        history: Records | None = None,
+        make_trader: Callable[[Product, StrategySettings], Trader] = ContractTrader,
+    ) -> None:
         self.product = product
+        self._make_trader = make_trader
         self.pipeline = ContractPipeline(product.contract_id, settings.detectors(product), history=history)
         self._settings = settings
         self._resets = 0
-        self.trader = ContractTrader(product, settings)
+        self.trader: Trader = make_trader(product, settings)
 
     def drain(self, reader: RingReader, limit: int) -> tuple[int, list[Signal]]:
         """Consume up to `limit` ring records; returns after the first one that produced events: (consumed, signals)."""
@@ -41,8 +63,7 @@ class ContractDecider:
 
     def history_agrees(self) -> bool:
         """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
-        counters = self.pipeline.counters
-        return counters["history_mismatch"] * 100 <= counters["history_overlap"]
+        return bool(self.pipeline.history_agrees)
 
     @property
     def pending(self) -> bool:
@@ -57,7 +78,7 @@ class ContractDecider:
         """The pipeline forgot its market: the zones and setups built on it are nothing any more (I29)."""
         self._resets = self.pipeline.resets
         counters = self.trader.counters
-        self.trader = ContractTrader(self.product, self._settings)
+        self.trader = self._make_trader(self.product, self._settings)
         self.trader.counters.update(counters)
 
     def _decide(self) -> list[Signal]:
@@ -75,6 +96,6 @@ class ContractDecider:
             quote_seq=pipeline.quote_seq,
             epoch=pipeline.epoch,
             ring_seq=pipeline.ring_seq,
-            live=pipeline.live and self.history_agrees(),
+            live=pipeline.live and pipeline.history_agrees,
         )
         return self.trader.on_events(events, view)

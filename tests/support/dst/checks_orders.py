@@ -237,15 +237,17 @@ class FreshPrices(Check):
         if isinstance(item, FeedIn):
             self.feeds[item.contract] = item.state
         elif isinstance(item, SignalIn) and any(isinstance(output, Intent) for output in step.outputs):
-            self._entry(item, item.signal)
+            self._entry(step, item, item.signal)
 
-    def _entry(self, item: SignalIn, signal: Signal) -> None:
+    def _entry(self, step: JournalStep, item: SignalIn, signal: Signal) -> None:
         self.judge()
         quote, name = item.quote, signal.signal_id
         if quote is None:
             self.fail(f"{name} was taken without a price")
             return
-        age_ns = max(quote.age_ns, item.now_ns - quote.exch_ns)
+        # By the exchange's own clock: a clock of the engine that is slow would make an old price look young.
+        late_ns = self.facts.evidence.market_ns - self.facts.evidence.boot_ns + step.boot_ns
+        age_ns = max(quote.age_ns, late_ns - quote.exch_ns)
         if age_ns > QUOTE_AGE_NS:
             self.fail(f"{name} was taken on a price that is {age_ns / NS_PER_S:.1f} s old")
         if quote.bid >= quote.ask or signal.quote.bid >= signal.quote.ask:

@@ -53,6 +53,12 @@ class JournalStep:
     outputs: tuple[DeskOutput, ...]
     seq: int  # of its first row; 0 when it could not be written
     lost: bool = False  # died with its executor before it was committed
+    digest: str = ""  # of the Desk after it; taken only at some steps
+
+
+def digest_due(number: int) -> bool:
+    """Whether the Desk's digest is taken after a life's step of this number (from 1): 8, 16, 32 and so on."""
+    return number >= 8 and number & (number - 1) == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,78 @@
+"""Everything that a backtest depends on beside its data; equal plans on equal data give equal results."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+import orjson
+
+from tbot.domain.contracts import Product
+from tbot.errors import ConfigError
+from tbot.execution.fill_model import FillSettings
+from tbot.execution.settings import AccountSettings
+from tbot.risk.caps import Cap
+from tbot.risk.limits import RiskLimits
+from tbot.strategy.decider import Trader
+from tbot.strategy.settings import StrategySettings
+
+# Makes the strategy of one contract; the packaged one is ContractTrader itself.
+TraderFactory = Callable[[Product, StrategySettings], Trader]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """One account of a backtest: what the Desk is told of it, and the balance (cents) it opens with."""
+
+    settings: AccountSettings
+    balance_cents: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestPlan:
+    """Strategy, limits, accounts and fill rules of one backtest.
+
+    `make_trader` None is the packaged strategy; `trader_name` names another one for the hash, since code has none.
+    `calendar` "template" lets the weekly pattern stand for years that the session table does not cover (ruling 3).
+    """
+
+    accounts: tuple[AccountPlan, ...]
+    strategy: StrategySettings = field(default_factory=StrategySettings)
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    fills: FillSettings = field(default_factory=FillSettings)
+    caps: tuple[Cap, ...] = ()
+    make_trader: TraderFactory | None = None
+    trader_name: str = ""
+    calendar: Literal["template", "exact"] = "template"
+    run_start_ms: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.accounts:
+            raise ConfigError("a backtest needs at least one account")
+        if (self.make_trader is None) != (not self.trader_name):
+            raise ConfigError("a strategy of one's own needs a name, and only such a one has it")
+
+    def digest(self) -> str:
+        """Short hash of every value that can change a result."""
+        values = {
+            entry.name: _plain(getattr(self, entry.name))
+            for entry in dataclasses.fields(self)
+            if entry.name != "make_trader"
+        }
+        document = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        return hashlib.sha256(document).hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    """Settings objects as plain data."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return value
