@@ -103,6 +103,8 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+            if entry.outcome == "rejected":
+                self.manager.rejects.setdefault(entry.contract, []).append(entry.now_ns)
         self.picture.carry(carried.tags, carried.closing)
         for order in carried.orders:
             own = self.picture.protective[order.tag] = carried_order(order)
@@ -167,6 +169,9 @@ class AccountEngine:
         self.manager.new_day(edges.start_ns)
         if first and not stale:
             operator_requests.take_up(self, carried.barred)
+        for bar in carried.bars if first else ():
+            if not _locks_are_over(bar.day, day):
+                self.manager.set_aside(bar.contract, bar.code, bar.text)
         if not first:
             self.picture.forget_final()
             self.reconciler.forget()
@@ -299,7 +304,7 @@ class AccountEngine:
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
-            self.manager.set_aside(contract, "RC_MISMATCH", text)
+            self.manager.bar(contract, "RC_MISMATCH", text, self.now_ns)
 
     # ---------------------------------------------------------------------------------------------------- upkeep
     def _upkeep(self) -> None:
@@ -326,7 +331,7 @@ class AccountEngine:
         naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
         for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
-            self.manager.set_aside(demand.contract, demand.code, demand.text)
+            self.manager.bar(demand.contract, demand.code, demand.text, self.now_ns)
             self._flatten({demand.contract}, demand.code, demand.text)
         rules = [self.guards.daily_loss(day, quotes), self.guards.losses_in_a_row(day)]
         rules += self.firm.demands(day, sum(self.guards.value_cents.values()))
