@@ -18,7 +18,7 @@ from tbot.home import home
 from tbot.storage import control_key
 from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 MODES = ("live", "paper", "sim")
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
@@ -82,8 +82,22 @@ class Run:
     def accounts(self) -> list[int]:
         """The accounts it trades or traded, by its status, or those that its settings pin; none known: []."""
         accounts = self.status().get("accounts")
-        told = [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        told = [int(name) for name in accounts if name.isdecimal()] if isinstance(accounts, dict) else []
         return told or list(self.pinned)
+
+    def may_trade(self, account: int | None) -> bool:
+        """Whether an account (None: any) is one of its, as far as that is known."""
+        own = self.accounts()
+        return account is None or not own or account in own
+
+    def ended_flat(self) -> bool:
+        """Whether its last words are that it ended in order, with every account flat of what was its."""
+        status = self.status()
+        accounts = status.get("accounts")
+        if status.get("state") != "STOPPED" or status.get("ended") is not True or not isinstance(accounts, dict):
+            return False
+        words = [isinstance(account, dict) and account.get("flat") is True for account in accounts.values()]
+        return bool(words) and all(words)
 
     def day(self) -> date:
         """The trading day it is in: by its market time, which differs from the clock's against a simulator."""

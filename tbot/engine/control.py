@@ -20,6 +20,7 @@ from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.errors import ProtocolError, TbotError
 from tbot.storage.control_key import read_key, write_key
 from tbot.transport import sockets
+from tbot.transport.process_identity import myself
 from tbot.transport.wire import Wire
 
 Verb = Literal["pause", "resume", "flatten", "kill", "ask"]
@@ -40,7 +41,7 @@ class ControlServer:
 
     def __init__(self, run_dir: Path, run_id: int) -> None:
         self.channel = sockets.router(socket_path(run_dir))
-        self._key = write_key(run_dir, run_id)
+        self._key = write_key(run_dir, run_id, *myself())
         self._wire = Wire(self._key.key, run_id, 0)
         self._born_ns = boot_ns()
         self._seen: OrderedDict[str, None] = OrderedDict()

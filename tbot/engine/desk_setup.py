@@ -241,9 +241,7 @@ def open_desk(
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
     past = read_past(settings.journal_path)
     record = DeskRecord(
-        accounts=tuple(
-            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
-        ),
+        accounts=tuple(replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
@@ -268,7 +266,9 @@ def open_desk(
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
-    broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
+    broker: Broker = live or PaperBroker(
+        [paper_account(plan) for plan in accounts], desk_settings.products, settings.fills
+    )
     return TradingDesk(settings, clock, accounts, desk_settings, broker, live, journal, tell, hops)
 
 

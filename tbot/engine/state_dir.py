@@ -16,7 +16,7 @@ from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
 from tbot.storage.private_file import replace_private
-from tbot.storage.process_identity import myself
+from tbot.transport.process_identity import myself
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -48,16 +48,19 @@ class AccountLocks:
     """The right to send orders for accounts, held until `release` or the end of this process (I16, F-CFG-01).
 
     Each account has two lock files, neither ever deleted. One lies in TBOT_HOME/locks, named by the account's id. The
-    other lies where this user's runs keep their shared memory: there an engine with another TBOT_HOME meets it, too. A
-    gateway on loopback can be one of many simulators that all count from the same id, so there the port is part of the
-    second name.
+    other lies where this user's runs keep their shared memory: there an engine with another TBOT_HOME meets it, too. Of
+    the simulators on loopback there may be many that all count from the same id, so for them the port is part of the
+    second name; a proxy to a real gateway may have any port, and leads to the same accounts.
     """
 
-    def __init__(self, own: Path | None, shared: Path, gateway: str) -> None:
-        """`own`: the folder in TBOT_HOME (None: nothing is locked); `shared`: where shared memory lies."""
+    def __init__(self, own: Path | None, shared: Path, simulator: str) -> None:
+        """`own`: the folder in TBOT_HOME (None: nothing is locked); `shared`: where shared memory lies.
+
+        `simulator`: address of the gateway where it is one of ours, else "".
+        """
         self._own = own
         self._everywhere = shared / f"tbot-locks-{os.geteuid()}"
-        address = urlsplit(gateway)
+        address = urlsplit(simulator)
         self._port = f"-{address.port}" if is_loopback(address.hostname or "") else ""
         self._held = ExitStack()
         self._accounts: set[int] = set()
@@ -65,7 +68,9 @@ class AccountLocks:
     @classmethod
     def of(cls, settings: EngineSettings) -> "AccountLocks":
         """Those of a run."""
-        return cls(settings.locks, settings.run_dir.parent, settings.gateway.rest_url if settings.gateway else "")
+        gateway = settings.gateway
+        simulator = gateway.rest_url if gateway is not None and gateway.simulated else ""
+        return cls(settings.locks, settings.run_dir.parent, simulator)
 
     def take(self, accounts: Iterable[int]) -> None:
         """Lock these accounts as well. Halted when another engine has one of them; nothing new is held then."""

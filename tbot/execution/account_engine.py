@@ -167,6 +167,7 @@ class AccountEngine:
             operator_requests.take_up(self, carried.barred)
         if not first:
             self.picture.forget_final()
+            self.reconciler.forget()
             self.picture.ledger.close_days_before(day)
 
     # --------------------------------------------------------------------------------------------------- signals
@@ -256,6 +257,7 @@ class AccountEngine:
     def _fill(self, fill: Fill) -> None:
         if not self.firm.takes(fill):
             self.picture.on_fill(fill, self.step)
+            self.reconciler.heard(fill, self.now_ns, self.step)
 
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
@@ -336,7 +338,9 @@ class AccountEngine:
             if not self.flattener.covers(demand.contract):
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
-        self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        behind = self.reconciler.behind_step is not None
+        down = "answers older than is known" if behind else "does not answer queries"
+        self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
             self.reasons.set(code, text, self.now_ns)
         for name in self.picture.ledger.open_contracts():

@@ -157,6 +157,10 @@ class Flattener:
             job.proof_step = step
             self.reconciler.ask(now_ns, step)
         if self.reconciler.answer_step < job.proof_step:
+            # An answer that lags behind proves nothing, but what we know to be open must not wait for a better one.
+            behind_step = self.reconciler.behind_step
+            if behind_step is not None and behind_step >= job.proof_step and self._positions(job):
+                self._next_round(job, now_ns, "close")
             return
         positions, orders = self.reconciler.exposed(job.contracts, foreign=job.foreign)
         held = [name for name in self._positions(job) if name not in positions]

@@ -242,8 +242,8 @@ class PaperBroker:
         refusal: str | None = "Order not found"
         if order is not None and order.status == "open" and order.stop is not None:
             refusal = stop_refusal(self._states[order.contract], order.side, command.stop)
-            if refusal is None:
-                book.modify(command.order_id, now_ns, stop=command.stop)
+            if refusal is None and not book.modify(command.order_id, now_ns, size=command.size, stop=command.stop):
+                refusal = "Invalid size"
         self._events.insert(first, _result(command, now_ns, command.order_id, refusal))
 
     def _close(self, command: CloseContract, book: AccountBook, now_ns: int) -> None:

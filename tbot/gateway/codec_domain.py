@@ -281,9 +281,11 @@ def _price(contract: str, ticks: int, book: ContractBook) -> Decimal:
 
 
 def modify_stop_request(command: ModifyStop, book: ContractBook) -> rest.OrderModifyRequest:
-    """A new absolute stop price; everything else stays."""
+    """A new absolute stop price, and size where one is asked for; everything else stays."""
     price = _price(command.contract, command.stop, book)
-    return rest.OrderModifyRequest(account_id=command.account, order_id=command.order_id, stop_price=price)
+    return rest.OrderModifyRequest(
+        account_id=command.account, order_id=command.order_id, size=command.size, stop_price=price
+    )
 
 
 def cancel_request(command: CancelOrder) -> rest.OrderIdRequest:

@@ -240,7 +240,7 @@ class Ledger:
             self._completed.append(Completed(trip, fill.fill_id, day, trip.gross_ticks * value))
         for tally in (today, state.total) if product else ():
             if trip is not None:
-                tally.count(trip.gross_ticks * value - trip.costs_cents, proven=trip.proven)
+                tally.count(self._completed[-1].net_cents, proven=trip.proven)
             if alone is not None:
                 tally.filled.count(alone.gross_ticks * value - alone.costs_cents)
 

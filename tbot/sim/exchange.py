@@ -35,7 +35,7 @@ from tbot.domain.trading_hours import trading_day
 from tbot.execution.book_types import FINAL, TAG_IN_USE, Balance, BookEvent, Holding, Ids, Order
 from tbot.execution.fill_model import FillSettings
 from tbot.sim.accounts import AccountRules, SimAccount, account_name
-from tbot.sim.months import MORE, Months
+from tbot.sim.months import FEW, MORE, Months
 from tbot.sim.orders import ModifyFields, PlaceFields, Refused, build_changes, build_request, skeleton
 from tbot.sim.venue_book import VenueBook
 from tbot.sim.venue_faults import (
@@ -332,9 +332,15 @@ class Exchange:
         """Match every account with trades and quotes, in their order. Contracts nobody works in only move on."""
         books = [account.book for account in self.accounts.values()]
         busy = {key for key in self.products if any(book.has_work(key) for book in books)}
-        ids = sorted({self.products[key].contract_id for key in busy})
-        watched = np.isin(ticks["contract_id"], ids) if ids else np.zeros(len(ticks), np.bool_)
-        self.months.skip(ticks[~watched] if ids else ticks)
+        ids = {self.products[key].contract_id for key in busy}
+        if not ids:
+            self.months.skip(ticks)
+            return
+        if len(ticks) <= FEW:
+            watched = np.array([number in ids for number in ticks["contract_id"].tolist()], np.bool_)
+        else:
+            watched = np.isin(ticks["contract_id"], sorted(ids))
+        self.months.skip(ticks[~watched])
         columns = ("contract_id", "kind", "price", "price2", *MORE)
         rows = zip(*(ticks[name][watched].tolist() for name in columns), strict=True)
         for contract_id, kind, price, price2, *more in rows:

@@ -17,6 +17,7 @@ from tbot.sim.listing import next_contract, was_listed
 from tbot_ext.records import NO_PRICE, Flag, Kind
 
 _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
+FEW = 32  # ticks that are looked at one by one; more are worth an array operation
 
 MORE = ("exch_ns", "size", "side", "flags", "aux")  # fields of a tick that only the fill model asks for
 More = tuple[int, ...]
@@ -99,6 +100,12 @@ class Months:
 
     def skip(self, ticks: npt.NDArray[np.void]) -> None:
         """Move all months of these ticks to the newest quote and trade at once."""
+        if len(ticks) <= FEW:
+            rows = zip(*(ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2")), strict=True)
+            for row in {row[:2]: row for row in rows if row[1] in (_QUOTE, _TRADE)}.values():
+                for _ in self.take(*row):
+                    pass
+            return
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             own = ticks[ticks["contract_id"] == contract_id]
             for kind in (_QUOTE, _TRADE):

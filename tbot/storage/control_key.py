@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tbot.errors import Halted
 from tbot.storage.private_file import replace_private
-from tbot.storage.process_identity import myself
 
 KEY_BYTES = 32
 _MAX_KEY_FILE = 4096
@@ -33,9 +32,9 @@ def key_path(run_dir: Path) -> Path:
     return run_dir / "control.key"
 
 
-def write_key(run_dir: Path, run_id: int) -> ControlKey:
-    """Make a new key and put it, mode 0600, in place of an earlier one."""
-    made = ControlKey(run_id, secrets.token_bytes(KEY_BYTES), *myself())
+def write_key(run_dir: Path, run_id: int, pid: int, start: int) -> ControlKey:
+    """Make a new key of the executor `pid`, begun at `start`, and put it, mode 0600, in place of an earlier one."""
+    made = ControlKey(run_id, secrets.token_bytes(KEY_BYTES), pid, start)
     document = {"run_id": made.run_id, "key": made.key.hex(), "pid": made.pid, "start": made.start}
     replace_private(key_path(run_dir), json.dumps(document).encode(), sync=False)
     return made

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.errors import LayoutError, TbotError
-from tbot.storage.process_identity import Owner, myself, process_space
+from tbot.transport.process_identity import Owner, myself, process_space
 
 HEADER_BYTES = 4096  # a page, so that the payload is aligned for everything
 _VERSION = 1

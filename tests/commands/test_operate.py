@@ -15,7 +15,7 @@ from tbot.cli import root
 from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
 from tbot.storage import control_key
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_two_engines_want_a_choice_and_kill_takes_both(world: World) -> None:
     world.asked.clear()
     world.answers = [said(DONE)]
     assert code(world.tbot("kill")) == 0
-    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-paper", "kill"), ("run-live", "kill")]
+    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-live", "kill"), ("run-paper", "kill")]
 
 
 def test_an_executor_without_its_launcher_is_an_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

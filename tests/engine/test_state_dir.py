@@ -15,7 +15,7 @@ from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.state_dir import RUN_FILE, AccountLocks, leave_word, lock_state
 from tbot.engine.status import StatusFile
 from tbot.errors import Halted
-from tbot.storage.process_identity import process_start
+from tbot.transport.process_identity import process_start
 
 FOREIGN = "https://gateway.example"
 
@@ -57,6 +57,20 @@ def test_two_simulators_have_two_accounts_of_one_number(tmp_path: Path) -> None:
     other.take([1001])
     with pytest.raises(Halted):
         AccountLocks.of(settings(tmp_path, "third", "http://localhost:8801")).take([1001])
+
+
+def test_F_CFG_01_I16_two_proxies_on_loopback_lead_to_the_same_account(tmp_path: Path) -> None:
+    def through(port: int, home: str) -> AccountLocks:
+        url = f"http://127.0.0.1:{port}"
+        proxy = GatewaySettings(url, f"{url}/u", f"{url}/m", simulated=False)
+        return AccountLocks.of(settings(tmp_path, home, gateway=proxy, mode="paper"))
+
+    first = through(8801, "one")
+    first.take([7])
+    with pytest.raises(Halted):
+        through(8802, "other").take([7])
+    first.release()
+    through(8802, "other").take([7])
 
 
 def test_paper_locks_nothing(tmp_path: Path) -> None:

@@ -40,12 +40,10 @@ LAYERS: dict[str, int] = {
     "__main__": 5,
     "__init__": 5,  # the public functions, found lazily
 }
-# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name; files
-# and shared memory tell by the same word whose they are; validation judges the results of backtests, and nothing of
-# backtest knows that it is judged.
+# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name;
+# validation judges the results of backtests, and nothing of backtest knows that it is judged.
 SIDEWAYS: set[tuple[str, str]] = {
-    ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("transport", "storage"),
-    ("validation", "backtest"),
+    ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("validation", "backtest"),
 }  # fmt: skip
 TOP_LAYER = 5
 COMPILED = "tbot_ext"

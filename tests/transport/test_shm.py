@@ -20,7 +20,7 @@ import pytest
 
 import shm_children
 from tbot.errors import LayoutError, TbotError
-from tbot.storage.process_identity import Owner, _process_start_portable, process_start
+from tbot.transport.process_identity import Owner, _process_start_portable, process_start
 from tbot.transport.shm import HEADER_BYTES, Segment, run_directory, sweep_stale
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
