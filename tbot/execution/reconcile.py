@@ -292,8 +292,8 @@ class Reconciler:
     def state(self) -> list[object]:
         """Data for the digest."""
         queries = [self.proven, self.started, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
-        proofs = [self.answer, self.answer_step, self.behind_step, self.witnesses]
-        return [*queries, *proofs, self.mismatches, self.suspects]
+        answers = [self.answer, self.answer_step, self.mismatches, self.suspects, self.behind_step, self.witnesses]
+        return [*queries, *answers]
 
     def _strangers(self, contract: str) -> bool:
         """Whether the whole position of a contract is somebody else's."""
