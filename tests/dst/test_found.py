@@ -98,7 +98,7 @@ def test_F_API_02_a_refused_login_halts_the_account_and_is_not_tried_again():
     assert not verdict.violations, verdict.text()
     evidence = verdict.world.evidence
     changes = [note for step in evidence.steps for note in step.outputs if isinstance(note, StateChange)]
-    assert [change.reasons[0] for change in changes if change.state == "HALTED"][0] == "RC_AUTH"
+    assert next(change.reasons[0] for change in changes if change.state == "HALTED") == "RC_AUTH"
     logins = [request for request in evidence.wire if request.path == LOGIN_KEY.path and request.status == 401]
     assert len(logins) == 1
     assert evidence.view is not None

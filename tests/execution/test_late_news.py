@@ -220,7 +220,7 @@ def test_F_API_02_a_refused_login_halts_and_a_lost_one_pauses() -> None:
     rig.broker.script["query"] = ["401"] * 20
     rig.run(40)
     assert (rig.state, rig.view()["reasons"][0]["code"]) == ("PAUSED", "RC_AUTH")
-    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", "the gateway refused the login"))  # what was lost is refused now: the graver reason takes its place
+    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", "the gateway refused the login"))  # in the place of the lighter reason
     assert rig.state == "HALTED"
 
 
