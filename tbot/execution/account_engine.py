@@ -35,6 +35,7 @@ from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
+from tbot.execution.line import REFUSED
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
@@ -349,7 +350,7 @@ class AccountEngine:
         down = "answers older than is known" if behind else "does not answer queries"
         self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
-            self.reasons.set(code, text, self.now_ns)
+            self.reasons.set(code, text, self.now_ns, halts=code == REFUSED and code in self.caretaker.line.conditions)
         for name in self.picture.ledger.open_contracts():
             if name not in self.settings.products and self.picture.holding(name).owned:
                 text = f"{name} is open by an order of ours, and this run does not trade it: close it by hand"
