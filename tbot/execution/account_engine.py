@@ -329,6 +329,7 @@ class AccountEngine:
 
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
+        self.guards.watch_strangers(self.now_ns, quotes)
         naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
         for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
@@ -339,7 +340,7 @@ class AccountEngine:
         for rule in rules:
             if rule is not None:
                 self.reasons.add(rule.code, rule.text, self.now_ns)
-                if rule.flatten and self._anything_open():
+                if rule.flatten and self._anything_open(foreign=rule.foreign):
                     self._flatten(None, rule.code, rule.text, foreign=rule.foreign)
         for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
             assert demand.contract is not None
@@ -433,8 +434,8 @@ class AccountEngine:
         tagged = any(seen.tag is not None for seen in self.picture.working(contract))
         return bool(holding.owned or holding.surprise or tagged or self.picture.live_entries(contract))
 
-    def _anything_open(self) -> bool:
-        return any(contract in self.settings.products for contract in self.picture.contracts())
+    def _anything_open(self, *, foreign: bool) -> bool:
+        return any(foreign or contract in self.settings.products for contract in self.picture.contracts())
 
     @property
     def busy(self) -> bool:
@@ -465,7 +466,8 @@ class AccountEngine:
         """Everything that decides what happens next, as data for the digest."""
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
-        guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
+        watch = self.guards
+        guards = [watch.naked_ns, watch.blind_ns, watch.value_cents, watch.unpriced_ns, sorted(watch.unseen)]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
         jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]
