@@ -124,6 +124,6 @@ class Runner:
             at = np.datetime64(decider.pipeline.now_ns, "ns").astype("datetime64[s]")
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise StrategyError(
-                f"the strategy {self._trader_name} failed on {decider.product.symbol} at {at}Z of market time ({what}); nothing of this "
-                "run counts: correct the strategy and run again"
+                f"the strategy {self._trader_name} failed on {decider.product.symbol} at {at}Z of market time "
+                f"({what}); nothing of this run counts: correct the strategy and run again"
             ) from error
