@@ -42,7 +42,9 @@ def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | Non
     products = {symbol: PRODUCTS[symbol] for symbol in symbols}
     calendar = SessionCalendar(load_sessions(), template_ok=plan.calendar == "template")
     accounts = tuple(account.settings for account in plan.accounts)
-    settings = DeskSettings(accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps)
+    settings = DeskSettings(
+        accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps, in_process=True
+    )
     paper = [
         PaperAccount(account.settings.account, account.settings.name or "PAPER", account.balance_cents)
         for account in plan.accounts

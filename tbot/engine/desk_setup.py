@@ -16,8 +16,9 @@ from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
+from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
-from tbot.execution.session import AgeOf, DeskSession, market_age
+from tbot.execution.session import AgeOf, DeskSession
 from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
@@ -87,11 +88,17 @@ class TradingDesk:
         self.timed = TimedBroker(broker, hops)
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
-        age_of = market_age if settings.lockstep else real_age(clock)
         loop = DeskLoop(self.desk, self.timed, self.observer)
-        self.session = DeskSession(
-            loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
-        )
+        self.session: DeskSession
+        if settings.lockstep:
+            assert sink is not None, "lock-step without the paper broker has no market time"
+            self.session = LockstepSession(
+                loop, settings.symbols, sink, busy=self.desk.busy, outlook=self.desk.outlook
+            )
+        else:
+            self.session = DeskSession(
+                loop, settings.symbols, sink, real_age(clock), busy=self.desk.busy, speed=clock.speed
+            )
 
     def wake_sources(self) -> list[int]:
         """File descriptors that become readable when the broker has something to say."""
@@ -247,6 +254,7 @@ def open_desk(
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
         caps=settings.caps,
+        in_process=settings.lockstep,
         absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(

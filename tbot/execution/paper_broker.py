@@ -7,6 +7,7 @@ Order of events: to a command its CommandResult, then the OrderUpdates it caused
 OrderUpdate, Fill and PositionUpdate (twice for a reversal), the legs it activated or cancelled, then AccountUpdate.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -132,6 +133,14 @@ class PaperBroker:
             if book.has_work(contract):
                 self._now_ns = exch_ns
                 book.on_tick(contract, state, trade, exch_ns)
+
+    def quiet(self, contract: str) -> tuple[float, float]:
+        """Trades strictly between these prices, and then all quotes, fill nothing; low above high: every tick may."""
+        low, high = -math.inf, math.inf
+        for _, book in self._accounts.values():
+            book_low, book_high = book.quiet(contract)
+            low, high = max(low, book_low), min(high, book_high)
+        return low, high
 
     # --------------------------------------------------------------------------------------------------- commands
     def _place(self, command: Placement, book: AccountBook, now_ns: int) -> None:
