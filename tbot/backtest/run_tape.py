@@ -6,6 +6,7 @@ from tbot.backtest.runner import Runner
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.desk import Desk
+from tbot.execution.fill_model import BACKTEST_FILLS
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
@@ -25,7 +26,7 @@ def run_tape(path: Path, strategy: StrategySettings, limits: RiskLimits, run_sta
         calendar = SessionCalendar(load_sessions(), template_ok=True)
         accounts = (AccountSettings(PAPER_ACCOUNT),)
         settings = DeskSettings(accounts, limits, products, calendar, run_start_ms, in_process=True)
-        broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products)
+        broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products, BACKTEST_FILLS)
         runner = Runner(symbols, strategy, Desk(settings), broker)
         runner.run(replay_stream(tape))
     return runner

@@ -120,7 +120,8 @@ def _exit(item: m.PlaceExit) -> str:
 
 
 def _modify(item: m.ModifyStop) -> str:
-    return f"move {item.command_id}: stop of order {item.order_id} to {price(item.contract, item.stop)}"
+    size = "" if item.size is None else f", size {item.size}"
+    return f"move {item.command_id}: stop of order {item.order_id} to {price(item.contract, item.stop)}{size}"
 
 
 def _cancel(item: m.CancelOrder) -> str:

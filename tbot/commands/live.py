@@ -182,7 +182,7 @@ def second_engine(gateway: GatewaySettings, plans: tuple[AccountPlan, ...]) -> F
     """Whether another engine of this user trades one of the accounts; the executor takes the locks later, for good."""
     home().mkdir(parents=True, exist_ok=True, mode=0o700)
     place = run_directory(None)
-    locks = AccountLocks(home() / "locks", place.parent, gateway.rest_url)
+    locks = AccountLocks(home() / "locks", place.parent, "")
     try:
         locks.take(plan.account for plan in plans)
     except Halted as error:

@@ -310,13 +310,17 @@ class PlaceExit:
 
 @dataclass(frozen=True, slots=True)
 class ModifyStop:
-    """Move a stop; `stop` is absolute, in ticks."""
+    """Move a stop, or give it another size.
+
+    `stop` is absolute, in ticks; `size` that of the whole order, filled contracts included. None: as it is.
+    """
 
     command_id: str
     account: int
     contract: str
     order_id: int
     stop: int
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

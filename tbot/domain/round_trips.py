@@ -52,6 +52,11 @@ class Trip:
         return bool(self.exits) and sum(leg.size for leg in self.exits) == sum(leg.size for leg in self.entries)
 
     @property
+    def proven(self) -> bool:
+        """Whether fills opened all of it; False after the broker's position was taken for ours."""
+        return all(leg.order_id for leg in self.entries)
+
+    @property
     def gross_ticks(self) -> int:
         """Gross P&L in ticks times contracts; only for a closed trip."""
         return self.side * (self.exit_price_size - self.entry_price_size)

@@ -50,6 +50,7 @@ class ConditionWatch:
     def look(self) -> None:
         """Tell the Desk what began and what is over."""
         readings = self._read()
+        self._desk.exchange_time.heard(readings.date)
         clock = self._desk.clock
         changed = self.conditions.look(readings)
         judge = self.conditions.clock

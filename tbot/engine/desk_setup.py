@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
-from tbot.engine.clocks import RunClock, boot_ns
+from tbot.engine.clocks import RunClock, WallClock, boot_ns
 from tbot.engine.desk_record import DeskRecord, desk_account
+from tbot.engine.exchange_time import ExchangeTime
 from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import read_past
@@ -28,7 +29,6 @@ from tbot.storage.journal_reader import RunInfo
 from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
-SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
 SHORT_NAME = 12
 
 
@@ -53,13 +53,17 @@ class TimedBroker:
         return self._broker.poll()
 
 
-def real_age(clock: RunClock) -> AgeOf:
-    """Age of a quote in real time: since its receipt, and since it was made as far as clocks can tell (F-NET-05)."""
+def real_age(clock: RunClock, exchange: ExchangeTime) -> AgeOf:
+    """Age of a quote in real time: since its receipt, and since it was made (F-NET-05).
+
+    A simulated market tells its time by the boot clock of this machine, so there is nothing to measure; else made when
+    the gateway's clock, not ours, showed its stamp.
+    """
 
     def age(now_ns: int, exch_ns: int, recv_ns: int) -> int:
         since_receipt = time.time_ns() - recv_ns
-        since_made = int((now_ns - exch_ns) / clock.speed) - SKEW_NS
-        return max(0, since_receipt, since_made)
+        late_ns = exchange.latest(boot_ns(), now_ns) if isinstance(clock, WallClock) else now_ns
+        return max(0, since_receipt, int((late_ns - exch_ns) / clock.speed))
 
     return age
 
@@ -88,6 +92,7 @@ class TradingDesk:
         self.timed = TimedBroker(broker, hops)
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
+        self.exchange_time = ExchangeTime()
         loop = DeskLoop(self.desk, self.timed, self.observer)
         self.session: DeskSession
         if settings.lockstep:
@@ -96,8 +101,9 @@ class TradingDesk:
                 loop, settings.symbols, sink, busy=self.desk.busy, outlook=self.desk.outlook
             )
         else:
+            age_of = real_age(clock, self.exchange_time)
             self.session = DeskSession(
-                loop, settings.symbols, sink, real_age(clock), busy=self.desk.busy, speed=clock.speed
+                loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=clock.speed
             )
 
     def wake_sources(self) -> list[int]:
@@ -243,9 +249,7 @@ def open_desk(
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
     past = read_past(settings.journal_path)
     record = DeskRecord(
-        accounts=tuple(
-            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
-        ),
+        accounts=tuple(replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
@@ -271,7 +275,9 @@ def open_desk(
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
-    broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
+    broker: Broker = live or PaperBroker(
+        [paper_account(plan) for plan in accounts], desk_settings.products, settings.fills
+    )
     return TradingDesk(settings, clock, accounts, desk_settings, broker, live, journal, tell, hops)
 
 

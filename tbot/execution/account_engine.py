@@ -167,6 +167,7 @@ class AccountEngine:
             operator_requests.take_up(self, carried.barred)
         if not first:
             self.picture.forget_final()
+            self.reconciler.forget()
             self.picture.ledger.close_days_before(day)
 
     # --------------------------------------------------------------------------------------------------- signals
@@ -208,7 +209,7 @@ class AccountEngine:
                 realised_cents=self.picture.ledger.today(self._day()).net_cents,
                 loss_streak=self.picture.ledger.today(self._day()).streak_max,
                 exposures=self.manager.exposures(self.market.quotes),
-                blocked=self.manager.blocked(signal.contract),
+                blocked=self._hub_differs() or self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
                 sides=tuple(side for sides in self.market.sides.values() for side in sides),
                 firm=self.firm.facts(self._day(), worth, actions),
@@ -256,6 +257,7 @@ class AccountEngine:
     def _fill(self, fill: Fill) -> None:
         if not self.firm.takes(fill):
             self.picture.on_fill(fill, self.step)
+            self.reconciler.heard(fill, self.now_ns, self.step)
 
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
@@ -336,7 +338,9 @@ class AccountEngine:
             if not self.flattener.covers(demand.contract):
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
-        self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        behind = self.reconciler.behind_step is not None
+        down = "answers older than is known" if behind else "does not answer queries"
+        self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
             self.reasons.set(code, text, self.now_ns)
         for name in self.picture.ledger.open_contracts():
@@ -366,6 +370,14 @@ class AccountEngine:
             if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
+    def _hub_differs(self) -> Refusal | None:
+        """I6: what the hub tells and no fill explains (yet) is no ground for an entry; an answer soon decides."""
+        for contract, size in self.hub_sizes.items():
+            held = self.picture.ledger.position(contract).size
+            if size != held:
+                return Refusal("RC_MISMATCH", f"{contract}: the broker told of {size}, fills say {held}")
+        return None
+
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
         for contract, size in self.hub_sizes.items():
@@ -389,7 +401,7 @@ class AccountEngine:
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
 
     def _say_state(self) -> None:
         status = self._current()

@@ -27,7 +27,7 @@ from tbot.domain.messages import (
     StateChange,
 )
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.engine_state import SEVERITY, Severity
+from tbot.execution.engine_state import Severity, severity_of
 from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
 from tbot.execution.tags import parse_tag
 
@@ -169,7 +169,7 @@ class CarryFold:
         held.reasons = {code: before.get(code) or (change.text if code == first else code) for code in lasting}
         day = trading_day(change.now_ns).isoformat()
         # A lock that was kept in a run whose clock had gone back stays one of its own day (I14).
-        kept = any(code in held.reasons for code in before if SEVERITY.get(code) is Severity.LOCK)
+        kept = any(code in held.reasons for code in before if severity_of(code) is Severity.LOCK)
         held.day = max(held.day, day) if kept else day
         reducing = change.state == "REDUCING" and first in ACCOUNT_WIDE
         held.reducing = (first, change.text) if reducing else None
@@ -236,4 +236,4 @@ def _was_refused(item: OperatorIn, account: int, outputs: list[DeskOutput]) -> b
 
 def _lasts(code: str) -> bool:
     """Whether a reason binds the next run: halts, locks, and what a person asked for."""
-    return code == "RC_OPERATOR" or SEVERITY.get(code, Severity.PAUSE) is not Severity.PAUSE
+    return code == "RC_OPERATOR" or severity_of(code) is not Severity.PAUSE

@@ -102,7 +102,8 @@ class Flattener:
         for contract in self._positions(job):
             if job.rounds >= HUNG_ROUNDS:
                 # A close whose order still works hangs, maybe filled in part (F-ORD-04): cancelled, then asked again.
-                for order in self.picture.closing_orders(contract):
+                # A stranger's is left to its owner unless everything has to go (F-ACC-02); beside it nothing is closed.
+                for order in self.picture.closing_orders(contract, strangers=job.foreign):
                     self.manager.cancel(contract, order.order_id, now_ns)
             if contract in self.manager.close_refused:
                 self._exit(contract, job, now_ns, step)
@@ -156,6 +157,10 @@ class Flattener:
             job.proof_step = step
             self.reconciler.ask(now_ns, step)
         if self.reconciler.answer_step < job.proof_step:
+            # An answer that lags behind proves nothing, but what we know to be open must not wait for a better one.
+            behind_step = self.reconciler.behind_step
+            if behind_step is not None and behind_step >= job.proof_step and self._positions(job):
+                self._next_round(job, now_ns, "close")
             return
         positions, orders = self.reconciler.exposed(job.contracts, foreign=job.foreign)
         held = [name for name in self._positions(job) if name not in positions]

@@ -25,7 +25,14 @@ _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
 
 
 class QuietSink(TickSink, Protocol):
-    """A broker that knows which ticks do nothing to it but move its market."""
+    """A broker that knows which ticks do nothing to it but move its market (the paper broker)."""
+
+    @property
+    def due_ns(self) -> int | None:
+        """From this exchange time on the next record of any contract does something; None: no such time."""
+
+    def pass_over(self, contract: str, trades: Ticks, quote: tuple[int, int, int] | None) -> None:
+        """All trades and the last quote (bid, ask, flags) of a stretch of quiet records of a contract."""
 
     def quiet(self, contract: str) -> tuple[float, float]:
         """Trades strictly between these prices, and then all quotes, do nothing; low above high: every tick may."""
@@ -133,6 +140,8 @@ class LockstepSession(DeskSession):
         # Under way or beyond a band already: the next timer comes by its interval.
         if self._stirred(int(ticks["exch_ns"][start])) or self._beyond_now():
             due_ns = min(due_ns, self._last_timer_ns + TIMER_BUSY_NS)
+        if self._broker.due_ns is not None:
+            due_ns = min(due_ns, self._broker.due_ns)
         found, passed = self._watch.find(ticks, start, end, due_ns, self._outlook.stale_ns)
         if found > start:
             self._time_ns = int(ticks["exch_ns"][found - 1])
@@ -142,9 +151,17 @@ class LockstepSession(DeskSession):
                 self._keep_quote(contract, ticks[last_whole].item())
             if last_trade >= 0 and self._watching:
                 self._see(contract, low, high)
-            for index in sorted({last_quote, last_trade} - {-1}):
-                self._tell(contract, ticks[index].item())
+            self._tell_broker(contract, ticks[start : last_trade + 1], last_quote, ticks)
         return found
+
+    def _tell_broker(self, contract: str, ticks: Ticks, last_quote: int, of: Ticks) -> None:
+        """What was passed over moves the broker's market; `ticks` up to the contract's last trade."""
+        trades = ticks[(ticks["kind"] == _TRADE) & (ticks["contract_id"] == PRODUCTS[contract].contract_id)]
+        quote = None
+        if last_quote >= 0:
+            row = of[last_quote].item()
+            quote = (row[3], row[4], row[11])
+        self._broker.pass_over(contract, trades, quote)
 
     def _beyond_now(self) -> bool:
         return any(name not in self._quotes or beyond(bands, self._quotes[name][0])
@@ -163,8 +180,3 @@ class LockstepSession(DeskSession):
     def _keep_quote(self, contract: str, row: tuple[int, ...]) -> None:
         seq, exch_ns, recv_ns, bid, ask = row[:5]
         self._quotes[contract] = (Quote(bid, ask, exch_ns, (seq >> 1) - 1 if seq else 0, 0, row[12]), recv_ns)
-
-    def _tell(self, contract: str, row: tuple[int, ...]) -> None:
-        """A quiet tick moves the broker's market."""
-        _, exch_ns, _, price, price2, size, _, _, _, kind, side, _, _ = row
-        self._broker.on_tick(contract, kind, price, price2, size, side, exch_ns)

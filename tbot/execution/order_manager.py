@@ -154,10 +154,10 @@ class OrderManager:
         return True
 
     def move_stop(self, move: Move, now_ns: int) -> bool:
-        """Ask for another stop price, one move of an order at a time; the broker shows whether it stands there."""
+        """Ask for another stop price or size, one change of an order at a time; the broker shows what came of it."""
         order = self._picture.orders[move.order_id].order
         stop = order.stop
-        gains = self.moves.gains(move.order_id, move.stop, -order.side)
+        gains = move.size is not None or self.moves.gains(move.order_id, move.stop, -order.side)
         waiting = any(command.order_id == move.order_id for command in self.pending.values())
         gap_ns = self._settings.patience(self._limits.move_gap_ns)
         if stop is None or waiting or not gains or not self.moves.may(move.order_id, now_ns, gap_ns):
@@ -165,7 +165,8 @@ class OrderManager:
         command_id = self._outbox.new_id()
         self.moves.asked(move.order_id, stop, move.stop, now_ns)
         self.pending[command_id] = Pending("modify", move.contract, now_ns, order_id=move.order_id)
-        self._outbox.command(ModifyStop(command_id, self._outbox.account, move.contract, move.order_id, move.stop))
+        account = self._outbox.account
+        self._outbox.command(ModifyStop(command_id, account, move.contract, move.order_id, move.stop, move.size))
         return True
 
     def close(self, contract: str, reason: str, now_ns: int, step: int) -> bool:

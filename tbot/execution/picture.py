@@ -346,15 +346,18 @@ class Picture:
             return False
         return sum(order.remaining for order in self.stops(contract)) >= holding.owned
 
-    def closing_orders(self, contract: str) -> list[Order]:
-        """Market orders under way that close the position; a second close beside them would turn it round."""
+    def closing_orders(self, contract: str, *, strangers: bool = True) -> list[Order]:
+        """Market orders under way that close the position; a second close beside them would turn it round.
+
+        `strangers` False: those of ours only, by tag or as what a close of ours became.
+        """
         position = self.ledger.position(contract)
         return [
             seen.order
             for seen in self.working(contract)
             if seen.order.order_type == "market"
             and seen.order.side == -position.side
-            and (seen.tag is None or seen.tag.part == "exit")
+            and (seen.tag.part == "exit" if seen.tag else strangers or seen.order.order_id in self.close_orders)
         ]
 
     def ended_step(self, contract: str, *parts: Part) -> int:

@@ -6,7 +6,8 @@ with the book of a charting platform (`TradeType`), and bars (`open`, `high`, `l
 
 Bars become ticks by a fixed rule: open, the nearer extreme, the other extreme, close. Prices within the bar are
 invented and carry the flag SYNTHETIC; where a stop and a target lie within one such bar nobody knows which came first,
-so whoever fills orders on synthetic ticks must assume the worse one.
+so whoever fills orders on synthetic ticks must assume the worse one. The last print of each bar has `aux` BAR_END for
+that: only there is a bar's whole path known.
 """
 
 from collections.abc import Iterable
@@ -26,6 +27,8 @@ from tbot.storage.tick_stream import Ticks, merge_order
 from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
 BAR_RULE = "open, nearer extreme, other extreme, close; sizes add up to the volume; flag synthetic"
+BAR_END = 1  # aux of a synthetic trade: the last print of its bar
+FIRST_PRINT_NS = 300_000_000  # into the bar, so behind the clock that closes the bar before it
 _TIME_NAMES = ("ts", "ts_event", "time", "date", "datetime", "timestamp")
 _WRITE_TICKS = 1 << 16
 
@@ -266,6 +269,8 @@ def _period(path: Path, starts: fc.Ints, order: npt.NDArray[Any]) -> int:
     period = int(np.diff(starts).min()) if len(starts) > 1 else NS_PER_MIN
     if period > NS_PER_MIN:
         raise DataError(f"{path} has bars of {period // NS_PER_S} s; only bars of one minute or less can be imported.")
+    if period < NS_PER_S:
+        raise DataError(f"{path} has bars {period / NS_PER_S:g} s apart; bars of less than a second are not imported.")
     if NS_PER_MIN % period:
         raise DataError(f"{path} has bars {period / NS_PER_S:g} s apart, which is no even part of a minute.")
     bad = np.flatnonzero(starts % period)
@@ -279,10 +284,16 @@ def bars_to_ticks(
 ) -> Ticks:
     """Bars (starts UTC ns, prices (n, 4) in ticks, volumes) of length `period` ns as synthetic trades.
 
-    Up to four prints a bar, equal neighbours dropped, at 0, 1/3, 2/3 and 59/60 of the bar; between two equally near
-    extremes the one away from the close comes first. Sizes add up to the volume. When a bar has fewer contracts than
-    its path has prints, the other extreme goes first if that makes a shorter path; if even that has too many, and in
-    bars without volume, every print has size 1 and the flag SIZE_UNKNOWN.
+    Up to four prints a bar, equal neighbours dropped, 300 ms after its start and at 1/3, 2/3 and 59/60 of it; between
+    two equally near extremes the one away from the close comes first. Sizes add up to the volume. When a bar has fewer
+    contracts than its path has prints, the other extreme goes first if that makes a shorter path; if even that has too
+    many, and in bars without volume, every print has size 1 and the flag SIZE_UNKNOWN. The last print of each bar has
+    aux BAR_END. `period` is at least one second.
+
+    Why 300 ms: a quiet minute is closed by the clock record 250 ms after its end (tick_stream.ClockInserter), and a
+    print that came before would close it itself. So every decision at a bar's close is made before the next bar's
+    first print, and an order sent at once meets that print: it is filled at the next bar's open, as it would be, and
+    never at a price of which the decision already knew.
     """
     opens, highs, lows, closes = (ohlc[:, k] for k in range(4))
     to_high, to_low = highs - opens, opens - lows
@@ -297,7 +308,7 @@ def bars_to_ticks(
     even, rest = np.divmod(np.where(unknown, count, volumes), count)
     rank = np.cumsum(keep, axis=1) - 1
     sizes = even[:, None] + (rank < rest[:, None])
-    offsets = np.array([0, period // 3, 2 * period // 3, period - period // 60], np.int64)
+    offsets = np.array([FIRST_PRINT_NS, period // 3, 2 * period // 3, period - period // 60], np.int64)
     ticks = _blank(int(count.sum()), product, Kind.TRADE)
     ticks["exch_ns"] = (starts[:, None] + offsets)[keep]
     ticks["recv_ns"] = ticks["exch_ns"]
@@ -305,6 +316,7 @@ def bars_to_ticks(
     ticks["size"] = sizes[keep]
     flags = int(Flag.SYNTHETIC) + np.where(unknown, int(Flag.SIZE_UNKNOWN), 0)
     ticks["flags"] = np.repeat(flags, count)
+    ticks["aux"][np.cumsum(count) - 1] = BAR_END
     without, short = int((volumes == 0).sum()), int((unknown & (volumes > 0)).sum())
     notes.append(
         f"bars of {period // NS_PER_S} s, stamps taken as starts; prices inside a bar are invented: {BAR_RULE}"

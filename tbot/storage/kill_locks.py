@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from tbot.storage.private_file import replace_private
+
 MAX_BYTES = 4096
 ENGINE = "engine"  # `by` of the executor's own files: nobody needs to act on them any more
 
@@ -59,16 +61,7 @@ def read(path: Path) -> KillLock | None:
 def write(path: Path, day: date, by: str) -> None:
     """Write a lock atomically, readable by its owner only. OSError when that is not possible."""
     document = {"trading_day": day.isoformat(), "by": by, "written": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # of a process of this number that died while writing
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, json.dumps(document).encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
+    replace_private(path, json.dumps(document).encode())
 
 
 def mark(path: Path) -> Mark | None:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 import status_rig
-from tbot.domain.clock import BrokerDate, ManualClock, MarketClock
+from manual_clock import ManualClock
+from tbot.domain.clock import BrokerDate, MarketClock
 from tbot.domain.messages import ConditionIn, Quote
 from tbot.engine import condition_watch
 from tbot.engine.clocks import SimulatedClock, WallClock
 from tbot.engine.condition_watch import ConditionWatch
 from tbot.engine.desk_setup import TradingDesk
+from tbot.engine.exchange_time import ExchangeTime
 from tbot.engine.feed_clock import FeedClock
 from tbot.engine.gateway_link import Link
 from tbot.execution.session import DeskSession
@@ -52,6 +54,7 @@ class Rig:
             journal=SimpleNamespace(trouble=""),
             user_hub_up_ns=self.boot_ns,
             presume_dead=self.dead.append,
+            exchange_time=ExchangeTime(),
         )
         monkeypatch.setattr(condition_watch.shutil, "disk_usage", self._usage)
         self.watch = ConditionWatch(

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
-from tbot.storage.importers import bars_to_ticks, import_files, read_foreign
+from tbot.storage.importers import BAR_END, FIRST_PRINT_NS, bars_to_ticks, import_files, read_foreign
 from tbot.storage.tape import TapeReader
+from tbot.storage.tick_stream import CLOCK_GRACE_NS, with_clock
 from tbot_ext.records import Flag, Kind
 
 MINUTE = 60 * 10**9
@@ -154,6 +155,7 @@ def test_contract_from_the_name(tmp_path, name, symbol):
             "row 3: a second bar with the same start",
         ),
         ("ts,open,high,low,close\n1795185000,1,1,1,1\n1795185300,1,1,1,1\n", "bars of 300 s"),
+        ("ts,open,high,low,close\n1795185000000,1,1,1,1\n1795185000500,1,1,1,1\n", "bars 0.5 s apart"),
     ],
 )
 def test_what_cannot_be_right_is_refused_with_its_row(tmp_path, text, message):
@@ -220,6 +222,8 @@ def test_ticks_of_bars_make_the_same_bars_again(rows, period):
         prices = own["price"].tolist()
         assert [prices[0], max(prices), min(prices), prices[-1]] == bar
         assert len(prices) <= 4
+        assert own["aux"].tolist() == [0] * (len(own) - 1) + [BAR_END]
+        assert own["exch_ns"][0] == start + FIRST_PRINT_NS > start + CLOCK_GRACE_NS
         assert all(a != b for a, b in pairwise(prices))
         unknown = bool(own["flags"][0] & int(Flag.SIZE_UNKNOWN))
         shortest = len(prices)
@@ -233,15 +237,31 @@ def test_ticks_of_bars_make_the_same_bars_again(rows, period):
 def test_nearer_extreme_first_ties_away_from_the_close_and_short_volume():
     def prices(bar, volume):
         ticks = bars_to_ticks(PRODUCTS["ES"], np.array([0]), np.array([bar]), np.array([volume]), MINUTE, [])
-        return ticks["price"].tolist(), ticks["size"].tolist(), (ticks["exch_ns"] // 10**9).tolist()
+        assert ticks["aux"].tolist() == [0] * (len(ticks) - 1) + [BAR_END]
+        return ticks["price"].tolist(), ticks["size"].tolist(), (ticks["exch_ns"] / 10**9).tolist()
 
-    assert prices([10, 15, 8, 12], 10) == ([10, 8, 15, 12], [3, 3, 2, 2], [0, 20, 40, 59])
-    assert prices([10, 12, 5, 11], 4) == ([10, 12, 5, 11], [1, 1, 1, 1], [0, 20, 40, 59])
+    assert prices([10, 15, 8, 12], 10) == ([10, 8, 15, 12], [3, 3, 2, 2], [0.3, 20, 40, 59])
+    assert prices([10, 12, 5, 11], 4) == ([10, 12, 5, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
     assert prices([10, 12, 8, 11], 9)[0] == [10, 8, 12, 11]
     assert prices([10, 12, 8, 9], 9)[0] == [10, 12, 8, 9]
-    assert prices([10, 10, 10, 10], 7) == ([10], [7], [0])
-    assert prices([10, 13, 9, 9], 3) == ([10, 13, 9], [1, 1, 1], [0, 20, 40])  # 10, 9, 13, 9 would need 4 contracts
-    assert prices([10, 13, 9, 11], 2) == ([10, 9, 13, 11], [1, 1, 1, 1], [0, 20, 40, 59])
+    assert prices([10, 10, 10, 10], 7) == ([10], [7], [0.3])
+    assert prices([10, 13, 9, 9], 3) == ([10, 13, 9], [1, 1, 1], [0.3, 20, 40])  # 10, 9, 13, 9 would need 4 contracts
+    assert prices([10, 13, 9, 11], 2) == ([10, 9, 13, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
+
+
+@pytest.mark.parametrize("period", [MINUTE, 10**9])
+def test_a_minute_of_bars_is_closed_by_the_clock_before_the_next_open(period):
+    """So what is decided at the close of a bar meets the next bar's open, and nothing of it was known before."""
+    starts = np.arange(3 * MINUTE // period) * period
+    bars = np.tile([[10, 15, 8, 12]], (len(starts), 1))
+    stream = with_clock(bars_to_ticks(PRODUCTS["ES"], starts, bars, np.full(len(starts), 9), period, []))
+    clocks = np.flatnonzero(stream["kind"] == Kind.CLOCK)
+    assert stream["exch_ns"][clocks].tolist() == [k * MINUTE + CLOCK_GRACE_NS for k in (1, 2, 3)]
+    for at in clocks[:-1].tolist():
+        before, following = stream[at - 1], stream[at + 1]
+        assert (before["price"], before["aux"]) == (12, BAR_END)
+        assert (following["price"], following["aux"]) == (10, 0)
+        assert following["exch_ns"] == before["exch_ns"] // MINUTE * MINUTE + MINUTE + FIRST_PRINT_NS
 
 
 def test_bars_of_a_csv_newest_first_without_volume(tmp_path):

@@ -26,6 +26,7 @@ LAYERS: dict[str, int] = {
     "engine": 4,
     "sim": 4,
     "backtest": 4,
+    "validation": 4,  # statistics of what a backtest gave
     "analytics": 4,
     "dashboard": 4,
     "doctor": 4,
@@ -39,8 +40,11 @@ LAYERS: dict[str, int] = {
     "__main__": 5,
     "__init__": 5,  # the public functions, found lazily
 }
-# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name.
-SIDEWAYS: set[tuple[str, str]] = {("execution", "risk"), ("domain", "errors"), ("storage", "data")}
+# The Desk owns the gates; every part may raise the errors; importlib.resources reads the packaged tables by name;
+# validation judges the results of backtests, and nothing of backtest knows that it is judged.
+SIDEWAYS: set[tuple[str, str]] = {
+    ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("validation", "backtest"),
+}  # fmt: skip
 TOP_LAYER = 5
 COMPILED = "tbot_ext"
 FIRST_COMPILED_LAYER = 2  # L1 is the standard library alone

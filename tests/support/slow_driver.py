@@ -9,16 +9,17 @@ import numpy as np
 from lively_tape import LIVELY
 from tbot.backtest.record import RunRecord
 from tbot.backtest.runner import FIRST_EPOCH, Runner
-from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Signal
+from tbot.domain.contracts import PRODUCTS, Product
+from tbot.domain.messages import Quote, Signal
 from tbot.domain.trading_hours import OperatingHours, SessionCalendar, SessionTable
 from tbot.execution.desk import Desk
+from tbot.execution.fill_model import BACKTEST_FILLS
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, Calendar, DeskSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.replay_stream import instants
-from tbot.strategy.trader import StrategySettings
-from tbot_ext.records import Kind
+from tbot.strategy.trader import MarketView, StrategySettings
+from tbot_ext.records import NO_PRICE, EventCode, Kind
 
 ALWAYS = SessionCalendar(SessionTable(frozenset({2026}), ()), hours=OperatingHours(), always=True)
 LIMITS = RiskLimits(risk_per_trade_cents=80_000)
@@ -64,7 +65,7 @@ def runner(
     products = {symbol: PRODUCTS[symbol] for symbol in symbols}
     desk = Desk(DeskSettings(accounts, limits, products, calendar, 1, in_process=True))
     paper = [PaperAccount(account.account, balance_cents=balance_cents) for account in accounts]
-    return kind(symbols, strategy, desk, PaperBroker(paper, products), record=RunRecord(keep_rows=True), **more)
+    return kind(symbols, strategy, desk, PaperBroker(paper, products, BACKTEST_FILLS), record=RunRecord(keep_rows=True), **more)
 
 
 def outcome(run: Runner) -> tuple[Any, ...]:
@@ -96,3 +97,40 @@ def both(chunks: list[np.ndarray], symbols: tuple[str, ...], **more: Any) -> tup
 
 def with_limits(**changes: int) -> RiskLimits:
     return replace(LIMITS, **changes)
+
+
+class EveryFewBars:
+    """A strategy for tests of drivers: after every third 1m bar a signal, its side by the bar's number."""
+
+    stop_ticks, target_ticks = 14, 20
+
+    def __init__(self, product: Product, _: StrategySettings) -> None:
+        self.counters: dict[str, int] = {}
+        self._product = product
+
+    def on_events(self, events: np.ndarray, view: MarketView) -> list[Signal]:
+        bars = events[(events["kind"] == EventCode.BAR) & (events["timeframe_min"] == 1)]
+        if not len(bars) or bars["known"][-1] % 3 or view.bid == NO_PRICE or view.ask == NO_PRICE:
+            return []
+        number = int(bars["known"][-1])
+        side = 1 if number // 3 % 2 else -1
+        entry = view.ask if side > 0 else view.bid
+        return [
+            Signal(
+                signal_id=f"{self._product.symbol}-{number}",
+                contract=self._product.symbol,
+                side=side,
+                quote=Quote(view.bid, view.ask, view.quote_ns, view.quote_seq, 0, view.epoch),
+                stop=entry - side * self.stop_ticks,
+                target=entry + side * self.target_ticks,
+                score=50.0,
+                reason="every few bars",
+                zone_id=0,
+                zone_timeframe_min=1,
+                parts={},
+                event_ids=(),
+                params_hash="",
+                decided_ns=int(bars["known_ns"][-1]),
+                ring_seq=view.ring_seq,
+            )
+        ]
