@@ -41,7 +41,8 @@ RESTLESS = Outlook(restless=True)
 
 def together(outlooks: Iterable[Outlook]) -> Outlook:
     """The outlook of several accounts: whoever wants to hear first is heeded."""
-    due_ns, stale_ns, bands = NEVER_NS, NEVER_NS, {}
+    due_ns, stale_ns = NEVER_NS, NEVER_NS
+    bands: dict[str, tuple[Band, Band]] = {}
     for one in outlooks:
         if one.restless:
             return RESTLESS
@@ -83,6 +84,7 @@ def _under_way(engine: AccountEngine) -> bool:
     reconciler, picture = engine.reconciler, engine.picture
     asking = not reconciler.proven or reconciler.asked is not None or reconciler.want_ns is not None
     doubts = reconciler.failures or reconciler.mismatches or reconciler.suspects or engine.hub_differs_ns
+    doubts = doubts or reconciler.behind_step is not None
     jobs = engine.manager.pending or engine.flattener.job or engine.stopping or picture.live_placements()
     if asking or doubts or jobs or leftovers(picture):
         return True
@@ -90,8 +92,11 @@ def _under_way(engine: AccountEngine) -> bool:
     # A timer that tells of ranges must have come since a position was opened or closed.
     if engine.excursions.seen.keys() != open_now:
         return True
-    working = picture.working()
-    return any(seen.tag is None or seen.missing_ns is not None or seen.order.contract not in open_now for seen in working)
+    calm = [
+        seen.tag is not None and seen.missing_ns is None and seen.order.contract in open_now
+        for seen in picture.working()
+    ]
+    return not all(calm)
 
 
 def _whole(engine: AccountEngine, contract: str) -> bool:

@@ -197,7 +197,7 @@ class PaperBroker:
 
     @property
     def due_ns(self) -> int | None:
-        """From this exchange time on the next record of any contract brings a command to the venue; None: none waits."""
+        """From this exchange time on the next record of any contract brings a command to the venue; None: no such."""
         return self._line[0][0] if self._line else None
 
     def pass_over(self, contract: str, trades: npt.NDArray[np.void], quote: tuple[int, int, int] | None) -> None:

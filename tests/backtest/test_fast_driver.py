@@ -151,7 +151,7 @@ def test_windows_and_days_end_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # ----------------------------------------------------------------------------------------- what timers would have said
 def told(run: Runner) -> tuple[list[Any], list[Any]]:
-    """(commands, decisions) of a run; the ranges of prices that a round trip went through are only as fine as timers."""
+    """(commands, decisions) of a run; the range of prices that a round trip went through is as fine as timers."""
     commands = [output for _, outputs in run.record.rows for output in outputs if isinstance(output, Command)]
     notes = [
         replace(note, mae_ticks=None, mfe_ticks=None) if isinstance(note, RoundTrip) else note

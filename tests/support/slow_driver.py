@@ -65,7 +65,8 @@ def runner(
     products = {symbol: PRODUCTS[symbol] for symbol in symbols}
     desk = Desk(DeskSettings(accounts, limits, products, calendar, 1, in_process=True))
     paper = [PaperAccount(account.account, balance_cents=balance_cents) for account in accounts]
-    return kind(symbols, strategy, desk, PaperBroker(paper, products, BACKTEST_FILLS), record=RunRecord(keep_rows=True), **more)
+    broker = PaperBroker(paper, products, BACKTEST_FILLS)
+    return kind(symbols, strategy, desk, broker, record=RunRecord(keep_rows=True), **more)
 
 
 def outcome(run: Runner) -> tuple[Any, ...]:
