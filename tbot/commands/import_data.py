@@ -20,7 +20,7 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
     target = out or files[0].with_suffix(".tape")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
-    summary = import_files(files, target, contract=contract, tz=zone)
+    summary = import_files(files, target, contract=contract, tz=zone, force=force)
     symbols = ", ".join(contract["symbol"] for contract in summary["contracts"].values())
     click.echo(f"{target}: {summary['ticks']} ticks of {symbols} from {len(summary['files'])} file(s)")
     for file in summary["files"]:

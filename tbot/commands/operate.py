@@ -151,7 +151,10 @@ def kill(
 
     switch = Kill(account, parse_duration_s(duration), wait, gateway, config_path, credentials_file)
     switch.report.json_output = json_output
-    switch.everywhere(mode)
+    try:
+        switch.everywhere(mode)
+    except KeyboardInterrupt:
+        switch.ends.append((False, "interrupted before everything was proven"))
     switch.settle()
     return switch.report.conclude()
 
@@ -300,7 +303,7 @@ class Kill:
         from tbot.commands.runs import MODES, known_runs
 
         known = [run for run in known_runs() if mode in (None, run.mode)]
-        living = sorted((run for run in known if run.alive()), key=lambda run: MODES.index(run.mode))
+        living = sorted((run for run in known if run.alive()), key=lambda run: (*MODES, run.mode).index(run.mode))
         if not living:
             self.without_engine(mode)
             return
@@ -309,7 +312,7 @@ class Kill:
         self.several = len(living) + len(left) > 1
         if left:
             self._lock(None, "live")
-        threads = [threading.Thread(target=self._without, args=(run,), daemon=True, name=run.mode) for run in left]
+        threads = [threading.Thread(target=self._beside, args=(run,), daemon=True, name=run.mode) for run in left]
         for run, thread in zip(left, threads, strict=True):
             self.report.say(f"{run.name}: it is gone and may have left something open: closing over REST")
             thread.start()
@@ -398,6 +401,14 @@ class Kill:
         open_ones = [text for flat, text in self.ends if not flat]
         self.report.flat = not open_ones
         self.report.text = "; ".join(open_ones or [text for _, text in self.ends if text])
+
+    def _beside(self, run: "Run") -> None:
+        """`_without` in a thread of its own: whatever goes wrong in it, its run is not proven flat."""
+        try:
+            self._without(run)
+        except Exception as error:
+            self._found(run, False, f"the attempt failed: {type(error).__name__}")
+            raise
 
     def _without(self, run: "Run | None") -> None:
         """Close at the broker, by our own login or, where only the launcher has one, by its emergency exit."""

@@ -150,7 +150,7 @@ def known_runs() -> list[Run]:
                 state_dir=Path(document["status"]).parent,
                 run_dir=Path(document["run_dir"]),
                 pid=int(document["pid"]),
-                gateway=document["gateway"],
+                gateway=None if document["gateway"] is None else str(document["gateway"]),
                 embedded=bool(document["embedded"]),
                 pinned=tuple(int(account) for account in document.get("accounts", ())),
                 start=int(document.get("start", 0)),

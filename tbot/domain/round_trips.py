@@ -37,7 +37,7 @@ class Trip:
     @property
     def opener_ids(self) -> list[int]:
         """Orders that opened or added, in order of their fills."""
-        return list(dict.fromkeys(leg.order_id for leg in self.entries))
+        return list(dict.fromkeys([leg.order_id for leg in self.entries]))
 
     @property
     def entry_price_size(self) -> int:

@@ -276,7 +276,7 @@ class Link:
         try:
             replace_private(self._settings.run_dir / ACCOUNT_FILE, document, sync=False)
         except OSError as error:
-            raise ConfigError(f"the account of this run cannot be noted: {error}; make room, then start again") from None
+            raise ConfigError(f"the run's account cannot be noted: {error}; make room, then start again") from None
         return (plan,)
 
     def _taken_before(self) -> tuple[AccountPlan, ...]:

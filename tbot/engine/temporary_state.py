@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tbot.engine.settings import Mode
 from tbot.storage.private_file import replace_private
-from tbot.storage.process_identity import Owner, myself, process_space
+from tbot.transport.process_identity import Owner, myself, process_space
 
 MARKER = ".tbot-temporary"  # says whose such a directory is; without it nothing is ever removed
 STILL_S = 60.0  # nobody has written for so long: an executor that outlives its launcher flattens first

@@ -103,6 +103,8 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+            if entry.outcome == "rejected":
+                self.manager.rejects.setdefault(entry.contract, []).append(entry.now_ns)
         self.picture.carry(carried.tags, carried.closing)
         for order in carried.orders:
             own = self.picture.protective[order.tag] = carried_order(order)
@@ -127,6 +129,8 @@ class AccountEngine:
             operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
+        elif isinstance(item, CommandResult | Snapshot) and item.account != self.account.account:
+            self.caretaker.heard(item.situation, self.now_ns, self.step)  # login and budget are the same for all
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
@@ -165,6 +169,9 @@ class AccountEngine:
         self.manager.new_day(edges.start_ns)
         if first and not stale:
             operator_requests.take_up(self, carried.barred)
+        for bar in carried.bars if first else ():
+            if not _locks_are_over(bar.day, day):
+                self.manager.set_aside(bar.contract, bar.code, bar.text)
         if not first:
             self.picture.forget_final()
             self.reconciler.forget()
@@ -297,7 +304,7 @@ class AccountEngine:
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
-            self.manager.set_aside(contract, "RC_MISMATCH", text)
+            self.manager.bar(contract, "RC_MISMATCH", text, self.now_ns)
 
     # ---------------------------------------------------------------------------------------------------- upkeep
     def _upkeep(self) -> None:
@@ -324,7 +331,7 @@ class AccountEngine:
         naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
         for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
-            self.manager.set_aside(demand.contract, demand.code, demand.text)
+            self.manager.bar(demand.contract, demand.code, demand.text, self.now_ns)
             self._flatten({demand.contract}, demand.code, demand.text)
         rules = [self.guards.daily_loss(day, quotes), self.guards.losses_in_a_row(day)]
         rules += self.firm.demands(day, sum(self.guards.value_cents.values()))
@@ -355,8 +362,9 @@ class AccountEngine:
         """C_BLIND_HOLD, second half: neither user hub nor queries tell anything while a position is open."""
         silent_ns = self.now_ns - self.heard_ns
         late = silent_ns > self.settings.patience(self.settings.limits.blind_hold_ns) and self.reconciler.failures > 0
-        names = [name for name in self.picture.ledger.open_contracts() if self.picture.holding(name).owned]
-        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names if late]
+        held = self.picture.ledger.open_contracts() if late else []
+        names = [name for name in held if self.picture.holding(name).owned]
+        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names]
 
     def _window(self) -> None:
         """RC_WINDOW pauses when no contract may be entered; what is ours is flat outside its window (F-TIM-05)."""
@@ -367,7 +375,7 @@ class AccountEngine:
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
         held = [name for name in self.picture.contracts() if name in self.settings.products]
         for contract in held if self.reconciler.started else ():
-            if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
+            if calendar.flat_due(now_ns, contract) and not self.flattener.covers(contract) and self._ours(contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
 
     def _hub_differs(self) -> Refusal | None:
@@ -430,9 +438,8 @@ class AccountEngine:
     @property
     def busy(self) -> bool:
         """Whether anything is open, working, unproven or under way."""
-        open_things = any(True for _ in self.picture.contracts())
         unproven = not self.reconciler.proven or self.reconciler.want_ns is not None
-        return bool(open_things or unproven or self.manager.pending or self.flattener.job)
+        return bool(unproven or self.manager.pending or self.flattener.job or self.picture.contracts())
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
@@ -442,9 +449,11 @@ class AccountEngine:
 
     def is_flat(self) -> bool:
         """Proven: by an explicit answer nothing of ours is open or working, and nothing is under way."""
+        if not self._proven_now():
+            return False
         positions, orders = self.reconciler.exposed(None, foreign=False)
         ours = any(self._ours(contract) for contract in self.picture.contracts())
-        return self._proven_now() and not positions and not orders and not ours
+        return not positions and not orders and not ours
 
     def is_protected(self) -> bool:
         """Proven: every position of ours has a working stop, and nothing is under way."""

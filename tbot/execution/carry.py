@@ -10,6 +10,7 @@ from typing import Literal
 
 from tbot.domain.messages import (
     AccountUpdate,
+    Barred,
     CloseContract,
     CommandResult,
     DeskInput,
@@ -28,7 +29,7 @@ from tbot.domain.messages import (
 )
 from tbot.domain.trading_hours import trading_day
 from tbot.execution.engine_state import Severity, severity_of
-from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
+from tbot.execution.settings import Carried, CarriedBar, CarriedEntry, CarriedOrder
 from tbot.execution.tags import parse_tag
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
@@ -48,6 +49,7 @@ class _Account:
     closing: set[str] = field(default_factory=set)  # contracts with a close-contract whose order was not seen
     seen_day: date | None = None  # of `tags` and `closing`
     barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
+    bars: dict[str, CarriedBar] = field(default_factory=dict)  # by contract
 
 
 class CarryFold:
@@ -66,6 +68,7 @@ class CarryFold:
         held.closings = dict(told.closings)
         held.tags, held.closing = dict(told.tags), set(told.closing)
         held.barred = dict.fromkeys(told.barred, told.day)
+        held.bars = {bar.contract: bar for bar in told.bars}
 
     @property
     def accounts(self) -> tuple[int, ...]:
@@ -100,6 +103,10 @@ class CarryFold:
                 self._today(output.account, item.now_ns).closing.add(output.contract)
             elif isinstance(output, RoundTrip):
                 self._ended(output)
+            elif isinstance(output, Barred):
+                day = trading_day(output.now_ns).isoformat()
+                bar = CarriedBar(output.contract, output.code, output.text, day)
+                self._of(output.account).bars[output.contract] = bar
 
     def carried(self, account: int) -> Carried:
         """What the next run must be told about an account; empty for one that never appeared."""
@@ -118,6 +125,7 @@ class CarryFold:
             tags=tuple(sorted(held.tags.items())),
             closing=tuple(sorted(held.closing)),
             barred=barred,
+            bars=tuple(held.bars.values()),
         )
 
     def _of(self, account: int) -> _Account:

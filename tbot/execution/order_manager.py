@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tbot.domain.messages import (
+    Barred,
     CancelOrder,
     CloseContract,
     CommandResult,
@@ -240,7 +241,7 @@ class OrderManager:
         self.rejects[placement.contract] = times
         if len(times) >= self._limits.rejects_max:
             text = f"{len(times)} {placement.contract} orders were rejected"
-            self.set_aside(placement.contract, "RC_ORDER_REJECTS", text)
+            self.bar(placement.contract, "RC_ORDER_REJECTS", text, result.now_ns)
 
     # -------------------------------------------------------------------------------------------------- upkeep
     def watch(self, now_ns: int, step: int) -> None:
@@ -274,6 +275,12 @@ class OrderManager:
             if seen is None or not seen.order.final:
                 self.cancel(entry.contract, entry.order_id, now_ns)
 
+    def bar(self, contract: str, code: str, text: str, now_ns: int) -> None:
+        """As `set_aside`, and on record: the next run of this day must know it (F-ORD-06)."""
+        if contract not in self.quarantine:
+            self._outbox.note(Barred(now_ns, self._outbox.account, contract, code, text))
+            self.set_aside(contract, code, text)
+
     def set_aside(self, contract: str, code: str, text: str) -> None:
         """No entries in this contract for the rest of the trading day."""
         self.quarantine.setdefault(contract, Refusal(code, text))
@@ -281,7 +288,7 @@ class OrderManager:
     def new_day(self, start_ns: int) -> None:
         """Counters of the trading day start again (F-TIM-08)."""
         self.quarantine.clear()
-        self.rejects.clear()
+        self.rejects = {name: [at for at in times if at >= start_ns] for name, times in self.rejects.items()}
         self.abandoned.clear()
         self.sent = [entry for entry in self.sent if entry[0] >= start_ns]
         # A signal id is remembered for the day in which it was placed and the one after.

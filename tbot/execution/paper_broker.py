@@ -18,6 +18,7 @@ the third of a minute away, and a tenth of a second that is stretched to it woul
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -227,6 +228,10 @@ class PaperBroker:
     def balance_cents(self, account: int) -> int:
         """Balance of one of the accounts."""
         return self._accounts[account][1].balance_cents
+
+    def orders(self, account: int) -> list[Order]:
+        """Copies of all orders that one of the accounts ever had, oldest first."""
+        return [copy(order) for order in self._accounts[account][1].orders.values()]
 
     # --------------------------------------------------------------------------------------------------- commands
     def _place(self, command: Placement, book: AccountBook, now_ns: int) -> None:

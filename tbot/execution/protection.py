@@ -197,7 +197,10 @@ class Protector:
         return all(moment.now_ns - own.sent_ns >= pause_ns for own in placed if _never_left(own))
 
     def _approved(self, name: str, kind: str) -> int | None:
-        """Price at the approved distance from the average entry, rounded towards the market; None: not known."""
+        """Price at the approved distance from the average entry, rounded towards the market; None: not known.
+
+        For a stop the closest one that was taken for a stop of this position.
+        """
         entries = self.picture.opening_entries(name)
         if not entries:
             return None
@@ -205,7 +208,13 @@ class Protector:
         side, size, basis = position.side, abs(position.size), position.price_size_sum
         up, down = -(-basis // size), basis // size
         if kind == "stop":
-            return (up if side > 0 else down) - side * min(entry.stop_ticks for entry in entries)
+            level = (up if side > 0 else down) - side * min(entry.stop_ticks for entry in entries)
+            # A stop that was moved closer before it was lost has earned that: what was gained is not risked again.
+            bases = {entry.tag for entry in entries} | set(self.tried.get(name, ()))
+            for seen in self.picture.orders.values():
+                if seen.tag is not None and seen.tag.base in bases and seen.tag.part == "stop":
+                    level = self.manager.moves.closest(seen.order.order_id, level, side)
+            return level
         return (down if side > 0 else up) + side * min(entry.target_ticks for entry in entries)
 
     def _told(self, name: str, moment: Moment) -> int:

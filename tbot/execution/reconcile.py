@@ -293,7 +293,8 @@ class Reconciler:
     def state(self) -> list[object]:
         """Data for the digest."""
         queries = [self.proven, self.started, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
-        return [*queries, self.answer, self.answer_step, self.mismatches, self.suspects, self.behind_step, self.witnesses]
+        answers = [self.answer, self.answer_step, self.mismatches, self.suspects, self.behind_step, self.witnesses]
+        return [*queries, *answers]
 
     def _strangers(self, contract: str) -> bool:
         """Whether the whole position of a contract is somebody else's."""

@@ -112,7 +112,7 @@ class DeskSession:
             self._on_row(row, now_ns)
 
     def _on_few(self, rows: list[tuple[int, ...]], now_ns: int) -> None:
-        """What the rest of `on_records` does, row by row: a live ring gives one or two, too few for array operations."""
+        """What the rest of `on_records` does, row by row: a live ring gives one or two, too few for arrays."""
         wanted: list[int] = []
         newest: dict[int, int] = {}
         trades: list[tuple[int, int]] = []

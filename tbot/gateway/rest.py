@@ -94,6 +94,11 @@ class RestClient:
                 "skew_ms": self.skew_ns // 1_000_000,
             }
 
+    def room(self, *, protective: bool = False) -> int:
+        """How many requests that are not for history the budget has left now."""
+        with self._throttle_lock:
+            return self.throttle.general.free(self._boot_ns(), protective)
+
     def close(self) -> None:
         """Close idle connections."""
         self._exchange.close()

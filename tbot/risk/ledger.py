@@ -276,7 +276,7 @@ class Ledger:
 
     def open_contracts(self) -> list[str]:
         """Contracts with a position, sorted."""
-        return sorted(name for name, book in self._state.books.items() if book.position.size)
+        return sorted([name for name, book in self._state.books.items() if book.position.size])
 
     def trip(self, contract: str) -> Trip | None:
         """The round trip under way."""

@@ -101,9 +101,9 @@ class Months:
     def skip(self, ticks: npt.NDArray[np.void]) -> None:
         """Move all months of these ticks to the newest quote and trade at once."""
         if len(ticks) <= FEW:
-            rows = zip(*(ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2")), strict=True)
-            for row in {row[:2]: row for row in rows if row[1] in (_QUOTE, _TRADE)}.values():
-                for _ in self.take(*row):
+            columns = (ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2", *MORE))
+            for number, kind, price, price2, *few in zip(*columns, strict=True):
+                for _ in self.take(number, kind, price, price2, tuple(few)):
                     pass
             return
         for contract_id in np.unique(ticks["contract_id"]).tolist():

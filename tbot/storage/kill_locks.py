@@ -14,6 +14,7 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from tbot.storage.private_file import replace_private
@@ -83,11 +84,7 @@ class KillLocks:
 
     def paths(self, account: int | None) -> list[Path]:
         """Files of one account; None: those that lock every account."""
-        name = "all" if account is None else str(account)
-        found = [self.state_dir / f"kill.{name}"]
-        if self.home is not None:
-            found.append(self.home / f"kill.{self.mode}.{name}")
-        return found
+        return list(_paths(self, "all" if account is None else str(account)))
 
     def holding(self, account: int, day: str) -> KillLock | None:
         """A lock that binds an account in a trading day (ISO date)."""
@@ -117,6 +114,13 @@ class KillLocks:
             if lock is not None and not lock.binds(day):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+@lru_cache(maxsize=64)
+def _paths(locks: KillLocks, name: str) -> tuple[Path, ...]:
+    """Made once: the executor asks four times a second for as long as it lives."""
+    own = locks.state_dir / f"kill.{name}"
+    return (own,) if locks.home is None else (own, locks.home / f"kill.{locks.mode}.{name}")
 
 
 def _write_all(paths: list[Path], day: date, by: str) -> list[str]:

@@ -12,7 +12,8 @@ With `own_guards` T-BOT's own rules hold too, as in the engine: TR2 flattens at 
 floor + ban (such an account can never trade again: it failed for want of room), TR6 ends a day that has won enough.
 
 Equity between entry and exit is the balance plus the most adverse open result of every open trip, all at once: too dark
-where trips overlap. Forced exits are reckoned exactly at their level, without slippage. Sizes stay as they were.
+where trips overlap. Forced exits are reckoned exactly at their level, without slippage. Sizes stay as they were in the
+run: TR4, which takes fewer contracts near the floor, is not played.
 
 Intervals come from drawing the run's days again (a double bootstrap; Efron, Tibshirani 1993, chapter 8), because the
 few days of the run, and not the number of attempts, are what is uncertain. They contain the noise of the inner attempts

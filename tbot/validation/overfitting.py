@@ -21,6 +21,7 @@ from tbot.errors import DataError
 from tbot.validation.trips import Bools, Floats, Ints
 
 BLOCKS = 16
+MOST_BLOCKS = 20  # 184 756 combinations
 _CHUNK = 512  # combinations worked out at once: keeps memory small with many trials
 
 
@@ -43,14 +44,15 @@ def overfitting(results: Floats, *, blocks: int = BLOCKS, measure: Literal["shar
     """CSCV of `results`, days x trials (in any unit of money). With few days fewer blocks are taken: the largest even
     number that leaves at least four days to each.
 
-    DataError with fewer than two trials, fewer than 16 days, an odd number of blocks, or values that are no numbers.
+    DataError with fewer than two trials, fewer than 16 days, an odd number of blocks or too many, or values that are no
+    finite numbers.
     """
     if results.ndim != 2 or results.shape[1] < 2:
         raise DataError("overfitting is a matter of at least two trials; run a sweep first")
     days, trials = results.shape
     blocks = min(blocks, days // 4 // 2 * 2)
-    if blocks < 4 or blocks % 2:
-        raise DataError(f"{days} days are too few for {blocks} blocks; at least 16 days and an even number of blocks")
+    if not 4 <= blocks <= MOST_BLOCKS or blocks % 2:
+        raise DataError(f"{days} days and {blocks} blocks do not fit; 16 days or more, an even number to {MOST_BLOCKS}")
     if not np.isfinite(results).all():
         raise DataError("a result of a trial is no finite number; look at that trial")
     parts = np.array_split(results, blocks)

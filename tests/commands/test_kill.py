@@ -18,6 +18,7 @@ from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
 from tbot.domain.trading_hours import trading_day
 from tbot.engine import control
+from tbot.panic import program
 from tbot.storage import control_key
 from tbot.storage.kill_locks import read
 
@@ -207,6 +208,25 @@ def test_I10_kill_takes_a_live_run_that_died_and_the_demo_that_lives(world: Worl
     assert f"DEMO run: {words if demo == 'frozen' else 'proven flat'}" in result.output
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_R13_kill_that_is_broken_off_is_not_proven(world: World, error: type[BaseException]) -> None:
+    """A person breaks it off while the demo is asked; our own mistake in the thread of the live run."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    if error is ZeroDivisionError:
+        world.run("live", pid=NOBODY)
+    world.run("sim")
+    world.answers = [said(DONE)]
+    target = (control, "ask_once") if error is KeyboardInterrupt else (program, "panic")
+    world.monkeypatch.setattr(*target, fails)
+    result = world.tbot("kill", login=True)
+    assert code(result) == 11
+    assert "NOT PROVEN FLAT" in result.stderr
+
+
 def test_kill_without_a_login_is_not_proven_for_a_live_run_that_died(world: World) -> None:
     world.run("live", pid=NOBODY)
     world.run("paper")
@@ -239,6 +259,26 @@ def test_kill_takes_the_last_words_of_a_live_run_that_it_cannot_look_at(
     result = world.tbot("kill")
     assert code(result) == expected
     assert ("ended flat by its own last words" in result.output) is (expected == 0)
+
+
+@pytest.mark.parametrize("mode", ["replay", "nonsense"])
+def test_kill_of_a_run_that_is_of_no_mode_of_ours_takes_the_others_all_the_same(world: World, mode: str) -> None:
+    world.run("paper")
+    world.run(mode)
+    world.answers = [None]
+    result = world.tbot("kill", login=True)
+    assert code(result) == 0
+    assert [asked[0] for asked in world.asked if asked[1] == "kill"] == ["run-paper", f"run-{mode}"]
+
+
+def test_a_gateway_that_is_none_is_said_and_not_proven(world: World) -> None:
+    world.run(pid=NOBODY)
+    for path in (world.home / "current.json", world.home / "sim" / "run.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"gateway": 5}))
+    for command in ("kill", "panic"):
+        result = world.tbot(command, login=True)
+        assert code(result) == 11
+        assert world.orders == []
 
 
 def test_kill_of_one_account_leaves_a_dead_live_run_that_had_another(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tbot.engine import temporary_state
 from tbot.engine.temporary_state import MARKER, STILL_S, fresh_state, sweep_states
-from tbot.storage.process_identity import process_space
+from tbot.transport.process_identity import process_space
 
 LONG_AGO = 1_700_000_000
 

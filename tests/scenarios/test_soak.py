@@ -22,7 +22,7 @@ from session_tape import MINUTE, START
 SOAK_S, EVERY_S, SPEED = 300, 10, 20
 MINUTES = 200
 SYMBOLS = {"MNQ": 100_000, "MES": 28_000, "MGC": 40_000}
-GROWTH = 16 * 2**20  # bytes of private memory from a third of the soak to its end, and a tenth of what there was
+GROWTH = 8 * 2**20  # bytes of private memory from a third of the soak to its end; measured: below one million
 NAKED_S = 3 * 10.0  # with a dead or deaf executor in between: protected or flat 10 s after it is back, times three
 
 # What happens at once (at), stays on for a while (at, for), or hits the next event that fits (after).
@@ -136,8 +136,7 @@ def test_five_minutes_with_a_fault_every_ten_seconds(tmp_path: Path, seed: int) 
         grown = {name: late[name] - early[name] for name in early.keys() & late.keys()}
         print(f"soak: private memory at a third {early}, at the end {late}")
         assert {"launcher", "executor", "feed"} <= grown.keys()
-        # What is seen while it warms up is no leak; a leak in two thirds of a day's work at 20 times the speed is more.
-        assert all(more <= GROWTH + early[name] // 10 for name, more in grown.items()), grown
+        assert all(more <= GROWTH for more in grown.values()), grown
         engine.interrupt()
         code, _ = engine.finish(90)
         assert code == 0, engine.stderr

@@ -15,6 +15,7 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial, Fill, RoundTrip
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar
+from tbot.execution.book_types import Order
 from tbot.execution.desk import Desk
 from tbot.execution.fill_model import FillSettings
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
@@ -125,7 +126,11 @@ class Outcome:
 
     @property
     def denials(self) -> list[str]:
-        return [note.code for note in self.runner.notes if isinstance(note, Denial)]
+        return [note.reason for note in self.runner.notes if isinstance(note, Denial)]
+
+    def orders(self, account: int = 1) -> list[Order]:
+        """Every order there ever was, oldest first."""
+        return self.broker.orders(account)
 
     def balance(self, account: int = 1) -> int:
         return self.broker.balance_cents(account)

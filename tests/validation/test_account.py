@@ -202,6 +202,19 @@ def test_V10_a_losing_run_never_passes_and_its_fees_are_lost() -> None:
     assert told.value_cents.estimate == told.value_cents.high == -9800
 
 
+def test_V10_odds_tell_how_often_consistency_withholds_a_pass() -> None:
+    """Days win 3 000 or nothing: the first win reaches the plain target, the second passes."""
+    days = plain(*[3000, 0, 0, 0] * 5)
+    told = account_odds(days, RULES, np.random.default_rng(1), own_guards=False, horizon_days=4, mean_block=1.0,
+                        attempts=4000, resamples=50)  # fmt: skip
+    once, never = 4 * 0.25 * 0.75**3, 0.75**4
+    assert told.failures["timeout"].estimate == pytest.approx(never, abs=0.025)
+    assert told.failures["consistency"].estimate == pytest.approx(once, abs=0.025)
+    assert told.withheld.estimate == pytest.approx(1 - never, abs=0.025)
+    assert told.withheld.low < 1 - never < told.withheld.high
+    assert told.fees_cents.estimate == told.value_cents.estimate == 0
+
+
 def test_V10_few_days_tell_nothing_and_no_days_are_refused() -> None:
     told = account_odds(plain(300, 300), RULES, np.random.default_rng(1), attempts=20)
     assert (told.passed.estimate, told.passed.low, told.passed.high, told.resamples) == (1, 0, 1, 0)

@@ -66,6 +66,8 @@ def test_V9_block_length_of_little_or_constant_data_is_one() -> None:
     assert mean_block_length(np.full(50, 0.1)) == 1
     assert mean_block_length(np.zeros(0)) == 1
     assert 1 <= mean_block_length(np.arange(40.0)) <= 40 / 3
+    swings_back = np.diff(np.random.default_rng(4).standard_normal(31))
+    assert mean_block_length(swings_back) == 1, "its estimated spectrum at 0 is negative, which asks for nothing"
 
 
 # ------------------------------------------------------------------------------------------------ expectancy
@@ -110,6 +112,9 @@ def test_V9_one_day_tells_nothing_about_days() -> None:
     assert (told.estimate, told.low, told.high, told.excludes_zero) == (6.0, -math.inf, math.inf, False)
     assert math.isnan(expectancy_interval(np.zeros(0), np.zeros(0, np.int64), np.random.default_rng(1)).estimate)
     assert drawdown_interval(np.array([5, -7]), np.array([3, 3]), np.random.default_rng(1)).estimate == 7
+    assert math.isnan(
+        drawdown_interval(np.zeros(0, np.int64), np.zeros(0, np.int64), np.random.default_rng(1)).estimate
+    )
 
 
 def test_V9_days_without_a_trip_are_days() -> None:

@@ -17,7 +17,9 @@ def parts(fees: list[int], commissions: list[int], spread: list[int], slippage: 
 
 def test_V3_a_curve_by_hand() -> None:
     """Two trips that would have made 600 without friction and bear 200: at three times their costs nothing is left."""
-    told = cost_curve(np.array([500, -100]), parts([36, 36], [25, 25], [30, 30], [9, 9]))
+    costs = parts([36, 36], [25, 25], [30, 30], [19, -1])
+    assert costs.total.tolist() == [110, 90]
+    told = cost_curve(np.array([500, -100]), costs)
     assert (told.n, told.net_cents, told.frictionless_cents, told.costs_cents) == (2, 400, 600, 200)
     assert told.parts_cents == (("fees", 72), ("commissions", 50), ("spread", 60), ("slippage", 18))
     assert told.dies_at == 3.0

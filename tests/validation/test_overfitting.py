@@ -70,6 +70,8 @@ def test_V7_few_days_make_fewer_blocks_and_too_few_are_refused() -> None:
             overfitting(bad)
     with pytest.raises(DataError, match="even"):
         overfitting(np.zeros((50, 3)), blocks=5)
+    with pytest.raises(DataError, match="blocks"):
+        overfitting(np.zeros((500, 3)), blocks=22)
 
 
 # ------------------------------------------------------------------------------------------------ folds

@@ -4,6 +4,7 @@ import sqlite3
 from collections import deque
 from dataclasses import fields
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 from dst.evidence import JournalStep, WireRequest
@@ -20,11 +21,14 @@ from tbot.transport import wire
 
 SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
+LIMITED_NS = 60 * NS_PER_S  # F-API-03: so long a 429 pauses entries, by design ...
+RETRIED_NS = 10 * NS_PER_S  # ... from the end of the call that met it
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
 # And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
 # supervisor gathers changes for half a second.
 LATE_NS = 2 * NS_PER_S
+SYNC_NS = 2 * NS_PER_S  # F-SYS-05: so long may one sync hold the executor up
 # Why an account may stay away from trading although nothing is disturbed any more.
 STANDING = frozenset(
     {
@@ -215,7 +219,17 @@ class BackAgain(Check):
         alarms = (self.facts.evidence.status or {}).get("alarms", [])
         if not STANDING.isdisjoint(alarm["code"] for alarm in alarms):
             return False
+        # F-API-03 halves the budget and pauses entries for a minute; longer than that it is no reason.
+        if "RC_RATE_LIMIT" in codes and self._limited():
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
+
+
+    def _limited(self) -> bool:
+        evidence = self.facts.evidence
+        since_ns = evidence.boot_ns - LIMITED_NS - RETRIED_NS
+        newest = takewhile(lambda request: request.boot_ns >= since_ns - RETRIED_NS, reversed(evidence.wire))
+        return any(request.status == 429 and (request.answered_ns or 0) >= since_ns for request in newest)
 
 
 @world_check("I27")
@@ -241,7 +255,12 @@ class DeathIsNoticed(Check):
 
 @world_check("I33")
 class TrueStatus(Check):
-    """The status document tells what the Desk says, not older than a second; once there, it is never absent."""
+    """The status document tells what the Desk says, not older than a second; once there, it is never absent.
+
+    A document that was not written anew is judged by its own stamp, says the specification: while the machine sleeps
+    nobody writes, and the age of what stands there is displayed. While syncs take two seconds each, one of them may lie
+    between a change and the next words of the executor.
+    """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -249,6 +268,7 @@ class TrueStatus(Check):
         self.document: object = None
         self.shown: Any = None  # what of `said` the document shows
         self.was_there = False
+        self.asleep_ns = 0  # boot time when the machine last slept
 
     def _essence(self, accounts: dict[str, Any]) -> Any:
         return {
@@ -279,10 +299,15 @@ class TrueStatus(Check):
             return
         if not evidence.alive or evidence.view is None or not self.said:
             return
+        if "F-TIM-02" in evidence.faults:
+            self.asleep_ns = evidence.boot_ns
         fresh, self.document, self.was_there = evidence.status is not self.document, evidence.status, True
         if not fresh and self.shown is self.said[-1][1]:
             return  # it showed the newest when it was looked at
-        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else LATE_NS)
+        late_ns = LATE_NS + SYNC_NS * ("F-SYS-05" in evidence.faults)
+        if not fresh and evidence.boot_ns - self.asleep_ns < late_ns:
+            return
+        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else late_ns)
         while len(self.said) > 1 and self.said[1][0] <= oldest_ns:
             self.said.popleft()
         late = self.said[0][0] < oldest_ns

@@ -11,6 +11,7 @@ The parts of the simulation (failure-model.md sections 7 and 8; `python -m dst -
     referee.py    calls every check after every event; a violation names invariant, time and what was seen
     checks_*.py   one function for each invariant, by number
     mutants.py    engines that are broken on purpose, one or more for each invariant
+    campaign.py   thousands of seeds: `python -m dst --seeds 1-10000 --processes 2 --resume FILE`
 """
 
 from collections.abc import Mapping

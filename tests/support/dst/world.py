@@ -144,6 +144,7 @@ class World(Lives):
                 lambda: process.SimRouter(lambda _payload, _to: None), self._waiter
             ),
             ("tbot.engine.desk_setup", "Journal"): journal,
+            ("tbot.engine.desk_setup", "Desk"): process.OnceDesk,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
             ("tbot.gateway.throttle", "SlidingWindow"): window,
             ("tbot.gateway.live_broker", "UserHub"): lambda *args, **more: SimUserHub(
@@ -271,14 +272,16 @@ class World(Lives):
         """The market moves on, and everything that goes with it."""
         now = self.scheduler.now_ns
         # Half as often while the exchange holds nothing: nothing can fill, and a seed may not take long.
-        steps = 1 if any(account.book.holdings() or account.book.living_orders() for account in self._accounts()) else 2
+        books = [account.book for account in self.exchange.accounts.values()]
+        # Not the copies that a book hands out: this runs at every step.
+        steps = 1 if any(book._living or book.holdings() for book in books) else 2
         self.scheduler.at(now + steps * STEP_NS, self._step)
         market_ns = self.market_ns
         self.evidence.market_open = self.hours.is_open(market_ns)
         wall_ns = self.clock.wall_ns()
         if self.evidence.market_open:
-            orders = [order for account in self._accounts() for order in account.book.living_orders()]
-            ticks = self.market.step(market_ns, orders if self.market.chase else [], steps)
+            orders = [order for book in books for order in book.living_orders()] if self.market.chase else []
+            ticks = self.market.step(market_ns, orders, steps)
             self.exchange.on_ticks(ticks)
             if not self.asleep:
                 self.feed.write(ticks, now, wall_ns)
@@ -292,9 +295,6 @@ class World(Lives):
         if self._script is not None:
             self._script(self)
         self.look()
-
-    def _accounts(self) -> list[Any]:
-        return list(self.exchange.accounts.values())
 
     def pump(self) -> None:
         """The exchange's news go to the hub."""
