@@ -31,7 +31,8 @@ def trades(fills: FillSettings) -> list[list[Any]]:
     price = PRODUCTS["MNQ"].format
     return [
         [when(t.opened_ns), t.side * t.size, price(t.entry_price_size // t.size), when(t.now_ns),
-         price(t.exit_price_size // t.size), t.gross_cents, t.fees_cents + t.commission_cents, t.net_cents, t.exit_reason]
+         price(t.exit_price_size // t.size), t.gross_cents, t.fees_cents + t.commission_cents, t.net_cents,
+         t.exit_reason]
         for t in case.round_trips
     ]  # fmt: skip
 

@@ -55,7 +55,7 @@ def document(*arguments: object, code: int = 0) -> dict[str, Any]:
 
 
 def tamper(path: Path, direction: str, kind: str, alter: Callable[[dict[str, Any]], None], *, seal: bool) -> int:
-    """Change one row behind the engine's back; `seal`: with the whole chain and the head made anew, as a thief would."""
+    """Change one row behind the engine's back; `seal`: with chain and head made anew, as a thief would."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("DROP TRIGGER record_is_never_changed")
     query = "SELECT seq, body FROM record WHERE direction = ? AND kind = ? ORDER BY seq LIMIT 1"

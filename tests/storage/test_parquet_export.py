@@ -141,7 +141,8 @@ def test_a_roll_begins_bars_anew(tmp_path: Path) -> None:
     ticks = lively(("ES",), minutes=30, opened=False)
     border = len(ticks) // 2
     mark = np.zeros(1, TICK_DTYPE)
-    mark["kind"], mark["aux"], mark["contract_id"], mark["exch_ns"] = Kind.GAP, NEW_CONTRACT, 4, ticks["exch_ns"][border]
+    mark["kind"], mark["aux"], mark["contract_id"] = Kind.GAP, NEW_CONTRACT, 4
+    mark["exch_ns"] = ticks["exch_ns"][border]
     with_roll = np.concatenate((ticks[:border], mark, ticks[border:]))
     (file,) = exported(tape(tmp_path / "a.tape", with_roll), tmp_path / "bars", "bars")
     assert pq.read_table(file).num_rows == 29  # the minute in which it rolled was never closed
