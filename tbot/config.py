@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -17,6 +18,7 @@ import orjson
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
+from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.home import home
 from tbot.risk.limits import RiskLimits
 from tbot.strategy.trader import StrategySettings
@@ -76,6 +78,15 @@ class Config:
     accounts: tuple[AccountConfig, ...] = ()  # (): the first tradable one of a simulated gateway; paper: one of ours
     strategy: StrategySettings = field(default_factory=StrategySettings)
     risk: RiskLimits = field(default_factory=RiskLimits)
+    fills: Mapping[str, Any] = field(default_factory=dict)  # FillSettings that [fills] changes
+
+    def paper_fills(self) -> FillSettings:
+        """How orders fill in a paper run."""
+        return dataclasses.replace(FillSettings(), **self.fills)
+
+    def past_fills(self) -> FillSettings:
+        """How orders fill on past data, in backtest and replay alike (ruling 2)."""
+        return dataclasses.replace(BACKTEST_FILLS, **self.fills)
 
     def digest(self) -> str:
         """Short hash of every effective value: processes of one run must agree on it."""
@@ -121,6 +132,8 @@ def load(path: Path | None) -> Config:
             problems.append(f"[{name}] is not a section; sections are {', '.join(hints)}")
         elif name == "accounts":
             continue
+        elif name == "fills":
+            sections[name] = _fills(values, problems)
         elif not isinstance(values, dict):
             problems.append(f"{name} must be a section")
         else:
@@ -130,6 +143,30 @@ def load(path: Path | None) -> Config:
     if problems:
         raise ConfigError(f"{path} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     return Config(**sections)
+
+
+def _fills(values: Any, problems: list[str]) -> dict[str, Any]:
+    """The values of [fills], each of which is good by itself and with the others."""
+    if not isinstance(values, dict):
+        problems.append("fills must be a section")
+        return {}
+    plain = {key: value for key, value in values.items() if key != "spread_by_hour"}
+    before = len(problems)
+    accepted = _accepted("fills", get_type_hints(FillSettings), plain, problems)
+    hourly = values.get("spread_by_hour", {})
+    if isinstance(hourly, dict) and all(_spreads(name, spreads) for name, spreads in hourly.items()):
+        accepted["spread_by_hour"] = {name: tuple(spreads) for name, spreads in hourly.items()}
+    else:
+        problems.append(
+            "fills.spread_by_hour: must give 24 whole numbers of ticks for each contract, such as MNQ = [2, 2, ...]"
+        )
+    if len(problems) == before:
+        _made("[fills]", FillSettings, accepted, problems)
+    return accepted
+
+
+def _spreads(name: str, spreads: Any) -> bool:
+    return name in PRODUCTS and isinstance(spreads, list) and all(type(spread) is int for spread in spreads)
 
 
 def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
@@ -243,7 +280,7 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
         items = value if isinstance(value, list) else [value]
         unknown = [item for item in items if not isinstance(item, str) or item not in PRODUCTS]
         if unknown or not value or not isinstance(value, list):
-            return f"unknown contracts {unknown or value!r}; write a list such as [\"MNQ\"]", None
+            return f'unknown contracts {unknown or value!r}; write a list such as ["MNQ"]', None
         return "", tuple(value)
     if key in CHOICES and value not in CHOICES[key]:
         return f"{value!r} is not one of {', '.join(CHOICES[key])}", None

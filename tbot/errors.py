@@ -57,10 +57,6 @@ class AuthError(GatewayError):
     exit_code = 4
 
 
-class RateLimited(GatewayError):
-    """A rate budget (ours or the gateway's) is used up."""
-
-
 class Halted(TbotError):
     """The engine refused to go on because going on would not be safe."""
 

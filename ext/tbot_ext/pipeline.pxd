@@ -41,6 +41,7 @@ cdef class ContractPipeline:
     cdef readonly int64_t ring_seq          # number of the last record taken, -1 before the first
     cdef readonly int epoch                 # of the last record taken
     cdef readonly int64_t resets            # GAP records with NEW_CONTRACT: everything before them is forgotten
+    cdef readonly int64_t past_minutes      # 1m bars that were forgotten with them
 
     cdef MinuteBuilder _minute
     cdef Aggregator _higher

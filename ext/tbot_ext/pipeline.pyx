@@ -163,6 +163,7 @@ cdef class ContractPipeline:
         cdef int64_t next_id = self._sink.next_id, ring_seq = self.ring_seq
         cdef Event* items = self._sink.items
         cdef int64_t capacity = self._sink.capacity
+        self.past_minutes += self._detectors[0].series.n
         self._start(self._await_history)
         self._count = count
         self._sink.next_id, self._sink.items, self._sink.capacity = next_id, items, capacity
@@ -419,6 +420,16 @@ cdef class ContractPipeline:
     def live(self):
         """History is stitched and no gap is open: what comes out is the market now."""
         return not self._holding and not self._working
+
+    @property
+    def minutes(self):
+        """1m bars so far, those before a reset included."""
+        return self.past_minutes + self._detectors[0].series.n
+
+    @property
+    def history_agrees(self):
+        """At most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
+        return self._count.history_mismatch * 100 <= self._count.history_overlap
 
     @property
     def counters(self):

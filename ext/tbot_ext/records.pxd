@@ -35,7 +35,7 @@ cdef struct Tick:               # 64 bytes, one cache line
     int64_t price               # in ticks; meaning by kind
     int64_t price2              # in ticks; meaning by kind
     int32_t size                # contracts; meaning by kind
-    int32_t aux                 # meaning by kind
+    int32_t aux                 # meaning by kind; of a SYNTHETIC trade: 1 = last print of its bar
     int64_t volume              # cumulative session volume of a quote, -1 unknown
     uint16_t contract_id
     uint8_t kind                # TickKind

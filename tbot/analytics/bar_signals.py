@@ -16,7 +16,7 @@ from tbot.analytics.detect import Progress
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
 from tbot.domain.timeframes import NS_PER_MIN
-from tbot.storage.importers import bars_to_ticks
+from tbot.storage.foreign import bars_to_ticks
 from tbot.storage.replay_stream import opening
 from tbot.storage.tick_stream import ClockInserter, QuoteDeriver
 from tbot.strategy.decider import ContractDecider

@@ -1,4 +1,4 @@
-"""A tape through the deciders in one process: what the backtest does with one file."""
+"""A tape through the deciders in one process, every input and output of the Desk kept: for tests and comparisons."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ from tbot.backtest.runner import Runner
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.desk import Desk
+from tbot.execution.fill_model import BACKTEST_FILLS
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
-from tbot.storage.replay_stream import contract_ids, instants, replay_stream
+from tbot.storage.replay_stream import contract_ids, replay_stream
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tape import TapeReader
 from tbot.strategy.trader import StrategySettings
@@ -23,8 +24,9 @@ def run_tape(path: Path, strategy: StrategySettings, limits: RiskLimits, run_sta
         symbols = tuple(BY_ID[contract_id].symbol for contract_id in contract_ids(tape))
         products = {symbol: PRODUCTS[symbol] for symbol in symbols}
         calendar = SessionCalendar(load_sessions(), template_ok=True)
-        settings = DeskSettings((AccountSettings(PAPER_ACCOUNT),), limits, products, calendar, run_start_ms)
-        broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products)
+        accounts = (AccountSettings(PAPER_ACCOUNT),)
+        settings = DeskSettings(accounts, limits, products, calendar, run_start_ms, in_process=True)
+        broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products, BACKTEST_FILLS)
         runner = Runner(symbols, strategy, Desk(settings), broker)
-        runner.run(instants(replay_stream(tape)))
+        runner.run(replay_stream(tape))
     return runner

@@ -20,10 +20,9 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
     target = out or files[0].with_suffix(".tape")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
-    summary = import_files(files, target, contract=contract, tz=zone)
+    summary = import_files(files, target, contract=contract, tz=zone, force=force)
     symbols = ", ".join(contract["symbol"] for contract in summary["contracts"].values())
     click.echo(f"{target}: {summary['ticks']} ticks of {symbols} from {len(summary['files'])} file(s)")
-    for file in summary["files"]:
-        for note in file["notes"]:
-            click.echo(f"  {file['name']}: {note}")
+    for note in summary["notes"]:
+        click.echo(f"  {note}")
     return 0

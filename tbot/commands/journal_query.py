@@ -3,9 +3,11 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tbot.storage.journal_rotation import JournalFamily
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
@@ -30,25 +30,57 @@ _OPTIONS = (
 DEFAULT_LAST = 20
 
 
-def journal_options(command: F) -> F:
-    """The options that `journal`, `trades` and `signals` have in common."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `journal`, `trades` and `signals` are all asked: whose, since when, and in which form."""
+
+    since: str | None
+    account: int | None
+    state_dir: Path | None
+    tz: str
+    json_output: bool
+    csv_output: bool
+
+    @property
+    def from_ns(self) -> int | None:
+        """`--since` as UTC ns."""
+        from tbot.commands.options import parse_time_ns
+
+        return None if self.since is None else parse_time_ns(self.since)
+
+    def zone(self) -> "ZoneInfo":
+        """`--tz`."""
+        from tbot.commands.options import parse_zone
+
+        return parse_zone(self.tz)
+
+    def folder(self) -> Path:
+        """The state folder that was named, or that of the newest run."""
+        return self.state_dir or newest_state()
+
+    def wanted(self, last: int | None) -> int | None:
+        """How many rows, None: all of them."""
+        return last or (DEFAULT_LAST if self.since is None else None)
+
+    def one_format(self, **others: bool) -> None:
+        """UsageError when more than one of --json, --csv and `others` is there."""
+        chosen = {"json": self.json_output, "csv": self.csv_output, **others}
+        names = [f"--{name}" for name, there in chosen.items() if there]
+        if len(names) > 1:
+            raise click.UsageError(f"{' and '.join(names)} exclude each other; choose one")
+
+
+def journal_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that `journal`, `trades` and `signals` have in common; the command takes them as `asked`."""
+
+    @wraps(command)
+    def gathered(*, debug: bool, **given: Any) -> int:
+        common = {name: given.pop(name) for name in Asked.__slots__}
+        return command(asked=Asked(**common), **given)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def one_format(**chosen: bool) -> None:
-    """UsageError when more than one of these options is there."""
-    names = [f"--{name}" for name, there in chosen.items() if there]
-    if len(names) > 1:
-        raise click.UsageError(f"{' and '.join(names)} exclude each other; choose one")
-
-
-def since_ns(text: str | None) -> int | None:
-    """`--since` as UTC ns."""
-    from tbot.commands.options import parse_time_ns
-
-    return None if text is None else parse_time_ns(text)
+        gathered = option(gathered)
+    return gathered
 
 
 def newest_state() -> Path:

@@ -120,7 +120,8 @@ def _exit(item: m.PlaceExit) -> str:
 
 
 def _modify(item: m.ModifyStop) -> str:
-    return f"move {item.command_id}: stop of order {item.order_id} to {price(item.contract, item.stop)}"
+    size = "" if item.size is None else f", size {item.size}"
+    return f"move {item.command_id}: stop of order {item.order_id} to {price(item.contract, item.stop)}{size}"
 
 
 def _cancel(item: m.CancelOrder) -> str:
@@ -152,6 +153,10 @@ def _state(item: m.StateChange) -> str:
     return f"{item.state}: {item.text}{codes}"
 
 
+def _barred(item: m.Barred) -> str:
+    return f"no {item.contract} entries for the rest of the day: {item.text} ({item.code})"
+
+
 def _trip(item: m.RoundTrip) -> str:
     way = "long" if item.side > 0 else "short"
     return f"round trip {way} {item.size} {item.contract} closed by {item.exit_reason}: net {_usd(item.net_cents)}"
@@ -180,5 +185,6 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     m.Intent: _intent,
     m.Denial: _denial,
     m.StateChange: _state,
+    m.Barred: _barred,
     m.RoundTrip: _trip,
 }

@@ -16,6 +16,7 @@ from tbot.engine.build import build_id
 from tbot.engine.desk_record import desk_account
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
+from tbot.engine.temporary_state import fresh_state, sweep_states
 from tbot.errors import ConfigError
 from tbot.risk.caps import Cap
 from tbot.risk.firm import Stage, check_daily_limit
@@ -31,9 +32,6 @@ DEMO_SPEED = 20.0
 DEMO_SEED = 400
 
 
-def fresh_state(mode: Mode) -> Path:
-    """A temporary state directory: yesterday's lock never greets a newcomer (design ruling 6)."""
-    return Path(tempfile.mkdtemp(prefix=f"tbot-{mode}-"))
 
 
 def account_plans(config: Config) -> tuple[AccountPlan, ...]:
@@ -121,6 +119,7 @@ def base_settings(
     own = None if embedded else own_sessions(home(), config.engine.sessions)
     sessions = effective_sessions(own)
     if state_dir is None:
+        sweep_states(Path(tempfile.gettempdir()))
         state_dir = fresh_state(mode)
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     state_dir = state_dir.resolve()
@@ -136,6 +135,7 @@ def base_settings(
         config_hash=config.digest(),
         strategy=config.strategy,
         limits=config.risk,
+        fills=config.past_fills() if mode == "replay" else config.paper_fills(),
         workers=config.engine.workers,
         wait=config.engine.wait,  # type: ignore[arg-type]
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]

@@ -158,7 +158,7 @@ def look(wish: Wish, gateway: GatewaySettings, credentials: tuple[str, str]) -> 
     local = run_checks(machine.checks(home(), _shared_bytes(len(symbols)), own_rows), lambda _: None)
     calendar = SessionCalendar(effective_sessions(own_rows))
     balances = {account.account_id: account.balance_cents for account in facts.listed}
-    judged = [preflight.today(calendar, time.time_ns(), symbols), second_engine(gateway, wish.plans)]
+    judged = [preflight.today(calendar, time.time_ns(), symbols), second_engine(wish.plans)]
     judged += [
         preflight.money(
             plan.account, balances[plan.account], plan.floor_cents, plan.rules, plan.limits or config.risk
@@ -178,11 +178,11 @@ def _shared_bytes(contracts: int) -> int:
     return contracts * (ring_bytes(RING_CAPACITY) + HISTORY_CAPACITY * BAR_DTYPE.itemsize)
 
 
-def second_engine(gateway: GatewaySettings, plans: tuple[AccountPlan, ...]) -> Finding:
+def second_engine(plans: tuple[AccountPlan, ...]) -> Finding:
     """Whether another engine of this user trades one of the accounts; the executor takes the locks later, for good."""
     home().mkdir(parents=True, exist_ok=True, mode=0o700)
     place = run_directory(None)
-    locks = AccountLocks(home() / "locks", place.parent, gateway.rest_url)
+    locks = AccountLocks(home() / "locks", place.parent, "")
     try:
         locks.take(plan.account for plan in plans)
     except Halted as error:

@@ -5,6 +5,7 @@ writes the lock file and closes everything itself, as `tbot panic` does (design 
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ def flatten(
             report.text = f"flat of what is T-BOT's: proven; left alone, because it is not: {held}"
         if not last.done:
             report.text = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"
-    return report.conclude(waited=wait)
+    return report.conclude()
 
 
 @click.command()
@@ -147,18 +148,15 @@ def kill(
     Exit code 0: proven flat. 11: NOT proven, look at the account on the platform now.
     """
     from tbot.commands.options import parse_duration_s
-    from tbot.commands.runs import living_runs
 
     switch = Kill(account, parse_duration_s(duration), wait, gateway, config_path, credentials_file)
     switch.report.json_output = json_output
-    found = living_runs(mode)
-    for run in found:
-        switch.press(run)
-    if not found:
-        switch.without_engine(mode)
-    elif mode is None:
-        switch.name_what_is_not_looked_at(found)
-    return switch.report.conclude(waited=wait)
+    try:
+        switch.everywhere(mode)
+    except KeyboardInterrupt:
+        switch.ends.append((False, "interrupted before everything was proven"))
+    switch.settle()
+    return switch.report.conclude()
 
 
 def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bool) -> int:
@@ -167,7 +165,7 @@ def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bo
     run = the_run(mode)
     report = Report(verb, json_output)
     report.reply(run, _asked(run, verb, account, None, NotDone))
-    return report.conclude(waited=False)
+    return report.conclude()
 
 
 def _asked(
@@ -260,11 +258,11 @@ class Report:
         document = {"mode": run.mode, "refused": reply.refused, "text": reply.text, "accounts": accounts}
         self.runs = [known for known in self.runs if known["mode"] != run.mode] + [document]
 
-    def conclude(self, *, waited: bool) -> int:
-        """Last words and exit code."""
+    def conclude(self) -> int:
+        """Last words and exit code: the worst that was found anywhere."""
         # Of several engines one refuses a kill for an account that another one has: what counts is that it is flat.
         code = Halted.exit_code if self.refused and not self.flat else 0
-        if waited and self.flat is False:
+        if self.flat is False:
             code = EXIT_NOT_FLAT
         if self.json_output:
             document = {
@@ -292,6 +290,40 @@ class Kill:
     credentials_file: Path | None
     report: Report = field(default_factory=lambda: Report("kill"))
     since_boot_ns: int = 0  # when the lock files were begun
+    several: bool = False  # runs are taken care of: each gets a sentence of its own
+    ends: list[tuple[bool, str]] = field(default_factory=list)  # of each run: flat?, in words
+    _known_login: Any = None
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    def everywhere(self, mode: str | None) -> None:
+        """Every run that may hold something: a live one that died, whom nobody watches, first; live before demo.
+
+        The dead one has a thread of its own, because an engine that lives must hear of the kill at once (I10).
+        """
+        from tbot.commands.runs import MODES, known_runs
+
+        known = [run for run in known_runs() if mode in (None, run.mode)]
+        living = sorted((run for run in known if run.alive()), key=lambda run: (*MODES, run.mode).index(run.mode))
+        if not living:
+            self.without_engine(mode)
+            return
+        dead = [run for run in known if run.at_broker and not run.embedded and run not in living]
+        left = [run for run in dead if run.mode == "live" and run.may_trade(self.account)]
+        self.several = len(living) + len(left) > 1
+        if left:
+            self._lock(None, "live")
+        threads = [threading.Thread(target=self._beside, args=(run,), daemon=True, name=run.mode) for run in left]
+        for run, thread in zip(left, threads, strict=True):
+            self.report.say(f"{run.name}: it is gone and may have left something open: closing over REST")
+            thread.start()
+        for run in living:
+            self.press(run)
+        for thread in threads:
+            thread.join()
+        for run in dead:
+            if run.mode != "live":
+                words = "ended, and is not looked at: a simulator holds nobody's money; tbot kill --mode sim does it"
+                self.report.say(f"{run.name} at {run.gateway}: it {words}")
 
     def press(self, run: "Run") -> None:
         """One engine: ask it; when it does not acknowledge or does not get there, do it without it."""
@@ -299,7 +331,7 @@ class Kill:
 
         out = run.executor_is_out()  # then every moment of waiting is lost
         reply = None if out else ask_once(run.run_dir, "kill", self.account, patience_s=KILL_ACK_S)
-        if reply is not None and reply.refused not in ("", "starting"):
+        if reply is not None and reply.refused == "account":  # any other refusal, an expired one say, left it undone
             self.report.reply(run, reply)
             return
         if reply is not None and not reply.refused:
@@ -314,13 +346,17 @@ class Kill:
             )  # fmt: skip
             self.report.reply(run, waited.reply)
             if waited.done:
-                self._found(True)
+                self._found(run, True)
                 return
-            why = "something is left that it does not trade" if waited.reply else "it went away"
+            through = waited.reply is not None and all(word.flat for word in waited.reply.accounts)
+            there = "something is left that it does not trade" if through else "it is not flat in time"
+            why = there if waited.reply else "it went away"
         elif out:
             why = "its executor is gone"
         else:
-            why = "it is still starting" if reply is not None else "it did not answer"
+            why = "it did not answer"
+            if reply is not None:
+                why = "it is still starting" if reply.refused == "starting" else f"it refused ({reply.text})"
         self._lock(run)
         self.report.say(f"{run.name}: {why}: closing over REST without it")
         self._without(run)
@@ -333,15 +369,13 @@ class Kill:
         self._lock(None, mode)
         what = f"no {BADGES[mode]} engine runs; it" if mode else "no engine runs; T-BOT"
         self.report.say(f"{what} is locked until the next trading day")
-        self._without(exit_command.last_at_broker([run for run in known_runs() if mode in (None, run.mode)]))
-
-    def name_what_is_not_looked_at(self, found: "list[Run]") -> None:
-        """A live run that ended: this is about the engines that are there, and it may have left something open."""
-        from tbot.commands.runs import known_runs
-
-        live = next((run for run in known_runs() if run.mode == "live"), None)
-        if live is not None and live.run_dir not in [run.run_dir for run in found]:
-            self.report.say("the accounts of the LIVE run that ended were not looked at: tbot kill --mode live does it")
+        known = [run for run in known_runs() if mode in (None, run.mode)]
+        last = exit_command.last_at_broker(known)
+        self._without(last)
+        for other in known:
+            if other.at_broker and not other.embedded and last is not None and other.gateway != last.gateway:
+                words = f"is not looked at: tbot kill --mode {other.mode} does it"
+                self.report.say(f"{other.name} at {other.gateway}: it {words}")
 
     def _lock(self, run: "Run | None", mode: str | None = None) -> None:
         from tbot.commands.runs import lock_files
@@ -353,10 +387,28 @@ class Kill:
         for problem in problems:
             self.report.say(f"a lock file could not be written, going on: {problem}")
 
-    def _found(self, flat: bool, text: str = "") -> None:
-        """Flat is what every part is."""
-        self.report.flat = flat and self.report.flat is not False
-        self.report.text = text or self.report.text
+    def _found(self, run: "Run | None", flat: bool, text: str = "") -> None:
+        """What became of one run. Flat is what every one is; of several each is told by itself."""
+        if self.several and run is not None:
+            self.report.say(f"{run.name}: {text or 'proven flat'}" if flat else f"{run.name}: NOT PROVEN FLAT: {text}")
+            text = "" if flat else f"{run.name}: {text}"
+        self.ends.append((flat, text))
+
+    def settle(self) -> None:
+        """Put what became of all runs together."""
+        if not self.ends:
+            return
+        open_ones = [text for flat, text in self.ends if not flat]
+        self.report.flat = not open_ones
+        self.report.text = "; ".join(open_ones or [text for _, text in self.ends if text])
+
+    def _beside(self, run: "Run") -> None:
+        """`_without` in a thread of its own: whatever goes wrong in it, its run is not proven flat."""
+        try:
+            self._without(run)
+        except Exception as error:
+            self._found(run, False, f"the attempt failed: {type(error).__name__}")
+            raise
 
     def _without(self, run: "Run | None") -> None:
         """Close at the broker, by our own login or, where only the launcher has one, by its emergency exit."""
@@ -365,14 +417,17 @@ class Kill:
         hints = exit_command.read_hints(self.config_path)
         named = self.gateway or hints.gateway
         if run is not None and not named and not run.at_broker:
-            self._found(True, exit_command.nothing_at_a_broker(run))
+            self._found(run, True, exit_command.nothing_at_a_broker(run))
             return
         alive = run is not None and run.alive()
         try:
             url = exit_command.address(named, run)
             login = None if alive and run is not None and run.embedded else self._login(hints, alive)
         except (AuthError, ConfigError) as error:
-            self._found(False, str(error))
+            if self.several and run is not None and not alive and run.ended_flat():
+                self.report.say(f"{run.name}: it ended flat by its own last words; not looked at now: {error}")
+                return
+            self._found(run, False, str(error))
             return
         if login is None:
             assert run is not None
@@ -382,18 +437,20 @@ class Kill:
         accounts = (self.account,) if self.account is not None else tuple(run.accounts() if run is not None else ())
         result = exit_command.carry_out(url, login, accounts, self.for_s, self.report.say)
         self.report.panics.append(result.document())
-        self._found(result.flat, result.text)
+        self._found(run, result.flat, result.text)
 
     def _login(self, hints: Any, alive: bool) -> Any:
         """Our own login; None when the living engine's launcher has to do it, which has one."""
         from tbot.commands import panic as exit_command
 
-        try:
-            return exit_command.find_login(self.credentials_file, hints)
-        except AuthError:
-            if alive:
-                return None
-            raise
+        with self._asking:  # found once for all runs: the environment is emptied of it when it is read
+            try:
+                self._known_login = self._known_login or exit_command.find_login(self.credentials_file, hints)
+            except AuthError:
+                if alive:
+                    return None
+                raise
+            return self._known_login
 
     def _await_launcher(self, run: "Run") -> None:
         """The launcher saw the lock file and acts; wait for its word, or for the executor's."""
@@ -403,15 +460,15 @@ class Kill:
         end = time.monotonic() + self.for_s
         while time.monotonic() < end:
             if self._closed_by_launcher(run):
-                self._found(True, "flat: proven by the launcher's emergency exit")
+                self._found(run, True, "flat: proven by the launcher's emergency exit")
                 return
             reply = ask_once(run.run_dir, "ask", self.account, patience_s=0.5)
             if reply is not None and not reply.refused and all(word.clear for word in reply.accounts):
                 self.report.reply(run, reply)
-                self._found(True)
+                self._found(run, True)
                 return
             time.sleep(LOOK_S)
-        self._found(False, "neither executor nor launcher proved it, and there is no login here for tbot panic")
+        self._found(run, False, "neither executor nor launcher proved it, and there is no login here for tbot panic")
 
     def _closed_by_launcher(self, run: "Run") -> bool:
         """Whether an emergency exit that began after the switch was pressed proved every account flat."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
-from tbot.errors import ConfigError
+from tbot.errors import AuthError, ConfigError
 
 if TYPE_CHECKING:
     from tbot.commands.runs import Run
@@ -63,10 +63,11 @@ def panic(
     First it locks T-BOT until the next trading day (as `tbot kill` does). It repeats until the gateway's own lists show
     no position and no working order.
 
-    Exit code 0: proven flat. 11: NOT proven, look at the account on the platform now.
+    Exit code 0: proven flat. 11: NOT proven, also for want of a login: look at the account on the platform now.
     """
     from tbot.commands.options import parse_duration_s
     from tbot.commands.runs import known_runs, lock_files
+    from tbot.panic.program import Result
 
     for_s = parse_duration_s(duration)
     say = teller(json_output)
@@ -76,13 +77,20 @@ def panic(
     for account in accounts or (None,):  # first: an engine that lives closes by it, too, whatever is missing here
         for problem in lock_files(None, account, "tbot panic")[1]:
             say(f"a lock file could not be written, going on: {problem}")
-    last = last_at_broker(known_runs())
+    runs = known_runs()
+    last = last_at_broker(runs)
     named = gateway or hints.gateway
     if not named and last is not None and (words := nothing_at_a_broker(last)):
         return _nothing(words, json_output)
-    url = address(named, last)
-    login = find_login(credentials_file, hints)
+    try:
+        url = address(named, last)
+        login = find_login(credentials_file, hints)
+    except (AuthError, ConfigError) as error:
+        # Something may be open, and nothing is proven: that counts for more than what is missing here (ecosystem 3.2).
+        return conclude(Result(False, (), str(error)), json_output)
     say(f"closing everything at {url}")
+    for other in elsewhere(runs, url):
+        say(f"the {other.name} at {other.gateway} is not looked at: give --gateway {other.gateway} for it")
     result = carry_out(url, login, accounts, for_s, say)
     return conclude(result, json_output)
 
@@ -95,12 +103,17 @@ def teller(json_output: bool) -> Callable[[str], None]:
 def last_at_broker(runs: "list[Run]") -> "Run | None":
     """The run whose gateway is meant when none is named; `runs`: newest first.
 
-    Of those with orders at a gateway that is not their own: one that lives, then a live one, then the newest. A demo or
-    a paper run since then says nothing about what an earlier one left open.
+    Of those with orders at a gateway that is not their own: a live one, then one that lives, then the newest. A demo or
+    a paper run since then says nothing about what an earlier one left open, and a simulator holds nobody's money.
     """
     outside = [run for run in runs if run.at_broker and not run.embedded]
-    outside.sort(key=lambda run: (not run.alive(), run.mode != "live"))
+    outside.sort(key=lambda run: (run.mode != "live", not run.alive()))
     return next(iter(outside or runs), None)
+
+
+def elsewhere(runs: "list[Run]", url: str) -> "list[Run]":
+    """Runs with orders at another gateway that is not their own."""
+    return [run for run in runs if run.at_broker and not run.embedded and run.gateway and run.gateway != url]
 
 
 def nothing_at_a_broker(run: "Run") -> str:

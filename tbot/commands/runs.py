@@ -4,7 +4,6 @@ Light, and forgiving: an emergency must not end at a damaged file.
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +15,10 @@ import click
 from tbot.domain.trading_hours import trading_day
 from tbot.errors import Halted, TbotError
 from tbot.home import home
+from tbot.storage import control_key
+from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
+from tbot.transport.process_identity import process_start
 
 MODES = ("live", "paper", "sim")
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
@@ -39,6 +41,7 @@ class Run:
     gateway: str | None
     embedded: bool
     pinned: tuple[int, ...] = ()
+    start: int = 0  # of the launcher's process (see process_start); 0: not told, as by earlier versions
 
     @property
     def name(self) -> str:
@@ -54,25 +57,22 @@ class Run:
         """Whether its launcher or its executor is there."""
         if not self.run_dir.is_dir():
             return False
-        if _exists(self.pid):
-            return True
-        pid = self._executor()
-        return pid is not None and _exists(pid)
+        executor = self._executor()
+        return _lives(self.pid, self.start) or (executor is not None and _lives(executor.pid, executor.start))
 
     def executor_is_out(self) -> bool:
         """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
-        pid = self._executor()
-        return pid is not None and _state_of(pid) in ("", "T", "t")
+        executor = self._executor()
+        if executor is None:
+            return False
+        return not _lives(executor.pid, executor.start) or _state_of(executor.pid) in ("T", "t")
 
-    def _executor(self) -> int | None:
+    def _executor(self) -> ControlKey | None:
         """Its executor's process; None when that cannot be told: somebody may have tampered with the key file."""
-        from tbot.engine.control import read_key
-
         try:
-            key = read_key(self.run_dir)
+            return control_key.read_key(self.run_dir)
         except Halted:
             return None
-        return None if key is None else key.pid
 
     def status(self) -> dict[str, Any]:
         """Its status document; {} when it cannot be read."""
@@ -82,8 +82,22 @@ class Run:
     def accounts(self) -> list[int]:
         """The accounts it trades or traded, by its status, or those that its settings pin; none known: []."""
         accounts = self.status().get("accounts")
-        told = [int(name) for name in accounts if name.isdigit()] if isinstance(accounts, dict) else []
+        told = [int(name) for name in accounts if name.isdecimal()] if isinstance(accounts, dict) else []
         return told or list(self.pinned)
+
+    def may_trade(self, account: int | None) -> bool:
+        """Whether an account (None: any) is one of its, as far as that is known."""
+        own = self.accounts()
+        return account is None or not own or account in own
+
+    def ended_flat(self) -> bool:
+        """Whether its last words are that it ended in order, with every account flat of what was its."""
+        status = self.status()
+        accounts = status.get("accounts")
+        if status.get("state") != "STOPPED" or status.get("ended") is not True or not isinstance(accounts, dict):
+            return False
+        words = [isinstance(account, dict) and account.get("flat") is True for account in accounts.values()]
+        return bool(words) and all(words)
 
     def day(self) -> date:
         """The trading day it is in: by its market time, which differs from the clock's against a simulator."""
@@ -96,25 +110,24 @@ class Run:
         return KillLocks(self.state_dir, home().resolve() if lasting else None, self.mode)
 
 
-def _exists(pid: int) -> bool:
+def _lives(pid: int, start: int) -> bool:
+    """Whether this very process is there: its number may have gone to another one. `start` 0: the number must do.
+
+    Only what is proven dead is dead: an emergency looks rather at one engine too many.
+    """
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
+        found = process_start(pid)
+    except (OSError, ValueError, IndexError, OverflowError):
         return True
-    return _state_of(pid) != ""
+    return found is not None and start in (0, found)
 
 
 def _state_of(pid: int) -> str:
-    """The kernel's letter for what a process does ("T": stopped); "" when it is no more, "?" when nobody can tell."""
+    """The kernel's letter for what a process does ("T": stopped); "?" when nobody can tell."""
     try:
-        letter = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return "" if Path("/proc/self/stat").exists() else "?"
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "?"
-    return "" if letter in "ZX" else letter
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -137,11 +150,12 @@ def known_runs() -> list[Run]:
                 state_dir=Path(document["status"]).parent,
                 run_dir=Path(document["run_dir"]),
                 pid=int(document["pid"]),
-                gateway=document["gateway"],
+                gateway=None if document["gateway"] is None else str(document["gateway"]),
                 embedded=bool(document["embedded"]),
                 pinned=tuple(int(account) for account in document.get("accounts", ())),
+                start=int(document.get("start", 0)),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
         found.setdefault(run.run_dir, run)
     return list(found.values())

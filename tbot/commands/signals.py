@@ -16,15 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.journal_query import (
-    DEFAULT_LAST,
+    Asked,
     csv_text,
     iso,
     journal_options,
-    newest_state,
-    one_format,
     open_family,
     print_json,
-    since_ns,
     stamp,
 )
 
@@ -59,34 +56,26 @@ def signals(
     last: int | None,
     contract: str | None,
     signal_id: str | None,
-    since: str | None,
-    account: int | None,
-    state_dir: Path | None,
-    tz: str,
-    json_output: bool,
-    csv_output: bool,
-    debug: bool,
+    asked: Asked,
 ) -> int:
     """List the signals of the newest run and what became of each; with --explain tell why one was given."""
-    from tbot.commands.options import parse_symbols, parse_zone
+    from tbot.commands.options import parse_symbols
 
-    one_format(json=json_output, csv=csv_output)
-    if csv_output and signal_id:
+    asked.one_format()
+    if asked.csv_output and signal_id:
         raise click.UsageError("--explain tells a story, which is no table; leave out --csv")
-    zone = parse_zone(tz)
+    zone = asked.zone()
     symbols = parse_symbols(contract) if contract else None
-    from_ns = since_ns(since)
-    folder = state_dir or newest_state()
+    from_ns, folder = asked.from_ns, asked.folder()
     with open_family(folder) as family:
         if signal_id:
             found = [_wanted(family, signal_id, folder)]
         else:
-            wanted = last or (DEFAULT_LAST if since is None else None)
-            found = list(islice(_chosen(family, symbols, account, from_ns), wanted))
+            found = list(islice(_chosen(family, symbols, asked.account, from_ns), asked.wanted(last)))
         _add_trips(family, found)
-    if json_output:
+    if asked.json_output:
         print_json(document(folder, found, zone, told=signal_id is not None))
-    elif csv_output:
+    elif asked.csv_output:
         click.echo(csv_text(CSV_COLUMNS, _table(found)), nl=False)
     else:
         for line in explained(found[0], zone) if signal_id else listed(folder, found, zone):

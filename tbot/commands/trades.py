@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.journal_query import (
-    DEFAULT_LAST,
+    Asked,
     csv_text,
     iso,
     journal_options,
-    newest_state,
-    one_format,
     open_family,
     print_json,
-    since_ns,
     stamp,
 )
 
@@ -74,32 +71,24 @@ class Trade:
 def trades(
     last: int | None,
     contract: str | None,
-    since: str | None,
-    account: int | None,
-    state_dir: Path | None,
-    tz: str,
-    json_output: bool,
-    csv_output: bool,
-    debug: bool,
+    asked: Asked,
 ) -> int:
     """List the round trips of the newest run: result, reasons, slippage, and where the time went."""
-    from tbot.commands.options import parse_symbols, parse_zone
+    from tbot.commands.options import parse_symbols
 
-    one_format(json=json_output, csv=csv_output)
-    zone = parse_zone(tz)
+    asked.one_format()
+    zone = asked.zone()
     symbols = parse_symbols(contract) if contract else None
-    from_ns = since_ns(since)
-    folder = state_dir or newest_state()
+    from_ns, folder = asked.from_ns, asked.folder()
     with open_family(folder) as family:
-        wanted = last or (DEFAULT_LAST if since is None else None)
-        found = list(islice(_trades(family, symbols, account, from_ns), wanted))
-        _add_intents(family, found, account)
-    if json_output:
+        found = list(islice(_trades(family, symbols, asked.account, from_ns), asked.wanted(last)))
+        _add_intents(family, found, asked.account)
+    if asked.json_output:
         rows = [row(trade) for trade in found]
         print_json({
             "schema": "tbot.trades", "version": 1, "state_dir": str(folder), "trades": rows, "totals": totals(found),
         })  # fmt: skip
-    elif csv_output:
+    elif asked.csv_output:
         columns = (*_PLAIN, *(f"{hop}_boot_ns" for hop in HOPS))
         click.echo(csv_text(columns, map(_flat, found)), nl=False)
     else:

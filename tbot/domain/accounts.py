@@ -35,10 +35,3 @@ class Account:
         # Why the old balance: it is the last word of the day that ended. On the very first word there is none.
         closing = self.balance_cents if self.balance_cents is not None else update.balance_cents
         return replace(after, day=day, day_start_cents=closing)
-
-    @property
-    def day_change_cents(self) -> int | None:
-        """Balance now minus balance at the start of the trading day; None before the broker's first word."""
-        if self.balance_cents is None or self.day_start_cents is None:
-            return None
-        return self.balance_cents - self.day_start_cents

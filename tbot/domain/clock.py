@@ -13,22 +13,6 @@ class Clock(Protocol):
     def now_ns(self) -> int: ...
 
 
-class ManualClock:
-    """A clock that moves only when told: tests, replay in lock-step, backtest."""
-
-    def __init__(self, now_ns: int = 0) -> None:
-        self._now_ns = now_ns
-
-    def now_ns(self) -> int:
-        return self._now_ns
-
-    def set_ns(self, now_ns: int) -> None:
-        """Move to `now_ns`; moving backwards is our own bug and raises ValueError."""
-        if now_ns < self._now_ns:
-            raise ValueError(f"clock moved backwards by {self._now_ns - now_ns} ns")
-        self._now_ns = now_ns
-
-
 @dataclass(frozen=True, slots=True)
 class MarketClock:
     """Market time = origin + (boot time - boot origin) * speed. Speed 1 with wall origins is the live clock."""
@@ -55,6 +39,7 @@ class BrokerDate:
 
     date_ns: int
     boot_ns: int
+    asked_ns: int = 0  # boot clock when the request left; 0: not known, which bounds nothing from above
 
     def at(self, boot_ns: int) -> int:
         """The gateway's time at a boot-clock reading; right to half a second and the way of the answer."""

@@ -310,13 +310,17 @@ class PlaceExit:
 
 @dataclass(frozen=True, slots=True)
 class ModifyStop:
-    """Move a stop; `stop` is absolute, in ticks."""
+    """Move a stop, or give it another size.
+
+    `stop` is absolute, in ticks; `size` that of the whole order, filled contracts included. None: as it is.
+    """
 
     command_id: str
     account: int
     contract: str
     order_id: int
     stop: int
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +394,17 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """A contract takes no entries for the rest of the trading day; `code` is the RC_ code of why."""
+
+    now_ns: int
+    account: int
+    contract: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoundTrip:
     """Entry to flat in one contract, however many fills: the unit of reports."""
 
@@ -420,5 +435,5 @@ class RoundTrip:
         return self.gross_cents - self.fees_cents - self.commission_cents
 
 
-Note = Intent | Denial | StateChange | RoundTrip
+Note = Intent | Denial | StateChange | Barred | RoundTrip
 DeskOutput = Command | Note

@@ -37,7 +37,7 @@ class Trip:
     @property
     def opener_ids(self) -> list[int]:
         """Orders that opened or added, in order of their fills."""
-        return list(dict.fromkeys(leg.order_id for leg in self.entries))
+        return list(dict.fromkeys([leg.order_id for leg in self.entries]))
 
     @property
     def entry_price_size(self) -> int:
@@ -50,6 +50,11 @@ class Trip:
     @property
     def closed(self) -> bool:
         return bool(self.exits) and sum(leg.size for leg in self.exits) == sum(leg.size for leg in self.entries)
+
+    @property
+    def proven(self) -> bool:
+        """Whether fills opened all of it; False after the broker's position was taken for ours."""
+        return all(leg.order_id for leg in self.entries)
 
     @property
     def gross_ticks(self) -> int:

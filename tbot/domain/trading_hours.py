@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
@@ -118,7 +119,13 @@ def to_ns(day: date, wall: time, zone: ZoneInfo) -> int:
 
 def trading_day(now_ns: int) -> date:
     """The date on which the trading day of `now_ns` ends, in Chicago. On weekends it is a day without a session."""
-    local = datetime.fromtimestamp(now_ns // NS_PER_S, UTC).astimezone(CHICAGO)
+    return _day_of_hour(now_ns // (60 * NS_PER_MIN))
+
+
+@lru_cache(maxsize=1024)
+def _day_of_hour(hour: int) -> date:
+    """Trading days begin on a whole hour, and Chicago is whole hours away from UTC."""
+    local = datetime.fromtimestamp(hour * 3600, UTC).astimezone(CHICAGO)
     return local.date() + timedelta(days=1) if local.time() >= SESSION_OPEN else local.date()
 
 

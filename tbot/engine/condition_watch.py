@@ -50,6 +50,7 @@ class ConditionWatch:
     def look(self) -> None:
         """Tell the Desk what began and what is over."""
         readings = self._read()
+        self._desk.exchange_time.heard(readings.date)
         clock = self._desk.clock
         changed = self.conditions.look(readings)
         judge = self.conditions.clock
@@ -82,6 +83,7 @@ class ConditionWatch:
             journal=self._desk.journal.trouble,
             disk_free=self._disk_free,
             feed_heard_ns=self._feed_heard_ns,
+            refused=self._link.rest.tokens.refused,
             hub_up_ns=self._desk.user_hub_up_ns,
             oldest_quote_ns=self._oldest_quote_ns(boot) if "RC_RESUMED" in self.conditions.held else None,
         )

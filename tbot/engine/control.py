@@ -8,13 +8,8 @@ to get. A sound request is refused, and told so, when it is expired, of another 
 Light on purpose: the commands import the client, and `tbot kill` has 300 ms (no numpy, no settings).
 """
 
-import contextlib
-import json
-import os
 import secrets
-import stat
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +17,10 @@ import zmq
 
 from tbot.domain.process_messages import ControlReply, ControlRequest
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.errors import Halted, ProtocolError, TbotError
+from tbot.errors import ProtocolError, TbotError
+from tbot.storage.control_key import read_key, write_key
 from tbot.transport import sockets
+from tbot.transport.process_identity import myself
 from tbot.transport.wire import Wire
 
 Verb = Literal["pause", "resume", "flatten", "kill", "ask"]
@@ -32,17 +29,6 @@ TTL_NS = 3 * NS_PER_S
 MAX_TTL_NS = 10 * NS_PER_S  # nobody's command lives longer, whatever it says
 KEPT_IDS = 4096
 BATCH = 64  # requests looked at in one turn of the executor's loop
-KEY_BYTES = 32
-_MAX_KEY_FILE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ControlKey:
-    """What the key file says."""
-
-    run_id: int
-    key: bytes
-    pid: int  # of the executor
 
 
 def socket_path(run_dir: Path) -> Path:
@@ -50,54 +36,12 @@ def socket_path(run_dir: Path) -> Path:
     return run_dir / "control.sock"
 
 
-def key_path(run_dir: Path) -> Path:
-    """Where its key lies."""
-    return run_dir / "control.key"
-
-
-def write_key(run_dir: Path, run_id: int) -> ControlKey:
-    """Make a new key and put it, mode 0600, in place of an earlier one."""
-    made = ControlKey(run_id, secrets.token_bytes(KEY_BYTES), os.getpid())
-    temporary = run_dir / f".control.key.{made.pid}"
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        document = {"run_id": made.run_id, "key": made.key.hex(), "pid": made.pid}
-        os.write(descriptor, json.dumps(document).encode())
-    finally:
-        os.close(descriptor)
-    temporary.replace(key_path(run_dir))
-    return made
-
-
-def read_key(run_dir: Path) -> ControlKey | None:
-    """The key of the executor that runs, or ran last, in `run_dir`; None when there is none to be read.
-
-    Halted when the file could have been written by somebody else.
-    """
-    try:
-        descriptor = os.open(key_path(run_dir), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise Halted(f"{key_path(run_dir)} is not a file of yours alone; somebody tampers with this run")
-        document = json.loads(os.read(descriptor, _MAX_KEY_FILE))
-        return ControlKey(int(document["run_id"]), bytes.fromhex(document["key"]), int(document["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    finally:
-        os.close(descriptor)
-
-
 class ControlServer:
     """The executor's end. `take` gives the requests to be carried out; answer each with `answer`."""
 
     def __init__(self, run_dir: Path, run_id: int) -> None:
         self.channel = sockets.router(socket_path(run_dir))
-        self._key = write_key(run_dir, run_id)
+        self._key = write_key(run_dir, run_id, *myself())
         self._wire = Wire(self._key.key, run_id, 0)
         self._born_ns = boot_ns()
         self._seen: OrderedDict[str, None] = OrderedDict()

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
-from tbot.engine.clocks import RunClock, boot_ns
+from tbot.engine.clocks import RunClock, WallClock, boot_ns
 from tbot.engine.desk_record import DeskRecord, desk_account
+from tbot.engine.exchange_time import ExchangeTime
 from tbot.engine.gateway_link import Link
 from tbot.engine.health import Hops
 from tbot.engine.journal_start import read_past
@@ -16,8 +17,9 @@ from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
+from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
-from tbot.execution.session import AgeOf, DeskSession, market_age
+from tbot.execution.session import AgeOf, DeskSession
 from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
@@ -27,7 +29,6 @@ from tbot.storage.journal_reader import RunInfo
 from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
-SKEW_NS = 2_000_000_000  # C_SKEW_MAX: exchange stamps may lie this far from our clock before they make a quote old
 SHORT_NAME = 12
 
 
@@ -52,13 +53,17 @@ class TimedBroker:
         return self._broker.poll()
 
 
-def real_age(clock: RunClock) -> AgeOf:
-    """Age of a quote in real time: since its receipt, and since it was made as far as clocks can tell (F-NET-05)."""
+def real_age(clock: RunClock, exchange: ExchangeTime) -> AgeOf:
+    """Age of a quote in real time: since its receipt, and since it was made (F-NET-05).
+
+    A simulated market tells its time by the boot clock of this machine, so there is nothing to measure; else made when
+    the gateway's clock, not ours, showed its stamp.
+    """
 
     def age(now_ns: int, exch_ns: int, recv_ns: int) -> int:
         since_receipt = time.time_ns() - recv_ns
-        since_made = int((now_ns - exch_ns) / clock.speed) - SKEW_NS
-        return max(0, since_receipt, since_made)
+        late_ns = exchange.latest(boot_ns(), now_ns) if isinstance(clock, WallClock) else now_ns
+        return max(0, since_receipt, int((late_ns - exch_ns) / clock.speed))
 
     return age
 
@@ -87,11 +92,19 @@ class TradingDesk:
         self.timed = TimedBroker(broker, hops)
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
-        age_of = market_age if settings.lockstep else real_age(clock)
+        self.exchange_time = ExchangeTime()
         loop = DeskLoop(self.desk, self.timed, self.observer)
-        self.session = DeskSession(
-            loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
-        )
+        self.session: DeskSession
+        if settings.lockstep:
+            assert sink is not None, "lock-step without the paper broker has no market time"
+            self.session = LockstepSession(
+                loop, settings.symbols, sink, busy=self.desk.busy, outlook=self.desk.outlook
+            )
+        else:
+            age_of = real_age(clock, self.exchange_time)
+            self.session = DeskSession(
+                loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=clock.speed
+            )
 
     def wake_sources(self) -> list[int]:
         """File descriptors that become readable when the broker has something to say."""
@@ -236,9 +249,7 @@ def open_desk(
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
     past = read_past(settings.journal_path)
     record = DeskRecord(
-        accounts=tuple(
-            replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts
-        ),
+        accounts=tuple(replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts),
         limits=settings.limits,
         symbols=settings.symbols,
         template_hours=settings.template_hours,
@@ -247,6 +258,7 @@ def open_desk(
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
         caps=settings.caps,
+        in_process=settings.lockstep,
         absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(
@@ -263,7 +275,9 @@ def open_desk(
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
-    broker: Broker = live or PaperBroker([paper_account(plan) for plan in accounts], desk_settings.products)
+    broker: Broker = live or PaperBroker(
+        [paper_account(plan) for plan in accounts], desk_settings.products, settings.fills
+    )
     return TradingDesk(settings, clock, accounts, desk_settings, broker, live, journal, tell, hops)
 
 

@@ -160,6 +160,7 @@ class Executor:
             desk.session.advance(desk.clock.now_ns())
         if boot_ns() >= self._next_flush_ns:
             self._next_flush_ns = boot_ns() + FLUSH_NS
+            self._report()  # a slow disk holds this loop up: what is new is told before, not after (I33, F-SYS-05)
             self._flush(desk)
         if (self._context.stop.is_set() or self._stop_requests) and not self._stop_told:
             self._begin_stop()
@@ -212,6 +213,7 @@ class Executor:
         if self._settings.lockstep:
             self._stepped.append(signal)
             return
+        self._report()  # as before the other wait for the disk: an entry is synced
         self._hops.record("signal_executor", received - sent)
         self._look_at_prices()  # the Desk must have seen every record that the decision saw
         stamps = SignalStamps(

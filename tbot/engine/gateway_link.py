@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from tbot.domain.clock import MarketClock
 from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import trading_day
@@ -23,12 +25,14 @@ from tbot.gateway.codec_domain import ContractBook, resolve
 from tbot.gateway.pinned import identity_trouble, trouble_of
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient, RestClient
+from tbot.storage.private_file import replace_private
 
 TOKEN_LOOK_S = 900.0  # design ruling 14; a tenth of the token's life when that is shorter
 LEAST_LOOK_S = 1.0
 REVISION_BITS = 20  # a million logins in one life of an executor
 LIST_RETRY_NS = 60 * NS_PER_S  # after a list that could not be read
 PAPER = AccountPlan.paper()
+ACCOUNT_FILE = "account.json"  # in the run's directory: the account taken where none is pinned
 BEFORE_OPEN_NS = 30 * 60 * NS_PER_S  # the daily look at the active months: 16:30 in Chicago
 
 
@@ -59,6 +63,7 @@ class Link:
     ) -> None:
         """`restarted`: for an executor that comes back in a run, which has its accounts already."""
         self._settings = settings
+        self._restarted = restarted
         # One that the firm has stopped meanwhile must not end the run: the Desk locks it, and guards the others.
         self._judge = identity_trouble if restarted else trouble_of
         self._gateway = gateway
@@ -257,7 +262,7 @@ class Link:
         if not answer.ok or answer.value is None:
             raise GatewayError(f"the gateway does not list its accounts yet ({answer.text or answer.outcome})")
         self._accounts_revision = 0 if token is None else token.revision
-        pinned = self._settings.accounts
+        pinned = self._settings.accounts or self._taken_before()
         troubles = [self._judge(answer.value, account.account, account.name) for account in pinned]
         if any(troubles):
             raise ConfigError(f"{'; '.join(filter(None, troubles))}; see tbot accounts, then correct [[accounts]]")
@@ -266,7 +271,27 @@ class Link:
         usable = [entry for entry in answer.value if not trouble_of(answer.value, entry.account_id, "")]
         if not usable:
             raise ConfigError("no simulated account that can trade; look at the account on the platform")
-        return (AccountPlan(usable[0].account_id, usable[0].name),)
+        plan = AccountPlan(usable[0].account_id, usable[0].name)
+        document = orjson.dumps({"account": plan.account, "name": plan.name})
+        try:
+            replace_private(self._settings.run_dir / ACCOUNT_FILE, document, sync=False)
+        except OSError as error:
+            raise ConfigError(f"the run's account cannot be noted: {error}; make room, then start again") from None
+        return (plan,)
+
+    def _taken_before(self) -> tuple[AccountPlan, ...]:
+        """The account that an earlier executor of this run took where none is pinned; (): there was none.
+
+        Its journal, locks and positions are there: whoever may trade now, the run keeps its account.
+        """
+        path = self._settings.run_dir / ACCOUNT_FILE
+        if not self._restarted or not path.exists():
+            return ()
+        try:
+            document = orjson.loads(path.read_bytes())
+            return (AccountPlan(int(document["account"]), str(document["name"])),)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"the account of this run is not readable: {error}; start the engine again") from None
 
     def clock(self) -> RunClock | None:
         """Market clock; None while a simulated market has not started."""

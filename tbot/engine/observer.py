@@ -9,6 +9,7 @@ from typing import Any
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import (
+    Barred,
     CommandResult,
     Denial,
     DeskInput,
@@ -100,6 +101,9 @@ class Observer:
             codes = " ".join(output.reasons)
             text = f"{output.state}: {output.text}" + (f" ({codes})" if codes else "")
             self._tell(output.account, output.now_ns, "STATE", "", text)
+        elif isinstance(output, Barred):
+            text = f"no entries for the rest of the day: {output.text} ({output.code})"
+            self._tell(output.account, output.now_ns, "STATE", output.contract, text)
         elif isinstance(output, RoundTrip):
             self._on_round_trip(output)
 

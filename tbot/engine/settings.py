@@ -7,6 +7,7 @@ from typing import Literal
 from tbot.domain.clock import MarketClock
 from tbot.domain.trading_hours import SessionTable
 from tbot.errors import ConfigError
+from tbot.execution.fill_model import FillSettings
 from tbot.risk.caps import Cap
 from tbot.risk.firm import FirmRules, Stage
 from tbot.risk.limits import RiskLimits
@@ -71,6 +72,7 @@ class EngineSettings:
     speed: float = 0.0  # of a replay; 0 = lock-step
     strategy: StrategySettings = field(default_factory=StrategySettings)
     limits: RiskLimits = field(default_factory=RiskLimits)
+    fills: FillSettings = field(default_factory=FillSettings)  # of paper orders
     workers: int = 0  # 0: one process per contract; n: n processes share the contracts
     wait: WaitStrategy = "futex"
     on_exit: Literal["flatten", "hold"] = "flatten"

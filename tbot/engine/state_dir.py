@@ -15,6 +15,8 @@ from tbot.engine.settings import EngineSettings
 from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
+from tbot.storage.private_file import replace_private
+from tbot.transport.process_identity import myself
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -46,16 +48,19 @@ class AccountLocks:
     """The right to send orders for accounts, held until `release` or the end of this process (I16, F-CFG-01).
 
     Each account has two lock files, neither ever deleted. One lies in TBOT_HOME/locks, named by the account's id. The
-    other lies where this user's runs keep their shared memory: there an engine with another TBOT_HOME meets it, too. A
-    gateway on loopback can be one of many simulators that all count from the same id, so there the port is part of the
-    second name.
+    other lies where this user's runs keep their shared memory: there an engine with another TBOT_HOME meets it, too. Of
+    the simulators on loopback there may be many that all count from the same id, so for them the port is part of the
+    second name; a proxy to a real gateway may have any port, and leads to the same accounts.
     """
 
-    def __init__(self, own: Path | None, shared: Path, gateway: str) -> None:
-        """`own`: the folder in TBOT_HOME (None: nothing is locked); `shared`: where shared memory lies."""
+    def __init__(self, own: Path | None, shared: Path, simulator: str) -> None:
+        """`own`: the folder in TBOT_HOME (None: nothing is locked); `shared`: where shared memory lies.
+
+        `simulator`: address of the gateway where it is one of ours, else "".
+        """
         self._own = own
         self._everywhere = shared / f"tbot-locks-{os.geteuid()}"
-        address = urlsplit(gateway)
+        address = urlsplit(simulator)
         self._port = f"-{address.port}" if is_loopback(address.hostname or "") else ""
         self._held = ExitStack()
         self._accounts: set[int] = set()
@@ -63,7 +68,9 @@ class AccountLocks:
     @classmethod
     def of(cls, settings: EngineSettings) -> "AccountLocks":
         """Those of a run."""
-        return cls(settings.locks, settings.run_dir.parent, settings.gateway.rest_url if settings.gateway else "")
+        gateway = settings.gateway
+        simulator = gateway.rest_url if gateway is not None and gateway.simulated else ""
+        return cls(settings.locks, settings.run_dir.parent, simulator)
 
     def take(self, accounts: Iterable[int]) -> None:
         """Lock these accounts as well. Halted when another engine has one of them; nothing new is held then."""
@@ -119,13 +126,14 @@ def leave_word(settings: EngineSettings) -> None:
 
     Demo and replay keep their state in temporary folders, so only `current.json` finds them.
     """
-    gateway = settings.gateway
+    gateway, me = settings.gateway, myself()
     document = orjson.dumps(
         {
             "status": str(settings.state_dir / "status.json"),
             "journal": str(settings.journal_path),
             "run_dir": str(settings.run_dir),
-            "pid": os.getpid(),
+            "pid": me.pid,
+            "start": me.start,  # a pid may be used again
             "mode": settings.mode,
             "gateway": gateway.rest_url if gateway is not None else None,
             "embedded": gateway is not None and gateway.embedded,
@@ -134,9 +142,7 @@ def leave_word(settings: EngineSettings) -> None:
     )
     for path in (settings.state_dir / RUN_FILE, settings.pointer):
         if path is not None:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(document)
-            temporary.replace(path)
+            replace_private(path, document, sync=False)
 
 
 def kill_locks(settings: EngineSettings) -> KillLocks:

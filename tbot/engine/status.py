@@ -4,7 +4,6 @@ Written to `status.json` every 30 s and on change of anything a person would cal
 sync, rename), so that a reader never sees half of it (I33).
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from tbot.domain.trading_hours import loosened, table_hash
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
+from tbot.storage.private_file import replace_private
 
 WRITE_EVERY_NS = 30 * NS_PER_S
 CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
@@ -116,7 +116,11 @@ def _state(
     strictest = max(states, key=STRICTNESS.index)
     alarms = _alarms(children)
     alarm = next((alarm for alarm in alarms if alarm["code"] in HALTING), None)
-    if alarm is not None and STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING"):
+    worst = next(account for account in accounts.values() if account["state"] == strictest)
+    if alarm is not None and (
+        STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING")
+        or (strictest == "HALTED" and alarm["text"].startswith(worst["text"]))  # the same, and what to do about it
+    ):
         return "HALTED", [alarm["code"]], alarm["text"]  # every contract is barred; exits go on
     trouble = children["executor"].status.get("journal", {}).get("trouble", "")
     if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
@@ -124,7 +128,6 @@ def _state(
     blind = next((alarm for alarm in alarms if alarm["code"] in PAUSING), None)
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
-    worst = next(account for account in accounts.values() if account["state"] == strictest)
     text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
     return strictest, [reason["code"] for reason in worst["reasons"]], text
 
@@ -262,16 +265,10 @@ class StatusFile:
     def write(self, document: dict[str, Any]) -> None:
         """Atomic: a reader sees the old document or the new one."""
         self._written_ns = boot_ns()
-        temporary = self.path.with_suffix(".tmp")
         try:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
-            with open(temporary, "wb") as file:
-                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
+            data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+            replace_private(self.path, data)
         except OSError:
             # A full disk must not stop the engine: the old document stays, its age tells (F-SYS-01).
             self._essence = b""  # what could not be written is still news at the next update
-            with contextlib.suppress(OSError):
-                temporary.unlink()

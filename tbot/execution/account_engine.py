@@ -35,6 +35,7 @@ from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
+from tbot.execution.line import REFUSED
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
@@ -103,6 +104,8 @@ class AccountEngine:
                 self.picture.entry_of_order[entry.order_id] = entry.tag
             self.manager.placed[entry.signal_id] = entry.now_ns
             self.manager.sent.append((entry.now_ns, entry.contract))
+            if entry.outcome == "rejected":
+                self.manager.rejects.setdefault(entry.contract, []).append(entry.now_ns)
         self.picture.carry(carried.tags, carried.closing)
         for order in carried.orders:
             own = self.picture.protective[order.tag] = carried_order(order)
@@ -127,6 +130,8 @@ class AccountEngine:
             operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
+        elif isinstance(item, CommandResult | Snapshot) and item.account != self.account.account:
+            self.caretaker.heard(item.situation, self.now_ns, self.step)  # login and budget are the same for all
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
             self.manager.on_result(item, self.step)
@@ -165,8 +170,12 @@ class AccountEngine:
         self.manager.new_day(edges.start_ns)
         if first and not stale:
             operator_requests.take_up(self, carried.barred)
+        for bar in carried.bars if first else ():
+            if not _locks_are_over(bar.day, day):
+                self.manager.set_aside(bar.contract, bar.code, bar.text)
         if not first:
             self.picture.forget_final()
+            self.reconciler.forget()
             self.picture.ledger.close_days_before(day)
 
     # --------------------------------------------------------------------------------------------------- signals
@@ -208,7 +217,7 @@ class AccountEngine:
                 realised_cents=self.picture.ledger.today(self._day()).net_cents,
                 loss_streak=self.picture.ledger.today(self._day()).streak_max,
                 exposures=self.manager.exposures(self.market.quotes),
-                blocked=self.manager.blocked(signal.contract),
+                blocked=self._hub_differs() or self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
                 sides=tuple(side for sides in self.market.sides.values() for side in sides),
                 firm=self.firm.facts(self._day(), worth, actions),
@@ -256,6 +265,7 @@ class AccountEngine:
     def _fill(self, fill: Fill) -> None:
         if not self.firm.takes(fill):
             self.picture.on_fill(fill, self.step)
+            self.reconciler.heard(fill, self.now_ns, self.step)
 
     def _account(self, update: AccountUpdate) -> None:
         """F-ACC-03 and F-ACC-04; topstep-rules.md section 1: never a live-funded account."""
@@ -295,7 +305,7 @@ class AccountEngine:
             self.hub_sizes = {position.contract: position.size for position in snapshot.positions}
             self.hub_differs_ns.clear()
         for contract, text in zip(findings.adopted, findings.sentences, strict=True):
-            self.manager.set_aside(contract, "RC_MISMATCH", text)
+            self.manager.bar(contract, "RC_MISMATCH", text, self.now_ns)
 
     # ---------------------------------------------------------------------------------------------------- upkeep
     def _upkeep(self) -> None:
@@ -322,23 +332,25 @@ class AccountEngine:
         naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
         for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
-            self.manager.set_aside(demand.contract, demand.code, demand.text)
+            self.manager.bar(demand.contract, demand.code, demand.text, self.now_ns)
             self._flatten({demand.contract}, demand.code, demand.text)
         rules = [self.guards.daily_loss(day, quotes), self.guards.losses_in_a_row(day)]
         rules += self.firm.demands(day, sum(self.guards.value_cents.values()))
         for rule in rules:
             if rule is not None:
                 self.reasons.add(rule.code, rule.text, self.now_ns)
-                if rule.flatten and self._anything_open():
+                if rule.flatten and self._anything_open(foreign=rule.foreign):
                     self._flatten(None, rule.code, rule.text, foreign=rule.foreign)
         for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
             assert demand.contract is not None
             if not self.flattener.covers(demand.contract):
                 self._flatten({demand.contract}, demand.code, demand.text)
         failing = self.reconciler.failures >= self.settings.limits.rest_failures
-        self.reasons.set("RC_REST_DOWN", "the broker does not answer queries" if failing else "", self.now_ns)
+        behind = self.reconciler.behind_step is not None
+        down = "answers older than is known" if behind else "does not answer queries"
+        self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
-            self.reasons.set(code, text, self.now_ns)
+            self.reasons.set(code, text, self.now_ns, halts=code == REFUSED and code in self.caretaker.line.conditions)
         for name in self.picture.ledger.open_contracts():
             if name not in self.settings.products and self.picture.holding(name).owned:
                 text = f"{name} is open by an order of ours, and this run does not trade it: close it by hand"
@@ -351,8 +363,9 @@ class AccountEngine:
         """C_BLIND_HOLD, second half: neither user hub nor queries tell anything while a position is open."""
         silent_ns = self.now_ns - self.heard_ns
         late = silent_ns > self.settings.patience(self.settings.limits.blind_hold_ns) and self.reconciler.failures > 0
-        names = [name for name in self.picture.ledger.open_contracts() if self.picture.holding(name).owned]
-        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names if late]
+        held = self.picture.ledger.open_contracts() if late else []
+        names = [name for name in held if self.picture.holding(name).owned]
+        return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names]
 
     def _window(self) -> None:
         """RC_WINDOW pauses when no contract may be entered; what is ours is flat outside its window (F-TIM-05)."""
@@ -363,8 +376,16 @@ class AccountEngine:
         self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
         held = [name for name in self.picture.contracts() if name in self.settings.products]
         for contract in held if self.reconciler.started else ():
-            if self._ours(contract) and not self.flattener.covers(contract) and calendar.flat_due(now_ns, contract):
+            if calendar.flat_due(now_ns, contract) and not self.flattener.covers(contract) and self._ours(contract):
                 self._flatten({contract}, "RC_WINDOW", f"{contract}: the trading window has ended")
+
+    def _hub_differs(self) -> Refusal | None:
+        """I6: what the hub tells and no fill explains (yet) is no ground for an entry; an answer soon decides."""
+        for contract, size in self.hub_sizes.items():
+            held = self.picture.ledger.position(contract).size
+            if size != held:
+                return Refusal("RC_MISMATCH", f"{contract}: the broker told of {size}, fills say {held}")
+        return None
 
     def _check_hub_positions(self) -> None:
         """A position event that stays different from the fills for C_RECON_CONFIRM is looked into."""
@@ -389,7 +410,7 @@ class AccountEngine:
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, started=True, proven=self.reconciler.proven, reducing=reducing)
+        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
 
     def _say_state(self) -> None:
         status = self._current()
@@ -412,15 +433,14 @@ class AccountEngine:
         tagged = any(seen.tag is not None for seen in self.picture.working(contract))
         return bool(holding.owned or holding.surprise or tagged or self.picture.live_entries(contract))
 
-    def _anything_open(self) -> bool:
-        return any(contract in self.settings.products for contract in self.picture.contracts())
+    def _anything_open(self, *, foreign: bool) -> bool:
+        return any(foreign or contract in self.settings.products for contract in self.picture.contracts())
 
     @property
     def busy(self) -> bool:
         """Whether anything is open, working, unproven or under way."""
-        open_things = any(True for _ in self.picture.contracts())
         unproven = not self.reconciler.proven or self.reconciler.want_ns is not None
-        return bool(open_things or unproven or self.manager.pending or self.flattener.job)
+        return bool(unproven or self.manager.pending or self.flattener.job or self.picture.contracts())
 
     def _proven_now(self) -> bool:
         """Whether the last explicit answer is newer than everything that could have changed exposure."""
@@ -430,9 +450,11 @@ class AccountEngine:
 
     def is_flat(self) -> bool:
         """Proven: by an explicit answer nothing of ours is open or working, and nothing is under way."""
+        if not self._proven_now():
+            return False
         positions, orders = self.reconciler.exposed(None, foreign=False)
         ours = any(self._ours(contract) for contract in self.picture.contracts())
-        return self._proven_now() and not positions and not orders and not ours
+        return not positions and not orders and not ours
 
     def is_protected(self) -> bool:
         """Proven: every position of ours has a working stop, and nothing is under way."""
@@ -443,7 +465,8 @@ class AccountEngine:
         """Everything that decides what happens next, as data for the digest."""
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
-        guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
+        watch = self.guards
+        guards = [watch.naked_ns, watch.blind_ns, watch.value_cents]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
         jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 from tbot.domain.messages import Fill, OrderStatus, OrderType
+from tbot.domain.positions import Position
 from tbot.execution.fill_model import MarketState, stop_triggered
 
 FIRST_ORDER_ID = 3_000_000_000  # the venue's ids no longer fit 32 bits; ours must not either
@@ -76,6 +77,13 @@ class Order:
     arriving: bool = False  # not yet compared with the market: a market order, or a limit order's first tick
     closing: bool = False  # made by close()
     asked_as: str = ""
+    # What the fill model remembers of it (rules by number).
+    through: int = 0  # 5: contracts traded through its limit
+    at_limit: int = 0  # 5: contracts traded at its limit
+    taken: int = 0  # 5: what it has had of both
+    marked: bool = False  # 10: traded through inside the bar that is under way
+    loose: int | None = None  # 12: the furthest stop price that it had in the bar that is under way
+    best: int | None = None  # 12: of a trailing stop: best print of the bar that is under way
 
     @property
     def remaining(self) -> int:
@@ -94,6 +102,29 @@ class Holding:
     opened_ns: int
     average_sum: int  # average price = average_sum / average_size, in ticks
     average_size: int
+
+
+@dataclass(slots=True)
+class Held:
+    """What a book keeps of one contract's position."""
+
+    position: Position
+    position_id: int = 0
+    opened_ns: int = 0
+
+
+def holding_of(contract: str, held: Held, average_sum: int, average_size: int) -> Holding:
+    """The position as it is told."""
+    position = held.position
+    return Holding(
+        held.position_id, contract, position.size, position.price_size_sum, held.opened_ns, average_sum, average_size
+    )
+
+
+def turn(order: Order) -> tuple[int, int]:
+    """Order of matching within one tick: market, stops, limits; among equals the older first."""
+    rank = {"market": 0, "limit": 2}.get(order.order_type, 1)
+    return rank, order.order_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tbot.domain.messages import (
     AccountUpdate,
+    Barred,
     CloseContract,
     CommandResult,
     DeskInput,
@@ -27,8 +28,8 @@ from tbot.domain.messages import (
     StateChange,
 )
 from tbot.domain.trading_hours import trading_day
-from tbot.execution.engine_state import SEVERITY, Severity
-from tbot.execution.settings import Carried, CarriedEntry, CarriedOrder
+from tbot.execution.engine_state import Severity, severity_of
+from tbot.execution.settings import Carried, CarriedBar, CarriedEntry, CarriedOrder
 from tbot.execution.tags import parse_tag
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
@@ -48,6 +49,7 @@ class _Account:
     closing: set[str] = field(default_factory=set)  # contracts with a close-contract whose order was not seen
     seen_day: date | None = None  # of `tags` and `closing`
     barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
+    bars: dict[str, CarriedBar] = field(default_factory=dict)  # by contract
 
 
 class CarryFold:
@@ -66,6 +68,7 @@ class CarryFold:
         held.closings = dict(told.closings)
         held.tags, held.closing = dict(told.tags), set(told.closing)
         held.barred = dict.fromkeys(told.barred, told.day)
+        held.bars = {bar.contract: bar for bar in told.bars}
 
     @property
     def accounts(self) -> tuple[int, ...]:
@@ -100,6 +103,10 @@ class CarryFold:
                 self._today(output.account, item.now_ns).closing.add(output.contract)
             elif isinstance(output, RoundTrip):
                 self._ended(output)
+            elif isinstance(output, Barred):
+                day = trading_day(output.now_ns).isoformat()
+                bar = CarriedBar(output.contract, output.code, output.text, day)
+                self._of(output.account).bars[output.contract] = bar
 
     def carried(self, account: int) -> Carried:
         """What the next run must be told about an account; empty for one that never appeared."""
@@ -118,6 +125,7 @@ class CarryFold:
             tags=tuple(sorted(held.tags.items())),
             closing=tuple(sorted(held.closing)),
             barred=barred,
+            bars=tuple(held.bars.values()),
         )
 
     def _of(self, account: int) -> _Account:
@@ -169,7 +177,7 @@ class CarryFold:
         held.reasons = {code: before.get(code) or (change.text if code == first else code) for code in lasting}
         day = trading_day(change.now_ns).isoformat()
         # A lock that was kept in a run whose clock had gone back stays one of its own day (I14).
-        kept = any(code in held.reasons for code in before if SEVERITY.get(code) is Severity.LOCK)
+        kept = any(code in held.reasons for code in before if severity_of(code) is Severity.LOCK)
         held.day = max(held.day, day) if kept else day
         reducing = change.state == "REDUCING" and first in ACCOUNT_WIDE
         held.reducing = (first, change.text) if reducing else None
@@ -236,4 +244,4 @@ def _was_refused(item: OperatorIn, account: int, outputs: list[DeskOutput]) -> b
 
 def _lasts(code: str) -> bool:
     """Whether a reason binds the next run: halts, locks, and what a person asked for."""
-    return code == "RC_OPERATOR" or SEVERITY.get(code, Severity.PAUSE) is not Severity.PAUSE
+    return code == "RC_OPERATOR" or severity_of(code) is not Severity.PAUSE

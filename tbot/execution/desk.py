@@ -8,18 +8,22 @@ offered to all of them, one after the other.
 from datetime import date
 
 from tbot.domain.messages import (
+    CommandResult,
     ConditionIn,
     DeskInput,
     DeskOutput,
     FeedIn,
     OperatorIn,
     SignalIn,
+    Snapshot,
     TimerIn,
 )
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.account_engine import AccountEngine, Market
 from tbot.execution.canonical import digest
+from tbot.execution.line import TOO_MANY, UNAUTHORIZED
 from tbot.execution.operator_requests import contract_is_flat, promise, refusal
+from tbot.execution.outlook import Outlook, account_outlook, together
 from tbot.execution.settings import AccountSettings, Calendar, Carried, CarriedEntry, DeskSettings
 from tbot.execution.tags import Role, order_tag
 from tbot.execution.view import account_view
@@ -54,11 +58,11 @@ class Desk:
         elif isinstance(item, SignalIn):
             self._note_signal(item)
         account = None if isinstance(item, SignalIn | TimerIn | ConditionIn | FeedIn) else item.account
-        if account is None:
-            return [output for engine in self._engines.values() for output in engine.handle(item)]
-        if account not in self._engines:
+        if account is not None and account not in self._engines:
             self._ignored += 1
             return []
+        if account is None or _tells_of_the_line(item):
+            return [output for engine in self._engines.values() for output in engine.handle(item)]
         return self._engines[account].handle(item)
 
     def _note_signal(self, item: SignalIn) -> None:
@@ -119,6 +123,10 @@ class Desk:
         """Whether any account has something open, working, unproven or under way: time must then be told often."""
         return any(engine.busy for engine in self._engines.values())
 
+    def outlook(self) -> Outlook:
+        """When a timer could change something, if nothing else happens before it."""
+        return together(account_outlook(engine) for engine in self._engines.values())
+
     def is_flat(self, account: int | None = None) -> bool:
         """Whether an account (None: every one) is proven flat: explicit answer, nothing working, nothing pending."""
         return all(engine.is_flat() for engine in self._chosen(account))
@@ -134,3 +142,8 @@ class Desk:
         """Hash of the complete state; equal after equal inputs (I15)."""
         engines = {account: engine.state() for account, engine in self._engines.items()}
         return digest([self._market, self._sequence, self._recent, self._ignored, engines])
+
+
+def _tells_of_the_line(item: DeskInput) -> bool:
+    """Whether an answer to one account says something about the login or the budget, which all accounts share."""
+    return isinstance(item, CommandResult | Snapshot) and item.situation in (TOO_MANY, UNAUTHORIZED)

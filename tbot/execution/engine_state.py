@@ -29,7 +29,7 @@ SEVERITY: dict[str, Severity] = {
     "RC_MISMATCH": Severity.PAUSE,
     "RC_REST_DOWN": Severity.PAUSE,
     "RC_USER_HUB": Severity.PAUSE,
-    "RC_AUTH": Severity.PAUSE,
+    "RC_AUTH": Severity.PAUSE,  # a login that is lost comes back by itself; one that is refused HALTs (F-API-02)
     "RC_RATE_LIMIT": Severity.PAUSE,
     "RC_CLOCK": Severity.PAUSE,
     "RC_RESUMED": Severity.PAUSE,
@@ -50,6 +50,12 @@ SEVERITY: dict[str, Severity] = {
     "RC_JOURNAL_LOST": Severity.HALT,  # an earlier journal: a person's lock or a halt may have been in it
 }
 
+
+def severity_of(code: str) -> Severity:
+    """Severity of a reason; a code that this build does not know comes from outside (ConditionIn), and pauses."""
+    return SEVERITY.get(code, Severity.PAUSE)
+
+
 _STATE_OF = {Severity.PAUSE: "PAUSED", Severity.LOCK: "LOCKED", Severity.HALT: "HALTED"}
 
 
@@ -60,6 +66,11 @@ class Reason:
     code: str
     text: str
     since_ns: int
+    halts: bool = False  # whatever its code asks for by itself
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.HALT if self.halts else severity_of(self.code)
 
 
 class Reasons:
@@ -75,27 +86,29 @@ class Reasons:
     def remove(self, code: str) -> None:
         self.held.pop(code, None)
 
-    def set(self, code: str, text: str, now_ns: int) -> None:
-        """A reason holds while `text` is not empty."""
+    def set(self, code: str, text: str, now_ns: int, *, halts: bool = False) -> None:
+        """A reason holds while `text` is not empty; a graver one of the same code takes the place of a lighter."""
+        if text and halts and code in self.held and not self.held[code].halts:
+            self.remove(code)
         if text:
-            self.add(code, text, now_ns)
+            self.held.setdefault(code, Reason(code, text, now_ns, halts))
         else:
             self.remove(code)
 
     def clear(self, severity: Severity) -> bool:
         """Drop all reasons of a severity; whether there were any."""
-        found = [code for code in self.held if SEVERITY[code] is severity]
+        found = [code for code, reason in self.held.items() if reason.severity is severity]
         for code in found:
             del self.held[code]
         return bool(found)
 
     def worst(self) -> Severity | None:
         """The severity that wins; None when nothing holds."""
-        return max((SEVERITY[code] for code in self.held), default=None)
+        return max((reason.severity for reason in self.held.values()), default=None)
 
     def of(self, severity: Severity) -> list[Reason]:
         """Reasons of one severity, oldest first."""
-        found = [reason for code, reason in self.held.items() if SEVERITY[code] is severity]
+        found = [reason for reason in self.held.values() if reason.severity is severity]
         return sorted(found, key=lambda reason: (reason.since_ns, reason.code))
 
 
@@ -108,7 +121,7 @@ class Status:
     text: str
 
 
-def status_of(reasons: Reasons, *, started: bool, proven: bool, reducing: Reason | None) -> Status:
+def status_of(reasons: Reasons, *, proven: bool, reducing: Reason | None) -> Status:
     """Combine reasons, reconciliation and a running flatten procedure."""
     worst = reasons.worst()
     first: list[Reason] = []
@@ -116,8 +129,6 @@ def status_of(reasons: Reasons, *, started: bool, proven: bool, reducing: Reason
         state, first = "REDUCING", [reducing]
     elif worst is not None and worst > Severity.PAUSE:
         state, first = _STATE_OF[worst], reasons.of(worst)
-    elif not started:
-        state, first = "BOOT", [Reason("RC_START", "the engine is starting", 0)]
     elif not proven:
         text = "comparing orders, positions and fills with the broker"
         state, first = "RECONCILING", [Reason("RC_RECONCILING", text, 0)]
@@ -125,6 +136,6 @@ def status_of(reasons: Reasons, *, started: bool, proven: bool, reducing: Reason
         state, first = "PAUSED", reasons.of(worst)
     else:
         return Status("ACTIVE", (), "trading")
-    rest = sorted(reasons.held.values(), key=lambda reason: (-SEVERITY[reason.code], reason.since_ns, reason.code))
+    rest = sorted(reasons.held.values(), key=lambda reason: (-severity_of(reason.code), reason.since_ns, reason.code))
     codes = tuple(dict.fromkeys([reason.code for reason in first] + [reason.code for reason in rest]))
     return Status(state, codes, first[0].text)

@@ -19,12 +19,22 @@ Paper broker and simulated exchange share it, so both follow the venue's documen
 import math
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Fill, OrderStatus, OrderType
 from tbot.domain.positions import Position
-from tbot.execution.book_types import FINAL, Balance, BookEvent, Holding, Ids, Order, OrderRequest
+from tbot.execution.book_types import (
+    FINAL,
+    Balance,
+    BookEvent,
+    Held,
+    Holding,
+    Ids,
+    Order,
+    OrderRequest,
+    holding_of,
+    turn,
+)
 from tbot.execution.fill_model import (
     FillSettings,
     MarketState,
@@ -32,18 +42,12 @@ from tbot.execution.fill_model import (
     crossing_fill,
     limit_traded_through,
     market_fill,
+    share_of_trades,
     stop_fill,
     stop_triggered,
     trailed_stop,
+    worse,
 )
-
-
-@dataclass(slots=True)
-class Held:
-    position: Position
-    position_id: int = 0
-    opened_ns: int = 0
-
 
 # Bounds between which trades do nothing: all trades, no trade.
 _NEVER = (-math.inf, math.inf)
@@ -70,6 +74,7 @@ class AccountBook:
         self._emit = emit
         self._ids = ids or Ids()
         self._settings = settings or FillSettings()
+        self._pessimistic = self._settings.intrabar == "pessimistic"
         self._held: dict[str, Held] = {}
         self._tags: set[str] = set()
         self._living: dict[int, Order] = {}  # those that are not in a final state
@@ -89,7 +94,7 @@ class AccountBook:
         held = self._held.get(contract)
         if held is None or held.position.size == 0:
             return None
-        return _holding(contract, held, held.position.price_size_sum, abs(held.position.size))
+        return holding_of(contract, held, held.position.price_size_sum, abs(held.position.size))
 
     def holdings(self) -> list[Holding]:
         """All open positions."""
@@ -102,6 +107,12 @@ class AccountBook:
     def has_work(self, contract: str) -> bool:
         """Whether a tick of this contract can do anything here."""
         return bool(self._working.get(contract))
+
+    def quiet(self, contract: str) -> tuple[float, float]:
+        """Trades strictly between these prices, and then quotes, do nothing here; low above high: any tick may."""
+        if not self._working.get(contract):
+            return _NEVER
+        return self._quiet.get(contract) or self._find_quiet(contract)
 
     def tag_used(self, tag: str) -> bool:
         return bool(tag) and tag in self._tags
@@ -165,6 +176,10 @@ class AccountBook:
         order = self.orders.get(order_id)
         if order is None or order.status != "open" or (size is not None and size <= order.filled):
             return False
+        if limit is not None and limit != order.limit:
+            order.marked, order.through, order.at_limit, order.taken = False, 0, 0, 0
+        if stop is not None and order.stop is not None:
+            order.loose = worse(order.side, order.stop, stop if order.loose is None else order.loose)
         order.size = order.size if size is None else size
         order.limit = order.limit if limit is None else limit
         order.stop = order.stop if stop is None else stop
@@ -203,22 +218,50 @@ class AccountBook:
         low, high = self._quiet.get(contract) or self._find_quiet(contract)
         if (low, high) != ALWAYS and (trade is None or low < trade < high):
             return
-        # A copy, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
-        for order in sorted(working.values(), key=_turn):
+        # Copies, stops first (rule 6); orders that start on this tick take part from the next one on (rule 1).
+        if trade is not None and (state.opens or not state.synthetic):
+            self._end_bar(working, now_ns)
+        looked_at = sorted(working.values(), key=turn)
+        for order in looked_at:
             if order.status not in FINAL:
                 self._match(order, state, trade, now_ns)
+        if trade is not None and state.synthetic:
+            seen = {order.order_id for order in looked_at}
+            started = [order for number, order in working.items() if number not in seen]
+            self._break_through(started, state, trade, now_ns)
+
+    def end_month(self, contract: str, state: MarketState, now_ns: int) -> None:
+        """Ticks of another delivery month follow: end all orders and close the position where the old one stands.
+
+        Rule 14 of fill_model.
+        """
+        for order in [order for order in self._living.values() if order.contract == contract]:
+            self._finish(order, "expired", now_ns)
+        held = self.size(contract)
+        if held == 0:
+            return
+        side = -1 if held > 0 else 1
+        price = market_fill(state, side, None, self._settings, abs(held))
+        assert price is not None  # a position comes from a fill, a fill from a price
+        order = self._new(OrderRequest(contract, "market", side, abs(held)), now_ns, "pending")
+        order.closing = True
+        self._emit(copy(order))
+        self._start(order)
+        self._execute(order, order.remaining, price, now_ns)
 
     # --------------------------------------------------------------------------------------------------- matching
     def _match(self, order: Order, state: MarketState, trade: int | None, now_ns: int) -> None:
-        """One working order meets one tick. By the fill model whatever fills fills whole."""
+        """One working order meets one tick."""
         price = self._fill_price(order, state, trade)
         if price is not None:
-            self._execute(order, order.remaining, price, now_ns)
+            part = self._part(order)
+            order.taken += part
+            self._execute(order, part, price, now_ns)
 
     def _fill_price(self, order: Order, state: MarketState, trade: int | None) -> int | None:
         """The price at which this tick fills the order, None when it does not (the rules of fill_model)."""
         if order.order_type == "market":
-            return market_fill(state, order.side, trade, self._settings)
+            return market_fill(state, order.side, trade, self._settings, order.remaining)
         if order.order_type == "limit":
             assert order.limit is not None
             arriving, order.arriving = order.arriving, False
@@ -227,25 +270,87 @@ class AccountBook:
                 price = crossing_fill(state, order.side, order.limit)
                 if price is not None:
                     return price
-            return order.limit if trade is not None and limit_traded_through(order.side, order.limit, trade) else None
-        if trade is None:
-            return None
+            reached = trade is not None and self._limit_reached(order, order.limit, state, trade)
+            return order.limit if reached else None
+        return None if trade is None else self._stop_price(order, state, trade)
+
+    def _limit_reached(self, order: Order, limit: int, state: MarketState, trade: int) -> bool:
+        """Rules 5, 10 and 11; counts the contracts that went through and marks."""
+        through = limit_traded_through(order.side, limit, trade)
+        if state.synthetic:
+            if not self._pessimistic or state.opens or self.size(order.contract) * order.side >= 0:
+                return through
+            if through and not order.marked:
+                order.marked = True
+                self._quiet.pop(order.contract, None)
+            return order.marked and state.ends
+        if through:
+            order.through += state.size
+            if not self._settings.partial or state.size == 0:
+                return True
+        elif trade == limit and state.aggressor != order.side:
+            order.at_limit += state.size
+        share = share_of_trades(self._settings, order.through, order.at_limit) - order.taken
+        return share > 0 if self._settings.partial else share >= order.remaining
+
+    def _part(self, order: Order) -> int:
+        """Contracts of an order that fill now: all, but of a limit order its share of what was traded (rule 5)."""
+        share = share_of_trades(self._settings, order.through, order.at_limit) - order.taken
+        # No share means that something else than sized trades fills it: the crossed quote, a bar.
+        if order.order_type != "limit" or not self._settings.partial or share <= 0:
+            return order.remaining
+        return min(share, order.remaining)
+
+    def _stop_price(self, order: Order, state: MarketState, trade: int) -> int | None:
+        """Rules 4, 7, 9 and 12 for a trade."""
         assert order.stop is not None
+        within = self._pessimistic and state.synthetic
+        if order.loose is not None and not (within and not state.opens):
+            order.loose = None
+            self._quiet.pop(order.contract, None)
         if stop_triggered(order.side, order.stop, trade):
-            return stop_fill(state, order.side, order.stop, trade, self._settings)
-        if order.trail is not None:
+            level = order.stop
+            if order.loose is not None and stop_triggered(order.side, order.loose, trade):
+                level = worse(order.side, level, order.loose)
+            return stop_fill(state, order.side, level, trade, self._settings, order.remaining)
+        if order.trail is None:
+            return None
+        if not within:
             order.stop = trailed_stop(order.side, order.stop, order.trail, trade)
+            return None
+        order.best = trade if order.best is None else worse(-order.side, order.best, trade)
+        if not state.ends:
+            return None
+        order.stop, order.best = trailed_stop(order.side, order.stop, order.trail, order.best), None
+        # Why at once: the best print came before the close, so a close beyond the moved stop went through it.
+        if stop_triggered(order.side, order.stop, trade):
+            return stop_fill(state, order.side, order.stop, trade, self._settings, order.remaining)
         return None
+
+    def _end_bar(self, working: dict[int, Order], now_ns: int) -> None:
+        """A bar of a source that does not mark its last prints is over: what was traded through in it has filled."""
+        for order in [order for order in working.values() if order.marked]:
+            if order.status not in FINAL:
+                assert order.limit is not None
+                order.marked = False
+                self._execute(order, order.remaining, order.limit, now_ns)
+
+    def _break_through(self, started: list[Order], state: MarketState, trade: int, now_ns: int) -> None:
+        """Rule 11: stops that a limit entry woke on this print of a bar meet the same print."""
+        for order in started:
+            entry = self.orders.get(order.parent_id or 0)
+            if order.stop is not None and entry is not None and entry.order_type == "limit":
+                self._match(order, state, trade, now_ns)
 
     def _find_quiet(self, contract: str) -> tuple[float, float]:
         low, high = _NEVER
         for order in self._working[contract].values():
-            if order.arriving or order.trail is not None:
+            if order.arriving or order.trail is not None or order.marked or order.loose is not None:
                 low, high = ALWAYS
                 break
             if order.order_type == "limit":
                 assert order.limit is not None
-                below, level = order.side > 0, order.limit - order.side
+                below, level = order.side > 0, order.limit - (0 if self._settings.queue == "share" else order.side)
             else:
                 assert order.stop is not None
                 below, level = order.side < 0, order.stop
@@ -315,7 +420,7 @@ class AccountBook:
         self.fills.append(fill)
         self._emit(fill)
         average = (position.price_size_sum, abs(position.size)) if position.size else before
-        self._emit(_holding(order.contract, held, *average))
+        self._emit(holding_of(order.contract, held, *average))
 
     def _activate(self, leg: Order, size: int, entry_price: int, now_ns: int) -> None:
         """The first fill of an entry (`size` contracts) wakes a leg."""
@@ -392,22 +497,3 @@ class AccountBook:
         self._working.get(order.contract, {}).pop(order.order_id, None)
         self._quiet.pop(order.contract, None)
         self._emit(copy(order))
-
-
-def _turn(order: Order) -> tuple[int, int]:
-    """Order of matching within one tick: market, stops, limits; among equals the older first."""
-    rank = {"market": 0, "limit": 2}.get(order.order_type, 1)
-    return rank, order.order_id
-
-
-def _holding(contract: str, held: Held, average_sum: int, average_size: int) -> Holding:
-    position = held.position
-    return Holding(
-        held.position_id,
-        contract,
-        position.size,
-        position.price_size_sum,
-        held.opened_ns,
-        average_sum,
-        average_size,
-    )

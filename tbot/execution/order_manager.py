@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tbot.domain.messages import (
+    Barred,
     CancelOrder,
     CloseContract,
     CommandResult,
@@ -154,10 +155,10 @@ class OrderManager:
         return True
 
     def move_stop(self, move: Move, now_ns: int) -> bool:
-        """Ask for another stop price, one move of an order at a time; the broker shows whether it stands there."""
+        """Ask for another stop price or size, one change of an order at a time; the broker shows what came of it."""
         order = self._picture.orders[move.order_id].order
         stop = order.stop
-        gains = self.moves.gains(move.order_id, move.stop, -order.side)
+        gains = move.size is not None or self.moves.gains(move.order_id, move.stop, -order.side)
         waiting = any(command.order_id == move.order_id for command in self.pending.values())
         gap_ns = self._settings.patience(self._limits.move_gap_ns)
         if stop is None or waiting or not gains or not self.moves.may(move.order_id, now_ns, gap_ns):
@@ -165,7 +166,8 @@ class OrderManager:
         command_id = self._outbox.new_id()
         self.moves.asked(move.order_id, stop, move.stop, now_ns)
         self.pending[command_id] = Pending("modify", move.contract, now_ns, order_id=move.order_id)
-        self._outbox.command(ModifyStop(command_id, self._outbox.account, move.contract, move.order_id, move.stop))
+        account = self._outbox.account
+        self._outbox.command(ModifyStop(command_id, account, move.contract, move.order_id, move.stop, move.size))
         return True
 
     def close(self, contract: str, reason: str, now_ns: int, step: int) -> bool:
@@ -239,7 +241,7 @@ class OrderManager:
         self.rejects[placement.contract] = times
         if len(times) >= self._limits.rejects_max:
             text = f"{len(times)} {placement.contract} orders were rejected"
-            self.set_aside(placement.contract, "RC_ORDER_REJECTS", text)
+            self.bar(placement.contract, "RC_ORDER_REJECTS", text, result.now_ns)
 
     # -------------------------------------------------------------------------------------------------- upkeep
     def watch(self, now_ns: int, step: int) -> None:
@@ -273,6 +275,12 @@ class OrderManager:
             if seen is None or not seen.order.final:
                 self.cancel(entry.contract, entry.order_id, now_ns)
 
+    def bar(self, contract: str, code: str, text: str, now_ns: int) -> None:
+        """As `set_aside`, and on record: the next run of this day must know it (F-ORD-06)."""
+        if contract not in self.quarantine:
+            self._outbox.note(Barred(now_ns, self._outbox.account, contract, code, text))
+            self.set_aside(contract, code, text)
+
     def set_aside(self, contract: str, code: str, text: str) -> None:
         """No entries in this contract for the rest of the trading day."""
         self.quarantine.setdefault(contract, Refusal(code, text))
@@ -280,7 +288,7 @@ class OrderManager:
     def new_day(self, start_ns: int) -> None:
         """Counters of the trading day start again (F-TIM-08)."""
         self.quarantine.clear()
-        self.rejects.clear()
+        self.rejects = {name: [at for at in times if at >= start_ns] for name, times in self.rejects.items()}
         self.abandoned.clear()
         self.sent = [entry for entry in self.sent if entry[0] >= start_ns]
         # A signal id is remembered for the day in which it was placed and the one after.

@@ -5,11 +5,25 @@ that are handed in. Time of an answer is the `now_ns` of the command, time of a 
 
 Order of events: to a command its CommandResult, then the OrderUpdates it caused; to a fill the filled order's
 OrderUpdate, Fill and PositionUpdate (twice for a reversal), the legs it activated or cancelled, then AccountUpdate.
+
+Latency. With `FillSettings.latency_ns` a command goes through a delay line: at the first record of any contract that
+much later it reaches the book, is checked there, and takes part in that record. Its CommandResult comes then, too,
+because the venue answers an order request when it has the order and not before; so until then a bracket is pending, a
+stop that is moved stands where it stood, and a position that is closed is open: the Desk sees what it would see live.
+Fills are told at once. A query waits behind the commands that were sent before it and is not delayed otherwise, since
+it changes nothing. Commands for a contract whose newest print was made from a bar are not delayed: the next print is
+the third of a minute away, and a tenth of a second that is stretched to it would be a price from somewhere else.
 """
 
+import math
+from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import (
@@ -41,11 +55,12 @@ from tbot.execution.book_types import (
     bracket_refusal,
     stop_refusal,
 )
-from tbot.execution.fill_model import FillSettings, MarketState
+from tbot.execution.fill_model import FillSettings, MarketState, market_of
 from tbot.execution.matching import AccountBook
-from tbot_ext.records import Kind
+from tbot_ext.pipeline import NEW_CONTRACT
+from tbot_ext.records import Flag, Kind
 
-_TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
+_TRADE, _QUOTE, _GAP = int(Kind.TRADE), int(Kind.QUOTE), int(Kind.GAP)
 
 NOT_TRADING = "Trading is currently unavailable. The instrument is not in an active trading status."
 
@@ -82,7 +97,12 @@ class PaperBroker:
         hours: Hours | None = None,
     ) -> None:
         self._products = dict(contracts)
-        self._states = {symbol: MarketState(product.spread_ticks) for symbol, product in self._products.items()}
+        settings = settings or FillSettings()
+        self._states = {symbol: market_of(product, settings) for symbol, product in self._products.items()}
+        self._latency_ns = settings.latency_ns
+        self._roll_closes = settings.roll_closes
+        self._line: deque[tuple[int, Command]] = deque()  # (when it counts, command), oldest first
+        self._heard_ns = 0  # newest record
         self._hours = hours
         self._events: list[BrokerEvent] = []
         self._now_ns = 0
@@ -99,7 +119,21 @@ class PaperBroker:
         return events
 
     def submit(self, command: Command, now_ns: int) -> None:
-        """Take a command; its answer and what it caused are in the next `poll`."""
+        """Take a command; its answer and what it caused are in the next `poll`, or later when there is latency."""
+        if self._latency_ns and self._waits(command):
+            due_ns = now_ns if isinstance(command, Query) else now_ns + self._latency_ns
+            self._line.append((max(due_ns, self._line[-1][0]) if self._line else due_ns, command))
+        else:
+            self._carry_out(command, now_ns)
+
+    def _waits(self, command: Command) -> bool:
+        if isinstance(command, Query):
+            return bool(self._line)
+        state = self._states.get(command.contract)
+        return state is None or not state.synthetic
+
+    def _carry_out(self, command: Command, now_ns: int) -> None:
+        """The command is at the venue."""
         self._now_ns = now_ns
         found = self._accounts.get(command.account)
         if found is None:
@@ -117,21 +151,87 @@ class PaperBroker:
         else:
             self._place(command, book, now_ns)
 
-    def on_tick(self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int) -> None:
-        """Take one ring record of a contract (fields as in `records.pxd`); other kinds than trade and quote pass by."""
+    def on_tick(
+        self,
+        contract: str,
+        kind: int,
+        price: int,
+        price2: int,
+        size: int,
+        side: int,
+        exch_ns: int,
+        flags: int = 0,
+        aux: int = 0,
+    ) -> None:
+        """Take one ring record of a contract (fields as in `records.pxd`); other kinds than trade and quote pass by.
+
+        A GAP that says NEW_CONTRACT makes every price so far unknown: they were those of another delivery month.
+        """
+        while self._line and self._line[0][0] <= exch_ns:
+            due_ns, command = self._line.popleft()
+            self._carry_out(command, max(due_ns, self._heard_ns))
+        self._heard_ns = exch_ns
         state = self._states.get(contract)
-        if state is None or (kind != _TRADE and kind != _QUOTE):
+        if state is None:
             return
         trade: int | None = None
         if kind == _TRADE:
             trade = price
-            state.on_trade(price)
-        else:
-            state.on_quote(price, price2)
+            state.on_trade(price, exch_ns, size, flags, aux, side)
+        elif kind == _GAP and aux == NEW_CONTRACT:
+            self._roll(contract, state, exch_ns)
+            return
+        elif kind != _QUOTE or not state.on_quote(price, price2, flags):
+            return
         for _, book in self._accounts.values():
             if book.has_work(contract):
                 self._now_ns = exch_ns
                 book.on_tick(contract, state, trade, exch_ns)
+
+    def quiet(self, contract: str) -> tuple[float, float]:
+        """Trades strictly between these prices, and then all quotes, fill nothing; low above high: every tick may."""
+        low, high = -math.inf, math.inf
+        for _, book in self._accounts.values():
+            book_low, book_high = book.quiet(contract)
+            low, high = max(low, book_low), min(high, book_high)
+        return low, high
+
+    @property
+    def due_ns(self) -> int | None:
+        """From this exchange time on the next record of any contract brings a command to the venue; None: no such."""
+        return self._line[0][0] if self._line else None
+
+    def pass_over(self, contract: str, trades: npt.NDArray[np.void], quote: tuple[int, int, int] | None) -> None:
+        """All trades and the last quote (bid, ask, flags) of a stretch of records of a contract that were all quiet.
+
+        The same as `on_tick` for each of them: the market knows of a trade no more than it and the one before it.
+        """
+        state = self._states[contract]
+        if quote is not None:
+            state.on_quote(*quote)
+        if state.activity is not None and len(trades) > 2:
+            past = trades[:-2]
+            unknown = past["flags"] & int(Flag.SIZE_UNKNOWN) != 0
+            sizes = np.where(unknown, 0, past["size"]).astype(np.int64)
+            state.activity.absorb(past["exch_ns"], past["price"], sizes)
+        for row in trades[-2:].tolist():
+            _, exch_ns, _, price, _, size, aux, _, _, _, side, flags, _ = row
+            state.on_trade(price, exch_ns, size, flags, aux, side)
+
+    def _roll(self, contract: str, state: MarketState, exch_ns: int) -> None:
+        if self._roll_closes:
+            for _, book in self._accounts.values():
+                self._now_ns = exch_ns
+                book.end_month(contract, state, exch_ns)
+        state.forget()
+
+    def balance_cents(self, account: int) -> int:
+        """Balance of one of the accounts."""
+        return self._accounts[account][1].balance_cents
+
+    def orders(self, account: int) -> list[Order]:
+        """Copies of all orders that one of the accounts ever had, oldest first."""
+        return [copy(order) for order in self._accounts[account][1].orders.values()]
 
     # --------------------------------------------------------------------------------------------------- commands
     def _place(self, command: Placement, book: AccountBook, now_ns: int) -> None:
@@ -176,8 +276,8 @@ class PaperBroker:
         refusal: str | None = "Order not found"
         if order is not None and order.status == "open" and order.stop is not None:
             refusal = stop_refusal(self._states[order.contract], order.side, command.stop)
-            if refusal is None:
-                book.modify(command.order_id, now_ns, stop=command.stop)
+            if refusal is None and not book.modify(command.order_id, now_ns, size=command.size, stop=command.stop):
+                refusal = "Invalid size"
         self._events.insert(first, _result(command, now_ns, command.order_id, refusal))
 
     def _close(self, command: CloseContract, book: AccountBook, now_ns: int) -> None:

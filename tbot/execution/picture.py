@@ -44,6 +44,10 @@ class Holding:
         return 0 if self.surprise else abs(self.size) - self.owned
 
 
+def _order_id(seen: Seen) -> int:
+    return seen.order.order_id
+
+
 class Picture:
     """State of one account. `products` by symbol, `day_of` gives the trading day of a time."""
 
@@ -197,10 +201,10 @@ class Picture:
     # ------------------------------------------------------------------------------------------------ questions
     def working(self, contract: str | None = None) -> list[Seen]:
         """Orders that are not over, suspended legs included, oldest first."""
-        found = [seen for seen in self.orders.values() if not seen.order.final]
+        found = [seen for seen in self.orders.values() if seen.order.status not in FINAL]
         if contract is not None:
             found = [seen for seen in found if seen.order.contract == contract]
-        return sorted(found, key=lambda seen: seen.order.order_id)
+        return sorted(found, key=_order_id) if len(found) > 1 else found
 
     def live_entries(self, contract: str | None = None) -> list[Entry]:
         """Entries that may still fill, as far as is proven."""
@@ -208,8 +212,8 @@ class Picture:
 
     def live_placements(self) -> list[Placement]:
         """Entries and protective placements that may still fill, as far as is proven."""
-        every: list[Placement] = [*self.entries.values(), *self.protective.values()]
-        return [placement for placement in every if placement.live]
+        entries: list[Placement] = [entry for entry in self.entries.values() if entry.live]
+        return entries + [own for own in self.protective.values() if own.live]
 
     def placement(self, tag: str) -> Placement | None:
         """The entry or protective placement with a tag."""
@@ -346,15 +350,18 @@ class Picture:
             return False
         return sum(order.remaining for order in self.stops(contract)) >= holding.owned
 
-    def closing_orders(self, contract: str) -> list[Order]:
-        """Market orders under way that close the position; a second close beside them would turn it round."""
+    def closing_orders(self, contract: str, *, strangers: bool = True) -> list[Order]:
+        """Market orders under way that close the position; a second close beside them would turn it round.
+
+        `strangers` False: those of ours only, by tag or as what a close of ours became.
+        """
         position = self.ledger.position(contract)
         return [
             seen.order
             for seen in self.working(contract)
             if seen.order.order_type == "market"
             and seen.order.side == -position.side
-            and (seen.tag is None or seen.tag.part == "exit")
+            and (seen.tag.part == "exit" if seen.tag else strangers or seen.order.order_id in self.close_orders)
         ]
 
     def ended_step(self, contract: str, *parts: Part) -> int:
@@ -370,11 +377,12 @@ class Picture:
         """Working orders of ours in a contract that are stops, targets or exits, suspended ones included."""
         return [seen for seen in self.working(contract) if seen.tag is not None and seen.tag.part == part]
 
-    def contracts(self) -> Iterable[str]:
+    def contracts(self) -> list[str]:
         """Contracts with a position, a working order or a live placement, sorted."""
         names = set(self.ledger.open_contracts())
-        names.update(seen.order.contract for seen in self.orders.values() if not seen.order.final)
-        names.update(placement.contract for placement in self.live_placements())
+        names.update([seen.order.contract for seen in self.orders.values() if seen.order.status not in FINAL])
+        names.update([entry.contract for entry in self.entries.values() if entry.live])
+        names.update([own.contract for own in self.protective.values() if own.live])
         return sorted(names)
 
     def state(self) -> list[object]:

@@ -5,19 +5,32 @@ be done before: ONE PlaceStop at the approved price, sized to what is unprotecte
 that is newer than every fill shows that no stop of ours is there, not even one that may still wake up; two stops would
 turn the position round. A stop whose placement is ambiguous is never placed again; when it turns up later it is a
 leftover (leftovers.py, which also tells why a take-profit without a link to its stop is bearable).
+
+A stop that is larger than its position would turn it round when it is hit: a target without a link to it filled in
+part, or the owner closed some by hand (F-ORD-04, F-ACC-02). It is brought down to what is held, at the price where it
+stands. Whether a venue changes the size of a bracket leg is not documented (projectx-gateway.md section 6.7). So where
+two requests brought nothing the stop is cancelled, in a calm moment, and the position gets the one missing stop that it
+may get; a target that is too large is cancelled likewise once the stop is right.
 """
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from tbot.domain.messages import Quote
+from tbot.domain.orders import Order
 from tbot.execution.entries import Protective
 from tbot.execution.guards import Demand
+from tbot.execution.leftovers import leftovers
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.picture import Picture
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import DeskSettings
+from tbot.execution.stop_moves import Move
+from tbot.execution.tags import Part
 from tbot.risk.valuation import adverse_price
+
+PARTS: tuple[Part, ...] = ("stop", "target")
+SHRINKS = 2  # requests to make one stop smaller before it is replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Protector:
     manager: OrderManager
     reconciler: Reconciler
     tried: dict[str, list[str]] = field(default_factory=dict)  # contract -> tags of stops and targets
+    large_ns: dict[str, int] = field(default_factory=dict)  # contract -> since when its stops or targets are too large
+    shrinks: dict[int, int] = field(default_factory=dict)  # order id of a stop -> requests to make it smaller
     line_step: int = -1  # answers to queries from before this step do not count: the login was lost then
 
     def carry(self, own: Protective) -> None:
@@ -53,6 +68,9 @@ class Protector:
         held = self.picture.ledger.open_contracts()
         if self.reconciler.started:
             self.tried = {name: tags for name, tags in self.tried.items() if name in held}
+        self.large_ns = {name: at for name, at in self.large_ns.items() if self._too_large(name)}
+        if not self.large_ns:
+            self.shrinks.clear()
         demands = []
         for name in held:
             holding = self.picture.holding(name)
@@ -63,9 +81,55 @@ class Protector:
             if covered < holding.owned:
                 text = self._stop(name, holding.owned - covered, covered, moment)
                 demands += [Demand(name, "RC_NAKED", f"{name}: {text}")] if text else []
+            elif self._too_large(name):
+                self._shrink(name, moment)
             elif name in moment.calm and holding.owned == abs(holding.size):
                 self._target(name, holding.owned, moment)
         return demands
+
+    def _too_large(self, name: str) -> bool:
+        """Whether stops or targets of ours would take more out of a position than there is, each kind by itself."""
+        held = abs(self.picture.ledger.position(name).size)
+        return bool(held) and any(self._sum(name, part) > held for part in PARTS)
+
+    def _sum(self, name: str, part: Part) -> int:
+        return sum(order.remaining for order in self._open(name, part))
+
+    def _open(self, name: str, part: Part) -> list[Order]:
+        return [seen.order for seen in self.picture.part_orders(name, part) if seen.order.status == "open"]
+
+    def _shrink(self, name: str, moment: Moment) -> None:
+        """Bring them down, once an answer from after every fill has shown it and C_RECON_CONFIRM has passed.
+
+        Why the wait: the venue makes the other leg smaller itself when one fills, a moment later (F-NET-08).
+        """
+        confirm_ns = self.settings.patience(self.settings.limits.recon_confirm_ns)
+        since_ns = self.large_ns.setdefault(name, moment.now_ns)
+        if since_ns == moment.now_ns:
+            self.reconciler.ask(moment.now_ns + confirm_ns, moment.step)
+        told = self._told(name, moment) == self.picture.ledger.position(name).size
+        first = any(item.seen.order.contract == name for item in leftovers(self.picture))  # they go by themselves
+        if moment.now_ns - since_ns < confirm_ns or not told or first or self.picture.live_entries(name):
+            return
+        held = abs(self.picture.ledger.position(name).size)
+        if self._sum(name, "stop") > held:
+            self._shrink_stop(name, self._sum(name, "stop") - held, moment)
+        elif name in moment.calm:
+            order = max(self._open(name, "target"), key=lambda one: one.remaining)
+            self.manager.cancel(name, order.order_id, moment.now_ns)
+
+    def _shrink_stop(self, name: str, surplus: int, moment: Moment) -> None:
+        """Make the largest one smaller. One that others make needless, and one that stays as it is, goes."""
+        order = max(self._open(name, "stop"), key=lambda one: one.remaining)
+        assert order.stop is not None, "an order without a stop price protects nothing"
+        asked = self.shrinks.get(order.order_id, 0)
+        needless = order.remaining <= surplus
+        if asked < SHRINKS and not needless:
+            level = self.manager.moves.closest(order.order_id, order.stop, -order.side)
+            move = Move(name, order.order_id, level, order.size - surplus)
+            self.shrinks[order.order_id] = asked + self.manager.move_stop(move, moment.now_ns)
+        elif name in moment.calm and (needless or not self._tried(name, "stop")):
+            self.manager.cancel(name, order.order_id, moment.now_ns)
 
     def _stop(self, name: str, missing: int, covered: int, moment: Moment) -> str:
         """Place the missing stop if that is safe; returns why the position must be closed at once instead, or ""."""
@@ -133,7 +197,10 @@ class Protector:
         return all(moment.now_ns - own.sent_ns >= pause_ns for own in placed if _never_left(own))
 
     def _approved(self, name: str, kind: str) -> int | None:
-        """Price at the approved distance from the average entry, rounded towards the market; None: not known."""
+        """Price at the approved distance from the average entry, rounded towards the market; None: not known.
+
+        For a stop the closest one that was taken for a stop of this position.
+        """
         entries = self.picture.opening_entries(name)
         if not entries:
             return None
@@ -141,7 +208,13 @@ class Protector:
         side, size, basis = position.side, abs(position.size), position.price_size_sum
         up, down = -(-basis // size), basis // size
         if kind == "stop":
-            return (up if side > 0 else down) - side * min(entry.stop_ticks for entry in entries)
+            level = (up if side > 0 else down) - side * min(entry.stop_ticks for entry in entries)
+            # A stop that was moved closer before it was lost has earned that: what was gained is not risked again.
+            bases = {entry.tag for entry in entries} | set(self.tried.get(name, ()))
+            for seen in self.picture.orders.values():
+                if seen.tag is not None and seen.tag.base in bases and seen.tag.part == "stop":
+                    level = self.manager.moves.closest(seen.order.order_id, level, side)
+            return level
         return (down if side > 0 else up) + side * min(entry.target_ticks for entry in entries)
 
     def _told(self, name: str, moment: Moment) -> int:
@@ -165,7 +238,7 @@ class Protector:
 
     def state(self) -> list[object]:
         """Data for the digest."""
-        return [self.tried, self.line_step]
+        return [self.tried, self.large_ns, self.shrinks, self.line_step]
 
 
 def _never_left(own: Protective) -> bool:

@@ -3,11 +3,17 @@
 Three loops (failure-model.md R5): at start, every C_RECON_OPEN while anything is open, every C_RECON_IDLE otherwise;
 and at once after anything surprising. Only a complete answer to our own query proves absence, and only of what was
 heard before the query left. A difference must be seen in two answers C_RECON_CONFIRM apart before it is acted on.
+
+An answer may come from a replica that lags behind (F-ACC-05), and two such answers agree with each other. So an answer
+whose fills leave out one that was heard of before its query left is older than what is known, and proves nothing: it
+counts like an unproven one and is asked for again. A fill that answers leave out for C_UNKNOWN_HORIZON is no witness
+any more. The position list alone may lag, too: a position is not adopted within C_RECON_OPEN of the contract's newest
+fill.
 """
 
 from dataclasses import dataclass, field
 
-from tbot.domain.messages import Query, Snapshot
+from tbot.domain.messages import Fill, Query, Snapshot
 from tbot.execution.entries import Placement
 from tbot.execution.leftovers import leftovers
 from tbot.execution.order_manager import OrderManager
@@ -24,6 +30,18 @@ class Asked:
     command_id: str
     sent_ns: int
     sent_step: int
+    since_ns: int  # fills from this time on are asked for
+
+
+@dataclass(slots=True)
+class Witness:
+    """A fill that was heard of: an answer that leaves it out is older than we are."""
+
+    contract: str
+    made_ns: int
+    heard_ns: int
+    step: int
+    missing_ns: int | None = None  # answers leave it out, first at this time
 
 
 @dataclass(slots=True)
@@ -61,6 +79,8 @@ class Reconciler:
         self.answer_step = -1  # when its query was sent
         self.last_ns: int | None = None  # when the last query was answered or given up
         self.failures = 0  # unproven answers in a row
+        self.behind_step: int | None = None  # the last answer was older than what is known; its query left at this step
+        self.witnesses: dict[int, Witness] = {}  # fill id -> heard of today
         self.mismatches: dict[str, Mismatch] = {}
         self.suspects: dict[int, int] = {}  # order id -> first seen as a leftover
 
@@ -77,12 +97,13 @@ class Reconciler:
                 return
             self._failed(now_ns, step)
         cadence = self._limits.recon_open_ns if busy else self._limits.recon_idle_ns
-        due = self.last_ns is None or now_ns - self.last_ns >= self._settings.patience(cadence)
+        cadence_over = self.last_ns is not None and now_ns - self.last_ns >= self._settings.patience(cadence)
+        due = self.last_ns is None or (cadence_over and not self._settings.in_process)
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:
             return
         since_ns = self._settings.calendar.trading_day(now_ns).start_ns - self.back_ns
-        self.asked = Asked(self._outbox.new_id(), now_ns, step)
+        self.asked = Asked(self._outbox.new_id(), now_ns, step, since_ns)
         if self.want_ns is not None and self.want_ns <= now_ns:
             self.want_ns = None
         self._outbox.command(Query(self.asked.command_id, self._outbox.account, since_ns))
@@ -93,7 +114,7 @@ class Reconciler:
         self.ask(now_ns, step)
 
     def _failed(self, now_ns: int, step: int) -> None:
-        self.asked, self.last_ns = None, now_ns
+        self.asked, self.last_ns, self.behind_step = None, now_ns, None
         self.failures += 1
         self.ask(now_ns + self._settings.patience(self._limits.recon_confirm_ns), step)
 
@@ -104,10 +125,11 @@ class Reconciler:
         asked, now_ns = self.asked, snapshot.now_ns
         if asked is None or asked.command_id != snapshot.command_id:
             return findings
-        if not snapshot.complete:
+        if not snapshot.complete or self._is_behind(snapshot, asked):
             self._failed(now_ns, step)
+            self.behind_step = asked.sent_step if snapshot.complete else None
             return findings
-        self.asked, self.last_ns, self.failures = None, now_ns, 0
+        self.asked, self.last_ns, self.failures, self.behind_step = None, now_ns, 0, None
         self.answer, self.answer_step = snapshot, asked.sent_step
         if asked.sent_step < self.want_step and self.want_ns is None:
             self.ask(now_ns, self.want_step)
@@ -122,6 +144,32 @@ class Reconciler:
         if self.started:
             self._leftovers(snapshot, manager, step)
         return findings
+
+    def heard(self, fill: Fill, now_ns: int, step: int) -> None:
+        """A fill was told, by whatever way; only its first telling counts."""
+        self.witnesses.setdefault(fill.fill_id, Witness(fill.contract, fill.now_ns, now_ns, step))
+
+    def forget(self) -> None:
+        """A new trading day: answers list its own fills only."""
+        self.witnesses.clear()
+
+    def _is_behind(self, snapshot: Snapshot, asked: Asked) -> bool:
+        """Whether the answer leaves out a fill that we had heard of when we asked."""
+        listed = {fill.fill_id for fill in snapshot.fills}
+        horizon_ns = self._settings.patience(self._limits.unknown_horizon_ns)
+        behind = False
+        for number, witness in self.witnesses.items():
+            if number in listed:
+                witness.missing_ns = None
+            elif witness.step <= asked.sent_step and witness.made_ns >= asked.since_ns:
+                if witness.missing_ns is None:
+                    witness.missing_ns = snapshot.now_ns
+                behind = behind or snapshot.now_ns - witness.missing_ns < horizon_ns
+        return behind
+
+    def _just_filled(self, contract: str, now_ns: int) -> bool:
+        times = [witness.heard_ns for witness in self.witnesses.values() if witness.contract == contract]
+        return bool(times) and now_ns - max(times) < self._settings.patience(self._limits.recon_open_ns)
 
     def _confirm_ns(self) -> int:
         return self._settings.patience(self._limits.recon_confirm_ns)
@@ -196,7 +244,7 @@ class Reconciler:
                 continue
             if before is None or moved:
                 self.mismatches[contract] = Mismatch(theirs, held, now_ns)
-            elif now_ns - before.first_ns >= self._confirm_ns():
+            elif now_ns - before.first_ns >= self._confirm_ns() and not self._just_filled(contract, now_ns):
                 basis = told[contract].price_size_sum if contract in told else 0
                 picture.ledger.adopt_position(contract, theirs, basis, now_ns)
                 picture.activity_step = step
@@ -220,7 +268,8 @@ class Reconciler:
     def exposed(self, contracts: set[str] | None, *, foreign: bool) -> tuple[list[str], list[tuple[str, int]]]:
         """(contracts with a position, working orders as (contract, id)) of the last complete answer, within a scope.
 
-        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's.
+        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's; True takes in what
+        T-BOT does not trade, too.
         """
         positions: list[str] = []
         orders: list[tuple[str, int]] = []
@@ -228,7 +277,8 @@ class Reconciler:
             return positions, orders
 
         def inside(contract: str) -> bool:
-            return contract in self._settings.products and (contracts is None or contract in contracts)
+            traded = foreign or contract in self._settings.products
+            return traded and (contracts is None or contract in contracts)
 
         for position in self.answer.positions:
             if position.size and inside(position.contract) and (foreign or not self._strangers(position.contract)):
@@ -245,7 +295,8 @@ class Reconciler:
     def state(self) -> list[object]:
         """Data for the digest."""
         queries = [self.proven, self.started, self.asked, self.want_ns, self.want_step, self.last_ns, self.failures]
-        return [*queries, self.answer, self.answer_step, self.mismatches, self.suspects]
+        answers = [self.answer, self.answer_step, self.mismatches, self.suspects, self.behind_step, self.witnesses]
+        return [*queries, *answers]
 
     def _strangers(self, contract: str) -> bool:
         """Whether the whole position of a contract is somebody else's."""

@@ -14,11 +14,16 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import ConditionIn, FeedIn, Note, OperatorIn, Quote, Signal, SignalIn, SignalStamps, TimerIn
 from tbot.execution.broker import DeskLoop
 from tbot_ext.pipeline import NEW_CONTRACT
-from tbot_ext.records import NO_PRICE, Kind
+from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 
 # How often the Desk hears of time, in market nanoseconds: with something at risk, and when flat.
 TIMER_BUSY_NS = 500_000_000
 TIMER_IDLE_NS = 2_000_000_000
+
+FEW = 32  # records that are looked at one by one; more are worth an array operation
+_NAMES = TICK_DTYPE.names or ()
+_PRICE, _PRICE2, _CONTRACT_ID, _KIND = map(_NAMES.index, ("price", "price2", "contract_id", "kind"))
+_QUOTE, _TRADE, _GAP, _HISTORY = int(Kind.QUOTE), int(Kind.TRADE), int(Kind.GAP), int(Kind.HISTORY)
 
 AgeOf = Callable[[int, int, int], int]  # (now_ns, exch_ns, recv_ns) -> age of a quote in real ns
 
@@ -27,7 +32,16 @@ class TickSink(Protocol):
     """A broker that lives on tick records (the paper broker)."""
 
     def on_tick(
-        self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int
+        self,
+        contract: str,
+        kind: int,
+        price: int,
+        price2: int,
+        size: int,
+        side: int,
+        exch_ns: int,
+        flags: int = 0,
+        aux: int = 0,
     ) -> None: ...
 
 
@@ -83,6 +97,9 @@ class DeskSession:
             for row in ticks.tolist():
                 self._on_row(row, now_ns)
             return
+        if len(ticks) <= FEW:
+            self._on_few(ticks.tolist(), now_ns)
+            return
         kinds = ticks["kind"]
         if self._watching:
             self._see_trades(ticks[kinds == Kind.TRADE])
@@ -93,6 +110,27 @@ class DeskSession:
             wanted[quotes[np.unique(ticks["contract_id"][quotes], return_index=True)[1]]] = True
         for row in ticks[wanted].tolist():
             self._on_row(row, now_ns)
+
+    def _on_few(self, rows: list[tuple[int, ...]], now_ns: int) -> None:
+        """What the rest of `on_records` does, row by row: a live ring gives one or two, too few for arrays."""
+        wanted: list[int] = []
+        newest: dict[int, int] = {}
+        trades: list[tuple[int, int]] = []
+        for index, row in enumerate(rows):
+            kind = row[_KIND]
+            if kind == _QUOTE:
+                if row[_PRICE] != NO_PRICE and row[_PRICE2] != NO_PRICE:
+                    newest[row[_CONTRACT_ID]] = index
+            elif kind == _TRADE:
+                trades.append((row[_CONTRACT_ID], row[_PRICE]))
+            elif kind in (_GAP, _HISTORY):
+                wanted.append(index)
+        for contract_id, price in sorted(trades) if self._watching else ():
+            contract = self._contracts.get(contract_id)
+            if contract is not None:
+                self._see(contract, price, price)
+        for index in sorted([*wanted, *newest.values()]):
+            self._on_row(rows[index], now_ns)
 
     def _see_trades(self, trades: npt.NDArray[np.void]) -> None:
         ids, prices = trades["contract_id"], trades["price"]
@@ -106,29 +144,29 @@ class DeskSession:
         self._ranges[contract] = (low, high) if held is None else (min(held[0], low), max(held[1], high))
 
     def _on_row(self, row: tuple[int, ...], now_ns: int) -> None:
-        seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, _flags, epoch = row
+        seq, exch_ns, recv_ns, price, price2, size, aux, _volume, contract_id, kind, side, flags, epoch = row
         contract = self._contracts.get(contract_id)
         if contract is None:
             return
-        if kind == Kind.QUOTE:
+        if kind == _QUOTE:
             if price != NO_PRICE and price2 != NO_PRICE:
                 quote = Quote(price, price2, exch_ns, (seq >> 1) - 1 if seq else 0, 0, epoch)
                 self._quotes[contract] = (quote, recv_ns)
                 if contract in self._waiting:
                     self._waiting.discard(contract)
                     self._set_state(contract, "ok", now_ns)
-        elif kind == Kind.GAP:
+        elif kind == _GAP:
             if aux == NEW_CONTRACT:
                 self._quotes.pop(contract, None)  # prices of another month mean nothing
                 self._ranges.pop(contract, None)
             self._waiting.discard(contract)
             self._set_state(contract, "gap", now_ns)
-        elif kind == Kind.HISTORY and self._states.get(contract) != "ok":
+        elif kind == _HISTORY and self._states.get(contract) != "ok":
             self._waiting.add(contract)
-        elif kind == Kind.TRADE and self._watching:
+        elif kind == _TRADE and self._watching:
             self._see(contract, price, price)
         if self._sink is not None:
-            self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns)
+            self._sink.on_tick(contract, kind, price, price2, size, side, exch_ns, flags, aux)
             self.notes += self._loop.pump()
 
     def _set_state(self, contract: str, state: str, now_ns: int) -> None:

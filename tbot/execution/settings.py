@@ -64,6 +64,16 @@ class CarriedOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedBar:
+    """A contract that takes no entries for the rest of a trading day."""
+
+    contract: str
+    code: str  # RC_ code of why
+    text: str
+    day: str  # ISO date
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """What must survive a restart and cannot be had from the broker: halts, day locks, a person's pause, placements."""
 
@@ -74,6 +84,7 @@ class Carried:
     closings: tuple[tuple[str, int], ...] = ()  # (trading day, last balance told in it), oldest first; risk.floor
     orders: tuple[CarriedOrder, ...] = ()  # oldest first
     barred: tuple[str, ...] = ()  # contracts that a person flattened and has not resumed
+    bars: tuple[CarriedBar, ...] = ()  # those that the engine set itself
     tags: tuple[tuple[int, str], ...] = ()  # order ids of ours that were seen today, with tag; "": a close-contract's
     closing: tuple[str, ...] = ()  # contracts with a close-contract whose order was not seen
 
@@ -119,6 +130,9 @@ class DeskSettings:
     # queries) is meant in machine time, so it stretches by this factor; risk limits do not.
     speed: float = 1.0
     caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, of every account
+    # The broker lives in this process and tells everything at once (lock-step): it is asked when an answer is wanted,
+    # and not again and again to find what was missed.
+    in_process: bool = False
 
     def __post_init__(self) -> None:
         numbers = [account.account for account in self.accounts]

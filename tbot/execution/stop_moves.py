@@ -19,11 +19,12 @@ MAX_MOVES = 3  # refused or unproven moves of one order in a row: who refuses th
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A stop that should stand at another price (ticks)."""
+    """A stop that should stand at another price (ticks), or be of another size (None: as it is)."""
 
     contract: str
     order_id: int
     stop: int
+    size: int | None = None
 
 
 def wanted_moves(picture: Picture, limits: RiskLimits, quotes: Mapping[str, Quote]) -> Iterator[Move]:
@@ -121,6 +122,11 @@ class MoveLog:
         if moved is None or moved.taken is None:
             return True
         return side * (stop - moved.taken) >= (0 if moved.failed else 1)
+
+    def closest(self, order_id: int, stop: int, side: int) -> int:
+        """`stop` or what the broker took or may have taken of the order's moves, whichever is closer to the market."""
+        moved = self.of.get(order_id)
+        return stop if moved is None or moved.taken is None else side * max(side * stop, side * moved.taken)
 
     def answered(self, order_id: int, outcome: Outcome, step: int) -> None:
         """Refused or not sent: the old price is the truth, and that is what the order shows."""

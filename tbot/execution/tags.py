@@ -6,6 +6,7 @@ refuses to close the contract. The broker appends -SL and -TP to the tag of an e
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 FAMILY = "TB1"
@@ -57,6 +58,7 @@ def entry_tag(run_start_ms: int, sequence: int) -> str:
     return order_tag(run_start_ms, sequence, "E")
 
 
+@lru_cache(maxsize=4096)
 def parse_tag(text: str) -> Tag | None:
     """The parts of a tag of our family; None for everything else (foreign orders, no tag)."""
     parts = text.split("-") if len(text) <= MAX_LENGTH else []

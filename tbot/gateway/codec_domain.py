@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,69 +232,60 @@ def broker_bars(array: NDArray[np.void], product: Product) -> list[BrokerBar]:
 # -------------------------------------------------------------------------------------------- commands to requests
 def place_bracket_request(command: PlaceBracket, book: ContractBook) -> rest.OrderPlaceRequest:
     """A market entry with both legs; KeyError when the contract is not resolved. Offsets go out as they are."""
-    return rest.OrderPlaceRequest(
-        account_id=command.account,
-        contract_id=book.broker_id(command.contract),
-        type=int(OrderType.MARKET),
-        side=0 if command.side > 0 else 1,
-        size=command.size,
-        custom_tag=command.tag,
+    return _placement(
+        command,
+        book,
+        OrderType.MARKET,
         stop_loss_bracket=rest.Bracket(ticks=command.stop_offset, type=int(OrderType.STOP)),
         take_profit_bracket=rest.Bracket(ticks=command.target_offset, type=int(OrderType.LIMIT)),
     )
 
 
-def _known(book: ContractBook, broker_id: str) -> Product:
-    product = book.product(broker_id)
-    if product is None:
-        raise KeyError(broker_id)
-    return product
-
-
 def place_stop_request(command: PlaceStop, book: ContractBook) -> rest.OrderPlaceRequest:
     """A stop order at an absolute price; KeyError when the contract is not resolved."""
-    broker_id = book.broker_id(command.contract)
-    return rest.OrderPlaceRequest(
-        account_id=command.account,
-        contract_id=broker_id,
-        type=int(OrderType.STOP),
-        side=0 if command.side > 0 else 1,
-        size=command.size,
-        stop_price=_known(book, broker_id).to_price(command.stop),
-        custom_tag=command.tag,
-    )
+    return _placement(command, book, OrderType.STOP, stop_price=_price(command.contract, command.stop, book))
 
 
 def place_target_request(command: PlaceTarget, book: ContractBook) -> rest.OrderPlaceRequest:
     """A limit order at an absolute price; KeyError when the contract is not resolved."""
-    broker_id = book.broker_id(command.contract)
-    return rest.OrderPlaceRequest(
-        account_id=command.account,
-        contract_id=broker_id,
-        type=int(OrderType.LIMIT),
-        side=0 if command.side > 0 else 1,
-        size=command.size,
-        limit_price=_known(book, broker_id).to_price(command.limit),
-        custom_tag=command.tag,
-    )
+    return _placement(command, book, OrderType.LIMIT, limit_price=_price(command.contract, command.limit, book))
 
 
 def place_exit_request(command: PlaceExit, book: ContractBook) -> rest.OrderPlaceRequest:
     """A market order without legs; KeyError when the contract is not resolved."""
+    return _placement(command, book, OrderType.MARKET)
+
+
+def _placement(
+    command: PlaceBracket | PlaceStop | PlaceTarget | PlaceExit, book: ContractBook, kind: OrderType, **more: Any
+) -> rest.OrderPlaceRequest:
+    """What every placement says, and `more`."""
     return rest.OrderPlaceRequest(
         account_id=command.account,
         contract_id=book.broker_id(command.contract),
-        type=int(OrderType.MARKET),
+        type=int(kind),
         side=0 if command.side > 0 else 1,
         size=command.size,
         custom_tag=command.tag,
+        **more,
     )
 
 
+def _price(contract: str, ticks: int, book: ContractBook) -> Decimal:
+    """KeyError when the contract is not resolved, or of a product that we do not know."""
+    broker_id = book.broker_id(contract)
+    product = book.product(broker_id)
+    if product is None:
+        raise KeyError(broker_id)
+    return product.to_price(ticks)
+
+
 def modify_stop_request(command: ModifyStop, book: ContractBook) -> rest.OrderModifyRequest:
-    """A new absolute stop price; everything else stays."""
-    price = _known(book, book.broker_id(command.contract)).to_price(command.stop)
-    return rest.OrderModifyRequest(account_id=command.account, order_id=command.order_id, stop_price=price)
+    """A new absolute stop price, and size where one is asked for; everything else stays."""
+    price = _price(command.contract, command.stop, book)
+    return rest.OrderModifyRequest(
+        account_id=command.account, order_id=command.order_id, size=command.size, stop_price=price
+    )
 
 
 def cancel_request(command: CancelOrder) -> rest.OrderIdRequest:

@@ -36,10 +36,6 @@ SUBSCRIBE_ACCOUNTS = "SubscribeAccounts"
 SUBSCRIBE_ORDERS = "SubscribeOrders"
 SUBSCRIBE_POSITIONS = "SubscribePositions"
 SUBSCRIBE_TRADES = "SubscribeTrades"
-UNSUBSCRIBE_ACCOUNTS = "UnsubscribeAccounts"
-UNSUBSCRIBE_ORDERS = "UnsubscribeOrders"
-UNSUBSCRIBE_POSITIONS = "UnsubscribePositions"
-UNSUBSCRIBE_TRADES = "UnsubscribeTrades"
 
 MAX_EVENT_BYTES = 64 * 1024  # a user event is below 1 KB; what is far above it is not looked at
 

@@ -35,8 +35,6 @@ LOGOUT_TARGET = "GatewayLogout"
 SUBSCRIBE_QUOTES = "SubscribeContractQuotes"
 SUBSCRIBE_TRADES = "SubscribeContractTrades"
 SUBSCRIBE_DEPTH = "SubscribeContractMarketDepth"
-UNSUBSCRIBE_QUOTES = "UnsubscribeContractQuotes"
-UNSUBSCRIBE_TRADES = "UnsubscribeContractTrades"
 UNSUBSCRIBE_DEPTH = "UnsubscribeContractMarketDepth"
 
 TRADE, QUOTE = int(Kind.TRADE), int(Kind.QUOTE)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -223,11 +224,21 @@ def _rename(document: Any, shape: type[Request]) -> Any:
         return document
     names = {name.lower(): name for name in shape.__struct_encode_fields__}
     renamed = {names.get(name.lower(), name): value for name, value in document.items()}
-    for info in msgspec.structs.fields(shape):
-        for inner in getattr(info.type, "__args__", (info.type,)):
-            if isinstance(inner, type) and issubclass(inner, Request) and info.encode_name in renamed:
-                renamed[info.encode_name] = _rename(renamed[info.encode_name], inner)
+    for name, inner in _nested(shape):
+        if name in renamed:
+            renamed[name] = _rename(renamed[name], inner)
     return renamed
+
+
+@cache
+def _nested(shape: type[Request]) -> list[tuple[str, type[Request]]]:
+    """Members of a request that are objects themselves, and their shapes."""
+    return [
+        (info.encode_name, inner)
+        for info in msgspec.structs.fields(shape)
+        for inner in getattr(info.type, "__args__", (info.type,))
+        if isinstance(inner, type) and issubclass(inner, Request)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------- answers

@@ -65,13 +65,6 @@ class BarUnit(IntEnum):
     TICK = 7
 
 
-class TradeLogType(IntEnum):
-    """`type` of a print on the market tape: who was the aggressor."""
-
-    BUY = 0
-    SELL = 1
-
-
 class OrderSortField(IntEnum):
     """`sortBy` of the paged order query."""
 

@@ -94,6 +94,11 @@ class RestClient:
                 "skew_ms": self.skew_ns // 1_000_000,
             }
 
+    def room(self, *, protective: bool = False) -> int:
+        """How many requests that are not for history the budget has left now."""
+        with self._throttle_lock:
+            return self.throttle.general.free(self._boot_ns(), protective)
+
     def close(self) -> None:
         """Close idle connections."""
         self._exchange.close()
@@ -258,10 +263,11 @@ class RestClient:
 
     def _get(self, path: str) -> Answer[bytes]:
         """One request without token or budget (none of these paths counts); the body as it came."""
+        asked_ns = self._boot_ns()
         result = self._exchange.run("GET", path, b"", {}, self._total_s)
         if result.status is None:
             return Answer("ambiguous" if result.sent else "not_sent", text=result.error)
-        self._note_date(result.headers.get("date"))
+        self._note_date(result.headers.get("date"), asked_ns)
         if result.status == 200:
             return Answer("accepted", result.body, status=200)
         outcome: Outcome = "rejected" if 400 <= result.status < 500 else "ambiguous"
@@ -314,10 +320,11 @@ class RestClient:
         headers = {"Content-Type": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.text}"
+        asked_ns = self._boot_ns()
         result = self._exchange.run("POST", call.path, bodies.encode_request(request), headers, total_s)
-        return self._judge(call, result, token)
+        return self._judge(call, result, token, asked_ns)
 
-    def _judge(self, call: Call, result: HttpResult, token: Token | None) -> Answer[Any]:
+    def _judge(self, call: Call, result: HttpResult, token: Token | None, asked_ns: int) -> Answer[Any]:
         self.counts["requests"] += 1
         self.counts["answered"] += result.status == 200
         self.counts["too_many"] += result.status == 429
@@ -325,7 +332,7 @@ class RestClient:
             return Answer("not_sent", text=f"not sent: {result.error}")
         if result.status is None:
             return Answer("ambiguous", text=f"no answer: {result.error}")
-        self._note_date(result.headers.get("date"))
+        self._note_date(result.headers.get("date"), asked_ns)
         if result.status != 200:
             wait_s = retry_after_s(result.headers.get("retry-after"), self._wall_ns() / NS_PER_S)
             if result.status == 429:
@@ -339,13 +346,13 @@ class RestClient:
         secrets = (token.text if token else "", self._credentials.api_key if self._credentials else "")
         return replace(answer, text=redact(answer.text, *secrets))
 
-    def _note_date(self, value: str | None) -> None:
+    def _note_date(self, value: str | None, asked_ns: int) -> None:
         try:
             stamp = parsedate_to_datetime(value or "").timestamp()
         except (ValueError, TypeError, OverflowError):
             return
         self.skew_ns = self._wall_ns() - int(stamp * NS_PER_S)
-        self.dated, self.date = True, BrokerDate(int(stamp) * NS_PER_S, self._boot_ns())
+        self.dated, self.date = True, BrokerDate(int(stamp) * NS_PER_S, self._boot_ns(), asked_ns)
 
 
 class OrderClient(RestClient):

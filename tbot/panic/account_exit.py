@@ -60,6 +60,10 @@ class AccountExit:
                 return False
             self.pause(min(PAUSES_S[min(self.rounds - 1, len(PAUSES_S) - 1)], left_s))
 
+    def shows_nothing(self) -> bool:
+        """One look: whether both lists came, explicit and whole, and are empty."""
+        return self._look() and not self.positions and not self.orders
+
     def still_open(self) -> str:
         """What the last lists say, in words."""
         if self.positions is None and self.orders is None:
@@ -81,7 +85,7 @@ class AccountExit:
         if not whole or not self._await_flat() or not self._list_orders():
             return False
         self._cancel(self.orders, "order")
-        return self._confirmed() if self._look() and not self.positions and not self.orders else False
+        return self._confirmed() if self.shows_nothing() else False
 
     def _look(self) -> bool:
         """Both lists, explicit and whole; positions first, so that a fill in between shows as an order gone."""
@@ -90,7 +94,7 @@ class AccountExit:
 
     def _confirmed(self) -> bool:
         self.pause(CONFIRM_S)
-        return self._look() and not self.positions and not self.orders
+        return self.shows_nothing()
 
     def _await_flat(self) -> bool:
         for look in range(FILL_LOOKS):

@@ -1,6 +1,7 @@
 """All accounts at once, to one deadline: find them, flatten each in a thread of its own, and say what became of it."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from tbot.gateway.net import NS_PER_S, boot_ns
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient
-from tbot.panic.account_exit import PAUSES_S, AccountExit, Say
+from tbot.panic.account_exit import CONFIRM_S, PAUSES_S, AccountExit, Say
+
+FIRST_S = 10.0  # what accounts that can trade have for themselves: by then they are flat (I10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,12 @@ def panic(
     client = OrderClient(gateway, Credentials(*login))
     speak = _quiet(say)
     try:
-        chosen = list(dict.fromkeys(accounts)) or _find(client, speak, wait, deadline_ns)
-        if not chosen:
+        found = dict.fromkeys(accounts, True) or _find(client, speak, wait, deadline_ns)
+        if not found:
             text = client.tokens.refused and f"the gateway refused the login: {client.tokens.refused}"
             return Result(False, (), text or "no account is known: the gateway did not list any in time")
-        exits = [AccountExit(client, account, speak, wait, deadline_ns) for account in chosen]
-        _run_all(exits)
+        exits = [AccountExit(client, account, speak, wait, deadline_ns) for account in found]
+        _run_all([out for out in exits if found[out.account]], [out for out in exits if not found[out.account]], wait)
     finally:
         client.close()
     open_ones = [out for out in exits if not out.flat]
@@ -67,27 +70,47 @@ def panic(
     return Result(not open_ones, tuple(exits), text)
 
 
-def _run_all(exits: list[AccountExit]) -> None:
-    """One thread an account, so that one that hangs holds up no other; Ctrl-C leaves them behind."""
-    threads = [threading.Thread(target=out.run, daemon=True, name=f"exit-{out.account}") for out in exits]
+def _run_all(first: list[AccountExit], later: list[AccountExit], pause: Callable[[float], None]) -> None:
+    """One thread an account, so that one that hangs holds up no other; Ctrl-C leaves them behind.
+
+    `later`, of which there may be dozens, take no part of the rate budget from the others in their first seconds. They
+    are looked at one after the other; only what is not plainly empty gets a thread.
+    """
+    threads = _started(first)
+    end_s = time.monotonic() + FIRST_S
     for thread in threads:
-        thread.start()
-    for thread in threads:
+        thread.join(max(0.0, end_s - time.monotonic()))
+    empty = [out for out in later if out.shows_nothing()]
+    if empty:
+        pause(CONFIRM_S)
+    for out in empty:
+        out.flat = out.shows_nothing()
+    for thread in [*threads, *_started([out for out in later if not out.flat])]:
         thread.join()
 
 
-def _find(client: OrderClient, say: Say, pause: Callable[[float], None], deadline_ns: int) -> list[int]:
-    """Every account of the login, asked for until it is told."""
+def _started(exits: list[AccountExit]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=out.run, daemon=True, name=f"exit-{out.account}") for out in exits]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _find(client: OrderClient, say: Say, pause: Callable[[float], None], deadline_ns: int) -> dict[int, bool]:
+    """Every account of the login and whether it can trade now, asked for until it is told.
+
+    Also those that can't: one that the firm has stopped in the middle of the day may still hold a position (F-ACC-03).
+    """
     tries = 0
     while True:
-        answer = client.account_search(protective=True)
+        answer = client.account_search(False, protective=True)
         if answer.ok and answer.value is not None:
-            found = [account.account_id for account in answer.value]
+            found = {account.account_id: account.can_trade for account in answer.value}
             say(f"accounts: {', '.join(map(str, found)) or 'none'}")
             return found
         say(f"accounts are not known: {answer.text or answer.outcome}; asking again")
         if client.tokens.refused or boot_ns() >= deadline_ns:
-            return []
+            return {}
         pause(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
         tries += 1
 

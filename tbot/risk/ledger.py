@@ -5,8 +5,13 @@ however often it was told (I11, F-NET-08); a late, corrected or voided fill just
 Per trading day (that of the fill's own time): net result, loss streak, counts. Over the run: the same summed, and
 drawdown of the closed result.
 Manual round trips of the account's owner count like the engine's own: the daily limits are account-wide (F-ACC-02).
+
+Losses in a row after the broker's position replaced ours (F-ACC-01) are counted twice: in round trips of the adopted
+position, and in those of the fills alone, which is what a restart will find; the longer row counts (I13). A gain on a
+position that no fill opened ends no row: nothing proves that it was one.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -16,6 +21,22 @@ from tbot.domain.contracts import Product
 from tbot.domain.messages import Fill
 from tbot.domain.positions import Position
 from tbot.domain.round_trips import ContractBook, Trip
+
+
+@dataclass(slots=True)
+class Row:
+    """Losing round trips in a row: now, and the longest so far."""
+
+    now: int = 0
+    longest: int = 0
+
+    def count(self, net_cents: int, *, proven: bool = True) -> None:
+        """A round trip ended. Exactly 0 neither counts nor ends a row (F-RSK-03); a gain must be `proven` to end it."""
+        if net_cents < 0:
+            self.now += 1
+            self.longest = max(self.longest, self.now)
+        elif net_cents > 0 and proven:
+            self.now = 0
 
 
 @dataclass(slots=True)
@@ -31,8 +52,18 @@ class Tally:
     losses: int = 0
     won_cents: int = 0  # net of winning round trips
     lost_cents: int = 0  # net of losing ones, as a positive number
-    streak: int = 0  # losing round trips in a row, now
-    streak_max: int = 0
+    adopted: Row = field(default_factory=Row)  # losses in a row, by positions as the broker told them
+    filled: Row = field(default_factory=Row)  # by the fills alone
+
+    @property
+    def streak(self) -> int:
+        """Losing round trips in a row, now: the longer of both rows."""
+        return max(self.adopted.now, self.filled.now)
+
+    @property
+    def streak_max(self) -> int:
+        """The longest there was."""
+        return max(self.adopted.longest, self.filled.longest)
 
     @property
     def net_cents(self) -> int:
@@ -44,18 +75,16 @@ class Tally:
         """Realised net by the broker's figures: what its balance has moved by."""
         return self.broker_gross_cents - self.fees_cents - self.commission_cents
 
-    def count(self, net_cents: int) -> None:
-        """A round trip was completed. Exactly 0 neither counts as a loss nor ends a streak (F-RSK-03)."""
+    def count(self, net_cents: int, *, proven: bool) -> None:
+        """A round trip was completed; `proven`: its fills tell of its beginning too."""
         self.trips += 1
+        self.adopted.count(net_cents, proven=proven)
         if net_cents > 0:
             self.wins += 1
             self.won_cents += net_cents
-            self.streak = 0
         elif net_cents < 0:
             self.losses += 1
             self.lost_cents -= net_cents
-            self.streak += 1
-            self.streak_max = max(self.streak_max, self.streak)
 
     @property
     def win_rate(self) -> float | None:
@@ -82,11 +111,23 @@ class Completed:
         return self.gross_cents - self.trip.costs_cents
 
 
+@dataclass(frozen=True, slots=True)
+class _Adoption:
+    """The broker's position of one contract took the place of ours, after the newest fill of that time."""
+
+    after_fill: int
+    contract: str
+    size: int
+    price_size_sum: int
+    now_ns: int
+
+
 @dataclass(slots=True)
 class _State:
     """What the replay of fills produces. Copied as the base of later replays when a day is closed."""
 
     books: dict[str, ContractBook] = field(default_factory=dict)
+    by_fills: dict[str, ContractBook] = field(default_factory=dict)  # of contracts whose position was ever adopted
     day: date | None = None  # the newest with a fill
     days: dict[date, Tally] = field(default_factory=dict)
     total: Tally = field(default_factory=Tally)
@@ -104,6 +145,7 @@ class Ledger:
         self._products = products
         self._day_of = day_of
         self._fills: dict[int, Fill] = {}
+        self._adoptions: list[_Adoption] = []  # in order
         self._base = _State()
         self._state = _State()
         self._completed: list[Completed] = []
@@ -134,9 +176,10 @@ class Ledger:
         flat = all(book.position.size == 0 for book in self._state.books.values())
         if not flat or not self._fills or self._state.day is None or self._state.day >= day:
             return
-        self._state.books, self._state.by_order = {}, {}
+        self._state.books, self._state.by_fills, self._state.by_order = {}, {}, {}
         self._base = deepcopy(self._state)
         self._fills.clear()
+        self._adoptions.clear()
         self._completed.clear()
         self._reported.clear()
         self.voided.clear()
@@ -144,19 +187,28 @@ class Ledger:
 
     def adopt_position(self, contract: str, size: int, price_size_sum: int, now_ns: int) -> None:
         """The broker's position of one contract replaces ours (confirmed mismatch); results so far stay."""
-        book = self._state.books.setdefault(contract, ContractBook(contract))
-        book.adopt(size, price_size_sum, now_ns)
-        # Why the base moves: a replay from before this point would bring the refuted position back.
-        self._base = deepcopy(self._state)
-        self._fills = {number: fill for number, fill in self._fills.items() if number > self._base.last_fill}
+        told = _Adoption(self._state.last_fill, contract, size, price_size_sum, now_ns)
+        self._adoptions.append(told)
+        self._adopt(told)
         self.version += 1
 
+    def _adopt(self, told: _Adoption) -> None:
+        book = self._state.books.setdefault(told.contract, ContractBook(told.contract))
+        self._state.by_fills.setdefault(told.contract, deepcopy(book))
+        book.adopt(told.size, told.price_size_sum, told.now_ns)
+
     def _replay(self) -> None:
+        """From the last closed day on. Why adoptions too: the fills alone would bring a refuted position back."""
         self._state = deepcopy(self._base)
         self._completed = [done for done in self._completed if done.closing_fill <= self._base.last_fill]
         self.voided.clear()
+        waiting = deque(self._adoptions)
         for number in sorted(self._fills):
+            while waiting and waiting[0].after_fill < number:
+                self._adopt(waiting.popleft())
             self._apply(self._fills[number])
+        for told in waiting:
+            self._adopt(told)
 
     def _apply(self, fill: Fill) -> None:
         state = self._state
@@ -181,13 +233,16 @@ class Ledger:
         state.net_cents += gross - fill.fees_cents - fill.commission_cents
         state.peak_cents = max(state.peak_cents, state.net_cents)
         state.drawdown_cents = max(state.drawdown_cents, state.peak_cents - state.net_cents)
+        # Before anything was adopted both are the same.
+        alone = state.by_fills[fill.contract].apply(fill)[1] if fill.contract in state.by_fills else trip
+        value = product.tick_value_cents if product else 0
         if trip is not None:
-            value = trip.gross_ticks * product.tick_value_cents if product else 0
-            done = Completed(trip, fill.fill_id, day, value)
-            self._completed.append(done)
-            if product:
-                today.count(done.net_cents)
-                state.total.count(done.net_cents)
+            self._completed.append(Completed(trip, fill.fill_id, day, trip.gross_ticks * value))
+        for tally in (today, state.total) if product else ():
+            if trip is not None:
+                tally.count(self._completed[-1].net_cents, proven=trip.proven)
+            if alone is not None:
+                tally.filled.count(alone.gross_ticks * value - alone.costs_cents)
 
     # ------------------------------------------------------------------------------------------------ questions
     def take_completed(self) -> list[Completed]:
@@ -221,7 +276,7 @@ class Ledger:
 
     def open_contracts(self) -> list[str]:
         """Contracts with a position, sorted."""
-        return sorted(name for name, book in self._state.books.items() if book.position.size)
+        return sorted([name for name, book in self._state.books.items() if book.position.size])
 
     def trip(self, contract: str) -> Trip | None:
         """The round trip under way."""
@@ -237,7 +292,7 @@ class Ledger:
 
     def state(self) -> list[object]:
         """Data for a digest."""
-        return [self._fills, self._base, self._state, self._reported, self.version]
+        return [self._fills, self._adoptions, self._base, self._state, self._reported, self.version]
 
 
 def _merge(known: Fill, told: Fill) -> Fill:

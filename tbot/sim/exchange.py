@@ -35,7 +35,7 @@ from tbot.domain.trading_hours import trading_day
 from tbot.execution.book_types import FINAL, TAG_IN_USE, Balance, BookEvent, Holding, Ids, Order
 from tbot.execution.fill_model import FillSettings
 from tbot.sim.accounts import AccountRules, SimAccount, account_name
-from tbot.sim.months import Months
+from tbot.sim.months import FEW, MORE, Months
 from tbot.sim.orders import ModifyFields, PlaceFields, Refused, build_changes, build_request, skeleton
 from tbot.sim.venue_book import VenueBook
 from tbot.sim.venue_faults import (
@@ -110,7 +110,7 @@ class Exchange:
         settings: FillSettings | None = None,
         listing: Callable[[Product, date], Contract] | None = None,
     ) -> None:
-        self.months = Months(contracts)
+        self.months = Months(contracts, settings)
         self.contracts, self.products = self.months.contracts, self.months.products
         self.states = self.months.states
         self.accounts: dict[int, SimAccount] = {}
@@ -332,13 +332,20 @@ class Exchange:
         """Match every account with trades and quotes, in their order. Contracts nobody works in only move on."""
         books = [account.book for account in self.accounts.values()]
         busy = {key for key in self.products if any(book.has_work(key) for book in books)}
-        ids = sorted({self.products[key].contract_id for key in busy})
-        watched = np.isin(ticks["contract_id"], ids) if ids else np.zeros(len(ticks), np.bool_)
-        self.months.skip(ticks[~watched] if ids else ticks)
-        columns = ("contract_id", "kind", "price", "price2", "exch_ns")
+        ids = {self.products[key].contract_id for key in busy}
+        if not ids:
+            self.months.skip(ticks)
+            return
+        if len(ticks) <= FEW:
+            watched = np.array([number in ids for number in ticks["contract_id"].tolist()], np.bool_)
+        else:
+            watched = np.isin(ticks["contract_id"], sorted(ids))
+        self.months.skip(ticks[~watched])
+        columns = ("contract_id", "kind", "price", "price2", *MORE)
         rows = zip(*(ticks[name][watched].tolist() for name in columns), strict=True)
-        for contract_id, kind, price, price2, exch_ns in rows:
-            for key, state, trade in self.months.take(contract_id, kind, price, price2):
+        for contract_id, kind, price, price2, *more in rows:
+            exch_ns = more[0]
+            for key, state, trade in self.months.take(contract_id, kind, price, price2, tuple(more)):
                 if self.halts and self.halted(key, exch_ns):
                     continue
                 for book in books:

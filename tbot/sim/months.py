@@ -11,20 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import BY_ID, BY_ROOT, Contract, contract_from_broker_id, parse_broker_id
-from tbot.execution.fill_model import MarketState
+from tbot.execution.fill_model import FillSettings, MarketState, market_of
+from tbot.execution.market_state import Activity
 from tbot.sim.listing import next_contract, was_listed
-from tbot_ext.records import NO_PRICE, Kind
+from tbot_ext.records import NO_PRICE, Flag, Kind
 
 _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
+FEW = 32  # ticks that are looked at one by one; more are worth an array operation
+
+MORE = ("exch_ns", "size", "side", "flags", "aux")  # fields of a tick that only the fill model asks for
+More = tuple[int, ...]
 
 
 class Months:
     """`contracts`, `products` and `states` by key."""
 
-    def __init__(self, contracts: Iterable[Contract]) -> None:
+    def __init__(self, contracts: Iterable[Contract], settings: FillSettings | None = None) -> None:
         self.contracts: dict[str, Contract] = {contract.product.symbol: contract for contract in contracts}
         self.products = {symbol: contract.product for symbol, contract in self.contracts.items()}
-        self.states = {symbol: MarketState(product.spread_ticks) for symbol, product in self.products.items()}
+        fills = settings or FillSettings()
+        self.states = {symbol: market_of(product, fills) for symbol, product in self.products.items()}
         self.inactive: set[str] = set()  # symbols whose month nobody may trade and no list shows
         self._keys = {contract.broker_id: symbol for symbol, contract in self.contracts.items()}
         # symbol -> (key, ticks by which the source's prices are above this month's), the active month first
@@ -80,28 +86,45 @@ class Months:
 
     # ------------------------------------------------------------------------------------------------------ ticks
     def take(
-        self, contract_id: int, kind: int, price: int, price2: int
+        self, contract_id: int, kind: int, price: int, price2: int, more: More = (0, 0, 0, 0, 0)
     ) -> Iterator[tuple[str, MarketState, int | None]]:
         """Take one tick in; (key, state, price if it is a trade) of every month that it moves."""
+        at_ns, size, side, flags, aux = more
         for key, offset in self._followers.get(BY_ID[contract_id].symbol, ()):
             state = self.states[key]
             if kind == _TRADE:
-                state.on_trade(price - offset)
+                state.on_trade(price - offset, at_ns, size, flags, aux, side)
                 yield key, state, price - offset
-            elif kind == _QUOTE:
-                state.on_quote(_less(price, offset), _less(price2, offset))
+            elif kind == _QUOTE and state.on_quote(_less(price, offset), _less(price2, offset), flags):
                 yield key, state, None
 
     def skip(self, ticks: npt.NDArray[np.void]) -> None:
         """Move all months of these ticks to the newest quote and trade at once."""
+        if len(ticks) <= FEW:
+            columns = (ticks[name].tolist() for name in ("contract_id", "kind", "price", "price2", *MORE))
+            for number, kind, price, price2, *few in zip(*columns, strict=True):
+                for _ in self.take(number, kind, price, price2, tuple(few)):
+                    pass
+            return
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             own = ticks[ticks["contract_id"] == contract_id]
             for kind in (_QUOTE, _TRADE):
                 rows = np.flatnonzero(own["kind"] == kind)
                 if len(rows):
                     last = own[rows[-1]]
-                    for _ in self.take(contract_id, kind, int(last["price"]), int(last["price2"])):
+                    if kind == _TRADE:
+                        self._absorb(own[rows[:-1]])
+                    more = tuple(int(last[name]) for name in MORE)
+                    for _ in self.take(contract_id, kind, int(last["price"]), int(last["price2"]), more):
                         pass
+
+    def _absorb(self, trades: npt.NDArray[np.void]) -> None:
+        """What slippage is measured by misses no trade (MarketState.activity)."""
+        for key, offset in self._followers.get(BY_ID[int(trades["contract_id"][0])].symbol, ()) if len(trades) else ():
+            activity = self.states[key].activity
+            if activity is not None:
+                sizes = np.where(trades["flags"] & Flag.SIZE_UNKNOWN, 0, trades["size"]).astype(np.int64)
+                activity.absorb(trades["exch_ns"], trades["price"] - offset, sizes)
 
 
 def _less(price: int, offset: int) -> int:
@@ -109,5 +132,6 @@ def _less(price: int, offset: int) -> int:
 
 
 def _shifted(state: MarketState, ticks: int) -> MarketState:
-    prices = [None if price is None else price + ticks for price in (state.bid, state.ask, state.last)]
-    return MarketState(state.spread_ticks, *prices)
+    bid, ask, last = (None if price is None else price + ticks for price in (state.bid, state.ask, state.last))
+    activity = None if state.activity is None else Activity()
+    return MarketState(state.spread_ticks, bid, ask, last, hourly=state.hourly, activity=activity)

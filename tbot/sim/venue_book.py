@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from tbot.domain.contracts import Product
 from tbot.domain.messages import OrderStatus
 from tbot.domain.positions import Position
-from tbot.execution.book_types import FINAL, BookEvent, Holding, Ids, Order, OrderRequest
+from tbot.execution.book_types import FINAL, BookEvent, Held, Holding, Ids, Order, OrderRequest
 from tbot.execution.fill_model import FillSettings, MarketState, market_fill
-from tbot.execution.matching import ALWAYS, AccountBook, Held
+from tbot.execution.matching import ALWAYS, AccountBook
 from tbot.sim.venue_faults import BracketFault, CancelRace, CancelSlow, Partial, Slip
 
 Fills = tuple[Partial | None, Slip | None]

@@ -16,7 +16,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import asdict, astuple
+from dataclasses import asdict, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,7 @@ from tbot.storage.journal_reader import (
 from tbot.storage.journal_rotation import recover, rotate
 from tbot.storage.journal_schema import SCHEMA_VERSION, copy_aside, create, migrate, version_of
 
+_VALUES: Final = attrgetter(*(item.name for item in fields(Row)))  # in the order of INSERT
 CHECKPOINT_ROWS: Final = 5000
 # Errors after which the same connection works again when there is room; after any other the file is not trusted any
 # more (F-SYS-02).
@@ -329,7 +331,7 @@ class Journal(JournalReader):
             raise JournalError(f"the journal {self.path.name} cannot be written: {self.trouble}")
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(INSERT, map(astuple, self._waiting))
+            self._db.executemany(INSERT, map(_VALUES, self._waiting))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):

@@ -14,7 +14,10 @@ import os
 import stat
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
+
+from tbot.storage.private_file import replace_private
 
 MAX_BYTES = 4096
 ENGINE = "engine"  # `by` of the executor's own files: nobody needs to act on them any more
@@ -59,16 +62,7 @@ def read(path: Path) -> KillLock | None:
 def write(path: Path, day: date, by: str) -> None:
     """Write a lock atomically, readable by its owner only. OSError when that is not possible."""
     document = {"trading_day": day.isoformat(), "by": by, "written": datetime.now(UTC).isoformat(timespec="seconds")}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()  # of a process of this number that died while writing
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, json.dumps(document).encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
+    replace_private(path, json.dumps(document).encode())
 
 
 def mark(path: Path) -> Mark | None:
@@ -90,11 +84,7 @@ class KillLocks:
 
     def paths(self, account: int | None) -> list[Path]:
         """Files of one account; None: those that lock every account."""
-        name = "all" if account is None else str(account)
-        found = [self.state_dir / f"kill.{name}"]
-        if self.home is not None:
-            found.append(self.home / f"kill.{self.mode}.{name}")
-        return found
+        return list(_paths(self, "all" if account is None else str(account)))
 
     def holding(self, account: int, day: str) -> KillLock | None:
         """A lock that binds an account in a trading day (ISO date)."""
@@ -124,6 +114,13 @@ class KillLocks:
             if lock is not None and not lock.binds(day):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+@lru_cache(maxsize=64)
+def _paths(locks: KillLocks, name: str) -> tuple[Path, ...]:
+    """Made once: the executor asks four times a second for as long as it lives."""
+    own = locks.state_dir / f"kill.{name}"
+    return (own,) if locks.home is None else (own, locks.home / f"kill.{locks.mode}.{name}")
 
 
 def _write_all(paths: list[Path], day: date, by: str) -> list[str]:

@@ -51,6 +51,25 @@ def opening(numbers: Iterable[int], at_ns: int) -> Ticks:
     return records
 
 
+def gaps_answered(chunks: Iterable[Ticks]) -> Iterator[Ticks]:
+    """Behind each GAP an empty HISTORY record: nobody fills a hole of the past.
+
+    Without it a decider would hold its bars back and wait for a history that never comes (tbot_ext.pipeline).
+    """
+    for chunk in chunks:
+        gaps = chunk["kind"] == Kind.GAP
+        if not np.any(gaps):
+            yield chunk
+            continue
+        copies = gaps.astype(np.int64) + 1
+        out = np.repeat(chunk, copies)
+        answers = (np.cumsum(copies) - 1)[gaps]
+        out["kind"][answers], out["price"][answers] = Kind.HISTORY, NO_PRICE
+        for name in ("price2", "size", "aux", "side", "flags"):
+            out[name][answers] = 0
+        yield out
+
+
 def replay_stream(tape: TapeReader) -> Iterator[Ticks]:
     """The whole stream of a tape in merge order, chunk by chunk; contracts unknown to this build are left out."""
     numbers = contract_ids(tape)
@@ -59,7 +78,7 @@ def replay_stream(tape: TapeReader) -> Iterator[Ticks]:
     chunks = tape.chunks()
     if len(numbers) < len(tape.contracts):
         chunks = (chunk[np.isin(chunk["contract_id"], numbers)] for chunk in chunks)
-    yield from lockstep_stream(chunks, unquoted(tape))
+    yield from lockstep_stream(gaps_answered(chunks), unquoted(tape))
 
 
 def instants(chunks: Iterable[Ticks]) -> Iterator[Ticks]:

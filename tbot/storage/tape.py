@@ -34,12 +34,14 @@ FORMAT_VERSION = 1
 RECORD_BYTES = 64
 BLOCK_TICKS = 1023  # with its header a full block is 64 KiB
 META_LIMIT = 1 << 20
-_FILE_MAGIC = b"TBOTTAPE"
+FILE_MAGIC = b"TBOTTAPE"
 _FILE_HEADER = struct.Struct("<8sIIIIII")  # magic, format, layout, header bytes, meta bytes, meta CRC, CRC of these
 _BLOCK_MAGIC = b"TBLK"
 _BLOCK_HEADER = struct.Struct("<4sIIIqqQI")  # magic, CRC of the rest, count, data CRC, first ns, last ns, number, flags
 _ORDERED = 1  # block flag: in merge order within itself and behind the block before it
 _PAGE_OUT_BYTES = 32 << 20
+_SORTED_AT_ONCE = 1 << 20  # ticks
+_NEVER_NS = 2**63 - 1
 
 
 class _Block(NamedTuple):
@@ -92,7 +94,7 @@ class TapeWriter:
         if len(text) > META_LIMIT:
             raise ValueError(f"the meta of a tape has {len(text)} bytes, more than {META_LIMIT}")
         header_bytes = -(-(_FILE_HEADER.size + len(text)) // RECORD_BYTES) * RECORD_BYTES
-        fields = (_FILE_MAGIC, FORMAT_VERSION, LAYOUT_VERSION, header_bytes, len(text), zlib.crc32(text))
+        fields = (FILE_MAGIC, FORMAT_VERSION, LAYOUT_VERSION, header_bytes, len(text), zlib.crc32(text))
         fixed = _FILE_HEADER.pack(*fields, zlib.crc32(_FILE_HEADER.pack(*fields, 0)[:-4]))
         file = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         file.write((fixed + text).ljust(header_bytes, b"\0"))
@@ -213,32 +215,58 @@ class TapeReader:
             place += len(block)
         return merge_order(out)
 
-    def blocks(self) -> Iterator[Ticks]:
-        """The blocks in file order as read-only views of the mapping, each checked; pages behind are given back."""
-        released = 0
+    def blocks(self, since_ns: int | None = None, until_ns: int | None = None) -> Iterator[Ticks]:
+        """The blocks in file order as read-only views of the mapping, each checked; pages behind are given back.
+
+        With times (UTC ns, `until_ns` excluded) blocks that lie outside of them are passed over where that is known
+        from their headers: in a tape in merge order. Records outside may still come.
+        """
+        released, ordered = 0, self.ordered
         for number, block in enumerate(self._blocks):
+            if ordered and since_ns is not None and block.last_ns < since_ns:
+                continue
+            if ordered and until_ns is not None and block.first_ns >= until_ns:
+                return
             yield self._checked(number, block)
             if block.offset - released > _PAGE_OUT_BYTES:  # views still held fault their pages in again
                 released = _release(self._map, block.offset)
 
-    def chunks(self, ticks: int = 16 * BLOCK_TICKS) -> Iterator[Ticks]:
-        """All ticks in merge order in arrays of about `ticks` records of their own.
+    def chunks(
+        self, ticks: int = 16 * BLOCK_TICKS, since_ns: int | None = None, until_ns: int | None = None
+    ) -> Iterator[Ticks]:
+        """All ticks (of since_ns <= exch_ns < until_ns) in merge order in arrays of about `ticks` records of their own.
 
-        Memory stays flat for a tape in merge order; one that is not has to be sorted as a whole first.
+        Memory stays flat: of a tape in order of arrival only what a later block may still precede is held back. One
+        in quite another order (contract after contract) is sorted as a whole.
         """
-        if not self.ordered:
-            everything = self.ticks
-            for start in range(0, len(everything), ticks):
-                yield everything[start : start + ticks]
-            return
         held: list[Ticks] = []
-        for block in self.blocks():
-            held.append(block)
-            if sum(map(len, held)) >= ticks:
-                yield np.concatenate(held)
-                held = []
-        if held:
+        for part in self._in_order(since_ns, until_ns):
+            wanted = between(part, since_ns, until_ns)
+            for start in range(0, len(wanted), max(ticks, BLOCK_TICKS)):
+                held.append(wanted[start : start + max(ticks, BLOCK_TICKS)])
+                if sum(map(len, held)) >= ticks:
+                    yield np.concatenate(held)
+                    held = []
+        if sum(map(len, held)):
             yield np.concatenate(held)
+
+    def _in_order(self, since_ns: int | None, until_ns: int | None) -> Iterator[Ticks]:
+        """The blocks, or what is left of them after sorting, so that one behind the other is merge order."""
+        if self.ordered:
+            yield from self.blocks(since_ns, until_ns)
+            return
+        earliest = np.array([int(block["exch_ns"].min()) for block in self.blocks()], np.int64)
+        to_come = np.append(np.minimum.accumulate(earliest[::-1])[::-1][1:], _NEVER_NS)
+        held = np.zeros(0, TICK_DTYPE)
+        blocks = self.blocks()
+        for block, border_ns in zip(blocks, to_come.tolist(), strict=True):
+            if len(held) > _SORTED_AT_ONCE:
+                yield merge_order(np.concatenate((held, block, *blocks)))
+                return
+            held = merge_order(np.concatenate((held, block)))  # stable, so equal keys stay in the file's order
+            ready = int(np.searchsorted(held["exch_ns"], border_ns, side="left"))
+            yield held[:ready]
+            held = held[ready:]
 
     def verify(self) -> None:
         """Check every record's checksum; DataError names the first damaged block."""
@@ -267,6 +295,14 @@ class TapeReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def between(ticks: Ticks, since_ns: int | None, until_ns: int | None) -> Ticks:
+    """Those of ordered ticks that lie in since_ns <= exch_ns < until_ns."""
+    times = ticks["exch_ns"]
+    start = 0 if since_ns is None else int(np.searchsorted(times, since_ns, side="left"))
+    end = len(ticks) if until_ns is None else int(np.searchsorted(times, until_ns, side="left"))
+    return ticks if end - start == len(ticks) else ticks[start : max(start, end)]
 
 
 def _block_header(fields: tuple[int, ...]) -> bytes:
@@ -302,8 +338,10 @@ def _release(mapping: mmap.mmap, offset: int) -> int:
 def _read_layout(path: Path, mapping: mmap.mmap) -> _Layout:
     meta, start = _read_header(path, mapping)
     blocks: list[_Block] = []
-    offset = start
+    offset, released = start, 0
     while offset < len(mapping):
+        if offset - released > _PAGE_OUT_BYTES:  # to look at a header brings in the pages around it
+            released = _release(mapping, offset)
         block = _read_block_header(mapping, offset, len(blocks))
         if block is None:
             return _torn(path, mapping, meta, blocks, offset)
@@ -318,7 +356,7 @@ def _read_layout(path: Path, mapping: mmap.mmap) -> _Layout:
 def _read_header(path: Path, mapping: mmap.mmap) -> tuple[dict[str, Any], int]:
     fixed = mapping[: _FILE_HEADER.size]
     magic, version, layout, header_bytes, meta_bytes, meta_crc, crc = _FILE_HEADER.unpack(fixed)
-    if magic != _FILE_MAGIC:
+    if magic != FILE_MAGIC:
         raise DataError(f"{path} is not a tape; foreign files are read with `tbot import`.")
     if zlib.crc32(fixed[:-4]) != crc:
         raise DataError(f"The tape {path} is damaged: its header does not match its checksum.")

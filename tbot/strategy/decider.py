@@ -63,8 +63,7 @@ class ContractDecider:
 
     def history_agrees(self) -> bool:
         """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
-        counters = self.pipeline.counters
-        return counters["history_mismatch"] * 100 <= counters["history_overlap"]
+        return bool(self.pipeline.history_agrees)
 
     @property
     def pending(self) -> bool:
@@ -97,6 +96,6 @@ class ContractDecider:
             quote_seq=pipeline.quote_seq,
             epoch=pipeline.epoch,
             ring_seq=pipeline.ring_seq,
-            live=pipeline.live and self.history_agrees(),
+            live=pipeline.live and pipeline.history_agrees,
         )
         return self.trader.on_events(events, view)

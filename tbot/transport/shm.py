@@ -8,7 +8,6 @@ A segment file is a header of 4096 bytes (magic, version, size, run, owner, epoc
 attached that is not exactly what was expected: another user's file, a link, another size or version is a LayoutError.
 """
 
-import importlib
 import mmap
 import os
 import re
@@ -22,12 +21,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tbot.errors import LayoutError, TbotError
+from tbot.transport.process_identity import Owner, myself, process_space
 
 HEADER_BYTES = 4096  # a page, so that the payload is aligned for everything
 _VERSION = 1
@@ -40,45 +40,6 @@ _SEGMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _RUN_NAME = re.compile(r"tbot-(?P<uid>\d+)-(?P<pid>\d+)-(?P<start>[0-9a-f]+)-(?P<space>[0-9a-f]+)-[0-9a-f]{4}")
 
 
-class Owner(NamedTuple):
-    """A process told apart from a later one with the same number."""
-
-    pid: int
-    start: int  # see process_start
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
-        return process_start(self.pid) == self.start
-
-
-def process_start(pid: int) -> int | None:
-    """When a process started, as a number that stays the same while it lives; None when none runs under that pid.
-
-    Linux: clock ticks since boot, which no clock change moves. Elsewhere: UTC milliseconds. A zombie counts as gone.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _process_start_portable(pid)
-    fields = text.rpartition(")")[2].split()  # the name before it may contain anything, spaces and brackets too
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _process_start_portable(pid: int) -> int | None:
-    psutil: Any = importlib.import_module("psutil")  # not needed on Linux, and slow to load
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time() * 1000)
-    except psutil.Error:
-        return None
-
-
-def _myself() -> Owner:
-    pid = os.getpid()
-    return Owner(pid, process_start(pid) or 0)
-
-
 # ---------------------------------------------------------------- the run directory
 
 
@@ -89,8 +50,8 @@ def run_directory(base: Path | None = None) -> Path:
     run's from a living one's. Raises TbotError when `base` is missing, full, or lets others rename what we put there.
     """
     place = _base(base)
-    owner = _myself()
-    name = f"tbot-{os.geteuid()}-{owner.pid}-{owner.start:x}-{_process_space():x}-{secrets.token_hex(2)}"
+    owner = myself()
+    name = f"tbot-{os.geteuid()}-{owner.pid}-{owner.start:x}-{process_space():x}-{secrets.token_hex(2)}"
     path = place / name
     try:
         info = place.stat()
@@ -112,7 +73,7 @@ def sweep_stale(base: Path | None = None) -> list[Path]:
     removed = []
     for path in sorted(_base(base).glob("tbot-*")):
         match = _RUN_NAME.fullmatch(path.name)
-        if match is None or int(match["uid"]) != os.geteuid() or int(match["space"], 16) != _process_space():
+        if match is None or int(match["uid"]) != os.geteuid() or int(match["space"], 16) != process_space():
             continue
         if Owner(int(match["pid"]), int(match["start"], 16)).alive:
             continue
@@ -131,14 +92,6 @@ def _base(base: Path | None) -> Path:
         return base
     shared = Path("/dev/shm")
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def _process_space() -> int:
-    """The number space our process ids belong to; 0 where there is only one."""
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        return 0
 
 
 @contextmanager
@@ -201,7 +154,7 @@ class Segment:
         """
         if size <= 0:
             raise ValueError(f"a segment has at least one byte, not {size}")
-        path, owner = _segment_path(directory, name), _myself()
+        path, owner = _segment_path(directory, name), myself()
         with _private(directory) as place:
             try:
                 handle = os.open(name, _CREATE, 0o600, dir_fd=place)
@@ -273,7 +226,7 @@ class Segment:
 
         Raises LayoutError from any other process: there is exactly one remover.
         """
-        if self.owner != _myself():
+        if self.owner != myself():
             raise LayoutError(f"{self.path} is removed by its creator, process {self.owner.pid}, only")
         try:
             info = self.path.lstat()

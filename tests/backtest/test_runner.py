@@ -17,7 +17,6 @@ from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
-from tbot.storage.replay_stream import instants
 from tbot.strategy.decider import ContractDecider
 
 SYMBOLS = ("MNQ", "MES", "MGC")
@@ -34,7 +33,7 @@ def runner(symbols: tuple[str, ...] = SYMBOLS) -> Runner:
 
 def played(chunks: Iterable[np.ndarray], symbols: tuple[str, ...] = SYMBOLS) -> Runner:
     run = runner(symbols)
-    run.run(instants(chunks))
+    run.run(chunks)
     return run
 
 
@@ -115,7 +114,7 @@ def test_minutes_held_until_history_is_there_all_come_before_the_next_record(hel
     body = lively(("MES",), seed=5, minutes=held_minutes, opened=False)
     late = opening("MES", int(body["exch_ns"][-1]) + MINUTE)
     run = runner(("MES",))
-    run.run(instants([body, late]))
+    run.run([body, late])
     decider = run.deciders[PRODUCTS["MES"].contract_id]
     assert not decider.pending
     assert decider.pipeline.live

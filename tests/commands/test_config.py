@@ -12,6 +12,7 @@ from tbot.config import LARGER_IS_TIGHTER, SMALLER_IS_TIGHTER, AccountConfig, Co
 from tbot.domain.trading_hours import trading_day
 from tbot.engine.settings import AccountPlan
 from tbot.errors import AuthError, ConfigError
+from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.risk.limits import BOUNDS, RiskLimits
 from tbot.storage.firm_rules import load_rules
 
@@ -42,8 +43,8 @@ def test_values_arrive(tmp_path: Path) -> None:
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
     text = (
-        "[engine]\nworkerz = 1\nwait = \"nap\"\n[nowhere]\nx = 1\n[account]\nids = [1]\n"
-        "[gateway]\napi_key = \"secret\"\nrest = 5\n"
+        '[engine]\nworkerz = 1\nwait = "nap"\n[nowhere]\nx = 1\n[account]\nids = [1]\n'
+        '[gateway]\napi_key = "secret"\nrest = 5\n'
     )
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path, text))
@@ -147,7 +148,7 @@ def test_accounts_arrive_with_the_limits_of_risk_and_their_own(tmp_path: Path) -
         ("id = 1001", "|accounts[1] needs id"),
         ('name = "150K-X"', "|accounts[2] needs name"),
         ('name = "150K-X"', 'name = " "|accounts[2].name: must be'),
-        ('plan = "150K"', 'plan = "200K"|accounts[2].plan: \'200K\' is not one of 50K, 100K, 150K'),
+        ('plan = "150K"', "plan = \"200K\"|accounts[2].plan: '200K' is not one of 50K, 100K, 150K"),
         ('stage = "funded"', 'stage = "live"|accounts[2].stage'),
         ('stage = "funded"', "risk = 5|accounts[2].risk must be a section"),
         ('stage = "funded"', 'api_key = "abc"|secrets do not belong'),
@@ -239,3 +240,28 @@ def test_F_CFG_04_caps_are_read_at_the_start_from_the_file_that_is_named(
         made = base_settings(Config(), "sim", state_dir=tmp_path / "s", symbols=("MNQ",), gateway=gateway)
         assert made.caps == wanted
         made.run_dir.rmdir()
+
+
+def test_fills_change_what_paper_and_the_past_charge_each_from_its_own_start(tmp_path: Path) -> None:
+    assert Config().paper_fills() == FillSettings()
+    assert Config().past_fills() == BACKTEST_FILLS
+    text = '[fills]\nlatency_ns = 5\nintrabar = "path"\n[fills.spread_by_hour]\nMNQ = [' + ", ".join(["3"] * 24) + "]\n"
+    config = load(written(tmp_path, text))
+    changes = {"latency_ns": 5, "intrabar": "path", "spread_by_hour": {"MNQ": (3,) * 24}}
+    assert config.paper_fills() == dataclasses.replace(FillSettings(), **changes)
+    assert config.past_fills() == dataclasses.replace(BACKTEST_FILLS, **changes)
+    assert config.digest() != Config().digest()
+
+
+def test_every_problem_of_fills_is_named(tmp_path: Path) -> None:
+    text = "[fills]\nlatency_ns = -5\npartial = 3\nlucky = true\n[fills.spread_by_hour]\nXX = [1]\n"
+    with pytest.raises(ConfigError, match="lucky is not an option") as caught:
+        load(written(tmp_path, text))
+    assert "partial: must be bool" in str(caught.value)
+    assert "spread_by_hour: must give 24 whole numbers" in str(caught.value)
+    with pytest.raises(ConfigError, match="latency_ns is -5"):
+        load(written(tmp_path, "[fills]\nlatency_ns = -5\n"))
+    with pytest.raises(ConfigError, match="24 spreads"):
+        load(written(tmp_path, "[fills.spread_by_hour]\nMNQ = [1]\n"))
+    with pytest.raises(ConfigError, match="fills must be a section"):
+        load(written(tmp_path, "fills = 3\n"))

@@ -205,10 +205,10 @@ def test_the_tail_goes_on_with_what_the_writer_adds(home: Path) -> None:
                 opened.record(*step(next(numbers)))
             opened.flush()
 
-        asked = module._Asked("OperatorIn", None, None)
+        asked = module._Choice("OperatorIn", None, None)
         assert next(follow(reader, asked, wait)).kind == "OperatorIn"
         with pytest.raises(RuntimeError):  # next() has no more numbers
-            list(follow(reader, module._Asked(None, 99, RUN.started_ns), wait))
+            list(follow(reader, module._Choice(None, 99, RUN.started_ns), wait))
 
 
 def test_tail_prints_until_it_is_stopped(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

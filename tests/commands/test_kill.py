@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
 from tbot.domain.trading_hours import trading_day
 from tbot.engine import control
+from tbot.panic import program
+from tbot.storage import control_key
 from tbot.storage.kill_locks import read
 
 
@@ -64,8 +67,8 @@ def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
 ) -> None:
     world.run()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as executor:
-        key = control.ControlKey(1, b"k" * 32, executor.pid)
-        monkeypatch.setattr(control, "read_key", lambda _: key)
+        key = control_key.ControlKey(1, b"k" * 32, executor.pid)
+        monkeypatch.setattr(control_key, "read_key", lambda _: key)
         executor.send_signal(number)
         until(runs.living_runs(None)[0].executor_is_out, "the signal has come")
         result = world.tbot("kill", login=True)
@@ -79,7 +82,7 @@ def test_I10_kill_does_not_wait_for_an_executor_that_is_dead_or_stopped(
 @pytest.mark.parametrize("alive", [True, False])
 def test_F_CFG_06_kill_goes_on_where_somebody_tampered_with_the_key(world: World, alive: bool) -> None:
     world.run(pid=None if alive else NOBODY)
-    key = control.key_path(world.home / "run-sim")
+    key = control_key.key_path(world.home / "run-sim")
     key.write_text(json.dumps({"run_id": 1, "key": "00", "pid": os.getpid()}))
     key.chmod(0o644)
     world.answers = [None]
@@ -186,14 +189,124 @@ def test_kill_of_a_mode_that_does_not_run_touches_no_other(world: World) -> None
     assert world.asked == []
 
 
-@pytest.mark.parametrize("pid", [None, NOBODY])
-def test_kill_says_that_a_live_run_that_ended_was_not_looked_at(world: World, pid: int | None) -> None:
-    world.run("live", pid=pid)
+@pytest.mark.parametrize("proven", [True, False])
+@pytest.mark.parametrize("demo", ["answers", "frozen"])
+def test_I10_kill_takes_a_live_run_that_died_and_the_demo_that_lives(world: World, proven: bool, demo: str) -> None:
+    world.run("live", pid=NOBODY)
+    world.run("sim")
+    world.proven = proven
+    world.answers = [said(DONE) if demo == "answers" else None]
+    result = world.tbot("kill", login=True)
+    assert code(result) == (0 if proven else 11), result.output
+    assert len(world.orders) == (1 if demo == "answers" else 2)
+    assert world.asked[0][:2] == ("run-sim", "kill")
+    lock = read(world.home / "live" / "kill.all")
+    assert lock is not None
+    assert lock.day in {(datetime.now(UTC) + timedelta(days=days)).date().isoformat() for days in range(-1, 5)}
+    words = "proven flat" if proven else "NOT PROVEN FLAT: account 1001: the gateway told nothing"
+    assert f"LIVE run: {words}" in result.output
+    assert f"DEMO run: {words if demo == 'frozen' else 'proven flat'}" in result.output
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_R13_kill_that_is_broken_off_is_not_proven(world: World, error: type[BaseException]) -> None:
+    """A person breaks it off while the demo is asked; our own mistake in the thread of the live run."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    if error is ZeroDivisionError:
+        world.run("live", pid=NOBODY)
     world.run("sim")
     world.answers = [said(DONE)]
+    target = (control, "ask_once") if error is KeyboardInterrupt else (program, "panic")
+    world.monkeypatch.setattr(*target, fails)
+    result = world.tbot("kill", login=True)
+    assert code(result) == 11
+    assert "NOT PROVEN FLAT" in result.stderr
+
+
+def test_kill_without_a_login_is_not_proven_for_a_live_run_that_died(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    world.run("paper")
+    world.answers = [said(DONE)]
     result = world.tbot("kill")
+    assert code(result) == 11
+    assert "PAPER run: proven flat" in result.output
+    assert "LIVE run: no credentials" in result.output
+    assert code(world.tbot("kill", "--mode", "paper")) == 0
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ({"ended": True, "state": "STOPPED", "accounts": {"1001": {"flat": True}}}, 0),
+        ({"ended": True, "state": "STOPPED", "accounts": {"1001": {"flat": False}}}, 11),  # held with its stop
+        ({"ended": True, "state": "STOPPED", "accounts": {}}, 11),
+        ({"ended": True, "state": "NOT_FLAT", "accounts": {"1001": {"flat": True}}}, 11),
+        ({"ended": False, "state": "ACTIVE", "accounts": {"1001": {"flat": True}}}, 11),
+        ({"ended": True, "state": "STOPPED", "accounts": [1]}, 11),
+    ],
+)
+def test_kill_takes_the_last_words_of_a_live_run_that_it_cannot_look_at(
+    world: World, last: dict[str, object], expected: int
+) -> None:
+    world.run("live", pid=NOBODY)
+    world.run("sim")
+    (world.home / "live" / "status.json").write_text(json.dumps({"schema": "tbot.status", **last}))
+    world.answers = [said(DONE)]
+    result = world.tbot("kill")
+    assert code(result) == expected
+    assert ("ended flat by its own last words" in result.output) is (expected == 0)
+
+
+@pytest.mark.parametrize("mode", ["replay", "nonsense"])
+def test_kill_of_a_run_that_is_of_no_mode_of_ours_takes_the_others_all_the_same(world: World, mode: str) -> None:
+    world.run("paper")
+    world.run(mode)
+    world.answers = [None]
+    result = world.tbot("kill", login=True)
     assert code(result) == 0
-    assert ("tbot kill --mode live does it" in result.output) is (pid is not None)
+    assert [asked[0] for asked in world.asked if asked[1] == "kill"] == ["run-paper", f"run-{mode}"]
+
+
+def test_a_gateway_that_is_none_is_said_and_not_proven(world: World) -> None:
+    world.run(pid=NOBODY)
+    for path in (world.home / "current.json", world.home / "sim" / "run.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"gateway": 5}))
+    for command in ("kill", "panic"):
+        result = world.tbot(command, login=True)
+        assert code(result) == 11
+        assert world.orders == []
+
+
+def test_kill_of_one_account_leaves_a_dead_live_run_that_had_another(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    world.run("paper")
+    world.answers = [said(DONE)]
+    assert code(world.tbot("kill", "--account", "5", login=True)) == 0
+    assert world.orders == []
+
+
+def test_kill_names_a_dead_run_at_a_simulator_and_leaves_it(world: World) -> None:
+    world.run("sim", pid=NOBODY)
+    world.run("paper")
+    world.answers = [said(DONE)]
+    result = world.tbot("kill", login=True)
+    assert code(result) == 0
+    assert world.orders == []
+    assert "tbot kill --mode sim does it" in result.output
+
+
+@pytest.mark.parametrize("wait", ["--wait", "--no-wait"])
+def test_kill_that_an_engine_refuses_closes_by_itself(world: World, wait: str) -> None:
+    world.run()
+    world.answers, world.proven = [said(refused="expired", text="this command is 4.0 s old; nothing was done")], False
+    result = world.tbot("kill", wait, login=True)
+    assert code(result) == 11
+    assert len(world.orders) == 1
+    assert "it refused (this command is 4.0 s old" in result.output
 
 
 def test_kill_of_an_account_of_one_of_two_engines_is_done(world: World) -> None:
@@ -239,9 +352,20 @@ def test_panic_means_the_live_run_even_where_a_simulator_was_traded_since(world:
     assert world.orders.pop()[0] == "http://127.0.0.1:8"
 
 
+def test_panic_means_a_live_run_that_died_before_a_simulator_that_is_traded(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    document = json.loads((world.home / "current.json").read_text())
+    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
+    world.run("sim")
+    result = world.tbot("panic", login=True)
+    assert code(result) == 0
+    assert world.orders.pop()[0] == "http://127.0.0.1:8"
+    assert "DEMO run at http://127.0.0.1:9 is not looked at" in result.output
+
+
 @pytest.mark.parametrize("arguments", [(), ("--gateway", "http://127.0.0.1:9")])
 def test_panic_locks_before_it_asks_for_anything(world: World, arguments: tuple[str, ...]) -> None:
-    assert code(world.tbot("panic", *arguments)) == (4 if arguments else 3)
+    assert code(world.tbot("panic", *arguments)) == 11  # not proven counts for more than what is missing
     assert (world.home / "live" / "kill.all").exists()
 
 

@@ -242,7 +242,7 @@ def test_confirm_live_without_live_is_a_mistake(world: World) -> None:
 
 def test_F_CFG_01_another_engine_on_the_account_is_seen_before_anybody_is_asked(world: World) -> None:
     place = run_directory(None)
-    held = AccountLocks(world.home.parent / "other-home", place.parent, world.foreign)
+    held = AccountLocks(world.home.parent / "other-home", place.parent, "")
     try:
         held.take([1001])
         said = world.refused("--gateway", world.foreign, "-c", str(world.config((1001, name_of(1001)))))

@@ -14,7 +14,8 @@ from command_world import DONE, HOLDING, NOBODY, WORD, World, code, said
 from tbot.cli import root
 from tbot.commands import runs
 from tbot.domain.process_messages import ControlReply
-from tbot.engine import control
+from tbot.storage import control_key
+from tbot.transport.process_identity import process_start
 
 
 @pytest.fixture
@@ -50,13 +51,13 @@ def test_two_engines_want_a_choice_and_kill_takes_both(world: World) -> None:
     world.asked.clear()
     world.answers = [said(DONE)]
     assert code(world.tbot("kill")) == 0
-    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-paper", "kill"), ("run-live", "kill")]
+    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-live", "kill"), ("run-paper", "kill")]
 
 
 def test_an_executor_without_its_launcher_is_an_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.run(pid=NOBODY)
-    key = control.ControlKey(1, b"k" * 32, os.getpid())
-    monkeypatch.setattr(control, "read_key", lambda _: key)
+    key = control_key.ControlKey(1, b"k" * 32, os.getpid())
+    monkeypatch.setattr(control_key, "read_key", lambda _: key)
     world.answers = [said(WORD)]
     assert code(world.tbot("pause")) == 0
 
@@ -193,16 +194,43 @@ def test_every_command_explains_itself(verb: str) -> None:
 
 def test_a_process_that_ended_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
+    start = process_start(ended.pid)
+    assert start
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    assert not runs._exists(ended.pid)  # a zombie
+    assert not runs._lives(ended.pid, start)  # a zombie
     ended.wait()
-    assert not runs._exists(ended.pid)
-    assert runs._exists(os.getpid())
+    assert not runs._lives(ended.pid, start)
+    assert runs._lives(os.getpid(), 0)
 
     def forbidden(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "kill", forbidden)
-    assert runs._exists(1)
+    monkeypatch.setattr(runs, "process_start", forbidden)
+    assert runs._lives(1, 5)
 
 
+@pytest.mark.parametrize("whose", ["launcher", "executor"])
+def test_F_PRC_07_a_number_that_went_to_another_process_is_no_engine(world: World, whose: str) -> None:
+    """This process has the number of the launcher, or of the executor, and began at another time."""
+    mine = process_start(os.getpid())
+    assert mine
+    world.run(pid=os.getpid() if whose == "launcher" else NOBODY, start=mine + 1)
+    if whose == "executor":
+        key = {"run_id": 1, "key": "00", "pid": os.getpid(), "start": mine + 1}
+        path = control_key.key_path(world.home / "run-sim")
+        path.write_text(json.dumps(key))
+        path.chmod(0o600)
+    assert code(world.tbot("pause")) == 7
+    world.run(start=mine)
+    world.answers = [said(WORD)]
+    assert code(world.tbot("pause")) == 0
+
+
+def test_numbers_that_cannot_be_are_no_run(world: World) -> None:
+    world.run()
+    text = (world.home / "current.json").read_text()
+    for name in ("pid", "start"):
+        document = json.loads(text) | {name: float("inf")}
+        for path in (world.home / "current.json", world.home / "sim" / "run.json"):
+            path.write_text(json.dumps(document))
+        assert runs.known_runs() == []

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 import status_rig
-from tbot.domain.clock import BrokerDate, ManualClock, MarketClock
+from manual_clock import ManualClock
+from tbot.domain.clock import BrokerDate, MarketClock
 from tbot.domain.messages import ConditionIn, Quote
 from tbot.engine import condition_watch
 from tbot.engine.clocks import SimulatedClock, WallClock
 from tbot.engine.condition_watch import ConditionWatch
 from tbot.engine.desk_setup import TradingDesk
+from tbot.engine.exchange_time import ExchangeTime
 from tbot.engine.feed_clock import FeedClock
 from tbot.engine.gateway_link import Link
 from tbot.execution.session import DeskSession
@@ -43,7 +45,8 @@ class Rig:
         self.asked = 0
         self.dead: list[str] = []
         self.told: list[str] = []
-        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"))
+        self.tokens = SimpleNamespace(refused="")
+        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"), tokens=self.tokens)
         self.link = SimpleNamespace(rest=rest, ask_date=self._ask)
         clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
         self.desk = SimpleNamespace(
@@ -52,6 +55,7 @@ class Rig:
             journal=SimpleNamespace(trouble=""),
             user_hub_up_ns=self.boot_ns,
             presume_dead=self.dead.append,
+            exchange_time=ExchangeTime(),
         )
         monkeypatch.setattr(condition_watch.shutil, "disk_usage", self._usage)
         self.watch = ConditionWatch(
@@ -100,6 +104,15 @@ def test_all_is_well_and_the_gateways_time_is_asked_for_once_a_minute(rig: Rig) 
     assert 5 <= rig.asked <= 7
     assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warnings": []}
     assert rig.told == []
+
+
+def test_F_API_02_a_refused_login_is_a_condition_until_a_person_lets_it_be_tried_again(rig: Rig) -> None:
+    rig.look()
+    rig.tokens.refused = "HTTP 401"
+    assert rig.look() == [("RC_AUTH", "the gateway refused the login: HTTP 401")]
+    assert rig.look() == []
+    rig.tokens.refused = ""
+    assert rig.look() == [("RC_AUTH", "")]
 
 
 def test_F_TIM_01_a_step_is_told_the_time_is_asked_for_and_market_time_stays(rig: Rig) -> None:

@@ -13,9 +13,11 @@ import pytest
 from tbot.domain.process_messages import AccountWord, ControlReply, ControlRequest, StepDone
 from tbot.engine import control
 from tbot.engine.clocks import NS_PER_S, boot_ns
-from tbot.engine.control import ControlClient, ControlServer, ask_once, key_path, read_key, socket_path, write_key
+from tbot.engine.control import ControlClient, ControlServer, ask_once, socket_path
 from tbot.errors import Halted, ProtocolError
+from tbot.storage.control_key import key_path, read_key, write_key
 from tbot.transport import sockets
+from tbot.transport.process_identity import myself
 from tbot.transport.wire import Wire
 
 RUN = 77
@@ -103,11 +105,11 @@ def test_a_command_and_its_truthful_answer(folder: Path) -> None:
 
 
 def test_the_key_is_in_a_file_of_ours_alone_and_new_in_each_life(folder: Path) -> None:
-    first = write_key(folder, RUN)
+    first = write_key(folder, RUN, *myself())
     assert stat.S_IMODE(key_path(folder).stat().st_mode) == 0o600
     assert read_key(folder) == first
     assert first.pid == os.getpid()
-    second = write_key(folder, RUN)
+    second = write_key(folder, RUN, *myself())
     assert second.key != first.key
     assert [path.name for path in folder.iterdir()] == ["control.key"]
 
@@ -157,7 +159,7 @@ def test_R8_a_command_is_done_once_however_often_it_comes(folder: Path) -> None:
 
 def test_R8_a_command_of_an_earlier_executor_of_the_run_is_nothing_to_this_one(folder: Path) -> None:
     """Its key is gone with it, so the replay of a whole frame is not even read."""
-    old_key = write_key(folder, RUN).key
+    old_key = write_key(folder, RUN, *myself()).key
     server = ControlServer(folder, RUN)
     asker = Asker(folder, key=old_key)
     asker.send(request())
@@ -189,7 +191,7 @@ def test_F_SEC_04_without_the_key_nothing_is_done_and_it_is_counted(folder: Path
 
 @pytest.mark.parametrize("spoil", ["mode", "link", "folder"])
 def test_F_SEC_06_a_key_file_that_others_could_have_written_is_not_trusted(folder: Path, spoil: str) -> None:
-    write_key(folder, RUN)
+    write_key(folder, RUN, *myself())
     path = key_path(folder)
     if spoil == "mode":
         path.chmod(0o660)
@@ -225,7 +227,7 @@ def test_F_SEC_06_a_link_planted_where_the_key_is_made_is_not_followed(folder: P
     victim.write_text("precious")
     (folder / f".control.key.{os.getpid()}").symlink_to(victim)
     key_path(folder).symlink_to(victim)
-    write_key(folder, RUN)
+    write_key(folder, RUN, *myself())
     assert victim.read_text() == "precious"
     assert json.loads(key_path(folder).read_text())["run_id"] == RUN
 
@@ -265,6 +267,6 @@ def test_F_IPC_02_an_answer_that_never_comes_ends_the_wait_and_the_next_question
 
 
 def test_F_IPC_04_nobody_listens(folder: Path) -> None:
-    write_key(folder, RUN)
+    write_key(folder, RUN, *myself())
     assert ask_once(folder, "kill", patience_s=0.05) is None
     assert ask_once(folder / "missing", "kill", patience_s=0.05) is None

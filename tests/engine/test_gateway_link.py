@@ -41,7 +41,7 @@ def linked(
 ) -> Iterator[Link]:
     hubs = f"{server.ws}/hubs/user", f"{server.ws}/hubs/market"
     settings = EngineSettings(
-        **({"mode": "sim"} | more), symbols=("MNQ",), state_dir=folder, run_dir=folder, run_id=1, build="t",
+        **({"mode": "sim", "run_dir": folder} | more), symbols=("MNQ",), state_dir=folder, run_id=1, build="t",
         config_hash="t",
     )  # fmt: skip
     address = GatewaySettings(server.rest, *hubs, simulated=simulated)
@@ -211,6 +211,38 @@ def test_without_pins_the_first_account_that_may_trade_is_taken(tmp_path: Path) 
         until(lambda: server.fired("account.lock"), "the lock")
         with linked(tmp_path, server) as link:
             assert link.accounts() == (AccountPlan(1002, NAMES[1002]),)
+
+
+def test_F_PRC_01_F_ACC_04_a_new_executor_keeps_the_account_of_its_run(tmp_path: Path) -> None:
+    """The firm has stopped it meanwhile, and another one could trade: that one is not this run's."""
+    with gateway(accounts=2) as server:
+        with linked(tmp_path, server) as link:
+            assert link.accounts() == (AccountPlan(1001, NAMES[1001]),)
+        server.plan({"id": "lock", "name": "account.lock", "at": 0, "args": {"account": 1001}})
+        until(lambda: server.fired("account.lock"), "the lock")
+        with linked(tmp_path, server, restarted=True) as link:
+            assert link.accounts() == (AccountPlan(1001, NAMES[1001]),)
+        server.plan({"id": "swap", "name": "account.swap", "at": 0, "args": {"first": 1001, "second": 1002}})
+        until(lambda: server.fired("account.swap"), "the swap")
+        with linked(tmp_path, server, restarted=True) as link, pytest.raises(ConfigError, match="1001 is named"):
+            link.accounts()
+        (tmp_path / gateway_link.ACCOUNT_FILE).write_text('{"account": null}')
+        with linked(tmp_path, server, restarted=True) as link, pytest.raises(ConfigError, match="not readable"):
+            link.accounts()
+        with linked(tmp_path, server) as link:  # another run
+            assert link.accounts() == (AccountPlan(1002, NAMES[1001]),)
+
+
+def test_F_PRC_01_an_executor_that_died_before_it_took_an_account_leaves_the_choice(tmp_path: Path) -> None:
+    with gateway(accounts=2) as server, linked(tmp_path, server, restarted=True) as link:
+        assert link.accounts() == (AccountPlan(1001, NAMES[1001]),)
+
+
+def test_F_SYS_01_an_account_that_cannot_be_noted_is_not_traded(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with gateway() as server, linked(tmp_path, server, run_dir=missing) as link, pytest.raises(ConfigError) as told:
+        link.accounts()
+    assert "cannot be noted" in str(told.value)
 
 
 def test_F_ACC_04_pinned_accounts_are_taken_in_the_order_of_the_settings(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tbot.domain.clock import ManualClock
+from manual_clock import ManualClock
 from tbot.domain.process_messages import TokenRequest
 from tbot.engine import gateway_watch
 from tbot.engine.clocks import boot_ns

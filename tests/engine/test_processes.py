@@ -28,7 +28,7 @@ from tbot.engine.processes import (
     Child,
     ProcessSpec,
 )
-from tbot.transport.shm import process_start
+from tbot.transport.process_identity import process_start
 
 PATIENCE_S = 60.0
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -1,7 +1,9 @@
 """Locks of accounts: one engine each, whatever its directory, for as long as its process lives."""
 
+import json
 import multiprocessing
 import os
+import stat
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import pytest
 
 import status_rig
 from tbot.engine.settings import EngineSettings, GatewaySettings
-from tbot.engine.state_dir import AccountLocks, lock_state
+from tbot.engine.state_dir import RUN_FILE, AccountLocks, leave_word, lock_state
+from tbot.engine.status import StatusFile
 from tbot.errors import Halted
+from tbot.transport.process_identity import process_start
 
 FOREIGN = "https://gateway.example"
 
@@ -53,6 +57,20 @@ def test_two_simulators_have_two_accounts_of_one_number(tmp_path: Path) -> None:
     other.take([1001])
     with pytest.raises(Halted):
         AccountLocks.of(settings(tmp_path, "third", "http://localhost:8801")).take([1001])
+
+
+def test_F_CFG_01_I16_two_proxies_on_loopback_lead_to_the_same_account(tmp_path: Path) -> None:
+    def through(port: int, home: str) -> AccountLocks:
+        url = f"http://127.0.0.1:{port}"
+        proxy = GatewaySettings(url, f"{url}/u", f"{url}/m", simulated=False)
+        return AccountLocks.of(settings(tmp_path, home, gateway=proxy, mode="paper"))
+
+    first = through(8801, "one")
+    first.take([7])
+    with pytest.raises(Halted):
+        through(8802, "other").take([7])
+    first.release()
+    through(8802, "other").take([7])
 
 
 def test_paper_locks_nothing(tmp_path: Path) -> None:
@@ -133,3 +151,21 @@ def test_one_engine_a_state_directory(tmp_path: Path) -> None:
     with lock_state(tmp_path), pytest.raises(Halted, match="another engine runs on the state"):
         lock_state(tmp_path)
     lock_state(tmp_path).close()
+
+
+def test_I31_word_of_a_run_is_for_its_owner_alone_and_names_the_very_process(tmp_path: Path) -> None:
+    """Whatever the umask; a file that was open to others before is closed by it."""
+    run = settings(tmp_path, pointer=tmp_path / "current.json")
+    run.state_dir.mkdir(exist_ok=True)
+    run.pointer.write_text("{}")  # type: ignore[union-attr]
+    before = os.umask(0)
+    try:
+        leave_word(run)
+        StatusFile(run.state_dir / "status.json").write({"state": "ACTIVE"})
+    finally:
+        os.umask(before)
+    paths = [run.pointer, run.state_dir / RUN_FILE, run.state_dir / "status.json"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600] * 3
+    document = json.loads(paths[1].read_text())
+    assert (document["pid"], document["start"]) == (os.getpid(), process_start(os.getpid()))
+    assert sorted(path.name for path in run.state_dir.glob(".*")) == []

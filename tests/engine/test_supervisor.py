@@ -25,7 +25,7 @@ from tbot.engine.processes import DEAD_NS, ProcessSpec
 from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.supervisor import Supervisor
 from tbot.transport import sockets
-from tbot.transport.shm import process_start
+from tbot.transport.process_identity import process_start
 from tbot.transport.wire import Wire
 
 PATIENCE_S = 60.0

@@ -7,6 +7,7 @@ from tbot.domain.messages import (
     CancelOrder,
     CloseContract,
     CommandResult,
+    ConditionIn,
     PlaceBracket,
     PlaceStop,
     Query,
@@ -369,6 +370,23 @@ def test_F_ACC_02_kill_also_takes_foreign_positions_and_orders() -> None:
     assert rig.state == "LOCKED"
 
 
+def test_F_ACC_02_a_market_order_of_the_owner_that_hangs_is_left_alone_unless_all_has_to_go() -> None:
+    rig = started()
+    rig.signal(1)
+    rig.run(1)
+    theirs = rig.broker.plant("MNQ", -1, 5, "market", "")
+    rig.pump()
+    rig.operator("flatten")
+    rig.run(30)
+    assert theirs not in [command.order_id for command in rig.broker.sent(CancelOrder)]
+    assert not rig.broker.sent(CloseContract)  # beside it a close would turn the position round
+    assert rig.broker.leg("SL").status == "open"
+    rig.operator("kill")
+    rig.run(10)
+    assert theirs in [command.order_id for command in rig.broker.sent(CancelOrder)]
+    assert (rig.broker.size("MNQ"), rig.broker.working()) == (0, [])
+
+
 def test_F_ACC_02_position_closed_by_hand_ends_the_trip_and_legs_go() -> None:
     rig = started()
     rig.signal(1)
@@ -377,6 +395,21 @@ def test_F_ACC_02_position_closed_by_hand_ends_the_trip_and_legs_go() -> None:
     rig.run(5)
     assert [trip.exit_reason for trip in round_trips(rig)] == ["other"]
     assert rig.broker.working() == []
+
+
+def test_I20_a_condition_that_nobody_knows_pauses_and_ends_like_any_other() -> None:
+    rig = started()
+    rig.feed(ConditionIn(rig.now_ns, "RC_OF_TOMORROW", "something new"))
+    rig.run(1)
+    assert (rig.state, rig.view()["text"]) == ("PAUSED", "something new")
+    rig.signal(1)
+    assert rig.denials
+    rig.operator("kill")
+    rig.run(2)
+    assert rig.state == "LOCKED"
+    rig.feed(ConditionIn(rig.now_ns, "RC_OF_TOMORROW", ""))
+    rig.run(1)
+    assert [reason["code"] for reason in rig.view()["reasons"]] == ["RC_KILL_SWITCH"]
 
 
 def test_F_NET_07_C_BLIND_HOLD_position_without_prices_is_flattened() -> None:

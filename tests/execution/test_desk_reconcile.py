@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from desk_rig import Rig, settings
-from tbot.domain.messages import CloseContract, PlaceBracket, Query, StateChange
+from tbot.domain.messages import CloseContract, PlaceBracket, PositionUpdate, Query, StateChange
 
 
 def holding(**kwargs: object) -> Rig:
@@ -62,6 +62,18 @@ def test_R5_an_answer_older_than_the_news_proves_nothing_against_it() -> None:
     assert rig.state == "ACTIVE"
     position = rig.view()["positions"][0]
     assert (position["size"], position["protected"]) == (5, True)
+
+
+def test_I6_no_entry_while_the_hub_tells_of_a_position_that_no_fill_explains() -> None:
+    rig = Rig().start()
+    rig.broker.held["MES"] = [(-1, rig.prices["MES"])]
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "MES", -1, rig.prices["MES"]))
+    rig.signal(1, "MES", -1)
+    rig.signal(2, "MNQ")  # the account's size counts too
+    assert rig.denials == ["RC_MISMATCH", "RC_MISMATCH"]
+    rig.run(20)  # closed meanwhile
+    rig.signal(3, "MNQ")
+    assert len(rig.broker.sent(PlaceBracket)) == 1
 
 
 def test_R5_two_looks_are_a_second_apart() -> None:

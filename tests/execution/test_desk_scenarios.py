@@ -10,11 +10,13 @@ from tbot.domain.messages import (
     AccountUpdate,
     CancelOrder,
     CloseContract,
+    CommandResult,
     FeedIn,
     Intent,
     PlaceBracket,
     Query,
     SignalIn,
+    Snapshot,
     StateChange,
     TimerIn,
 )
@@ -337,6 +339,33 @@ def test_accounts_are_apart() -> None:
     other = replace(rig.broker.status(), account=9)
     assert rig.desk.handle(other) == []
     assert rig.desk.view()["ignored_events"] == 1
+
+
+@pytest.mark.parametrize(("situation", "code"), [("429", "RC_RATE_LIMIT"), ("401", "RC_AUTH")])
+@pytest.mark.parametrize("kind", ["result", "snapshot"])
+def test_F_API_01_F_API_03_login_and_budget_are_shared_so_every_account_pauses(
+    situation: str, code: str, kind: str
+) -> None:
+    rig = Rig(settings=settings(accounts=(AccountSettings(1001), AccountSettings(2002)))).start()
+    other = ScriptedBroker(account=2002)
+
+    def codes(account: int) -> list[str]:
+        view = rig.desk.view()["accounts"][str(account)]  # type: ignore[index]
+        return [reason["code"] for reason in view["reasons"]]
+
+    queries = [query for query in rig.broker.sent(Query) if query.account == 2002]
+    rig.feed(other.snapshot(queries[-1]))
+    assert (rig.desk.state(1001), rig.desk.state(2002)) == ("ACTIVE", "ACTIVE")
+    if kind == "result":
+        rig.feed(CommandResult(rig.now_ns, 2002, "none", "ambiguous", None, "", situation=situation))
+    else:
+        rig.feed(Snapshot(rig.now_ns, 2002, "none", False, None, (), (), (), "", situation))
+    assert codes(1001) == codes(2002) == [code]
+    rig.signal(1)
+    assert rig.broker.sent(PlaceBracket) == []
+    before = rig.desk.view()["ignored_events"]
+    rig.feed(CommandResult(rig.now_ns, 9, "none", "ambiguous", None, "", situation=situation))
+    assert rig.desk.view()["ignored_events"] == before + 1  # a stranger's tells us nothing
 
 
 def test_two_accounts_get_one_bracket_each_with_different_tags() -> None:

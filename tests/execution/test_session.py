@@ -16,6 +16,12 @@ from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 PATHS = pytest.mark.parametrize("sink", [False, True], ids=["arrays", "rows"])
 
 
+@pytest.fixture(autouse=True, params=[-1, 32], ids=["many", "few"])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records by array operations and one by one: every test here holds for both."""
+    monkeypatch.setattr("tbot.execution.session.FEW", request.param)
+
+
 def states(listener: Listener) -> list[tuple[str, str]]:
     return [(item.contract, item.state) for item in listener.heard(FeedIn)]
 

@@ -385,6 +385,19 @@ def test_without_a_total_only_a_short_page_is_proof(rig, count, complete):
     assert rig.do(QUERY).complete is complete
 
 
+def test_F_API_03_no_answer_is_begun_that_the_budget_cannot_end(rig):
+    """Parts of answers once used up what whole ones needed."""
+    rig.rest.left = 3
+    told = rig.do(QUERY)
+    assert (told.complete, told.text, told.command_id) == (False, LOCAL_LIMIT, "q1")
+    assert rig.rest.calls == []
+    rig.do(CANCEL)
+    assert rig.do(replace(QUERY, command_id="q2")).complete  # its proof may use the reserve
+    rig.rest.left = 4
+    rig.boot += PROOF_NS + 1
+    assert rig.do(replace(QUERY, command_id="q3")).complete
+
+
 def test_I9_queries_soon_after_a_protective_command_may_use_the_reserve(rig):
     def flags():
         return {protective for name, _, protective in rig.rest.calls if "search" in name or "query" in name}

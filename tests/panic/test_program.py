@@ -13,7 +13,7 @@ import pytest
 
 import sim_rig
 from open_account import ACCOUNT, fill_account, open_things
-from sim_rig import KEY, OWNER, RunningServer
+from sim_rig import KEY, OWNER, RunningServer, until
 from tbot.panic.program import panic
 
 LOGIN = (OWNER, KEY)
@@ -45,6 +45,26 @@ def test_R14_everything_of_every_account_is_closed_and_proven() -> None:
         ]  # fmt: skip
         assert document["flat"] is True
         json.dumps(document)
+
+
+def test_F_ACC_03_an_account_that_the_firm_has_stopped_is_closed_like_any_other() -> None:
+    """It is not among the active ones any more, and still holds what it held; the gateway closes and cancels for it."""
+    with sim_rig.running(accounts=3) as server:
+        fill_account(server)
+        for account in (ACCOUNT, 1003):
+            server.plan({"id": f"lock{account}", "name": "account.lock", "at": 0, "args": {"account": account}})
+        until(lambda: active(server) == [1002], "two accounts are not active")
+        assert open_things(server) == ([2], 5)
+        result, said = run(server)
+        assert result.flat
+        assert open_things(server) == ([], 0)
+        assert [out.flat for out in result.exits] == [True] * 3
+        assert said[0] == "accounts: 1001, 1002, 1003"
+
+
+def active(server: RunningServer) -> list[int]:
+    answer = server.post("/api/Account/search", server.login(), onlyActiveAccounts=True).json()
+    return [account["id"] for account in answer["accounts"]]
 
 
 def test_only_the_named_accounts_are_touched() -> None:
@@ -219,11 +239,14 @@ def test_F_SYS_02_a_broken_home_stops_nothing(tmp_path: Path) -> None:
 
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
     nowhere = tbot(tmp_path, "panic")
-    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (3, 1)
+    assert (nowhere.returncode, nowhere.stderr.count("\n")) == (11, 1)
     assert "give --gateway URL" in nowhere.stderr
-    nobody = tbot(tmp_path, "panic", "--gateway", "http://127.0.0.1:9")
-    assert nobody.returncode == 4
+    nobody = tbot(tmp_path, "panic", "--gateway", "http://127.0.0.1:9", "--json")
+    assert nobody.returncode == 11
     assert "TBOT_USERNAME" in nobody.stderr
+    assert json.loads(nobody.stdout)["flat"] is False
+    wrong = tbot(tmp_path, "panic", "--gateway", "nonsense", TBOT_USERNAME="u", TBOT_API_KEY="k")
+    assert wrong.returncode == 11
     gone = tbot(
         tmp_path, "panic", "--gateway", "http://127.0.0.1:9", "--for", "1s", TBOT_USERNAME="u", TBOT_API_KEY="k"
     )

@@ -154,6 +154,44 @@ def test_F_ACC_01_an_adopted_position_survives_later_replays() -> None:
     assert held.today(DAY).gross_cents == 500
 
 
+def test_F_ACC_01_a_fill_that_is_told_after_an_adoption_still_counts() -> None:
+    """Its list was stale when the position was compared; what it lost was lost all the same (F-ACC-05)."""
+    held = ledger(make(1, 1, 1, 100), make(5, 1, 1, 7_000, "MES"))
+    held.adopt_position("MNQ", 0, 0, 6)
+    assert held.add(make(2, -1, 1, 90))
+    assert held.position("MNQ").size == 0
+    assert (held.today(DAY).gross_cents, held.today(DAY).streak_max) == (-500, 1)
+
+
+def test_I13_a_position_without_a_fill_does_not_end_a_row_of_losses() -> None:
+    """The venue's -1 appears from nowhere between two losses, and closing it gains something."""
+    held = ledger(*trip(1, -5))
+    held.adopt_position("MES", -1, 7_000, 3)
+    held.add(make(4, 1, 1, 6_000, "MES"))
+    assert (held.today(DAY).wins, held.today(DAY).streak) == (1, 1)
+    for fill in trip(5, -5, "MES"):
+        held.add(fill)
+    assert held.today(DAY).streak_max == 2
+
+
+def test_I13_a_position_without_a_fill_can_make_a_row_longer() -> None:
+    held = ledger(*trip(1, -5))
+    held.adopt_position("MNQ", 1, 1_000, 3)
+    held.add(make(4, -1, 1, 990))
+    assert held.today(DAY).streak_max == 2
+
+
+def test_I13_a_loss_whose_position_was_refuted_counts_as_after_a_restart() -> None:
+    """The broker says flat, the exit's fill comes later: the trip has no result for us, but by its fills it has."""
+    held = ledger(*trip(1, -5), make(3, 1, 1, 1_000))
+    held.adopt_position("MNQ", 0, 0, 4)
+    held.add(make(5, -1, 1, 990))
+    assert held.position("MNQ").size == -1  # until the next comparison
+    assert held.today(DAY).streak_max == 2
+    afresh = ledger(*trip(1, -5), make(3, 1, 1, 1_000), make(5, -1, 1, 990))
+    assert afresh.today(DAY).streak_max == 2
+
+
 fills_strategy = st.lists(
     st.tuples(st.sampled_from(["MNQ", "ES"]), st.sampled_from([1, -1]), st.integers(1, 4), st.integers(900, 1_100)),
     max_size=25,

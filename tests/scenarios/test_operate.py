@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine_runs import until
@@ -74,6 +75,38 @@ def test_I10_F_CFG_06_within_ten_seconds_whatever_is_dead(
     took = play(tmp_path, way, victim, number)
     print(f"{way} with {victim} {number.name}: flat after {took:.2f} s")
     assert took < BOUND_S
+
+
+# --------------------------------------------------------------------------------------------- when it cannot be done
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
+def test_I10_not_flat_is_code_11_while_the_gateway_refuses_to_close(tmp_path: Path, way: str) -> None:
+    """Nothing can be closed; the stop stays. When it can be closed again, the engine does so by itself."""
+    with holding(tmp_path) as rig:
+        rig.referee.add({"id": "halt", "name": "market.halt", "at": 0})
+        until(lambda: "halt" in rig.referee.fired(), "the halt")
+        done = rig.tbot(way, "--for", "4s")
+        assert done.returncode == 11, done.stdout + done.stderr
+        assert "NOT PROVEN FLAT" in done.stderr
+        assert rig.open_things()[0] == 1
+        orders = rig.referee.account()["orders"]
+        assert [order["order_type"] for order in orders if order["status"] == "open"].count("stop") == 1
+        rig.referee.calm()
+        flat_within(rig, time.monotonic(), 60)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
+def test_I10_not_flat_is_code_11_when_the_gateway_is_gone(tmp_path: Path, way: str) -> None:
+    """It vanishes with the position open: nobody can tell, and nobody claims to."""
+    with holding(tmp_path) as rig:
+        gateways = [child for child in psutil.Process().children() if "sim" in child.cmdline()]
+        assert len(gateways) == 1
+        gateways[0].kill()
+        done = rig.tbot(way, "--for", "4s")
+        assert done.returncode == 11, done.stdout + done.stderr
+        assert "NOT PROVEN FLAT" in done.stderr
+        assert (rig.engine.home / "sim" / "kill.all").exists() or rig.status()["state"] in ("REDUCING", "LOCKED")
 
 
 # ------------------------------------------------------------------------------------------------- the other ways

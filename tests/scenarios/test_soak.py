@@ -22,6 +22,7 @@ from session_tape import MINUTE, START
 SOAK_S, EVERY_S, SPEED = 300, 10, 20
 MINUTES = 200
 SYMBOLS = {"MNQ": 100_000, "MES": 28_000, "MGC": 40_000}
+GROWTH = 8 * 2**20  # bytes of private memory from a third of the soak to its end; measured: below one million
 NAKED_S = 3 * 10.0  # with a dead or deaf executor in between: protected or flat 10 s after it is back, times three
 
 # What happens at once (at), stays on for a while (at, for), or hits the next event that fits (after).
@@ -72,6 +73,20 @@ class Watch:
         self.since_s = {contract: at for contract, at in self.since_s.items() if contract in held}
 
 
+def private_bytes(engine: Command) -> dict[str, int]:
+    """Memory that each process has for itself alone (USS: shared rings do not count), by name; without the dead."""
+    pids = {name: int(told["pid"]) for name, told in engine.status()["processes"].items()}
+    found = {}
+    for name, pid in {"launcher": engine.process.pid, **pids}.items():
+        try:
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found[name] = process.memory_full_info().uss
+        except (psutil.Error, ValueError):
+            continue
+    return found
+
+
 def disturb(engine: Command, referee: Referee, chance: random.Random, number: int) -> str:
     """One fault, from the seed."""
     if chance.random() < 0.25:
@@ -100,6 +115,7 @@ def test_five_minutes_with_a_fault_every_ten_seconds(tmp_path: Path, seed: int) 
         if minute % 3 == index
     ]
     watch, said = Watch(), []
+    early: dict[str, int] = {}
     with session(tmp_path, prices, cues, speed=SPEED) as (engine, referee):
         run_dir, journal = engine.run_dir(), engine.journal()
         end_s, next_s, number = time.monotonic() + SOAK_S, time.monotonic(), 0
@@ -107,6 +123,8 @@ def test_five_minutes_with_a_fault_every_ten_seconds(tmp_path: Path, seed: int) 
             if time.monotonic() >= next_s:
                 next_s += EVERY_S
                 number += 1
+                if not early and number > SOAK_S / EVERY_S / 3:
+                    early = private_bytes(engine)
                 said.append(disturb(engine, referee, chance, number))
             watch.look(referee.account())
             assert engine.process.poll() is None, f"{said}: {engine.stderr}"
@@ -114,6 +132,11 @@ def test_five_minutes_with_a_fault_every_ten_seconds(tmp_path: Path, seed: int) 
         referee.calm()
         until(lambda: engine.status()["state"] in ("ACTIVE", "LOCKED"), f"calm after {said}", 120, engine.status)
         assert watch.worst_s <= NAKED_S, (watch.worst_s, said)
+        late = private_bytes(engine)
+        grown = {name: late[name] - early[name] for name in early.keys() & late.keys()}
+        print(f"soak: private memory at a third {early}, at the end {late}")
+        assert {"launcher", "executor", "feed"} <= grown.keys()
+        assert all(more <= GROWTH for more in grown.values()), grown
         engine.interrupt()
         code, _ = engine.finish(90)
         assert code == 0, engine.stderr

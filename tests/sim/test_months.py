@@ -2,8 +2,12 @@
 
 from datetime import date
 from decimal import Decimal
+from unittest import mock
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim_rig import DAY_NS, ES, MNQ, OWNER
 from tbot.domain.contracts import PRODUCTS, Contract, Product, contract_from_broker_id
@@ -14,6 +18,7 @@ from tbot.sim.exchange import NOT_TRADING
 from tbot.sim.listing import front_contract
 from tbot.sim.views import event_record
 from tbot.storage.sessions import load_sessions
+from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 from venue_rig import FIRST, S, VenueRig
 
 MARCH = "CON.F.US.MNQ.H27"
@@ -179,3 +184,27 @@ def test_products_that_cannot_be_booked_to_the_cent_are_shown_but_not_traded() -
         exchange.states[contract.product.symbol].on_quote(7000, 7001)
         answer = exchange.place(OWNER, PlaceFields(account.account_id, contract.broker_id, 2, 0, 1), DAY_NS)
         assert answer.code == code
+
+
+ROW = st.tuples(
+    st.sampled_from(["MNQ", "ES"]), st.sampled_from([Kind.TRADE, Kind.QUOTE, Kind.HISTORY]), st.integers(990, 1010)
+)
+
+
+@given(st.lists(ROW, max_size=12), st.integers(0, 1))
+def test_a_few_ticks_and_many_move_the_same_months_to_the_same_prices(rows, busy):
+    ticks = np.zeros(len(rows), TICK_DTYPE)
+    for tick, (symbol, kind, price) in zip(ticks, rows, strict=True):
+        tick["contract_id"], tick["kind"] = PRODUCTS[symbol].contract_id, kind
+        tick["price"], tick["price2"] = price, NO_PRICE if price == 1000 else price + 1
+    found = []
+    for few in (-1, 32):
+        rig = VenueRig()
+        with mock.patch("tbot.sim.months.FEW", few), mock.patch("tbot.sim.exchange.FEW", few):
+            rig.quote(1000, 1002)
+            rig.controls.roll("MNQ", rig.now_ns, 200)
+            if busy:
+                rig.place(MARCH, stop_ticks=-40)
+            rig.exchange.on_ticks(ticks)
+        found.append((rig.exchange.states, [account.book.fills for account in rig.exchange.accounts.values()]))
+    assert found[0] == found[1]

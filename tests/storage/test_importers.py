@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
-from tbot.storage.importers import bars_to_ticks, import_files, read_foreign
+from tbot.storage.foreign import BAR_END, FIRST_PRINT_NS, bars_to_ticks, read_foreign
+from tbot.storage.importers import import_files
 from tbot.storage.tape import TapeReader
+from tbot.storage.tick_stream import CLOCK_GRACE_NS, with_clock
+from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import Flag, Kind
 
 MINUTE = 60 * 10**9
@@ -154,6 +157,7 @@ def test_contract_from_the_name(tmp_path, name, symbol):
             "row 3: a second bar with the same start",
         ),
         ("ts,open,high,low,close\n1795185000,1,1,1,1\n1795185300,1,1,1,1\n", "bars of 300 s"),
+        ("ts,open,high,low,close\n1795185000000,1,1,1,1\n1795185000500,1,1,1,1\n", "bars 0.5 s apart"),
     ],
 )
 def test_what_cannot_be_right_is_refused_with_its_row(tmp_path, text, message):
@@ -220,6 +224,8 @@ def test_ticks_of_bars_make_the_same_bars_again(rows, period):
         prices = own["price"].tolist()
         assert [prices[0], max(prices), min(prices), prices[-1]] == bar
         assert len(prices) <= 4
+        assert own["aux"].tolist() == [0] * (len(own) - 1) + [BAR_END]
+        assert own["exch_ns"][0] == start + FIRST_PRINT_NS > start + CLOCK_GRACE_NS
         assert all(a != b for a, b in pairwise(prices))
         unknown = bool(own["flags"][0] & int(Flag.SIZE_UNKNOWN))
         shortest = len(prices)
@@ -233,15 +239,31 @@ def test_ticks_of_bars_make_the_same_bars_again(rows, period):
 def test_nearer_extreme_first_ties_away_from_the_close_and_short_volume():
     def prices(bar, volume):
         ticks = bars_to_ticks(PRODUCTS["ES"], np.array([0]), np.array([bar]), np.array([volume]), MINUTE, [])
-        return ticks["price"].tolist(), ticks["size"].tolist(), (ticks["exch_ns"] // 10**9).tolist()
+        assert ticks["aux"].tolist() == [0] * (len(ticks) - 1) + [BAR_END]
+        return ticks["price"].tolist(), ticks["size"].tolist(), (ticks["exch_ns"] / 10**9).tolist()
 
-    assert prices([10, 15, 8, 12], 10) == ([10, 8, 15, 12], [3, 3, 2, 2], [0, 20, 40, 59])
-    assert prices([10, 12, 5, 11], 4) == ([10, 12, 5, 11], [1, 1, 1, 1], [0, 20, 40, 59])
+    assert prices([10, 15, 8, 12], 10) == ([10, 8, 15, 12], [3, 3, 2, 2], [0.3, 20, 40, 59])
+    assert prices([10, 12, 5, 11], 4) == ([10, 12, 5, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
     assert prices([10, 12, 8, 11], 9)[0] == [10, 8, 12, 11]
     assert prices([10, 12, 8, 9], 9)[0] == [10, 12, 8, 9]
-    assert prices([10, 10, 10, 10], 7) == ([10], [7], [0])
-    assert prices([10, 13, 9, 9], 3) == ([10, 13, 9], [1, 1, 1], [0, 20, 40])  # 10, 9, 13, 9 would need 4 contracts
-    assert prices([10, 13, 9, 11], 2) == ([10, 9, 13, 11], [1, 1, 1, 1], [0, 20, 40, 59])
+    assert prices([10, 10, 10, 10], 7) == ([10], [7], [0.3])
+    assert prices([10, 13, 9, 9], 3) == ([10, 13, 9], [1, 1, 1], [0.3, 20, 40])  # 10, 9, 13, 9 would need 4 contracts
+    assert prices([10, 13, 9, 11], 2) == ([10, 9, 13, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
+
+
+@pytest.mark.parametrize("period", [MINUTE, 10**9])
+def test_a_minute_of_bars_is_closed_by_the_clock_before_the_next_open(period):
+    """So what is decided at the close of a bar meets the next bar's open, and nothing of it was known before."""
+    starts = np.arange(3 * MINUTE // period) * period
+    bars = np.tile([[10, 15, 8, 12]], (len(starts), 1))
+    stream = with_clock(bars_to_ticks(PRODUCTS["ES"], starts, bars, np.full(len(starts), 9), period, []))
+    clocks = np.flatnonzero(stream["kind"] == Kind.CLOCK)
+    assert stream["exch_ns"][clocks].tolist() == [k * MINUTE + CLOCK_GRACE_NS for k in (1, 2, 3)]
+    for at in clocks[:-1].tolist():
+        before, following = stream[at - 1], stream[at + 1]
+        assert (before["price"], before["aux"]) == (12, BAR_END)
+        assert (following["price"], following["aux"]) == (10, 0)
+        assert following["exch_ns"] == before["exch_ns"] // MINUTE * MINUTE + MINUTE + FIRST_PRINT_NS
 
 
 def test_bars_of_a_csv_newest_first_without_volume(tmp_path):
@@ -257,6 +279,46 @@ def test_bars_of_a_csv_newest_first_without_volume(tmp_path):
     assert any("2 bars without volume" in note for note in data.notes)
 
 
+MONTHS = "ts,symbol,open,high,low,close,volume\n"
+
+
+def month_rows(*symbols, start=1795185000):
+    return MONTHS + "".join(f"{start + 60 * k},{name},5000,5001,5000,5001,9\n" for k, name in enumerate(symbols))
+
+
+def test_I29_a_roll_stands_at_the_start_of_the_new_months_first_bar(tmp_path):
+    data = read_foreign(csv_file(tmp_path, "ES.csv", month_rows("ESZ6", "ESZ6", "ESH7")))
+    assert data.months == ((1795185000 * 10**9, "ESZ6"), (1795185120 * 10**9, "ESH7"))
+    (mark,) = data.ticks[data.ticks["kind"] == Kind.GAP]
+    assert (int(mark["exch_ns"]), mark["aux"], mark["contract_id"]) == (1795185120 * 10**9, NEW_CONTRACT, 4)
+    assert data.ticks["kind"].tolist() == [1, 1, 1, 1, 3, 1, 1]
+    assert read_foreign(csv_file(tmp_path, "ESH7.csv", month_rows("ES", "ES"))).months[0][1] == "ES"
+    assert read_foreign(csv_file(tmp_path, "ESH7_x.csv", "ts,price\n1795185002,1\n")).months[0][1] == "ESH7"
+
+
+def test_months_that_alternate_and_other_products_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"back and forth between contract months \(ESZ6, ESH7\)"):
+        read_foreign(csv_file(tmp_path, "ES.csv", month_rows("ESZ6", "ESH7", "ESZ6")))
+    with pytest.raises(DataError, match="holds NQZ6 besides ES"):
+        read_foreign(csv_file(tmp_path, "ES.csv", month_rows("ESZ6", "NQZ6")))
+
+
+def test_an_old_tape_stays_until_the_new_one_is_whole(tmp_path):
+    one = csv_file(tmp_path, "ES.csv", "ts,price,size\n1795185001,5000,1\n")
+    out = tmp_path / "out.tape"
+    import_files([one], out)
+    before = out.read_bytes()
+    with pytest.raises(DataError, match="exists already"):
+        import_files([one], out)
+    with pytest.raises(DataError, match="tick grid"):
+        import_files([csv_file(tmp_path, "NQ.csv", "ts,price\n1795185001,5000.1\n")], out, force=True)
+    assert out.read_bytes() == before
+    import_files([csv_file(tmp_path, "NQ.csv", "ts,price\n1795185001,5000\n")], out, force=True)
+    with TapeReader(out) as reader:
+        assert list(reader.contracts.values()) == ["NQ"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ES.csv", "NQ.csv", "out.tape"]
+
+
 def test_import_writes_one_merged_tape_or_nothing(tmp_path):
     one = csv_file(tmp_path, "ES.csv", "ts,price,size\n1795185001,5000,1\n1795185003,5000.25,1\n")
     two = csv_file(tmp_path, "MNQ.csv", "ts,price,size\n1795185001,25000,1\n1795185002,25000.25,1\n")
@@ -265,7 +327,7 @@ def test_import_writes_one_merged_tape_or_nothing(tmp_path):
     with pytest.raises(DataError, match="tick grid"):
         import_files([one, bad], out)
     assert not out.exists()
-    with pytest.raises(DataError, match="nothing to import"):
+    with pytest.raises(DataError, match="no file was named"):
         import_files([], out)
     meta = import_files([one, two], out)
     with TapeReader(out) as reader:
@@ -389,9 +451,9 @@ def test_real_bars_come_back_exactly(name, symbol, rows):
     assert (data.product.symbol, data.rows, data.content) == (symbol, rows, "bars")
     table = pq.read_table(path)
     step = float(data.product.tick_size)
-    minute = data.ticks["exch_ns"] // MINUTE
-    first = np.flatnonzero(np.diff(minute, prepend=-1))
-    price = data.ticks["price"]
+    prints = data.ticks[data.ticks["kind"] == Kind.TRADE]
+    first = np.flatnonzero(np.diff(prints["exch_ns"] // MINUTE, prepend=-1))
+    price = prints["price"]
     found = {
         "open": price[first],
         "high": np.maximum.reduceat(price, first),
@@ -400,10 +462,32 @@ def test_real_bars_come_back_exactly(name, symbol, rows):
     }
     for column, ticks in found.items():
         assert np.array_equal(ticks, np.rint(table[column].to_numpy() / step).astype(np.int64)), column
-    volume = np.add.reduceat(data.ticks["size"].astype(np.int64), first)
-    known = (data.ticks["flags"][first] & int(Flag.SIZE_UNKNOWN)) == 0
+    volume = np.add.reduceat(prints["size"].astype(np.int64), first)
+    known = (prints["flags"][first] & int(Flag.SIZE_UNKNOWN)) == 0
     assert np.array_equal(volume[known], table["volume"].to_numpy()[known])
     assert known.mean() > 0.99
+
+
+@pytest.mark.shared_data
+def test_I29_a_year_of_front_months_is_marked_at_every_roll():
+    """Five rolls of micro gold; the last print before each is of the old month, the first one behind it of the new."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = shared("market/bars_1m/MGC_1m_dbn_front_20240701_20250630.parquet")
+    data = read_foreign(path)
+    table = pq.read_table(path, columns=["ts", "symbol", "open"])
+    symbols, opens = table["symbol"].to_pylist(), table["open"].to_pylist()
+    changes = [row for row in range(1, len(symbols)) if symbols[row] != symbols[row - 1]]
+    assert [month for _, month in data.months] == [symbols[0], *(symbols[row] for row in changes)]
+    marks = np.flatnonzero(data.ticks["kind"] == Kind.GAP)
+    assert len(marks) == len(changes) >= 5
+    starts = table["ts"].cast("int64").to_pylist()
+    for mark, row in zip(marks.tolist(), changes, strict=True):
+        assert data.ticks["aux"][mark] == NEW_CONTRACT
+        assert int(data.ticks["exch_ns"][mark]) in (starts[row], starts[row] * 1000)
+        assert data.ticks["price"][mark + 1] == data.product.float_to_ticks(opens[row])
+        assert data.ticks["aux"][mark - 1] == BAR_END
+    assert any("each marked" in note for note in data.notes)
+    assert not any("not adjusted where" in note for note in data.notes)
 
 
 @pytest.mark.shared_data

@@ -2,9 +2,12 @@
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Fill
+from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.book_types import Balance, BookEvent, Holding, Order, OrderRequest
-from tbot.execution.fill_model import FillSettings, MarketState
+from tbot.execution.fill_model import FillSettings, market_of
+from tbot.execution.market_state import BAR_END
 from tbot.execution.matching import AccountBook
+from tbot_ext.records import Flag
 
 START_CENTS = 5_000_000
 
@@ -14,7 +17,8 @@ class BookRig:
 
     def __init__(self, settings: FillSettings | None = None, symbols: tuple[str, ...] = ("MNQ", "ES")) -> None:
         self.products = {symbol: PRODUCTS[symbol] for symbol in symbols}
-        self.states = {symbol: MarketState(product.spread_ticks) for symbol, product in self.products.items()}
+        chosen = settings or FillSettings()
+        self.states = {symbol: market_of(product, chosen) for symbol, product in self.products.items()}
         self.events: list[BookEvent] = []
         self.book = AccountBook(1, self.products, START_CENTS, self.events.append, settings=settings)
         self.now_ns = 1_000
@@ -24,9 +28,21 @@ class BookRig:
         self.states[contract].on_quote(bid, ask)
         self.book.on_tick(contract, self.states[contract], None, self.now_ns)
 
-    def trade(self, price: int, contract: str = "MNQ") -> None:
+    def trade(self, price: int, contract: str = "MNQ", size: int = 0, aggressor: int = 0) -> None:
         self.now_ns += 1
-        self.states[contract].on_trade(price)
+        self.states[contract].on_trade(price, self.now_ns, size, aggressor=aggressor)
+        self.book.on_tick(contract, self.states[contract], price, self.now_ns)
+
+    def bar(self, *prices: int, marked: bool = True, contract: str = "MNQ") -> None:
+        """The prints of one bar of a minute, the last of them marked as such."""
+        self.now_ns += NS_PER_MIN - self.now_ns % NS_PER_MIN
+        for number, price in enumerate(prices):
+            self.bar_goes_on(price, ends=marked and number == len(prices) - 1, contract=contract)
+
+    def bar_goes_on(self, price: int, *, ends: bool = False, contract: str = "MNQ") -> None:
+        """One more print of the bar."""
+        self.now_ns += 1
+        self.states[contract].on_trade(price, self.now_ns, 0, int(Flag.SYNTHETIC), BAR_END if ends else 0)
         self.book.on_tick(contract, self.states[contract], price, self.now_ns)
 
     def market(self, side: int, size: int, contract: str = "MNQ", **more: object) -> Order:

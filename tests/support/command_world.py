@@ -54,7 +54,9 @@ class World:
         order[4]("account 1001: closing")
         return program.Result(self.proven, (), "" if self.proven else "account 1001: the gateway told nothing")
 
-    def run(self, mode: str = "sim", *, pid: int | None = None, embedded: bool = False, newest: bool = True) -> None:
+    def run(
+        self, mode: str = "sim", *, pid: int | None = None, embedded: bool = False, newest: bool = True, start: int = 0
+    ) -> None:
         """A run that left word of itself; without `pid` it lives (it is this process)."""
         folder, run_dir = self.home / mode, self.home / f"run-{mode}"
         folder.mkdir(exist_ok=True)
@@ -62,6 +64,7 @@ class World:
         document = {
             "status": str(folder / "status.json"), "run_dir": str(run_dir), "pid": os.getpid() if pid is None else pid,
             "mode": mode, "gateway": "http://127.0.0.1:9", "embedded": embedded, "accounts": [7],
+            "start": start,
         }  # fmt: skip
         for path in (folder / "run.json", *([self.home / "current.json"] if newest else [])):
             path.write_text(json.dumps(document))

@@ -31,6 +31,7 @@ class FakeRest:
 
     def __init__(self) -> None:
         self.tokens = FakeTokens()
+        self.left = 200  # requests in the budget
         self.calls: list[tuple[str, Any, bool]] = []
         self.entered: dict[str, threading.Event] = {}
         self.gates: dict[str, threading.Event] = {}
@@ -51,6 +52,9 @@ class FakeRest:
         self.gates[method] = threading.Event()
         self.entered[method] = threading.Event()
         return self.gates[method]
+
+    def room(self, *, protective: bool = False) -> int:
+        return self.left + 40 * protective
 
     def names(self) -> list[str]:
         return [name for name, _, _ in self.calls]

@@ -185,10 +185,12 @@ class ScriptedBroker:
             self._change(command.order_id, status="cancelled")
 
     def _modify(self, command: ModifyStop, todo: str) -> None:
-        """todo: accept, rejected, ambiguous (not done), ambiguous_done"""
+        """todo: accept, price_only (size ignored), rejected, ambiguous (not done), ambiguous_done"""
         if todo in ("accept", "ambiguous_done"):
+            self._change(command.order_id, stop=command.stop, size=command.size or self.orders[command.order_id].size)
+        elif todo == "price_only":
             self._change(command.order_id, stop=command.stop)
-        outcome = {"accept": "accepted", "ambiguous_done": "ambiguous"}.get(todo, todo)
+        outcome = {"accept": "accepted", "price_only": "accepted", "ambiguous_done": "ambiguous"}.get(todo, todo)
         self._result(command, outcome, command.order_id)
 
     def _close(self, command: CloseContract, todo: str) -> None:

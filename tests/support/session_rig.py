@@ -72,7 +72,8 @@ class Listener:
         answers, self.answers = self.answers, []
         return answers
 
-    def on_tick(self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int) -> None:
+    def on_tick(self, contract: str, kind: int, price: int, price2: int, size: int, side: int, exch_ns: int,
+                flags: int = 0, aux: int = 0) -> None:  # fmt: skip
         self.log.append(("tick", contract, kind, price, price2, size, side, exch_ns))
 
     def heard(self, kind: type) -> list[Any]:

@@ -102,7 +102,7 @@ class VenueBroker:
         elif isinstance(command, ModifyStop):
             change = domain.modify_stop_request(command, self.book)
             answer = self.exchange.modify(
-                OWNER, ModifyFields(account, command.order_id, stop_price=change.stop_price), now_ns
+                OWNER, ModifyFields(account, command.order_id, size=change.size, stop_price=change.stop_price), now_ns
             )
             self._answer(command, tables.ORDER_MODIFY, answer, now_ns)
         elif isinstance(command, CancelOrder):

@@ -20,8 +20,8 @@ import pytest
 
 import shm_children
 from tbot.errors import LayoutError, TbotError
-from tbot.transport import shm
-from tbot.transport.shm import HEADER_BYTES, Owner, Segment, process_start, run_directory, sweep_stale
+from tbot.transport.process_identity import Owner, _process_start_portable, process_start
+from tbot.transport.shm import HEADER_BYTES, Segment, run_directory, sweep_stale
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -426,6 +426,6 @@ def test_elsewhere_than_on_linux_psutil_tells_the_start(monkeypatch: pytest.Monk
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda self: "/proc/" not in str(self) and exists(self))
     assert process_start(4194305) is None
-    start = shm._process_start_portable(os.getpid())
+    start = _process_start_portable(os.getpid())
     assert start is not None
-    assert start == shm._process_start_portable(os.getpid())
+    assert start == _process_start_portable(os.getpid())

@@ -5,7 +5,7 @@ from collections import deque
 from dst.evidence import JournalStep, WireRequest
 from dst.referee import Check, Facts, world_check
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import FeedIn, Intent, Signal, SignalIn, StateChange
+from tbot.domain.messages import FeedIn, Intent, PositionUpdate, Signal, SignalIn, Snapshot, StateChange
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway.codec_tables import BY_PATH
 
@@ -124,11 +124,29 @@ class OnceOnly(Check):
 
 @world_check("I6")
 class WithinSize(Check):
-    """What is held, works, or may still arrive stays within the limits of contract and account, at the broker."""
+    """What is held, works, or may still arrive stays within the limits of contract and account, at the broker.
+
+    What a fault put into a position without a fill (account.mutate_position) is the fault's, not the engine's, and is
+    taken off as long as it lies there; but not from an entry that was decided after the engine had been told of it.
+    """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
+        self.told: dict[int, dict[str, int]] = {}  # account -> positions as last told to the engine
+        self.seen: dict[str, dict[str, int]] = {}  # tag of an entry -> what was told when it was decided
+        self.added: dict[tuple[int, str], int] = {}  # what faults put into positions, as far as it lies there
+        self._mutations = 0  # that are in it
         self.lost: list[tuple[WireRequest, str, int]] = []  # entries that nobody knows of: (request, symbol, side)
+
+    def on_step(self, step: JournalStep) -> None:
+        item = step.item
+        if isinstance(item, PositionUpdate):
+            self.told.setdefault(item.account, {})[item.contract] = item.size
+        elif isinstance(item, Snapshot) and item.complete:
+            self.told[item.account] = {held.contract: held.size for held in item.positions}
+        for output in step.outputs:
+            if isinstance(output, Intent):
+                self.seen[output.tag] = dict(self.told.get(output.account, {}))
 
     def on_request(self, request: WireRequest) -> None:
         body = request.body
@@ -136,14 +154,19 @@ class WithinSize(Check):
         if symbol is not None and request.tag not in self.facts.protective:
             self.lost.append((request, symbol, 1 - 2 * body["side"]))
             assert request.account is not None
-            self.on_book(request.account)
+            self._look(request.account, self.seen.pop(request.tag, {}))
 
     def on_book(self, account: int) -> None:
+        self._look(account, {})
+
+    def _look(self, account: int, told: dict[str, int]) -> None:
+        """`told`: positions that count whatever explains them, because the engine knew of them."""
         self.judge()
         limits = self.facts.rules.limits.get(account)
         if limits is None:
             return
-        most, total = self._exposure(account), 0
+        self._follow_mutations(account)
+        most, total = self._exposure(account, told), 0
         for symbol, size in most.items():
             product = PRODUCTS.get(symbol)
             if product is None:
@@ -155,13 +178,29 @@ class WithinSize(Check):
         if total > limits.max_account_micros:
             self.fail(f"account {account}: {total} micros; allowed are {limits.max_account_micros}")
 
-    def _exposure(self, account: int) -> dict[str, int]:
+    def _follow_mutations(self, account: int) -> None:
+        """What is closed was the fault's last of all: no part of it outlives the position, or turns round with it."""
+        mutated, held = self.facts.evidence.mutated, {}
+        for number, contract, change in mutated[self._mutations :]:
+            self.added[(number, contract)] = self.added.get((number, contract), 0) + change
+        self._mutations = len(mutated)
+        if self.added:
+            held = {item.contract: item.size for item in self.facts.evidence.holdings(account)}
+        for key, added in list(self.added.items()):
+            size = held.get(key[1], 0)
+            if key[0] == account:
+                self.added[key] = max(0, min(added, size)) if size > 0 else min(0, max(added, size))
+
+    def _exposure(self, account: int, told: dict[str, int]) -> dict[str, int]:
         """Largest absolute position of ours that could come, by symbol. What a person holds is not ours."""
         evidence = self.facts.evidence
         foreign = evidence.foreign
         sides: dict[tuple[str, int], int] = {}
         for contract, size in self.facts.own_sizes(account).items():
-            sides[(contract, 1 if size > 0 else -1)] = abs(size)
+            side = 1 if size > 0 else -1
+            added = max(0, side * self.added.get((account, contract), 0))
+            known = max(0, side * told.get(contract, 0))
+            sides[(contract, side)] = max(abs(size) - added, min(abs(size), known))
         for order in evidence.working(account):
             entry = order.parent_id is None and not order.closing and order.order_id not in foreign
             if entry and order.order_type in ("market", "limit") and order.tag not in self.facts.protective:
@@ -198,15 +237,17 @@ class FreshPrices(Check):
         if isinstance(item, FeedIn):
             self.feeds[item.contract] = item.state
         elif isinstance(item, SignalIn) and any(isinstance(output, Intent) for output in step.outputs):
-            self._entry(item, item.signal)
+            self._entry(step, item, item.signal)
 
-    def _entry(self, item: SignalIn, signal: Signal) -> None:
+    def _entry(self, step: JournalStep, item: SignalIn, signal: Signal) -> None:
         self.judge()
         quote, name = item.quote, signal.signal_id
         if quote is None:
             self.fail(f"{name} was taken without a price")
             return
-        age_ns = max(quote.age_ns, item.now_ns - quote.exch_ns)
+        # By the exchange's own clock: a clock of the engine that is slow would make an old price look young.
+        late_ns = self.facts.evidence.market_ns - self.facts.evidence.boot_ns + step.boot_ns
+        age_ns = max(quote.age_ns, late_ns - quote.exch_ns)
         if age_ns > QUOTE_AGE_NS:
             self.fail(f"{name} was taken on a price that is {age_ns / NS_PER_S:.1f} s old")
         if quote.bid >= quote.ask or signal.quote.bid >= signal.quote.ask:

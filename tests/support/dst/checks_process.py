@@ -59,8 +59,7 @@ def canary_oracle(traces: Traces) -> Iterator[str]:
     """No secret, whole or in a recognisable part, is in anything."""
     for name, text in traces.artefacts.items():
         for secret in traces.secrets:
-            part = re.escape(secret[: max(8, len(secret) // 2)])
-            if re.search(part, text):
+            if secret[: max(8, len(secret) // 2)] in text:
                 yield f"a secret is in {name}"
 
 
@@ -74,7 +73,7 @@ class NoSecrets(Check):
 
     def _scan(self, name: str, text: str) -> None:
         self.judge()
-        if TOKEN.search(text):
+        if "eyJ" in text and TOKEN.search(text):
             self.fail(f"something like a token is in {name}")
         for said in canary_oracle(Traces(self.facts.rules.secrets, {name: text})):
             self.fail(said)

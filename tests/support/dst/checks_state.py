@@ -4,6 +4,7 @@ import sqlite3
 from collections import deque
 from dataclasses import fields
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 from dst.evidence import JournalStep, WireRequest
@@ -12,17 +13,22 @@ from dst.referee import Check, Facts, world_check
 from tbot.domain.messages import Intent, OperatorIn, StateChange
 from tbot.domain.timeframes import NS_PER_S
 from tbot.engine.desk_record import DeskRecord
-from tbot.engine.journal_replay import replay_journal
+from tbot.engine.journal_replay import replay_steps
 from tbot.execution.desk import Desk
 from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import Step
 from tbot.transport import wire
 
+SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
+LIMITED_NS = 60 * NS_PER_S  # F-API-03: so long a 429 pauses entries, by design ...
+RETRIED_NS = 10 * NS_PER_S  # ... from the end of the call that met it
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
 # And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
 # supervisor gathers changes for half a second.
 LATE_NS = 2 * NS_PER_S
+SYNC_NS = 2 * NS_PER_S  # F-SYS-05: so long may one sync hold the executor up
 # Why an account may stay away from trading although nothing is disturbed any more.
 STANDING = frozenset(
     {
@@ -76,7 +82,9 @@ class LocksLast(Check):
                 del self.locked[account]
         if account in self.halted:
             codes, step = self.halted[account]
-            if step.lost:
+            # A refused login is told anew at each start, which a person makes: one that is taken then has been mended.
+            anew = codes[:1] == ("RC_AUTH",) and step.executor != self.facts.evidence.executor
+            if step.lost or anew:
                 del self.halted[account]
             else:
                 self.fail(f"{what} although account {account} was halted ({', '.join(codes)}) and nobody resumed it")
@@ -134,9 +142,7 @@ class NoFloats(Check):
 
 @world_check("I15")
 class Replayed(Check):
-    """The journal holds what was handed to it; replayed, it gives the same outputs and state, and so does any part."""
-
-    PARTS = 5
+    """The journal holds what was handed to it; replayed, it gives the same outputs, and the run's state all the way."""
 
     def on_end(self) -> None:
         path = self.facts.journal
@@ -148,29 +154,29 @@ class Replayed(Check):
             if verdict.state == "mismatch":
                 self.fail(f"the journal is damaged: {verdict.reason}")
                 return
-            runs, steps = reader.runs(), list(reader.steps(after=reader.runs()[-1][0]))
-            life, all_steps = self.facts.evidence.executor, self.facts.evidence.steps
-            handed = [step for step in all_steps if step.executor == life and step.seq and not step.lost]
-            if [(step.item, step.outputs) for step in steps] != [(step.item, step.outputs) for step in handed]:
-                self.fail(f"the journal holds {len(steps)} steps of the last run, handed to it were {len(handed)}")
-        result = replay_journal(path)
-        if result.differences:
-            self.fail(f"replay differs at row {result.differences[0].seq}")
-        if self.facts.digest and result.digest != self.facts.digest:
-            self.fail("replay ends in another state than the run did")
-        self._parts(runs[-1][1].desk, [step.item for step in steps])
+            start, info = reader.runs()[-1]
+            steps = list(reader.steps(after=start))
+        life, all_steps = self.facts.evidence.executor, self.facts.evidence.steps
+        handed = [step for step in all_steps if step.executor == life and step.seq and not step.lost]
+        if [(step.item, step.outputs) for step in steps] != [(step.item, step.outputs) for step in handed]:
+            self.fail(f"the journal holds {len(steps)} steps of the last run, handed to it were {len(handed)}")
+        self._replay(Desk(DeskRecord.decode(info.desk).settings()), steps, handed)
 
-    def _parts(self, record: str, items: list[Any]) -> None:
-        for part in range(1, self.PARTS):
-            digests = set()
-            for _ in range(2):
-                desk = Desk(DeskRecord.decode(record).settings())
-                for item in items[: len(items) * part // self.PARTS]:
-                    desk.handle(item)
-                desk.view()
-                digests.add(desk.digest())
-            if len(digests) > 1:
-                self.fail(f"the first {part} of {self.PARTS} parts of the journal replay to two states")
+    def _replay(self, desk: Desk, steps: list[Step], handed: list[JournalStep]) -> None:
+        """One fold through everything; where the run's Desk was looked at, this one must be in the same state.
+
+        So every part of the journal is compared with the run itself, which no second replay could be better than.
+        """
+        for number, (step, outputs) in enumerate(replay_steps(desk, steps)):
+            if outputs != step.outputs:
+                self.fail(f"replay differs at row {step.seq}")
+                return
+            seen = handed[number].digest if number < len(handed) else ""
+            if seen and desk.digest() != seen:
+                self.fail(f"the first {number + 1} steps of the journal replay to another state than the run was in")
+                return
+        if self.facts.digest and desk.digest() != self.facts.digest:
+            self.fail("replay ends in another state than the run did")
 
 
 @world_check("I24")
@@ -184,7 +190,9 @@ class BackAgain(Check):
     def on_event(self) -> None:
         facts = self.facts
         evidence = facts.evidence
-        settled = evidence.answering and evidence.market_open and not evidence.faults
+        # A stepped clock stays wrong when its fault has been long done: until then PAUSED is right (F-TIM-01).
+        right = abs(evidence.wall_ns - evidence.market_ns) < SKEW_NS
+        settled = evidence.answering and evidence.market_open and not evidence.faults and right
         # Before the calm end nobody need start an executor again that died too often.
         if not settled or (not evidence.alive and evidence.calm_since_ns is None):
             self.since_ns = None
@@ -206,11 +214,24 @@ class BackAgain(Check):
         if view is None:
             return True
         codes = {reason["code"] for reason in view["reasons"]}
+        lost = view["state"] == "HALTED" and "RC_JOURNAL_LOST" in codes
+        if lost and self.facts.evidence.calm_since_ns is None:
+            return False  # until somebody looks and says resume (F-SYS-03, I14), who comes with the calm end
         # The line to the gateway may have a reason of its own: a refused login waits for a person (F-API-02).
         alarms = (self.facts.evidence.status or {}).get("alarms", [])
         if not STANDING.isdisjoint(alarm["code"] for alarm in alarms):
             return False
+        # F-API-03 halves the budget and pauses entries for a minute; longer than that it is no reason.
+        if "RC_RATE_LIMIT" in codes and self._limited():
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
+
+
+    def _limited(self) -> bool:
+        evidence = self.facts.evidence
+        since_ns = evidence.boot_ns - LIMITED_NS - RETRIED_NS
+        newest = takewhile(lambda request: request.boot_ns >= since_ns - RETRIED_NS, reversed(evidence.wire))
+        return any(request.status == 429 and (request.answered_ns or 0) >= since_ns for request in newest)
 
 
 @world_check("I27")
@@ -236,7 +257,12 @@ class DeathIsNoticed(Check):
 
 @world_check("I33")
 class TrueStatus(Check):
-    """The status document tells what the Desk says, not older than a second; once there, it is never absent."""
+    """The status document tells what the Desk says, not older than a second; once there, it is never absent.
+
+    A document that was not written anew is judged by its own stamp, says the specification: while the machine sleeps
+    nobody writes, and the age of what stands there is displayed. While syncs take two seconds each, one of them may lie
+    between a change and the next words of the executor.
+    """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -244,6 +270,7 @@ class TrueStatus(Check):
         self.document: object = None
         self.shown: Any = None  # what of `said` the document shows
         self.was_there = False
+        self.asleep_ns = 0  # boot time when the machine last slept
 
     def _essence(self, accounts: dict[str, Any]) -> Any:
         return {
@@ -274,10 +301,15 @@ class TrueStatus(Check):
             return
         if not evidence.alive or evidence.view is None or not self.said:
             return
+        if "F-TIM-02" in evidence.faults:
+            self.asleep_ns = evidence.boot_ns
         fresh, self.document, self.was_there = evidence.status is not self.document, evidence.status, True
         if not fresh and self.shown is self.said[-1][1]:
             return  # it showed the newest when it was looked at
-        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else LATE_NS)
+        late_ns = LATE_NS + SYNC_NS * ("F-SYS-05" in evidence.faults)
+        if not fresh and evidence.boot_ns - self.asleep_ns < late_ns:
+            return
+        oldest_ns = evidence.boot_ns - (SHOWN_NS if fresh else late_ns)
         while len(self.said) > 1 and self.said[1][0] <= oldest_ns:
             self.said.popleft()
         late = self.said[0][0] < oldest_ns

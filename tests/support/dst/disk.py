@@ -51,6 +51,7 @@ class Disk:
     def _new(self) -> Path:
         self._number += 1
         path = self._root / f"life-{self._number}"
+        self._wal = str(path / WAL)
         path.mkdir(mode=0o700)
         return path
 
@@ -58,8 +59,10 @@ class Disk:
     def on_sql(self, file: str, sql: str) -> None:
         """Before a statement of the journal's writer."""
         if sql.startswith("BEGIN"):
-            wal = self.path / WAL
-            self._wal_before = wal.stat().st_size if wal.exists() else 0
+            try:
+                self._wal_before = os.stat(self._wal).st_size
+            except FileNotFoundError:
+                self._wal_before = 0
         if "wal_checkpoint" in sql:
             self._db_before = (self.path / DB).read_bytes()
         if sql.startswith(("INSERT", "COMMIT", "PRAGMA wal_checkpoint")):

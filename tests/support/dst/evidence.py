@@ -11,6 +11,7 @@ The parts of the simulation (failure-model.md sections 7 and 8; `python -m dst -
     referee.py    calls every check after every event; a violation names invariant, time and what was seen
     checks_*.py   one function for each invariant, by number
     mutants.py    engines that are broken on purpose, one or more for each invariant
+    campaign.py   thousands of seeds: `python -m dst --seeds 1-10000 --processes 2 --resume FILE`
 """
 
 from collections.abc import Mapping
@@ -53,6 +54,12 @@ class JournalStep:
     outputs: tuple[DeskOutput, ...]
     seq: int  # of its first row; 0 when it could not be written
     lost: bool = False  # died with its executor before it was committed
+    digest: str = ""  # of the Desk after it; taken only at some steps
+
+
+def digest_due(number: int) -> bool:
+    """Whether the Desk's digest is taken after a life's step of this number (from 1): 8, 16, 32 and so on."""
+    return number >= 8 and number & (number - 1) == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class Evidence:
     calm_since_ns: int | None = None  # boot clock; all faults ended at this moment
     faults: tuple[str, ...] = ()  # F-… identifiers that are active now
     foreign: set[int] = field(default_factory=set)  # order ids that a person (not T-BOT) placed
+    # (account, contract, signed change) of positions that no fill explains
+    mutated: list[tuple[int, str, int]] = field(default_factory=list)
     ended: bool = False  # the run is over: eventual claims are due
     deaths: list[Death] = field(default_factory=list)  # of executors, in order
     born: dict[int, int] = field(default_factory=dict)  # life of the executor -> boot clock at its start

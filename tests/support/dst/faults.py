@@ -208,7 +208,10 @@ class FaultBox:
         elif kind == "liquidate":
             world.controls.liquidate(world.account, world.market_ns)
         else:
-            world.controls.mutate_position(world.account, world.symbols[0], fault.args["size"], world.market_ns)
+            symbol, size = world.symbols[0], fault.args["size"]
+            before = {held.contract: held.size for held in world.evidence.holdings(world.account)}
+            world.controls.mutate_position(world.account, symbol, size, world.market_ns)
+            world.evidence.mutated.append((world.account, symbol, size - before.get(symbol, 0)))
         world.pump()
 
     # --------------------------------------------------------------------------------------------------- hubs, feed

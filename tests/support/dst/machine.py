@@ -64,7 +64,7 @@ class _Time(_Stand):
         self._clock = clock
 
     def clock_gettime_ns(self, which: int) -> int:
-        return self._clock.wall_ns() if which == real_time.CLOCK_REALTIME else self._clock.boot_ns()
+        return self._clock.wall_ns() if which == real_time.CLOCK_REALTIME else self._clock.scheduler.now_ns
 
     def time_ns(self) -> int:
         return self._clock.wall_ns()

@@ -12,11 +12,15 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import PRODUCTS, Contract
 from tbot.execution.book_types import Order
-from tbot_ext.records import TICK_DTYPE, Kind
+from tbot_ext.records import NO_PRICE, TICK_DTYPE, Kind
 
 PRICE = {"MNQ": 80_000, "NQ": 80_000, "MES": 26_000, "ES": 26_000, "MGC": 40_000, "GC": 40_000}
 _QUOTE, _TRADE = int(Kind.QUOTE), int(Kind.TRADE)
 Ticks = npt.NDArray[np.void]
+Row = tuple[int, ...]  # a record, fields in the order of TICK_DTYPE
+_EXCH_NS, _PRICE, _PRICE2, _CONTRACT_ID, _KIND = map(
+    TICK_DTYPE.names.index, ("exch_ns", "price", "price2", "contract_id", "kind")
+)
 
 
 @dataclass(slots=True)
@@ -80,17 +84,10 @@ class WalkMarket:
             path.mid = max(1_000, path.mid + move)
             half, mid, contract_id = path.half_spread, path.mid, path.contract_id
             side = rng.choice((1, -1))
-            rows.append((now_ns, _QUOTE, mid - half, mid + half, 0, 0, contract_id))
-            rows.append((now_ns, _TRADE, mid + side * half, 0, 1 + rng.randrange(3), side, contract_id))
-        ticks = np.zeros(len(rows), TICK_DTYPE)
-        if rows:
-            columns = list(zip(*rows, strict=True))
-            for name, column in zip(
-                ("exch_ns", "kind", "price", "price2", "size", "side", "contract_id"), columns, strict=True
-            ):
-                ticks[name] = column
-            ticks["volume"] = -1
-        return ticks
+            traded = mid + side * half
+            rows.append((0, now_ns, 0, mid - half, mid + half, 0, 0, -1, contract_id, _QUOTE, 0, 0, 0))
+            rows.append((0, now_ns, 0, traded, 0, 1 + rng.randrange(3), 0, -1, contract_id, _TRADE, side, 0, 0))
+        return np.array(rows, TICK_DTYPE)
 
     def _towards(self, path: _Path, orders: list[Order]) -> int:
         """A nudge towards the nearest stop or limit of the account."""
@@ -118,7 +115,7 @@ class FeedLine:
     def __init__(self, symbols: list[str]) -> None:
         self._count = dict.fromkeys(symbols, 0)
         self._epoch = dict.fromkeys(symbols, 1)
-        self._rings: dict[str, list[Ticks]] = {symbol: [] for symbol in symbols}
+        self._rings: dict[str, list[Row]] = {symbol: [] for symbol in symbols}
         self._ids = {PRODUCTS[symbol].contract_id: symbol for symbol in symbols}
         self._late: list[tuple[int, Ticks]] = []
         self.down: set[str] = set()
@@ -140,45 +137,39 @@ class FeedLine:
             self._push(self._late.pop(0)[1], wall_ns)
 
     def _push(self, ticks: Ticks, wall_ns: int) -> None:
-        ticks["recv_ns"] = wall_ns
+        own: dict[int, list[Row]] = {}
+        for row in ticks.tolist():
+            own.setdefault(row[_CONTRACT_ID], []).append(row)
         for contract_id, symbol in self._ids.items():
-            if symbol in self.down:
+            if symbol in self.down or contract_id not in own:
                 continue
-            chosen = ticks[ticks["contract_id"] == contract_id]
-            if not len(chosen):
-                continue
-            self._append(symbol, chosen)
-            quotes = chosen[chosen["kind"] == _QUOTE]
-            if len(quotes):
+            self._append(symbol, own[contract_id], wall_ns)
+            quotes = [row for row in own[contract_id] if row[_KIND] == _QUOTE]
+            if quotes:
                 last = quotes[-1]
-                self.heard[symbol] = (int(last["price"]), int(last["price2"]), int(last["exch_ns"]))
-                self.seq[symbol] = (int(last["seq"]) >> 1) - 1
+                self.heard[symbol] = (last[_PRICE], last[_PRICE2], last[_EXCH_NS])
+                self.seq[symbol] = self._count[symbol] - 1 - own[contract_id][::-1].index(last)
 
-    def _append(self, symbol: str, ticks: Ticks) -> None:
-        first = self._count[symbol]
-        ticks["seq"] = 2 * np.arange(first, first + len(ticks)) + 2
-        ticks["epoch"] = self._epoch[symbol]
-        self._count[symbol] += len(ticks)
-        self._rings[symbol].append(ticks)
-        if len(self._rings[symbol]) > 4000:
-            del self._rings[symbol][:-4000]
+    def _append(self, symbol: str, rows: list[Row], wall_ns: int) -> None:
+        ring, first, epoch = self._rings[symbol], self._count[symbol], self._epoch[symbol]
+        for number, row in enumerate(rows, first):
+            ring.append((2 * number + 2, row[1], wall_ns, *row[3:-1], epoch))
+        self._count[symbol] += len(rows)
+        if len(ring) > 8000:
+            del ring[:-8000]
 
     def mark(self, symbol: str, kind: Kind, exch_ns: int, wall_ns: int, aux: int = 0) -> None:
         """A GAP or HISTORY record."""
-        from tbot_ext.records import NO_PRICE
-
-        tick = np.zeros(1, TICK_DTYPE)
-        tick["kind"], tick["exch_ns"], tick["recv_ns"] = int(kind), exch_ns, wall_ns
-        tick["contract_id"], tick["price"], tick["volume"] = PRODUCTS[symbol].contract_id, NO_PRICE, -1
-        tick["aux"] = aux
         if kind == Kind.GAP:
             self._epoch[symbol] += 1
-        self._append(symbol, tick)
+        contract_id = PRODUCTS[symbol].contract_id
+        row = (0, exch_ns, 0, NO_PRICE, 0, 0, aux, -1, contract_id, int(kind), 0, 0, 0)
+        self._append(symbol, [row], wall_ns)
 
     def epoch(self, symbol: str) -> int:
         return self._epoch[symbol]
 
-    def taken(self, symbol: str) -> list[Ticks]:
+    def taken(self, symbol: str) -> list[Row]:
         """What is new in the ring, and forgets it: the executor is its only reader here."""
         found, self._rings[symbol] = self._rings[symbol], []
         return found
@@ -201,10 +192,8 @@ class SimRings:
 
     def take(self, name: str) -> Ticks:
         """Records of one contract since the last call."""
-        parts = self._line.taken(name)
-        if not parts:
-            return _NOTHING
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        rows = self._line.taken(name)
+        return np.array(rows, TICK_DTYPE) if rows else _NOTHING
 
     def publish(self) -> None:
         """Nobody waits for a reader here."""

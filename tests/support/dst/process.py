@@ -9,6 +9,8 @@ from typing import Any
 from dst.scheduler import NS_PER_S, Event, Scheduler
 from tbot.domain.messages import DeskInput, DeskOutput
 from tbot.errors import JournalError
+from tbot.execution.desk import Desk
+from tbot.execution.settings import DeskSettings
 from tbot.gateway.throttle import SlidingWindow
 from tbot.storage.journal import Journal
 
@@ -149,6 +151,31 @@ def noted_window(note: Callable[[bool], None]) -> type[SlidingWindow]:
             return taken
 
     return NotedWindow
+
+
+class OnceDesk(Desk):
+    """The real Desk. What it is asked in every turn of the loop is worked out once after each input: it is a fold."""
+
+    def __init__(self, settings: DeskSettings) -> None:
+        super().__init__(settings)
+        self._view: dict[str, object] | None = None
+        self._is_busy: bool | None = None
+
+    def handle(self, item: DeskInput) -> list[DeskOutput]:
+        try:
+            return super().handle(item)
+        finally:
+            self._view = self._is_busy = None
+
+    def view(self) -> dict[str, object]:
+        if self._view is None:
+            self._view = super().view()
+        return self._view
+
+    def busy(self) -> bool:
+        if self._is_busy is None:
+            self._is_busy = super().busy()
+        return self._is_busy
 
 
 class Sockets:

@@ -74,7 +74,7 @@ class Facts:
         self._seen_wire = self._seen_steps = 0
         self._stamps: dict[int, tuple[object, ...]] = {}
         self._life = 0
-        self._view: object = None
+        self._view: dict[str, Any] | None = None
 
     def update(self) -> None:
         """Find what is new. The stretch of time before this event counts as what it was before it."""
@@ -99,8 +99,8 @@ class Facts:
             if stamp != self._stamps.get(number):
                 self._stamps[number] = stamp
                 self.books.append(number)
-        self.view_changed = seen.view is not self._view
-        self._view = seen.view
+        before, self._view = self._view, seen.view
+        self.view_changed = self._view is not before
 
     def _index(self, step: JournalStep) -> None:
         for output in step.outputs:
@@ -126,7 +126,7 @@ class Facts:
 
     def account_view(self, account: int) -> dict[str, Any] | None:
         """What the Desk says of an account; None while nobody says anything."""
-        view = self.evidence.view
+        view = self._view
         return None if view is None else view["accounts"].get(str(account))
 
     def own_sizes(self, account: int) -> dict[str, int]:

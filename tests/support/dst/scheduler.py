@@ -7,7 +7,6 @@ never resumed, which is what SIGKILL does to threads: no handler, no `finally`.
 import heapq
 import random
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -179,9 +178,18 @@ class Event:
         return self._set
 
 
+class _Token:
+    """A task that waits for something."""
+
+    __slots__ = ("done", "task", "woken")
+
+    def __init__(self, task: Any) -> None:
+        self.task, self.done, self.woken = task, False, True
+
+
 def _wait(scheduler: Scheduler, waiters: list[Any], timeout: float | None) -> bool:
     """Stand in `waiters` until woken or for `timeout` seconds; whether somebody woke us."""
-    token = SimpleNamespace(task=scheduler.park(), done=False, woken=True)
+    token = _Token(scheduler.park())
     waiters.append(token)
     if timeout is not None:
 

@@ -5,7 +5,7 @@ reach the venue at once, or are lost as the script says. Scenes that need only t
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +17,7 @@ import orjson
 
 import status_rig
 from desk_rig import PRICE, START_NS, signal
-from dst.evidence import Evidence, JournalStep, WireRequest
+from dst.evidence import Evidence, JournalStep, WireRequest, digest_due
 from dst.referee import Referee, Rules, Violation
 from sim_rig import tick_rows
 from tbot.domain.messages import (
@@ -85,6 +85,7 @@ class Stage(VenueBroker):
         self.last_protective_ns: int | None = None
         self.sending = 0  # the life that acts; 0: the newest
         self.committing = True
+        self._handled: Counter[int] = Counter()  # steps by life
         number = self.account.account_id
         self.evidence = Evidence(seed=0, accounts={number: self.account}, states=self.exchange.states)
         self.evidence.active = set(IDS.values())
@@ -236,6 +237,9 @@ class Stage(VenueBroker):
         finally:
             seen = self.evidence
             seen.steps.append(JournalStep(self.sending or seen.executor, seen.boot_ns, item, tuple(outputs), first))
+            self._handled[seen.steps[-1].executor] += 1
+            if self.desk is not None and digest_due(self._handled[seen.steps[-1].executor]):
+                seen.steps[-1].digest = self.desk.digest()
             seen.view = None if self.desk is None else self.desk.view()
             self._look()
 

@@ -12,14 +12,15 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import astuple
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from dst import process
 from dst.disk import Disk
-from dst.evidence import Evidence, JournalStep
+from dst.evidence import Evidence, JournalStep, WireRequest, digest_due
 from dst.faults import FaultBox
 from dst.hub import HubLine, SimUserHub
 from dst.kill_points import KillBoard
@@ -47,6 +48,7 @@ STEP_NS = NS_PER_S // 4
 # So that a short day sees checkpoints and, at a start, full files too.
 CHECKPOINT_ROWS, ROTATE_ROWS = 200, 300
 FEED_WORD_NS = 3 * NS_PER_S
+_OF_REQUEST = attrgetter(*(part.name for part in fields(WireRequest)))
 
 
 class Judge(Protocol):
@@ -142,6 +144,7 @@ class World(Lives):
                 lambda: process.SimRouter(lambda _payload, _to: None), self._waiter
             ),
             ("tbot.engine.desk_setup", "Journal"): journal,
+            ("tbot.engine.desk_setup", "Desk"): process.OnceDesk,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
             ("tbot.gateway.throttle", "SlidingWindow"): window,
             ("tbot.gateway.live_broker", "UserHub"): lambda *args, **more: SimUserHub(
@@ -235,7 +238,7 @@ class World(Lives):
         self.look()
         self._digesting = True
         if life is not None and life.desk is not None and not life.journal.broken:
-            evidence.digest = life.desk.desk.digest()
+            evidence.digest = self._digest()
             life.journal.close()
             evidence.journal = self.disk.path / "journal.db"
             for file in [*self.disk.path.glob("journal.db.[0-9]*[0-9]"), evidence.journal]:
@@ -248,6 +251,17 @@ class World(Lives):
         if self.referee is not None:
             self.referee.finish(evidence.journal, evidence.digest)
 
+    def _digest(self) -> str:
+        """Of the Desk's state now; "" while there is none."""
+        life = self.life
+        if life is None or life.desk is None:
+            return ""
+        before, self._digesting = self._digesting, True
+        try:
+            return str(life.desk.desk.digest())
+        finally:
+            self._digesting = before
+
     # ---------------------------------------------------------------------------------------------------------- time
     @property
     def market_ns(self) -> int:
@@ -258,14 +272,16 @@ class World(Lives):
         """The market moves on, and everything that goes with it."""
         now = self.scheduler.now_ns
         # Half as often while the exchange holds nothing: nothing can fill, and a seed may not take long.
-        steps = 1 if any(account.book.holdings() or account.book.living_orders() for account in self._accounts()) else 2
+        books = [account.book for account in self.exchange.accounts.values()]
+        # Not the copies that a book hands out: this runs at every step.
+        steps = 1 if any(book._living or book.holdings() for book in books) else 2
         self.scheduler.at(now + steps * STEP_NS, self._step)
         market_ns = self.market_ns
         self.evidence.market_open = self.hours.is_open(market_ns)
         wall_ns = self.clock.wall_ns()
         if self.evidence.market_open:
-            orders = [order for account in self._accounts() for order in account.book.living_orders()]
-            ticks = self.market.step(market_ns, orders if self.market.chase else [], steps)
+            orders = [order for book in books for order in book.living_orders()] if self.market.chase else []
+            ticks = self.market.step(market_ns, orders, steps)
             self.exchange.on_ticks(ticks)
             if not self.asleep:
                 self.feed.write(ticks, now, wall_ns)
@@ -279,9 +295,6 @@ class World(Lives):
         if self._script is not None:
             self._script(self)
         self.look()
-
-    def _accounts(self) -> list[Any]:
-        return list(self.exchange.accounts.values())
 
     def pump(self) -> None:
         """The exchange's news go to the hub."""
@@ -386,6 +399,8 @@ class World(Lives):
     def _after_record(self, _journal: Any, item: DeskInput, outputs: list[DeskOutput], seq: int) -> None:
         evidence = self.evidence
         evidence.steps.append(JournalStep(self.lives, self.scheduler.now_ns, item, tuple(outputs), seq))
+        if self.life is not None and digest_due(len(evidence.steps) - self.life.steps_from):
+            evidence.steps[-1].digest = self._digest()
         self.look()
         self.kills.after_record(item, outputs)
 
@@ -397,7 +412,7 @@ class World(Lives):
     def wire_hash(self) -> str:
         """Of every request with its stamps and fate."""
         lines = [
-            json.dumps([str(part) if isinstance(part, dict) else part for part in astuple(request)], default=str)
+            json.dumps([str(part) if isinstance(part, dict) else part for part in _OF_REQUEST(request)], default=str)
             for request in self.evidence.wire
         ]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

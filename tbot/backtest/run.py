@@ -1,0 +1,144 @@
+"""`run_backtest`: data and a plan in, a result out; the loop itself is `runner`, the decisions are the engine's own.
+
+What ends without a result: a strategy that raises, data without a single bar, an account that an error halted before it
+could trade. A backtest that "succeeded" on nothing is a lie.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+
+import numpy as np
+
+from tbot.backtest.plan import BacktestPlan
+from tbot.backtest.record import RunRecord
+from tbot.backtest.results import EQUITY_DTYPE, BacktestResult, Table, trips_table
+from tbot.backtest.runner import Runner, Ticks
+from tbot.backtest.source import Source
+from tbot.backtest.survey import Survey
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import Denial, Intent, RoundTrip
+from tbot.domain.trading_hours import SessionCalendar, trading_day
+from tbot.errors import DataError, Halted
+from tbot.execution.desk import Desk
+from tbot.execution.paper_broker import PaperAccount, PaperBroker
+from tbot.execution.settings import DeskSettings
+from tbot.storage.sessions import load_sessions
+
+Progress = Callable[[int, int], None]  # (records done, market time in ns)
+PROGRESS_S = 0.1
+_EPOCH_DAY = date(1970, 1, 1)
+# An account that these halted stopped by an error and not by a rule of its owner or the firm.
+_ERRORS = ("RC_CONFIG", "RC_ASSERT", "RC_SECOND_ENGINE")
+
+
+def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | None = None) -> BacktestResult:
+    """Play all of a source under a plan. `progress` hears at most ten times a second how far it is.
+
+    StrategyError when the strategy raises; DataError when the data cannot be read or makes no bar; Halted when an
+    account could not trade because of an error.
+    """
+    symbols = tuple(source.contracts.values())
+    products = {symbol: PRODUCTS[symbol] for symbol in symbols}
+    calendar = SessionCalendar(load_sessions(), template_ok=plan.calendar == "template")
+    accounts = tuple(account.settings for account in plan.accounts)
+    settings = DeskSettings(
+        accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps, in_process=True
+    )
+    paper = [
+        PaperAccount(account.settings.account, account.settings.name or "PAPER", account.balance_cents)
+        for account in plan.accounts
+    ]
+    record = RunRecord()
+    broker = PaperBroker(paper, products, plan.fills)
+    runner = Runner(
+        symbols,
+        plan.strategy,
+        Desk(settings),
+        broker,
+        record=record,
+        make_trader=plan.make_trader,
+        trader_name=plan.trader_name,
+    )
+    survey = Survey(calendar)
+    runner.run(_told(survey.watch(source.stream()), progress))
+    bars = {symbol: runner.minutes(product.contract_id) for symbol, product in products.items()}
+    if not any(bars.values()):
+        raise DataError(
+            f"the data holds {survey.records} records and not one finished 1m bar; a backtest needs trades or bars "
+            "of more than a minute"
+        )
+    _refuse_errors(runner.desk)
+    return _result(source, plan, runner, survey, bars)
+
+
+def _told(chunks: Iterable[Ticks], progress: Progress | None) -> Iterator[Ticks]:
+    """The chunks, with `progress` told about those that are done."""
+    done, told_s = 0, time.monotonic()
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if progress is not None and len(chunk) and time.monotonic() - told_s >= PROGRESS_S:
+            told_s = time.monotonic()
+            progress(done, int(chunk["exch_ns"][-1]))
+
+
+def _refuse_errors(desk: Desk) -> None:
+    """Halted when an account was stopped by an error before it took a single trade."""
+    accounts = desk.view()["accounts"]
+    assert isinstance(accounts, dict)
+    for account, view in accounts.items():
+        codes = [reason["code"] for reason in view["reasons"]]
+        if view["state"] == "HALTED" and not view["intents"] and any(code in _ERRORS for code in codes):
+            raise Halted(f"account {account} could not trade: {view['text']}; correct it and run again")
+
+
+def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, bars: dict[str, int]) -> BacktestResult:
+    notes = runner.notes
+    intents = tuple(note for note in notes if isinstance(note, Intent))
+    trips = [note for note in notes if isinstance(note, RoundTrip)]
+    day_of = {trip.now_ns: (trading_day(trip.now_ns) - _EPOCH_DAY).days for trip in trips}
+    return BacktestResult(
+        contracts=tuple(source.contracts.values()),
+        accounts=tuple(account.settings.account for account in plan.accounts),
+        first_ns=survey.first_ns,
+        last_ns=survey.last_ns,
+        records=runner.records,
+        bars=bars,
+        trips=trips_table(trips, runner.signals, intents, day_of),
+        equity=_equity(plan, runner.record, survey.first_ns),
+        signals=tuple(runner.signals),
+        intents=intents,
+        denials=tuple(note for note in notes if isinstance(note, Denial)),
+        states={account.settings.account: runner.desk.state(account.settings.account) for account in plan.accounts},
+        open_at_end=_open_at_end(runner.desk),
+        plan_hash=plan.digest(),
+        data_hash=source.data_hash,
+        calendar="exact" if survey.covered else "template",
+        synthetic=survey.synthetic,
+        notes=(*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions()),
+        days=survey.days,
+    )
+
+
+def _equity(plan: BacktestPlan, record: RunRecord, first_ns: int) -> Table:
+    """Balances account after account: the opening one, then each change."""
+    rows = []
+    for account in plan.accounts:
+        number, balance = account.settings.account, account.balance_cents
+        rows.append((number, first_ns, balance))
+        for whose, at_ns, cents in record.equity:
+            if whose == number and cents != balance:
+                balance = cents
+                rows.append((number, at_ns, cents))
+    return np.array(rows, EQUITY_DTYPE)
+
+
+def _open_at_end(desk: Desk) -> tuple[str, ...]:
+    accounts = desk.view()["accounts"]
+    assert isinstance(accounts, dict)
+    return tuple(
+        f"account {account}: {place['side'] * place['size']:+d} {place['contract']} was still open when the data ended"
+        for account, view in accounts.items()
+        for place in view["positions"]
+    )

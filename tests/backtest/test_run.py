@@ -1,0 +1,175 @@
+"""run_backtest: a plan on data gives a result, the same every time; an error gives none."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lively_tape import LIVELY, MINUTE, START, lively
+from tbot.backtest.plan import AccountPlan, BacktestPlan
+from tbot.backtest.results import BacktestResult
+from tbot.backtest.run import run_backtest
+from tbot.backtest.runner import StrategyError
+from tbot.backtest.source import ArraySource
+from tbot.domain.contracts import PRODUCTS
+from tbot.domain.messages import Signal
+from tbot.errors import ConfigError, DataError, Halted
+from tbot.execution.settings import AccountSettings
+from tbot.risk.limits import RiskLimits
+from tbot.storage.sources import open_sources
+from tbot.storage.tape import TapeWriter, tape_meta
+from tbot.strategy.filters import MarketView
+from tbot_ext.records import Kind
+
+LIMITS = RiskLimits(risk_per_trade_cents=80_000)
+PLAN = BacktestPlan((AccountPlan(AccountSettings(1)),), strategy=LIVELY, limits=LIMITS)
+SOURCE = ArraySource((lively(("MNQ", "MES"), seed=5),))
+WHOLE = run_backtest(SOURCE, PLAN)
+
+
+def same(one: BacktestResult, other: BacktestResult) -> bool:
+    tables = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("trips", "equity"))
+    return tables and replace(one, trips=other.trips, equity=other.equity) == other
+
+
+def test_a_result_tells_what_was_traded() -> None:
+    assert WHOLE.contracts == ("MNQ", "MES")
+    assert WHOLE.bars == {"MNQ": 599, "MES": 599}
+    assert WHOLE.records == sum(map(len, SOURCE.chunks))
+    assert len(WHOLE.trips) >= 4
+    assert len(WHOLE.intents) == len(WHOLE.trips)
+    assert len(WHOLE.signals) == len(WHOLE.intents) + len(WHOLE.denials)
+    assert WHOLE.calendar == "exact"
+    assert {day.isoformat() for day in WHOLE.days} == {"2026-11-20", "2026-11-21"}
+    assert WHOLE.open_at_end == ()
+
+
+def test_the_equity_table_ends_where_opening_balance_and_round_trips_lead() -> None:
+    assert WHOLE.equity["balance_cents"][0] == 5_000_000
+    assert WHOLE.equity["balance_cents"][-1] == 5_000_000 + WHOLE.trips["net_cents"].sum()
+    assert np.all(np.diff(WHOLE.equity["at_ns"]) >= 0)
+    assert WHOLE.equity["at_ns"][0] == WHOLE.first_ns
+
+
+def test_the_same_again_is_the_same() -> None:
+    assert same(run_backtest(SOURCE, PLAN), WHOLE)
+
+
+def test_accounts_do_not_touch_each_other() -> None:
+    """The second trades one contract under tighter limits; the first does what it does alone."""
+    second = AccountSettings(2, limits=replace(LIMITS, risk_per_trade_cents=15_000), contracts=("MES",))
+    both = run_backtest(SOURCE, replace(PLAN, accounts=(*PLAN.accounts, AccountPlan(second, 10_000_000))))
+    first = both.trips[both.trips["account"] == 1]
+    other = both.trips[both.trips["account"] == 2]
+    assert np.array_equal(first, WHOLE.trips)
+    assert set(other["contract"]) == {"MES"}
+    assert other["risk_cents"].max() <= 15_000
+    own = both.equity[both.equity["account"] == 2]
+    assert own["balance_cents"].tolist()[0] == 10_000_000
+    assert own["balance_cents"].tolist()[-1] == 10_000_000 + other["net_cents"].sum()
+
+
+def test_a_tape_gives_what_its_records_give(tmp_path: Path) -> None:
+    path = tmp_path / "made.tape"
+    with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
+        writer.write(lively(("MNQ", "MES"), seed=5, opened=False))
+    with open_sources([path]) as source:
+        result, again = run_backtest(source, PLAN), run_backtest(source, PLAN)
+    assert np.array_equal(result.trips, WHOLE.trips)
+    assert same(result, again)
+    assert result.data_hash != WHOLE.data_hash
+
+
+def test_progress_counts_up_to_the_records_and_the_time_of_the_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tbot.backtest.run.PROGRESS_S", 0.0)
+    told: list[tuple[int, int]] = []
+    chunks = tuple(np.array_split(SOURCE.chunks[0], 7))
+    run_backtest(ArraySource(chunks), PLAN, progress=lambda done, at_ns: told.append((done, at_ns)))
+    assert [done for done, _ in told] == np.cumsum([len(chunk) for chunk in chunks]).tolist()
+    assert told[-1][1] == WHOLE.last_ns
+
+
+# ------------------------------------------------------------------------------------------------- no result at all
+class Failing:
+    """Fails on its hundredth batch of events."""
+
+    counters: dict[str, int]
+
+    def __init__(self, *_: Any) -> None:
+        self.counters = {}
+        self._calls = 0
+
+    def on_events(self, events: np.ndarray, view: MarketView) -> list[Signal]:
+        self._calls += 1
+        if self._calls == 100:
+            raise ZeroDivisionError("division by zero")
+        return []
+
+
+def test_a_strategy_that_raises_ends_the_run_with_its_name_place_and_time() -> None:
+    plan = replace(PLAN, make_trader=Failing, trader_name="failing")
+    with pytest.raises(StrategyError) as caught:
+        run_backtest(SOURCE, plan)
+    assert caught.value.exit_code != 0
+    text = str(caught.value)
+    assert "\n" not in text
+    for part in ("failing", "MNQ", "2026-11-20", "ZeroDivisionError: division by zero"):
+        assert part in text
+
+
+def test_data_without_one_bar_is_no_backtest() -> None:
+    short = lively(("MES",), minutes=1)
+    with pytest.raises(DataError, match="not one finished 1m bar"):
+        run_backtest(ArraySource((short[:3],)), PLAN)
+    with pytest.raises(DataError):
+        run_backtest(ArraySource(()), PLAN)
+
+
+def test_an_account_that_an_error_halted_is_no_result() -> None:
+    from tbot.storage.firm_rules import load_rules
+
+    rules = load_rules("combine", "150K", WHOLE.days[0])
+    plan = replace(PLAN, accounts=(AccountPlan(AccountSettings(1, rules=rules), 5_000_000),))
+    with pytest.raises(Halted, match="could not trade"):
+        run_backtest(SOURCE, plan)
+
+
+def test_a_plan_needs_accounts_and_names_its_strategy() -> None:
+    with pytest.raises(ConfigError):
+        BacktestPlan(())
+    with pytest.raises(ConfigError):
+        replace(PLAN, make_trader=Failing)
+    assert replace(PLAN, make_trader=Failing, trader_name="a").digest() != PLAN.digest()
+
+
+# ---------------------------------------------------------------------------------------------------------- notes
+def test_what_is_open_at_the_end_is_told() -> None:
+    """The data stops a second after a fill."""
+    opened = int(WHOLE.trips["opened_ns"][0])
+    records = SOURCE.chunks[0]
+    cut = run_backtest(ArraySource((records[records["exch_ns"] <= opened],)), PLAN)
+    assert len(cut.trips) == 0
+    assert len(cut.open_at_end) == 1
+    assert "account 1: -5 MES" in cut.open_at_end[0]
+
+
+def test_years_outside_the_session_table_are_marked_or_not_traded() -> None:
+    early = SOURCE.chunks[0].copy()
+    early["exch_ns"] -= 364 * 24 * 60 * MINUTE * 6  # whole weeks: the same weekday, 2020
+    template = run_backtest(ArraySource((early,)), PLAN)
+    assert template.calendar == "template"
+    assert len(template.intents)
+    exact = run_backtest(ArraySource((early,)), replace(PLAN, calendar="exact"))
+    assert not exact.intents
+    assert {denial.reason for denial in exact.denials} == {"RC_WINDOW"}
+    assert exact.calendar == "template"
+
+
+def test_gaps_are_counted() -> None:
+    records = SOURCE.chunks[0].copy()
+    at = int(np.searchsorted(records["exch_ns"], START + 30 * MINUTE))
+    records["kind"][at] = Kind.GAP
+    result = run_backtest(ArraySource((records,)), PLAN)
+    assert any("missing at 1 marked gap" in note for note in result.notes)

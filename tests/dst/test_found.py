@@ -1,0 +1,105 @@
+"""What random plans once found, as scripts: the faults that it took, judged by the whole referee."""
+
+from dataclasses import replace
+
+import pytest
+
+from dst.plans import Fault
+from dst.scenes import draw_scene
+from dst.verdict import Verdict, run
+from dst.world import World
+from tbot.domain.messages import StateChange
+from tbot.gateway.codec_tables import LOGIN_KEY
+
+
+def play(seed: int, *faults: Fault, place: str = "morning", symbols: tuple[str, ...] = (), **more: object) -> Verdict:
+    """One short day with these faults; what the referee saw must be nothing."""
+    scene = replace(draw_scene(seed, place, symbols), **{"faults_s": 60.0, "calm_s": 20.0, **more})  # type: ignore[arg-type]
+    verdict = run(seed, list(faults), scene)
+    assert not verdict.violations, verdict.text()
+    return verdict
+
+
+@pytest.mark.parametrize("off_s", [-1.5, 0.0, 1.5])
+def test_I7_F_NET_05_no_entry_on_prices_that_come_four_seconds_late(off_s):
+    """Allowance for clocks that differ was taken off each age: prices of up to five seconds passed for fresh."""
+    step = Fault("c", "clock.step", at=5.0, args={"seconds": off_s})
+    late = Fault("l", "ws.latency", at=20.0, seconds=35.0, args={"seconds": 4.0})
+    verdict = play(1151, *([step] if off_s else []), late, symbols=("MES", "MNQ"))
+    assert verdict.judged["I7"] > 0
+
+
+@pytest.mark.parametrize("seed", [1084, 3, 11])
+def test_I11_F_ACC_05_answers_four_seconds_old_do_not_bring_back_what_is_over(seed):
+    """Two of them agree with each other; a position that was over was taken over again, and its result told twice."""
+    old = Fault("o", "rest.stale_read", at=20.0, seconds=40.0, args={"age": 4.0})
+    play(seed, old, symbols=("MNQ", "MGC"), signal_every_s=5.0)
+
+
+def test_I33_F_SYS_05_news_is_told_before_a_slow_disk_holds_the_executor_up():
+    """A pause that ended was shown only after the next entry's sync had ended, too."""
+    since: dict[tuple[str, str], int] = {}
+    worst = [0]
+
+    def watch(world: World) -> None:
+        view, status = world.evidence.view, world.evidence.status
+        if view is None or status is None:
+            return
+        pair = (view["accounts"]["1001"]["state"], status["accounts"]["1001"]["state"])
+        began = since.setdefault(pair, world.scheduler.now_ns)
+        for other in since.keys() - {pair}:
+            del since[other]
+        if pair[0] != pair[1]:
+            worst[0] = max(worst[0], world.scheduler.now_ns - began)
+
+    slow = Fault("s", "disk.slow", at=62.49, seconds=19.17, args={"seconds": 2.0})
+    scene = replace(draw_scene(1159), faults_s=90.0, calm_s=20.0)
+    verdict = run(1159, [slow], scene, script=watch)
+    assert not verdict.violations, verdict.text()
+    assert worst[0] <= 1_000_000_000
+
+
+def test_I33_F_TIM_02_nobody_writes_while_the_machine_sleeps():
+    """It fell asleep a tenth of a second after a fill; what stood there is as old as its stamp says."""
+    plan = [
+        Fault("r", "worker.repeat", at=58.19, seconds=15.64),
+        Fault("d", "ws.drop", at=47.09, seconds=13.82),
+        Fault("z", "clock.suspend", at=84.6, seconds=25.9),
+    ]
+    verdict = run(1074, plan, replace(draw_scene(1074), calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I24_F_API_03_after_too_many_requests_two_accounts_trade_again_together():
+    """Half answers used up half the budget: with two accounts none was whole for minutes."""
+    limited = Fault("t", "rest.status", at=6.67, seconds=20.0, args={"status": 429, "handled": False})
+    scene = replace(draw_scene(1298), faults_s=60.0, calm_s=70.0)
+    paused: dict[str, set[str]] = {}
+
+    def watch(world: World) -> None:
+        for number, view in (world.evidence.view or {"accounts": {}})["accounts"].items():
+            if any(reason["code"] == "RC_RATE_LIMIT" for reason in view["reasons"]):
+                paused.setdefault(number, set()).add(world.evidence.boot_ns // 1_000_000_000)
+
+    verdict = run(1298, [limited], scene, script=watch)
+    assert not verdict.violations, verdict.text()
+    one, other = paused.values()
+    assert one == other  # whichever account met it, the budget is the same
+    final = verdict.world.evidence.view
+    assert final is not None
+    assert {view["state"] for view in final["accounts"].values()} <= {"ACTIVE", "LOCKED"}
+
+
+def test_F_API_02_a_refused_login_halts_the_account_and_is_not_tried_again():
+    """It showed as PAUSED, because the gateway did not answer queries."""
+    refused = Fault("r", "rest.status", at=20.0, seconds=20.0, args={"status": 401, "handled": False})
+    scene = replace(draw_scene(388), faults_s=60.0, calm_s=20.0)
+    verdict = run(388, [refused], scene)
+    assert not verdict.violations, verdict.text()
+    evidence = verdict.world.evidence
+    changes = [note for step in evidence.steps for note in step.outputs if isinstance(note, StateChange)]
+    assert next(change.reasons[0] for change in changes if change.state == "HALTED") == "RC_AUTH"
+    logins = [request for request in evidence.wire if request.path == LOGIN_KEY.path and request.status == 401]
+    assert len(logins) == 1
+    assert evidence.view is not None
+    assert evidence.view["accounts"]["1001"]["state"] == "ACTIVE"  # a person looked after it
