@@ -38,11 +38,13 @@ def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | Non
     StrategyError when the strategy raises; DataError when the data cannot be read or makes no bar; Halted when an
     account could not trade because of an error.
     """
-    symbols = tuple(source.contracts)
+    symbols = tuple(source.contracts.values())
     products = {symbol: PRODUCTS[symbol] for symbol in symbols}
     calendar = SessionCalendar(load_sessions(), template_ok=plan.calendar == "template")
     accounts = tuple(account.settings for account in plan.accounts)
-    settings = DeskSettings(accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps)
+    settings = DeskSettings(
+        accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps, in_process=True
+    )
     paper = [
         PaperAccount(account.settings.account, account.settings.name or "PAPER", account.balance_cents)
         for account in plan.accounts
@@ -97,7 +99,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
     trips = [note for note in notes if isinstance(note, RoundTrip)]
     day_of = {trip.now_ns: (trading_day(trip.now_ns) - _EPOCH_DAY).days for trip in trips}
     return BacktestResult(
-        contracts=tuple(source.contracts),
+        contracts=tuple(source.contracts.values()),
         accounts=tuple(account.settings.account for account in plan.accounts),
         first_ns=survey.first_ns,
         last_ns=survey.last_ns,
@@ -114,7 +116,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
         data_hash=source.data_hash,
         calendar="exact" if survey.covered else "template",
         synthetic=survey.synthetic,
-        notes=(*survey.notes(), *source.holes),
+        notes=(*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions()),
         days=survey.days,
     )
 

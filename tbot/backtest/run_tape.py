@@ -24,7 +24,8 @@ def run_tape(path: Path, strategy: StrategySettings, limits: RiskLimits, run_sta
         symbols = tuple(BY_ID[contract_id].symbol for contract_id in contract_ids(tape))
         products = {symbol: PRODUCTS[symbol] for symbol in symbols}
         calendar = SessionCalendar(load_sessions(), template_ok=True)
-        settings = DeskSettings((AccountSettings(PAPER_ACCOUNT),), limits, products, calendar, run_start_ms)
+        accounts = (AccountSettings(PAPER_ACCOUNT),)
+        settings = DeskSettings(accounts, limits, products, calendar, run_start_ms, in_process=True)
         broker = PaperBroker([PaperAccount(PAPER_ACCOUNT)], products, BACKTEST_FILLS)
         runner = Runner(symbols, strategy, Desk(settings), broker)
         runner.run(replay_stream(tape))

@@ -83,16 +83,21 @@ class Survey:
         return tuple(BY_ID[number].symbol for number, held in sorted(self._flags.items()) if held & int(flag))
 
     def notes(self) -> tuple[str, ...]:
-        """Assumptions, rolls and holes, one sentence each."""
+        """Rolls, and sizes that are not known, one sentence each."""
+        found = []
+        for contract_id, at_ns in self._rolls:
+            found.append(f"{BY_ID[contract_id].symbol}: another delivery month from {_utc(at_ns)} on; {ROLL_RULE}")
+        unknown = self._with(Flag.SIZE_UNKNOWN)
+        if unknown:
+            found.append(f"{', '.join(unknown)}: no sizes in the data; every print counts as one contract")
+        return tuple(found)
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Holes and invented quotes: for data whose source does not tell of them itself."""
         found = []
         derived = self._with(Flag.DERIVED)
         if derived:
             found.append(f"{', '.join(derived)}: no quotes in the data; made from trades and the typical spread")
-        unknown = self._with(Flag.SIZE_UNKNOWN)
-        if unknown:
-            found.append(f"{', '.join(unknown)}: no sizes in the data; every print counts as one contract")
-        for contract_id, at_ns in self._rolls:
-            found.append(f"{BY_ID[contract_id].symbol}: another delivery month from {_utc(at_ns)} on; {ROLL_RULE}")
         for contract_id, count in sorted(self._gaps.items()):
             found.append(f"{BY_ID[contract_id].symbol}: data is missing at {count} marked gap(s)")
         return tuple(found)

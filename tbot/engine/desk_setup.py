@@ -17,8 +17,9 @@ from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
+from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
-from tbot.execution.session import AgeOf, DeskSession, market_age
+from tbot.execution.session import AgeOf, DeskSession
 from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
@@ -92,11 +93,18 @@ class TradingDesk:
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
         self.exchange_time = ExchangeTime()
-        age_of = market_age if settings.lockstep else real_age(clock, self.exchange_time)
         loop = DeskLoop(self.desk, self.timed, self.observer)
-        self.session = DeskSession(
-            loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
-        )
+        self.session: DeskSession
+        if settings.lockstep:
+            assert sink is not None, "lock-step without the paper broker has no market time"
+            self.session = LockstepSession(
+                loop, settings.symbols, sink, busy=self.desk.busy, outlook=self.desk.outlook
+            )
+        else:
+            age_of = real_age(clock, self.exchange_time)
+            self.session = DeskSession(
+                loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=clock.speed
+            )
 
     def wake_sources(self) -> list[int]:
         """File descriptors that become readable when the broker has something to say."""
@@ -250,6 +258,7 @@ def open_desk(
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
         caps=settings.caps,
+        in_process=settings.lockstep,
         absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(

@@ -12,12 +12,13 @@ from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import run_backtest
 from tbot.backtest.runner import StrategyError
-from tbot.backtest.source import ArraySource, TapeSource
+from tbot.backtest.source import ArraySource
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.errors import ConfigError, DataError, Halted
 from tbot.execution.settings import AccountSettings
 from tbot.risk.limits import RiskLimits
+from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeWriter, tape_meta
 from tbot.strategy.filters import MarketView
 from tbot_ext.records import Kind
@@ -74,9 +75,11 @@ def test_a_tape_gives_what_its_records_give(tmp_path: Path) -> None:
     path = tmp_path / "made.tape"
     with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
         writer.write(lively(("MNQ", "MES"), seed=5, opened=False))
-    result = run_backtest(TapeSource(path), PLAN)
+    with open_sources([path]) as source:
+        result, again = run_backtest(source, PLAN), run_backtest(source, PLAN)
     assert np.array_equal(result.trips, WHOLE.trips)
-    assert result.data_hash == run_backtest(TapeSource(path), PLAN).data_hash != WHOLE.data_hash
+    assert same(result, again)
+    assert result.data_hash != WHOLE.data_hash
 
 
 def test_progress_counts_up_to_the_records_and_the_time_of_the_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
