@@ -63,6 +63,7 @@ class Runner:
         self.records = 0
         self._trader_name = trader_name or "smc"
         self._numbers = StreamWatch(self.deciders, FIRST_EPOCH)
+        self._space = np.empty(0, TICK_DTYPE)  # Why kept: fresh memory for each part costs more than its records
         self._held = np.zeros(0, TICK_DTYPE)  # the last instant: more of it may come
         self._held_signals: Spoken = []
 
@@ -81,7 +82,9 @@ class Runner:
     def _take(self, chunk: Ticks) -> None:
         """Decide on a part of the stream, then play all of it but its last instant."""
         first = len(self._held)
-        records = np.empty(first + len(chunk), TICK_DTYPE)
+        if first + len(chunk) > len(self._space):
+            self._space = np.empty(2 * (first + len(chunk)), TICK_DTYPE)
+        records = self._space[: first + len(chunk)]
         records[:first], records[first:] = self._held, chunk
         self._numbers.number(records[first:])
         spoken = self._held_signals + self._decide(records, first)
