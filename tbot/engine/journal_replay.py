@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from tbot.domain.messages import DeskOutput
 from tbot.engine.desk_record import DeskRecord
-from tbot.errors import DataError
+from tbot.errors import DataError, ProtocolError
 from tbot.execution.desk import Desk
 from tbot.storage.journal import Journal
-from tbot.storage.journal_reader import Step
+from tbot.storage.journal_reader import JournalReader, RunInfo, Step, grouped
 from tbot.transport import wire
 
 
@@ -29,6 +30,40 @@ class ReplayResult:
     inputs: int = 0
     digest: str = ""
     differences: list[Difference] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One step decided again: by two fresh Desks, so that what they remember can be compared, too."""
+
+    step: Step
+    outputs: tuple[DeskOutput, ...]
+    digest: str  # of the Desk behind the step
+    steady: bool  # the second Desk has the same digest: the fold has no other input than the journal
+
+    @property
+    def same(self) -> bool:
+        """It decided as recorded, and nothing but the journal's inputs decided it."""
+        return self.steady and self.outputs == self.step.outputs
+
+
+def check_run(reader: JournalReader, start: int, info: RunInfo, until: int | None = None) -> Iterator[Checked]:
+    """Decide a run again, step by step: the rows behind `start`, before row `until` (None: to the file's end).
+
+    DataError for a row that this version cannot read or a Desk cannot take.
+    """
+    settings = DeskRecord.decode(info.desk).settings()
+    desk, twin = Desk(settings), Desk(DeskRecord.decode(info.desk).settings())
+    rows = takewhile(lambda row: until is None or row.seq < until, reader.rows(start))
+    last = start
+    try:
+        for step in grouped(rows, reader.decode):
+            last = step.seq
+            outputs, again = tuple(desk.handle(step.item)), tuple(twin.handle(step.item))
+            digest = desk.digest()
+            yield Checked(step, outputs, digest, outputs == again and digest == twin.digest())
+    except (ProtocolError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise DataError(f"the journal {reader.path} cannot be replayed behind row {last}: {error!r}") from error
 
 
 def replay_steps(desk: Desk, steps: Iterable[Step]) -> Iterator[tuple[Step, tuple[DeskOutput, ...]]]:

@@ -268,7 +268,8 @@ class Reconciler:
     def exposed(self, contracts: set[str] | None, *, foreign: bool) -> tuple[list[str], list[tuple[str, int]]]:
         """(contracts with a position, working orders as (contract, id)) of the last complete answer, within a scope.
 
-        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's.
+        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's; True takes in what
+        T-BOT does not trade, too.
         """
         positions: list[str] = []
         orders: list[tuple[str, int]] = []
@@ -276,7 +277,8 @@ class Reconciler:
             return positions, orders
 
         def inside(contract: str) -> bool:
-            return contract in self._settings.products and (contracts is None or contract in contracts)
+            traded = foreign or contract in self._settings.products
+            return traded and (contracts is None or contract in contracts)
 
         for position in self.answer.positions:
             if position.size and inside(position.contract) and (foreign or not self._strangers(position.contract)):

@@ -27,6 +27,7 @@ from tbot.errors import DataError
 from tbot.storage.foreign import ForeignData, read_foreign
 from tbot.storage.holes import LEAST_MIN, Hole, Silences, common_silences, holes_of
 from tbot.storage.months import roll_record, same_month
+from tbot.storage.parquet_ticks import tick_chunks, tick_meta
 from tbot.storage.replay_stream import contract_ids, gaps_answered, opening
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tape import FILE_MAGIC, TapeReader, between
@@ -143,6 +144,11 @@ class Source:
         """Typical spread (ticks) of the contracts without quotes of their own, by id: theirs are derived."""
         return {k: BY_ID[k].spread_ticks for k in self.contracts if not any(seen.quotes for seen in self._of(k))}
 
+    def months(self, contract_id: int) -> tuple[str, str]:
+        """The first and the last month of a contract as its files call them, "" where they do not."""
+        seen = self._of(contract_id)
+        return (seen[0].months[0], seen[-1].months[1]) if seen else ("", "")
+
     @property
     def rolls_between(self) -> int:
         """Roll marks that stand in no file: between two files of different months."""
@@ -258,6 +264,8 @@ def open_sources(
             if is_tape(path):
                 tapes.append(TapeReader(path))
                 parts.append(_tape_part(number, tapes[-1], since_ns, until_ns))
+            elif (meta := tick_meta(path)) is not None:
+                parts.append(_parquet_part(number, path, meta, since_ns, until_ns))
             else:
                 parts.append(shelf.part(number, path))
         span = "" if since_ns is None and until_ns is None else " of that time"
@@ -302,6 +310,24 @@ def _tape_part(number: int, tape: TapeReader, since_ns: int | None, until_ns: in
     return part
 
 
+def _parquet_part(
+    number: int, path: Path, meta: dict[str, Any], since_ns: int | None, until_ns: int | None
+) -> _Part:
+    """Ticks that were exported from a tape: streamed, as one."""
+
+    def chunks() -> Iterator[Ticks]:
+        for chunk in tick_chunks(path, meta):
+            wanted = between(chunk, since_ns, until_ns)
+            if len(wanted):
+                yield wanted
+
+    ids = {PRODUCTS[symbol].contract_id: row["months"] for symbol, row in meta["contracts"].items()}
+    described = {"name": path.name, "content": f"exported {meta['kind']}", "data_hash": meta["tape_hash"]}
+    part = _Part(number, path, chunks, described, declared=tuple(ids))
+    part.look({number: (str(months[0]), str(months[1])) for number, months in ids.items()})
+    return part
+
+
 def _described(tape: TapeReader) -> dict[str, Any]:
     kept = ("source", "seed", "data_hash")
     return {"name": tape.path.name, "content": "tape", "ticks": len(tape)} | {
@@ -321,18 +347,13 @@ def _check_tick_sizes(tape: TapeReader, known: Iterable[int]) -> None:
 
 
 def _tape_months(tape: TapeReader) -> dict[int, tuple[str, str]]:
-    """First and last month by contract, as far as the meta of an import or a recording tells."""
+    """First and last month by contract, as far as the meta of an import (both) or a recording (the first) tells."""
     found: dict[int, tuple[str, str]] = {}
-    recorded = tape.meta.get("months")
-    if isinstance(recorded, dict):
-        for symbol, month in recorded.items():
-            if symbol in PRODUCTS:
-                found[PRODUCTS[symbol].contract_id] = (str(month), str(month))
-    for file in tape.meta.get("files", ()):
-        months = [str(month) for _, month in file.get("months", ())]
-        if months and file.get("contract") in PRODUCTS:
-            contract_id = PRODUCTS[file["contract"]].contract_id
-            found[contract_id] = (found.get(contract_id, (months[0],))[0], months[-1])
+    told = tape.meta.get("months")
+    for symbol, months in told.items() if isinstance(told, dict) else ():
+        if symbol in PRODUCTS:
+            pair = (months, months) if isinstance(months, str) else (str(months[0]), str(months[1]))
+            found[PRODUCTS[symbol].contract_id] = pair
     return found
 
 

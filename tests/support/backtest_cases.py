@@ -22,10 +22,9 @@ from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.importers import bars_to_ticks
-from tbot.storage.replay_stream import instants, opening
+from tbot.storage.replay_stream import opening
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tick_stream import lockstep_stream, merge_order
-from tbot.strategy.decider import ContractDecider
 from tbot.strategy.settings import StrategySettings
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, TICK_DTYPE, Flag, Kind
@@ -170,13 +169,9 @@ def play(
     desk = Desk(DeskSettings(tuple(accounts), limits, products, calendar, 1))
     opened = [PaperAccount(account.account, balance_cents=balance_cents) for account in accounts]
     broker = PaperBroker(opened, products, fills)
-    runner = Runner(tuple(products), StrategySettings(), desk, broker)
     trader = type("Script", (ScriptedTrader,), {"SCRIPT": list(cues)})
-    runner.deciders = {
-        product.contract_id: ContractDecider(product, StrategySettings(), make_trader=trader)
-        for product in products.values()
-    }
-    runner.run(instants(stream(*arrays)))
+    runner = Runner(tuple(products), StrategySettings(), desk, broker, make_trader=trader, trader_name="script")
+    runner.run(stream(*arrays))
     return Outcome(runner, broker, t0)
 
 
