@@ -119,6 +119,24 @@ def test_a_strategy_that_raises_ends_the_run_with_its_name_place_and_time() -> N
         assert part in text
 
 
+class NeverMade:
+    def __init__(self, *_: Any) -> None:
+        raise RuntimeError("no model file")
+
+
+class Garbage(Failing):
+    """Gives what is no signal of its contract."""
+
+    def on_events(self, events: np.ndarray, view: MarketView) -> list[Any]:
+        return [replace(WHOLE.signals[0], contract="NQ", stop=1.5)]
+
+
+@pytest.mark.parametrize(("trader", "words"), [(NeverMade, "at its start for MNQ"), (Garbage, "a signal of NQ")])
+def test_a_strategy_that_cannot_be_made_or_gives_garbage_is_told_the_same_way(trader: Any, words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        run_backtest(SOURCE, replace(PLAN, make_trader=trader, trader_name="bad"))
+
+
 def test_data_without_one_bar_is_no_backtest() -> None:
     short = lively(("MES",), minutes=1)
     with pytest.raises(DataError, match="not one finished 1m bar"):

@@ -15,6 +15,7 @@ from tbot.backtest.run_tape import run_tape
 from tbot.config import load
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import DeskOutput, Fill, SignalIn, TimerIn
+from tbot.engine.journal_replay import replay_journal
 from tbot.storage.importers import import_files
 from tbot.storage.tape import TapeReader, TapeWriter, merge_order, tape_meta
 
@@ -74,6 +75,8 @@ def assert_parity(tape: Path, folder: Path, patience_s: float) -> tuple[int, int
     with running(folder / "home", *arguments) as engine:
         code, _ = engine.finish(patience_s)
         assert code == 0, engine.stderr
+    again = replay_journal(out / "journal.db")
+    assert again.differences == [], "the journal of the replay does not decide so again (I15)"
     with open_journal(out / "journal.db") as journal:
         replayed = [(step.item, list(step.outputs)) for step in journal.steps()]
 
