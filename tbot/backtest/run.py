@@ -32,8 +32,11 @@ _EPOCH_DAY = date(1970, 1, 1)
 _ERRORS = ("RC_CONFIG", "RC_ASSERT", "RC_SECOND_ENGINE")
 
 
-def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | None = None) -> BacktestResult:
-    """Play all of a source under a plan. `progress` hears at most ten times a second how far it is.
+def run_backtest(
+    source: Source, plan: BacktestPlan, *, progress: Progress | None = None, record: RunRecord | None = None
+) -> BacktestResult:
+    """Play all of a source under a plan. `progress` hears at most ten times a second how far it is, `record` (of a
+    caller who wants more than the result) everything that the Desk hears and says.
 
     StrategyError when the strategy raises; DataError when the data cannot be read or makes no bar; Halted when an
     account could not trade because of an error.
@@ -49,14 +52,13 @@ def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | Non
         PaperAccount(account.settings.account, account.settings.name or "PAPER", account.balance_cents)
         for account in plan.accounts
     ]
-    record = RunRecord()
     broker = PaperBroker(paper, products, plan.fills)
     runner = Runner(
         symbols,
         plan.strategy,
         Desk(settings),
         broker,
-        record=record,
+        record=record or RunRecord(),
         make_trader=plan.make_trader,
         trader_name=plan.trader_name,
     )
