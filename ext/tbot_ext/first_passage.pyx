@@ -3,7 +3,8 @@
 For statistics, never for trading: outcomes are read off bars that came later. Rules of one trade, all against it:
 * from the entry's bar on, a bar whose extreme reaches the stop ends it there, at its open where that is worse;
 * the target counts when a bar trades through it by a tick, at the open where a bar opens beyond; a bar that does both
-  is a stop; a zone's own entry bar cannot reach the target, because the order of its prices is not known;
+  is a stop; a bar that touches a zone's edge after its open cannot reach the target, because the order of its prices
+  is not known;
 * after `horizon` bars, or where the data ends, it is closed at the close.
 """
 from libc.math cimport NAN
@@ -101,6 +102,7 @@ def zone_outcomes(const int64_t[::1] open, const int64_t[::1] high, const int64_
     cdef Series bars = _series(open, high, low, close)
     cdef Py_ssize_t i, j, last, m = born.shape[0]
     cdef int64_t sign, near, far, begun, stop, risk, price = 0
+    cdef bint blind
     if not (top.shape[0] == bottom.shape[0] == side.shape[0] == result.shape[0] == state.shape[0] == m):
         raise ValueError("births, edges, sides and outputs must have one length")
     if horizon < 1 or wait < 1 or buffer < 1 or reward <= 0:
@@ -128,9 +130,11 @@ def zone_outcomes(const int64_t[::1] open, const int64_t[::1] high, const int64_
             begun = sign * bars.open[j]
             if begun < far:
                 continue
+            blind = begun > near
             begun = min(begun, near)
             stop = far - buffer
             risk = near - stop
             last = min(j + horizon, bars.n) - 1
-            state[i] = _run(&bars, j, last, sign, stop, near + <int64_t>(reward * risk + 0.5), True, &price)
+            state[i] = _run(&bars, j, last, sign, stop, near + <int64_t>(reward * risk + 0.5), blind,
+                            &price)
             result[i] = <double>(price - begun) / risk

@@ -6,6 +6,7 @@ import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "lookahead": ("tbot.commands.audit_lookahead:lookahead", "Does anything change what it said when later bars come?"),
+    "levels": ("tbot.commands.audit_levels:levels", "Do zones hold better than bands put anywhere?"),
 }
 
 
