@@ -7,6 +7,7 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "lookahead": ("tbot.commands.audit_lookahead:lookahead", "Does anything change what it said when later bars come?"),
     "levels": ("tbot.commands.audit_levels:levels", "Do zones hold better than bands put anywhere?"),
+    "paths": ("tbot.commands.audit_paths:paths", "Is more earned on the real prices than on null paths?"),
 }
 
 

@@ -136,11 +136,11 @@ def _signals(file: "BarFile", strategy: "UserStrategy | None", options: dict[str
 
     subject = signal_subject(file.product, StrategySettings(), strategy)
     result, said = _audit(file, 1, subject, options), subject(file.minutes)
-    lags = {"signal": lag_decay(file.minutes, _entries(said.known, said.rows))} if len(said.rows) else {}
+    lags = {"signal": lag_decay(file.minutes, signal_entries(said.known, said.rows))} if len(said.rows) else {}
     return _audited(file, 1, strategy.name if strategy else "signals", result, lags)
 
 
-def _entries(known: Any, rows: Any) -> "Entries":
+def signal_entries(known: Any, rows: Any) -> "Entries":
     """Brackets at the distances that the signals have from their decision quotes."""
     import numpy as np
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from level_markets import turning_market, walk_days
+from level_markets import DAY_BARS, turning_market, walk_days
 from tbot.commands.audit_levels import zones_of
 from tbot.errors import DataError
 from tbot.validation.levels_null import (
@@ -139,12 +139,12 @@ def test_V4_the_same_bands_in_a_market_that_ignores_them_are_nothing(seed: int) 
     assert result.verdict == "not distinguishable from random levels"
 
 
-def p_values(seeds: range, draws: int) -> np.ndarray:
+def p_values(seeds: range, draws: int, days: int) -> np.ndarray:
     """Of each null and of the largest of the three, for order blocks of the packaged detector on random walks."""
     rows = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        bars = walk_days(6900, rng)
+        bars = walk_days(days * DAY_BARS, rng)
         zones = zones_of(Detector(1).push_bars(bars), EventCode.OB)
         result = levels_null(bars, zones, rng=rng, draws=draws)
         assert result is not None
@@ -164,13 +164,13 @@ def assert_nominal(values: np.ndarray, sigmas: float) -> None:
 
 def test_V4_on_a_random_walk_percentiles_are_uniform() -> None:
     """40 seeds in the suite; 200 behind `long`."""
-    assert_nominal(p_values(range(40), 99), 3.3)
+    assert_nominal(p_values(range(40), 99, 5), 3.3)
 
 
 @pytest.mark.long
 def test_V4_on_a_random_walk_the_null_test_rejects_at_its_nominal_rate() -> None:
     """200 seeds that no choice of this module was made on."""
-    assert_nominal(p_values(range(1000, 1200), 199), 3.3)
+    assert_nominal(p_values(range(3000, 3200), 199, 10), 3.3)
 
 
 def test_V4_draws_keep_height_and_distance_and_mirror_keeps_neither_side() -> None:
