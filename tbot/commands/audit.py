@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lookahead": ("tbot.commands.audit_lookahead:lookahead", "Does anything change what it said when later bars come?"),
     "levels": ("tbot.commands.audit_levels:levels", "Do zones hold better than bands put anywhere?"),
     "paths": ("tbot.commands.audit_paths:paths", "Is more earned on the real prices than on null paths?"),
+    "parity": ("tbot.commands.audit_parity:parity", "Does a recorded session, replayed, decide the same?"),
 }
 
 
