@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tbot.errors import ConfigError
+
 if TYPE_CHECKING:
     from tbot.backtest.sweep import Params
     from tbot.commands.sweep_session import Request
@@ -75,11 +77,15 @@ def request_of(
     from tbot.commands.sweep_session import Request, axes_of
 
     opening = options["open_holdout"]
+    if options["address"] and options["engine"] not in ("dask", "ray"):
+        raise ConfigError("--address names a cluster of dask or ray; add --engine dask or --engine ray")
     axes, values = axes_of(options["params"], opening=opening)
     metric = "net_cents" if options["metric"] == "net" else options["metric"]
     search = None if opening else Search(axes, method, options["trials"], options["seed"], metric)
-    if search is not None and method == "optuna":
-        needed("optuna")
+    modules = {"dask": ("joblib", "distributed"), "ray": ("joblib", "ray"), "loky": ("joblib",)}
+    for module in (*modules.get(options["engine"], ()), *(["optuna"] if method == "optuna" else [])):
+        if search is not None:
+            needed(module)  # before anything is written
     request = Request(
         command=command,
         paths=options["data"],
