@@ -49,20 +49,22 @@ class Runner:
         trader_name: str = "",
     ) -> None:
         self.record = record or RunRecord(keep_rows=True)
-        self.deciders: Mapping[int, ContractDecider] = {
-            PRODUCTS[symbol].contract_id: ContractDecider(
-                PRODUCTS[symbol], strategy, make_trader=make_trader or ContractTrader
-            )
-            for symbol in sorted(symbols, key=lambda symbol: PRODUCTS[symbol].contract_id)
-        }
+        self._trader_name = trader_name or "smc"
+        self.deciders: Mapping[int, ContractDecider] = {}
+        for product in sorted((PRODUCTS[symbol] for symbol in symbols), key=lambda product: product.contract_id):
+            try:
+                decider = ContractDecider(product, strategy, make_trader=make_trader or ContractTrader)
+            except Exception as error:
+                raise self._failure(f"at its start for {product.symbol}", error) from error
+            self.deciders = {**self.deciders, product.contract_id: decider}
         self.desk = desk
         loop = DeskLoop(desk, broker, self.record)
         self.session = LockstepSession(loop, symbols, broker, busy=desk.busy, outlook=desk.outlook)
         self.signals: list[Signal] = []
         self.notes: list[Note] = []
         self.records = 0
-        self._trader_name = trader_name or "smc"
         self._numbers = StreamWatch(self.deciders, FIRST_EPOCH)
+        self._space = np.empty(0, TICK_DTYPE)  # Why kept: fresh memory for each part costs more than its records
         self._held = np.zeros(0, TICK_DTYPE)  # the last instant: more of it may come
         self._held_signals: Spoken = []
 
@@ -81,7 +83,9 @@ class Runner:
     def _take(self, chunk: Ticks) -> None:
         """Decide on a part of the stream, then play all of it but its last instant."""
         first = len(self._held)
-        records = np.empty(first + len(chunk), TICK_DTYPE)
+        if first + len(chunk) > len(self._space):
+            self._space = np.empty(2 * (first + len(chunk)), TICK_DTYPE)
+        records = self._space[: first + len(chunk)]
         records[:first], records[first:] = self._held, chunk
         self._numbers.number(records[first:])
         spoken = self._held_signals + self._decide(records, first)
@@ -106,20 +110,35 @@ class Runner:
 
     def _fed(self, decider: ContractDecider, ticks: Ticks, position: int) -> tuple[int, list[Signal]]:
         try:
-            return decider.feed(ticks, position)
-        except TbotError:
-            raise
+            end, signals = decider.feed(ticks, position)
+            for signal in signals:
+                _check(signal, decider.product.symbol)
         except Exception as error:
             at = np.datetime64(decider.pipeline.now_ns, "ns").astype("datetime64[s]")
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            where = f"{decider.product.symbol} at {at}Z of market time"
-            raise StrategyError(
-                f"the strategy {self._trader_name} failed on {where} ({' '.join(what.split())}); nothing of this run "
-                "counts: correct the strategy and run again"
-            ) from error
+            raise self._failure(f"on {decider.product.symbol} at {at}Z of market time", error) from error
+        return end, signals
+
+    def _failure(self, where: str, error: Exception) -> TbotError:
+        """What ends the run: our own errors as they are, everything else as one sentence about the strategy."""
+        if isinstance(error, TbotError):
+            return error
+        what = " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
+        return StrategyError(
+            f"the strategy {self._trader_name} failed {where} ({what}); nothing of this run counts: correct the "
+            "strategy and run again"
+        )
 
     def _desk_takes(self, records: Ticks, spoken: Spoken) -> None:
         self.session.play(records, spoken)
         self.records += len(records)
         self.signals += [signal for _, signal in spoken]
         self.notes += self.session.take_notes()
+
+
+def _check(signal: object, symbol: str) -> None:
+    """TypeError or ValueError for what no Desk could take as a signal of this contract."""
+    if not isinstance(signal, Signal):
+        raise TypeError(f"it gave a {type(signal).__name__} where a Signal belongs")
+    prices = (signal.stop, signal.target, signal.quote.bid, signal.quote.ask)
+    if signal.contract != symbol or signal.side not in (1, -1) or any(type(price) is not int for price in prices):
+        raise ValueError(f"it gave a signal of {signal.contract} with side {signal.side!r} and prices {prices!r}")

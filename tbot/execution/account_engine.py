@@ -329,7 +329,6 @@ class AccountEngine:
 
     def _guard(self) -> None:
         quotes, day = self.market.quotes, self._day()
-        self.guards.watch_strangers(self.now_ns, quotes)
         naked = self.guards.protection(self.now_ns, self._ask, self.flattener.covers)
         for demand in chain(naked, self.caretaker.protect(self.now_ns, self.step, quotes, self.guards.naked_ns)):
             assert demand.contract is not None
@@ -467,7 +466,7 @@ class AccountEngine:
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
         watch = self.guards
-        guards = [watch.naked_ns, watch.blind_ns, watch.value_cents, watch.unpriced_ns, sorted(watch.unseen)]
+        guards = [watch.naked_ns, watch.blind_ns, watch.value_cents]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
         jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]

@@ -4,10 +4,9 @@ Each one says what it wants done as a Demand; the account's engine does it. Rule
 (naked), F-RSK-01 and F-RSK-03 (losses), C_BLIND_HOLD, F-ORD-06 (surprises).
 
 What somebody else holds in a contract that the account does not trade counts too, as the limits are account-wide
-(F-ACC-02): by the quote where the Desk has one. Without a fresh one it is taken to have moved to its working stop; if
-it has none, nothing is assumed for C_BLIND_HOLD, and after that the farthest that a stop may be away (C_PRICE_COLLAR).
-Why the wait: every start and every gap would else lock the account for a position that is worth what it was. Entries
-have no room beside such a position at any time (R10).
+(F-ACC-02): by the quote where the Desk has one, without a fresh one as if it had moved to its working stop. Without
+either nothing is assumed: a guess would close what the owner holds by hand (`manual=respect`), and entries have no room
+beside it at any time (R10).
 """
 
 from collections.abc import Callable, Mapping
@@ -41,8 +40,6 @@ class Guards:
     picture: Picture
     naked_ns: dict[str, int] = field(default_factory=dict)
     blind_ns: dict[str, int] = field(default_factory=dict)  # contract -> since when it has no quote at all
-    unpriced_ns: dict[str, int] = field(default_factory=dict)  # the same of contracts not traded here: no fresh quote
-    unseen: set[str] = field(default_factory=set)  # those of them for longer than C_BLIND_HOLD
     value_cents: dict[str, int] = field(default_factory=dict)  # contract -> unrealised, exit fees taken off
 
     def protection(self, now_ns: int, ask: Callable[[int], None], covered: Callable[[str], bool]) -> list[Demand]:
@@ -87,21 +84,12 @@ class Guards:
             )
         return sum(self.value_cents.values())
 
-    def watch_strangers(self, now_ns: int, quotes: Mapping[str, Quote]) -> None:
-        """Since when there is no fresh price of what is held in contracts that this account does not trade."""
-        limits = self.settings.limits
-        others = [name for name in self.picture.ledger.open_contracts() if name not in self.settings.products]
-        unpriced = [name for name in others if name not in quotes or quotes[name].age_ns > limits.quote_stale_ns]
-        self.unpriced_ns = {name: self.unpriced_ns.get(name, now_ns) for name in unpriced}
-        longest_ns = self.settings.patience(limits.blind_hold_ns)
-        self.unseen = {name for name, at in self.unpriced_ns.items() if now_ns - at > longest_ns}
-
     def _stop_ticks(self, name: str) -> int:
         """How far a position that is not traded here may have moved against its owner while nobody saw its price."""
         position, stops = self.picture.ledger.position(name), self.picture.stops(name)
         size = abs(position.size)
         if sum(order.remaining for order in stops) < size:
-            return self.settings.limits.collar_ticks if name in self.unseen else 0
+            return 0
         levels = [order.stop for order in stops if order.stop is not None]
         worst = max(position.side * (position.price_size_sum - level * size) for level in levels)
         return max(0, -(-worst // size))

@@ -67,16 +67,17 @@ def account_outlook(engine: AccountEngine) -> Outlook:
     limits = engine.settings.limits
     if held and (limits.break_even_percent or limits.trail_percent):
         return RESTLESS  # stops that follow the market are looked at as often as live
+    stale_ns = min(limits.quote_stale_ns, limits.blind_hold_ns)
     bands: dict[str, tuple[Band, Band]] = {}
     room = _room(engine) if held else (None, None)
     if room is None:
         return RESTLESS
     for name in held:
         quote = engine.market.quotes.get(name)
-        if quote is None or quote.age_ns > limits.quote_stale_ns or not _whole(engine, name):
+        if quote is None or quote.age_ns > stale_ns or not _whole(engine, name):
             return RESTLESS
         bands[name] = _bands(engine, name, quote, room, len(held))
-    return Outlook(False, _due_ns(engine, busy=bool(held)), limits.quote_stale_ns, bands)
+    return Outlook(False, _due_ns(engine, busy=bool(held)), stale_ns, bands)
 
 
 def _under_way(engine: AccountEngine) -> bool:

@@ -38,6 +38,7 @@ from tbot_ext.records import TICK_DTYPE, Flag, Kind
 TAPE_SUFFIX = ".tape"
 _KEPT_TICKS = 1 << 20  # of foreign files, as long as together they are no more than this; else they are read again
 _CHUNK = 1 << 14
+LATE_NS = 5 * NS_PER_S  # two recordings that overlap by no more follow each other: late prints stand in the later one
 _SYNTHETIC = int(Flag.SYNTHETIC)
 # What a decision can depend on. Capture times, sequence numbers and epochs differ with the file's format.
 _HASHED = ("exch_ns", "price", "price2", "size", "aux", "volume", "contract_id", "kind", "side", "flags")
@@ -84,6 +85,7 @@ class _Part:
     chunks: Callable[[], Iterator[Ticks]]
     described: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    is_tape: bool = False
     declared: tuple[int, ...] = ()  # contracts that it is about, with or without records
     seen: dict[int, _Seen] = field(default_factory=dict)
     first_ns: int = 0
@@ -119,7 +121,7 @@ class Source:
         ids = sorted({contract_id for part in self._parts for contract_id in (*part.declared, *part.seen)})
         self.contracts: dict[int, str] = {number: BY_ID[number].symbol for number in ids}  # by id, ascending
         for number in ids:
-            _check_overlap(number, [(part.path, part.seen[number]) for part in self._parts if number in part.seen])
+            _check_overlap(number, [part for part in self._parts if number in part.seen])
         self.first_ns = min(part.first_ns for part in self._parts)
         self.last_ns = max(part.last_ns for part in self._parts)
         self.records = sum(seen.records for part in self._parts for seen in part.seen.values())
@@ -296,7 +298,7 @@ def _tape_part(number: int, tape: TapeReader, since_ns: int | None, until_ns: in
         for chunk in tape.chunks(since_ns=since_ns, until_ns=until_ns):
             yield chunk[np.isin(chunk["contract_id"], known)] if foreign else chunk
 
-    part = _Part(number, tape.path, chunks, _described(tape), declared=known)
+    part = _Part(number, tape.path, chunks, _described(tape), is_tape=True, declared=known)
     part.look(_tape_months(tape))
     for contract_id, seen in part.seen.items():
         if contract_id not in known:
@@ -388,18 +390,19 @@ class _Shelf:
             yield wanted[start : start + _CHUNK]
 
 
-def _check_overlap(contract_id: int, files: Iterable[tuple[Path, _Seen]]) -> None:
+def _check_overlap(contract_id: int, parts: Iterable[_Part]) -> None:
     """Files of one contract may complete each other, one of trades and one of quotes; DataError when they overlap."""
-    latest: dict[str, tuple[int, Path]] = {}
-    for path, seen in sorted(files, key=lambda file: file[1].first_ns):
+    latest: dict[str, tuple[int, _Part]] = {}
+    for part in sorted(parts, key=lambda part: part.seen[contract_id].first_ns):
+        seen = part.seen[contract_id]
         for kind in [name for name, count in (("trades", seen.trades), ("quotes", seen.quotes)) if count]:
-            until_ns, before = latest.get(kind, (seen.first_ns, path))
-            if seen.first_ns < until_ns:
+            until_ns, before = latest.get(kind, (seen.first_ns, part))
+            if seen.first_ns < until_ns - (LATE_NS if part.is_tape and before.is_tape else 0):
                 raise DataError(
-                    f"{before} and {path} overlap: both hold {kind} of {BY_ID[contract_id].symbol} from "
+                    f"{before.path} and {part.path} overlap: both hold {kind} of {BY_ID[contract_id].symbol} from "
                     f"{_utc(seen.first_ns)} on; name one of them, or cut one."
                 )
-            latest[kind] = (max(until_ns, seen.last_ns), path)
+            latest[kind] = (max(until_ns, seen.last_ns), part)
 
 
 def _lanes(parts: Sequence[_Part]) -> list[list[_Part]]:

@@ -29,12 +29,13 @@ def trades(fills: FillSettings) -> list[list[Any]]:
     parts, cues = golden_case()
     case = play(parts, cues, fills=fills, limits=RiskLimits(max_micros=2))
     price = PRODUCTS["MNQ"].format
-    return [
-        [when(t.opened_ns), t.side * t.size, price(t.entry_price_size // t.size), when(t.now_ns),
-         price(t.exit_price_size // t.size), t.gross_cents, t.fees_cents + t.commission_cents, t.net_cents,
-         t.exit_reason]
-        for t in case.round_trips
-    ]  # fmt: skip
+    rows: list[list[Any]] = []
+    for trip in case.round_trips:
+        entry, left = (price(total // trip.size) for total in (trip.entry_price_size, trip.exit_price_size))
+        costs = trip.fees_cents + trip.commission_cents
+        place = [when(trip.opened_ns), trip.side * trip.size, entry, when(trip.now_ns), left]
+        rows.append([*place, trip.gross_cents, costs, trip.net_cents, trip.exit_reason])
+    return rows
 
 
 def document() -> dict[str, Any]:

@@ -14,13 +14,14 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
 from tbot.storage import parquet_export
 from tbot.storage.importers import import_files
+from tbot.storage.months import roll_record
 from tbot.storage.parquet_export import export, to_floats
 from tbot.storage.replay_stream import replay_stream
 from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeReader, TapeWriter, tape_meta
 from tbot_ext.bars import BarBuilder
 from tbot_ext.pipeline import NEW_CONTRACT
-from tbot_ext.records import NO_PRICE, TICK_DTYPE, Flag, Kind
+from tbot_ext.records import NO_PRICE, Flag, Kind
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -140,9 +141,7 @@ def test_bars_are_those_that_the_engine_builds(rich: np.ndarray, tmp_path: Path,
 def test_a_roll_begins_bars_anew(tmp_path: Path) -> None:
     ticks = lively(("ES",), minutes=30, opened=False)
     border = len(ticks) // 2
-    mark = np.zeros(1, TICK_DTYPE)
-    mark["kind"], mark["aux"], mark["contract_id"] = Kind.GAP, NEW_CONTRACT, 4
-    mark["exch_ns"] = ticks["exch_ns"][border]
+    mark = roll_record(4, int(ticks["exch_ns"][border]))
     with_roll = np.concatenate((ticks[:border], mark, ticks[border:]))
     (file,) = exported(tape(tmp_path / "a.tape", with_roll), tmp_path / "bars", "bars")
     assert pq.read_table(file).num_rows == 29  # the minute in which it rolled was never closed

@@ -12,7 +12,7 @@ import numpy as np
 from scripted_trader import Cue, ScriptedTrader
 from tbot.backtest.runner import Runner
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial, Fill, RoundTrip
+from tbot.domain.messages import Denial, Fill, RoundTrip, StateChange
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.book_types import Order
@@ -126,6 +126,10 @@ class Outcome:
     @property
     def denials(self) -> list[str]:
         return [note.reason for note in self.runner.notes if isinstance(note, Denial)]
+
+    def states(self) -> list[str]:
+        """The engine states that the first account went through."""
+        return [note.state for note in self.runner.notes if isinstance(note, StateChange) and note.account == 1]
 
     def orders(self, account: int = 1) -> list[Order]:
         """Every order there ever was, oldest first."""

@@ -1,4 +1,4 @@
-"""The market of the golden trade list: bars that anybody can make again with whole numbers and one line of sums."""
+"""The market of the golden trade list: bars that anybody can make again with whole numbers and a line of arithmetic."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
