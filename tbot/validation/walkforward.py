@@ -1,8 +1,8 @@
 """V7: the best of the past in the days that followed. No trial is run here; all of them are done already.
 
-Each trial was run once over all of the data. Every decision in it rests on its past alone, so the trips of some days are
-what a run that went on through these days would have made; windows and folds are cut out of them afterwards. What is
-chosen on training days is then looked at on test days that the choice did not see:
+Each trial was run once over all of the data. Every decision in it rests on its past alone, so the trips of some days
+are what a run that went on through these days would have made; windows and folds are cut out of them afterwards. What
+is chosen on training days is then looked at on test days that the choice did not see:
 
 * rolling: the last `train` days choose for the next `test` days, and so on (Pardo, "The evaluation and optimization of
   trading strategies", 2008, chapter 11);
@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,11 +55,13 @@ class Cut:
     def __post_init__(self) -> None:
         if self.train < 2 or self.test < 1 or self.embargo < 0 or self.embargo > self.train - 2:
             raise ConfigError(
-                f"train {self.train}, test {self.test} and embargo {self.embargo} days do not fit: at least two days must "
-                "be left to train on, and one to test"
+                f"train {self.train}, test {self.test} and embargo {self.embargo} days do not fit: at least two days "
+                "must be left to train on, and one to test"
             )
         if not 2 <= self.groups <= 16 or not 1 <= self.tested < self.groups:
-            raise ConfigError(f"{self.tested} of {self.groups} groups cannot be tested; groups: 2 to 16, some not tested")
+            raise ConfigError(
+                f"{self.tested} of {self.groups} groups cannot be tested; there are 2 to 16, and some must train"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +109,7 @@ class WalkForward:
         """How often each parameter changed from window to window."""
         chosen: list[Params] = [window.chosen.params for window in self.windows if window.chosen is not None]
         names = list(chosen[0]) if chosen else []
-        return {name: sum(a[name] != b[name] for a, b in zip(chosen, chosen[1:], strict=False)) for name in names}
+        return {name: sum(a[name] != b[name] for a, b in pairwise(chosen)) for name in names}
 
     @property
     def sentence(self) -> str:
@@ -118,8 +121,8 @@ class WalkForward:
         what = "holds up out of sample" if holds else "does not hold up out of sample"
         pbo = "not known" if self.pbo is None else f"{self.pbo.pbo:.2f}"
         return (
-            f"What was best in the past {what}: {told.estimate:+.2f} ticks a trade and contract on days that the choice "
-            f"did not see ({100 * told.level:.0f} % from {told.low:+.2f} to {told.high:+.2f}), PBO {pbo}."
+            f"What was best in the past {what}: {told.estimate:+.2f} ticks a trade and contract on days that the "
+            f"choice did not see ({100 * told.level:.0f} % from {told.low:+.2f} to {told.high:+.2f}), PBO {pbo}."
         )
 
 
