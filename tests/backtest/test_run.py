@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lively_tape import LIVELY, MINUTE, lively
+from lively_tape import LIVELY, MINUTE, START, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import run_backtest
