@@ -96,13 +96,14 @@ def _trials(judged: Assessment) -> Iterator[Feature]:
     if sharpe is None:
         yield Feature("V6", "trials", True, f"{count}; too few days for a Sharpe ratio")
     else:
-        length = "never" if math.isinf(sharpe.min_track_record) else f"{math.ceil(sharpe.min_track_record):,} days"
+        length = f"{math.ceil(sharpe.min_track_record):,} days" if math.isfinite(sharpe.min_track_record) else ""
+        needed = f"needs {length}, has {sharpe.moments.n}" if length else "no number of such days would do"
         yield Feature(
             "V6",
             "trials",
             True,
             f"{count}; probabilistic Sharpe {number(sharpe.psr)}, deflated {number(sharpe.dsr)}; "
-            f"track record needed: {length} of {sharpe.moments.n}",
+            f"track record: {needed}",
         )
     if judged.pbo is None:
         least = f"needs {FEWEST_FOR_PBO[0]} differing trials over {FEWEST_FOR_PBO[1]} days"

@@ -12,7 +12,6 @@ from tbot.backtest.results import BacktestResult, Table
 from tbot.domain.messages import Denial
 from tbot.domain.timeframes import MINUTES, NAMES
 from tbot.validation.regimes import hours
-from tbot.validation.report_words import pattern_words
 from tbot.validation.trips import Names
 
 EPOCH_DAY = date(1970, 1, 1)
@@ -80,7 +79,7 @@ class AccountTables:
     closing_cents: int
     months: tuple[Line, ...]
     weeks: tuple[Line, ...]
-    patterns: tuple[Line, ...]  # (pattern, timeframe)
+    patterns: tuple[Line, ...]  # (kind of the zone, timeframe); "" without a story
     by_hour: tuple[Line, ...]  # of entry, Chicago
     contracts: tuple[Line, ...]
     sides: tuple[Line, ...]
@@ -103,7 +102,7 @@ def tables_of(result: BacktestResult, account: int) -> AccountTables:
         closing_cents=int(curve.balance_cents[-1]) if len(curve.balance_cents) else 0,
         months=lines(rows, _labels(f"{day:%Y-%m}" for day in days)),
         weeks=lines(rows, _labels(day.isoformat() for day in weeks)),
-        patterns=lines(rows, _labels(map(pattern_words, rows["zone_kind"].tolist())), _frames(rows)),
+        patterns=lines(rows, rows["zone_kind"].astype(np.str_), _frames(rows)),
         by_hour=lines(rows, hours(rows["opened_ns"].astype(np.int64)) if len(rows) else _labels([])),
         contracts=lines(rows, rows["contract"].astype(np.str_)),
         sides=lines(rows, np.where(rows["side"] > 0, "long", "short")),

@@ -123,15 +123,15 @@ def held(ns: int) -> str:
 
 # ------------------------------------------------------------------------------------------------ words
 def pattern_words(kind: str) -> str:
-    """order block, fair value gap; `script` for a trip whose signal tells no story."""
+    """order block, fair value gap; `no story` for a trip whose signal tells no story."""
     return ZONE_NAMES.get(kind, kind) or "no story"
 
 
 def fill_words(fills: FillSettings) -> tuple[str, ...]:
     """The rules by which orders filled, a phrase each (docs/backtest.md has them in full)."""
     words = ["fills from the tick after the decision"]
-    words.append("market at the adverse quote, plus slippage")
-    words.append("limits and targets only when traded through")
+    words.append("market at the adverse quote + slippage")
+    words.append("limits and targets when traded through")
     if fills.intrabar == "pessimistic":
         words.append("a bar that touches stop and target is a stop")
     else:

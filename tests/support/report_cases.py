@@ -17,7 +17,7 @@ from tbot.risk.limits import RiskLimits
 from tbot.validation.assess import Assessment, assess
 
 SECOND = 1_000_000_000
-FIRST_DAY = 20_662  # Wednesday 2026-07-29
+FIRST_DAY = 20_663  # Wednesday 2026-07-29
 NOON_S = 18 * 3600  # 13:00 in Chicago in summer
 OPENING = 5_000_000
 
