@@ -94,7 +94,7 @@ def _trials(judged: Assessment) -> Iterator[Feature]:
     tried, sharpe = judged.trials, judged.sharpe
     count = f"{tried.trials} trial(s) on record over these data, {max(1.0, tried.cautious):.1f} effective"
     if sharpe is None:
-        yield Feature("V6", "trials", True, f"{count}; too few days for a Sharpe ratio")
+        yield Feature("V6", "trials", True, f"{count}; too few days with results for a Sharpe ratio")
     else:
         length = f"{math.ceil(sharpe.min_track_record):,} days" if math.isfinite(sharpe.min_track_record) else ""
         needed = f"needs {length}, has {sharpe.moments.n}" if length else "no number of such days would do"

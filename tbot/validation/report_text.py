@@ -121,7 +121,7 @@ def header_rows(
         f"{account_words(judged.account, extra)[8:]} ({result.states.get(judged.account, 'state not known')})"
         for judged in assessments
     )
-    rows = [
+    return [
         ("Data", f"{', '.join(extra.data) + ', ' if extra.data else ''}{result.records:,} records, {days}"),
         ("Span", f"{stamp(result.first_ns, zone)} to {stamp(result.last_ns, zone)}"),
         ("Contracts", contracts),
@@ -132,7 +132,6 @@ def header_rows(
         ("Plan, data", f"plan {result.plan_hash}, data {result.data_hash[:12]}"
          + (f", T-BOT {extra.version}" if extra.version else "")),
     ]  # fmt: skip
-    return rows
 
 
 def header(result: BacktestResult, assessments: Sequence[Assessment], zone: ZoneInfo, extra: Extra) -> RenderableType:
@@ -198,7 +197,8 @@ def _coloured(text: str) -> Text:
 def equity(tables: AccountTables, zone: ZoneInfo) -> EquityChart:
     """The chart with the days of its ends."""
     times = tables.curve.at_ns
-    return EquityChart(tables.curve, *(f"{moment(int(times[end]), zone):%Y-%m-%d}" for end in (0, -1)))
+    first, last = (f"{moment(int(times[end]), zone):%Y-%m-%d}" for end in (0, -1))
+    return EquityChart(tables.curve, first, last)
 
 
 # ------------------------------------------------------------------------------------------------ tables
