@@ -26,6 +26,13 @@ from tbot.validation.summary import Summary
 from tbot.validation.verdict import Verdict
 
 SCHEMA, VERSION = "tbot.backtest", 1
+# Of one trade, in this order; also the columns of trades.csv.
+TRADE_FIELDS = (
+    "account", "contract", "side", "size", "opened", "closed", "day", "held_s", "entry_price", "exit_price",
+    "gross_usd", "fees_usd", "commission_usd", "net_usd", "risk_usd", "net_r", "stop_ticks", "target_ticks",
+    "slippage_ticks", "mae_ticks", "mfe_ticks", "signal_id", "score", "pattern", "timeframe_min", "test",
+    "exit_reason", "exit_code",
+)  # fmt: skip
 Plain = dict[str, Any]
 
 

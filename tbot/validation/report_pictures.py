@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -109,7 +109,7 @@ def excursions(rows: Table) -> str | None:
                       alpha=0.6, markeredgewidth=0, label=name)  # fmt: skip
         axes.set_xlabel("worst on the way (MAE), ticks")
         axes.set_ylabel("best on the way (MFE), ticks")
-        axes.legend(frameon=False, labelcolor=INK)
+        axes.legend(frameon=False, labelcolor=INK, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
     return _svg(HALF, draw)
 
@@ -136,7 +136,7 @@ def _svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
     import matplotlib
 
     figure = figure_class()(figsize=size, layout="constrained")
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none", "svg.hashsalt": "tbot", "font.family": "sans-serif", "font.size": 9,
         "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": DIM, "xtick.color": DIM, "ytick.color": DIM,
         "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6, "axes.spines.top": False,
@@ -158,8 +158,9 @@ def _money_axis(axes: "Axes", label: str) -> None:
 
 
 def _dates(axes: "Axes", zone: ZoneInfo) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
-    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=9)
+    untyped: Any = dates
+    locator = untyped.AutoDateLocator(tz=zone, minticks=3, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+    axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, tz=zone))

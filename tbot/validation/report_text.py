@@ -171,9 +171,9 @@ def summary_cells(told: Summary, tables: AccountTables) -> list[tuple[str, str]]
         ("Losing streak", f"{told.losing_streak} trades"),
         ("Expectancy", money(told.expectancy_cents)),
         ("Sharpe, a year", number(told.sharpe)),
-        ("  in ticks", number(told.expectancy_ticks, signed=True)),
+        ("Expectancy, ticks", number(told.expectancy_ticks, signed=True)),
         ("Sortino, a year", number(told.sortino)),
-        ("  in R", number(told.expectancy_r, signed=True)),
+        ("Expectancy, R", number(told.expectancy_r, signed=True)),
         ("In the market", percent(told.exposure, 1)),
         ("Days", f"{told.days}"),
     ]

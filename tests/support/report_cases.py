@@ -11,7 +11,7 @@ from tbot.backtest.results import EQUITY_DTYPE, NONE_TICKS, TRIP_DTYPE, Backtest
 from tbot.backtest.run import run_backtest
 from tbot.backtest.source import ArraySource
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial
+from tbot.domain.messages import Denial, Intent, Quote, Signal
 from tbot.execution.settings import AccountSettings
 from tbot.risk.limits import RiskLimits
 from tbot.validation.assess import Assessment, assess
@@ -20,6 +20,7 @@ SECOND = 1_000_000_000
 FIRST_DAY = 20_663  # Wednesday 2026-07-29
 NOON_S = 18 * 3600  # 13:00 in Chicago in summer
 OPENING = 5_000_000
+QUOTE = Quote(99_998, 100_000, 0, 1)
 
 
 def trip(net: int, day: int = 0, *, account: int = 1, contract: str = "MNQ", hour: int = 13, number: int = 0, **more):
@@ -73,6 +74,26 @@ def judged(result: BacktestResult, **more) -> list[Assessment]:
     return [assess(result, account=account, draws=50, **more) for account in result.accounts]
 
 
+def signal_of(row, **more) -> Signal:
+    """The signal that a row of trips came from."""
+    values = {
+        "signal_id": str(row["signal_id"]), "contract": str(row["contract"]), "side": int(row["side"]),
+        "quote": QUOTE, "stop": 99_960, "target": 100_080, "score": float(row["score"]),
+        "reason": "demand 25000.00-25012.50 (15m order block)", "zone_id": 1, "zone_timeframe_min": 15,
+        "parts": {"volume": float(row["score"]) / 100, "gap": 0.5}, "event_ids": (1, 2), "params_hash": "p",
+        "decided_ns": int(row["opened_ns"]), "ring_seq": 1,
+    }  # fmt: skip
+    return Signal(**(values | more))
+
+
+def intent_of(row) -> Intent:
+    """The order that one account sent for it."""
+    return Intent(
+        int(row["opened_ns"]), int(row["account"]), str(row["signal_id"]), str(row["contract"]), int(row["side"]),
+        int(row["size"]), QUOTE, 40, 80, int(row["risk_cents"]), "tag",
+    )  # fmt: skip
+
+
 LIMITS = RiskLimits(risk_per_trade_cents=80_000)
 
 
@@ -105,4 +126,5 @@ def long_result(days: int = 60, a_day: int = 5) -> BacktestResult:
     notes = ("MGC: 2 holes of 14 min in all, the longest 9 min on 2026-08-11",)
     return result_of(
         *rows, days=days, denials=denials, notes=notes, calendar="template", synthetic=("MGC",),
+        signals=tuple(map(signal_of, rows)), intents=tuple(map(intent_of, rows)),
     )  # fmt: skip
