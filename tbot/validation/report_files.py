@@ -9,7 +9,8 @@ again.
     config.toml                  the configuration of the run, as it was
     hashes.json                  plan, data, version and seed, and the SHA-256 of every file beside it
 
-All are made in a folder beside the target and then moved there in one step: a reader finds all of them or none.
+A new folder appears with all of them at once. In one that is there already each file is replaced whole, hashes.json
+last, so that a folder whose files do not match their hashes tells of a run that was cut off.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from tbot.backtest.results import BacktestResult
+from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial
 from tbot.domain.trading_hours import CHICAGO
 from tbot.errors import ConfigError, DataError
@@ -97,14 +99,17 @@ def _unwritable(out: Path, error: OSError) -> DataError:
 
 def _place(out: Path, contents: Mapping[str, bytes]) -> None:
     """A new folder appears whole; in one that is there, files are replaced one by one, hashes.json as the last."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    there = out.is_dir()
+    if not there:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    # Why inside a folder that is there: it may be a file system of its own, across which nothing is renamed.
+    made = Path(tempfile.mkdtemp(prefix=".tbot-", dir=out if there else out.parent))
     try:
         for name, data in contents.items():
             _synced(made / name, data)
-        with contextlib.suppress(OSError):
-            made.chmod(0o755 & ~_umask())
-            made.rename(out)  # onto nothing, or onto an empty folder
+        if not there:
+            made.chmod(0o777 & ~_umask())
+            made.rename(out)
             return
         for name in NAMES:
             if name in contents:
@@ -185,15 +190,16 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes | None:
 def _signals(result: BacktestResult) -> Iterator[bytes]:
     """One line a signal: who took it, and why the others did not."""
     for signal, outcome in zip(result.signals, all_outcomes(result), strict=True):
+        product = PRODUCTS[signal.contract]
+        prices = {
+            "bid": signal.quote.bid, "ask": signal.quote.ask, "stop": signal.stop, "target": signal.target,
+        }  # fmt: skip
         line = {
             "signal_id": signal.signal_id,
             "decided": iso(signal.decided_ns),
             "contract": signal.contract,
             "side": "long" if signal.side > 0 else "short",
-            "bid_ticks": signal.quote.bid,
-            "ask_ticks": signal.quote.ask,
-            "stop_ticks": signal.stop,
-            "target_ticks": signal.target,
+            **{name: float(product.to_price(ticks)) for name, ticks in prices.items()},
             "score": signal.score,
             "parts": signal.parts,
             "pattern": signal.why.zone.kind if signal.why else "",
