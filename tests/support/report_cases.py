@@ -13,6 +13,7 @@ from tbot.backtest.source import ArraySource
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial, Intent, Quote, Signal
 from tbot.execution.settings import AccountSettings
+from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
 from tbot.validation.assess import Assessment, assess
 
@@ -92,6 +93,12 @@ def intent_of(row) -> Intent:
         int(row["opened_ns"]), int(row["account"]), str(row["signal_id"]), str(row["contract"]), int(row["side"]),
         int(row["size"]), QUOTE, 40, 80, int(row["risk_cents"]), "tag",
     )  # fmt: skip
+
+
+@cache
+def judged_long() -> list[Assessment]:
+    """Everything that can be said of the long result, odds of a Combine included."""
+    return judged(long_result(), rules=FirmRules())
 
 
 LIMITS = RiskLimits(risk_per_trade_cents=80_000)

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_cases import denial, judged, lively_result, long_result, result_of, trip
+from report_cases import denial, judged, judged_long, lively_result, long_result, result_of, trip
 from tbot.execution.fill_model import FillSettings
-from tbot.risk.firm import FirmRules
 from tbot.validation.report_json import TRADE_FIELDS, document, finite
 from tbot.validation.report_words import Extra
 
@@ -38,8 +37,7 @@ def told(*trips: np.void, **more: Any) -> dict[str, Any]:
 
 
 def test_the_keys_of_the_document_are_those_that_are_written_down() -> None:
-    result = long_result()
-    whole = document(result, judged(result, rules=FirmRules()))
+    whole = document(long_result(), judged_long())
     assert keys_of(whole) == set(KEYS_FILE.read_text().split())
 
 
