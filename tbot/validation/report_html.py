@@ -192,7 +192,7 @@ def _regimes(regimes: Regimes) -> Sheet:
 
 
 def _trades(tables: AccountTables, zone: ZoneInfo) -> Sheet:
-    shown = [trade_cells(row, zone) for row in tables.rows[-MOST_TRADES:]]
+    shown = trade_cells(tables.rows[-MOST_TRADES:], zone)
     of = "all" if len(shown) == len(tables.rows) else "the last"
     title = f"Trades, {of} {len(shown):,} of {len(tables.rows):,}"
     columns = tuple(shown[0])

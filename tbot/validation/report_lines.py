@@ -89,9 +89,7 @@ class EquityChart:
 
 
 def _labelled(label: str, room: int, bar: str, text: str, style: str) -> Text:
-    line = Text(f"{label:>{room}} {bar}", style="dim", no_wrap=True)
-    line.append(text, style=style)
-    return line
+    return Text.assemble((f"{label:>{room}} {bar}", "dim"), (text, style), no_wrap=True)
 
 
 def bar_of(value: float, most: float, width: int, *, ascii_only: bool = False) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tbot.backtest.results import BacktestResult
+from tbot.backtest.results import Table as Trips
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NAMES
 from tbot.domain.trading_hours import CHICAGO
@@ -305,24 +306,35 @@ def _trades(tables: AccountTables, zone: ZoneInfo, limit: int | None) -> tuple[s
 
     def make(width: int) -> Table:
         wide = width >= WIDE
-        first = [trade_cells(row, zone) for row in rows]
-        shown = [name for name in first[0] if wide or name not in ("Chicago", "held")]
+        listed = trade_cells(rows, zone)
+        shown = [name for name in listed[0] if wide or name not in ("Chicago", "held")]
         table = _table(shown[: shown.index("in")], shown[shown.index("in") :])
-        table.columns[0].no_wrap = True
-        for cells in first:
+        for name in ("opened", "trade"):
+            next(column for column in table.columns if str(column.header).startswith(name)).no_wrap = True
+        for cells in listed:
             table.add_row(*(_coloured(cells[name]) if name in ("R", "net") else cells[name] for name in shown))
         return table
 
     return title, _ByWidth(make)
 
 
-def trade_cells(row: np.void, zone: ZoneInfo) -> dict[str, str]:
-    """One trade, by column."""
+def trade_cells(rows: Trips, zone: ZoneInfo) -> list[dict[str, str]]:
+    """Trades, by column. The zone's abbreviation stands once, or in every row where the clock changes on the way."""
+    names = {f"{moment(at, zone):%Z}" for at in rows["opened_ns"].tolist()}
+    if len(names) == 1:
+        return [{f"opened {next(iter(names))}": _opened(row, zone, ""), **_trade_cells(row)} for row in rows]
+    return [{"opened": _opened(row, zone, " %Z"), **_trade_cells(row)} for row in rows]
+
+
+def _opened(row: np.void, zone: ZoneInfo, suffix: str) -> str:
+    return moment(int(row["opened_ns"]), zone).strftime("%m-%d %H:%M" + suffix)
+
+
+def _trade_cells(row: np.void) -> dict[str, str]:
     product, size = PRODUCTS[str(row["contract"])], int(row["size"])
     risk, opened = int(row["risk_cents"]), int(row["opened_ns"])
     kind, minutes = str(row["zone_kind"]), int(row["zone_timeframe_min"])
     return {
-        "opened": f"{moment(opened, zone):%m-%d %H:%M %Z}",
         "Chicago": f"{moment(opened, CHICAGO):%H:%M}",
         "trade": f"{'+' if row['side'] > 0 else '−'}{size} {product.symbol}",
         "pattern": f"{SHORT_PATTERNS.get(kind, kind)} {NAMES.get(minutes, '')}".strip(),

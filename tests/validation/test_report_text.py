@@ -42,8 +42,10 @@ def section(text: str, title: str) -> list[str]:
 def wide_result() -> BacktestResult:
     """The longest words and large sums."""
     rows = [
-        trip(net, day, zone_kind="ifvg", contract="6J", exit_code="RC_A_REASON_OF_24_CHARS_", size=150, hour=9 + day,
-             entry_price_size=150 * 6_500, exit_price_size=150 * 6_600, exit_reason="target")
+        trip(
+            net, day, zone_kind="ifvg", contract="6J", exit_code="RC_A_REASON_OF_24_CHARS_", size=150, hour=9 + day,
+            risk_cents=5_000_000, entry_price_size=150 * 6_500, exit_price_size=150 * 6_600, exit_reason="target",
+        )
         for day, net in enumerate((123_456_700, -98_765_400, 1))
     ]  # fmt: skip
     text = "a long sentence about why this signal was not taken, with a number 12345 and a next step for the reader"
@@ -130,9 +132,21 @@ def test_trades_are_listed_in_both_zones_and_as_many_as_asked() -> None:
     assert f"Trades, all {n} of {n}" in shown(result, limit=10_000)
     assert "Trades," not in shown(result, limit=0)
     one = section(shown(result_of(trip(1_926)), 120), "Trades, all 1 of 1")[-1]
+    text = shown(result_of(trip(1_926)), 120)
+    assert section(text, "Trades, all 1 of 1")[1].split()[:3] == ["opened", "EEST", "Chicago"]
     assert one.split() == [
-        "07-29", "21:00", "EEST", "13:00", "+1", "MNQ", "OB", "15m", "25000.00", "25009.50", "10", "min", "target",
+        "07-29", "21:00", "13:00", "+1", "MNQ", "OB", "15m", "25000.00", "25009.50", "10", "min", "target",
         "+1.0", "+$19.26",
+    ]  # fmt: skip
+
+
+def test_the_zone_stands_in_every_row_where_the_clock_changes_on_the_way() -> None:
+    """Helsinki leaves summer time on 2026-10-25."""
+    text = shown(result_of(trip(500, 80), trip(500, 100), days=120), 120)
+    lines = section(text, "Trades, all 2 of 2")
+    assert lines[1].split()[:2] == ["opened", "Chicago"]
+    assert [line.split()[:3] for line in lines[3:]] == [
+        ["10-17", "21:00", "EEST"], ["11-06", "20:00", "EET"]
     ]  # fmt: skip
 
 
