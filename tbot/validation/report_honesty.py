@@ -92,7 +92,8 @@ def _null(judged: Assessment) -> Feature:
 
 def _trials(judged: Assessment) -> Iterator[Feature]:
     tried, sharpe = judged.trials, judged.sharpe
-    count = f"{tried.trials} trial(s) on record over these data, {max(1.0, tried.cautious):.1f} effective"
+    word = "trial" if tried.trials == 1 else "trials"
+    count = f"{tried.trials} {word} on record over these data, {max(1.0, tried.cautious):.1f} effective"
     if sharpe is None:
         yield Feature("V6", "trials", True, f"{count}; too few days with results for a Sharpe ratio")
     else:

@@ -13,7 +13,7 @@ from tbot.errors import ConfigError
 from tbot.validation import report_pictures as pictures
 from tbot.validation.account import AccountOdds
 from tbot.validation.assess import Assessment, ScoreQuality
-from tbot.validation.regimes import Regimes
+from tbot.validation.regimes import Group, Regimes
 from tbot.validation.report_honesty import Feature, failure_words, features
 from tbot.validation.report_tables import AccountTables, Line, tables_of, whole
 from tbot.validation.report_text import (
@@ -25,7 +25,18 @@ from tbot.validation.report_text import (
     summary_cells,
     trade_cells,
 )
-from tbot.validation.report_words import MONEY, PLAIN, SHARE, SIGNED, Extra, between, money, number, percent
+from tbot.validation.report_words import (
+    MONEY,
+    PLAIN,
+    SHARE,
+    SIGNED,
+    Extra,
+    between,
+    money,
+    number,
+    pattern_words,
+    percent,
+)
 
 MOST_TRADES = 1_000  # of an account on a page; trades.csv has all
 
@@ -88,7 +99,9 @@ def page(
 
 
 def tone(text: str) -> str:
-    """CSS class of a number that carries its sign."""
+    """CSS class of a number that carries its sign; none for one with an interval, which tells more than a colour."""
+    if "(" in text:
+        return ""
     return "up" if text.startswith("+") else "down" if text.startswith("−") else ""
 
 
@@ -162,12 +175,13 @@ def _odds(odds: AccountOdds) -> Sheet:
     if odds.days_to_pass is not None:
         rows.append(("days to pass, median", between(odds.days_to_pass, PLAIN)))
     rows += [(f"fails by {failure_words(name)}", between(share, SHARE)) for name, share in odds.failures.items()]
-    rows += [
-        ("target reached, but the best day too large", between(odds.withheld, SHARE)),
-        ("value of an attempt", between(odds.value_cents, MONEY)),
-        ("fees of an attempt", money(odds.fees_cents.estimate, signed=False)),
-        ("fees for each pass", money(odds.fees_per_pass_cents, signed=False)),
-    ]
+    rows.append(("target reached, but the best day too large", between(odds.withheld, SHARE)))
+    if odds.fees_cents.estimate or odds.value_cents.estimate:
+        rows += [
+            ("value of an attempt", between(odds.value_cents, MONEY)),
+            ("fees of an attempt", money(odds.fees_cents.estimate, signed=False)),
+            ("fees for each pass", money(odds.fees_per_pass_cents, signed=False)),
+        ]
     title = f"Odds of a Combine ({odds.attempts:,} attempts of up to {odds.horizon_days} days)"
     return Sheet(title, ("", ""), tuple(rows), 2)
 
@@ -183,12 +197,16 @@ def _components(quality: ScoreQuality) -> Sheet:
 
 def _regimes(regimes: Regimes) -> Sheet:
     rows = tuple(
-        (group.dimension, group.label, "yes" if group.stands_out else "", f"{group.n:,}", f"{group.days:,}",
+        (group.dimension, _label(group), "yes" if group.stands_out else "", f"{group.n:,}", f"{group.days:,}",
          between(group.expectancy, SIGNED), number(group.p_value, 3), number(group.adjusted_p, 3))
         for group in regimes.groups
     )  # fmt: skip
     columns = ("regime", "", "stands out", "trades", "days", "net ticks a trade and contract", "p", "p adjusted")
     return Sheet(f"Regimes (false discoveries kept to {percent(regimes.q)})", columns, rows, 3)
+
+
+def _label(group: Group) -> str:
+    return pattern_words(group.label) if group.dimension == "pattern" else group.label
 
 
 def _trades(tables: AccountTables, zone: ZoneInfo) -> Sheet:

@@ -35,7 +35,7 @@ def money(cents: float | None, *, signed: bool = True, none: str = "–") -> str
     if cents is None or math.isnan(cents):
         return none
     if math.isinf(cents):
-        return "+∞" if cents > 0 else "−∞"
+        return "−∞" if cents < 0 else "+∞" if signed else "∞"
     whole = round(cents)
     sign = "−" if whole < 0 else "+" if whole > 0 and signed else ""
     return f"{sign}${abs(whole) / 100:,.2f}"

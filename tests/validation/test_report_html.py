@@ -163,3 +163,4 @@ def test_a_missing_library_is_one_sentence_with_the_way_to_get_it(monkeypatch: p
 
 def test_signs_choose_the_colour() -> None:
     assert (tone("+$1.00"), tone("−$1.00"), tone("$0.00"), tone("–")) == ("up", "down", "", "")
+    assert tone("+0.50 (95 %: −10.23 to +14.91)") == "", "an interval around 0 is neither good nor bad"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ def told(*trips: np.void, **more: Any) -> dict[str, Any]:
 def test_the_keys_of_the_document_are_those_that_are_written_down() -> None:
     whole = document(long_result(), judged_long())
     assert keys_of(whole) == set(KEYS_FILE.read_text().split())
+
+
+def test_the_manual_names_every_key_of_the_document_and_of_its_accounts() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "backtest.md").read_text()
+    named = set(re.findall(r"`([a-z_0-9]+)`", manual[manual.index("## Reports") :]))
+    whole = document(long_result(), judged_long())
+    account = whole["accounts"][0]
+    keys = {*whole, *account, *account["summary"], *account["by_side"][0], *account["trades"][0], *account["verdict"]}
+    assert keys - named == set()
 
 
 def test_an_account_by_hand() -> None:

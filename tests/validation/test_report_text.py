@@ -219,6 +219,7 @@ def test_money(cents: float | None, text: str) -> None:
 
 
 def test_numbers_words_and_times() -> None:
+    assert money(float("inf"), signed=False) == "∞"
     assert (number(-0.001), number(1_234.5), number(0.4, signed=True), number(float("inf"))) == (
         "0.00", "1,234.50", "+0.40", "∞",
     )  # fmt: skip
