@@ -190,5 +190,6 @@ cdef class StreamWatch:
         for i in range(self._n):
             seat = &self._seats[i]
             if seat.last_quote >= 0 or seat.last_trade >= 0:
-                passed.append((seat.contract_id, seat.last_quote, seat.last_whole, seat.last_trade, seat.low, seat.high))
+                indexes = (seat.last_quote, seat.last_whole, seat.last_trade)
+                passed.append((seat.contract_id, *indexes, seat.low, seat.high))
         return found, passed

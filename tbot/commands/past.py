@@ -13,7 +13,7 @@ from tbot.backtest.plan import AccountPlan, BacktestPlan, TraderFactory
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import ArraySource, Source
-from tbot.commands.launch import account_plans, announced_caps
+from tbot.commands.launch import announced_caps, past_plans
 from tbot.config import Config, load
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.timeframes import bar_start_ns
@@ -24,7 +24,6 @@ from tbot.storage.sources import open_sources
 from tbot.storage.tick_stream import Ticks, lockstep_stream, merge_order
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
-PAPER_ACCOUNT = 1
 _GIVEN = Path("the bars given")
 
 
@@ -64,23 +63,14 @@ def backtest(
     `data`: path or paths of tapes, ticks or 1m bars (Parquet, CSV, DBN); 1m bars as `tbot.load` gives them, a mapping
     or table of such columns, then with their contract's symbol as `contracts`; or an array of tick records. `contracts`
     of files: only these. `strategy` makes another strategy than the packaged one for each contract. `accounts` None:
-    those of the configuration, else one paper account. Raises TbotError when there is no honest result.
+    those of the configuration, else one fresh 50K Combine. Raises TbotError when there is no honest result.
     """
     settings = config if isinstance(config, Config) else load(None if config is None else Path(config))
     wanted = (contracts,) if isinstance(contracts, str) else tuple(contracts or ())
     unknown = [name for name in wanted if name not in PRODUCTS]
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no contract of the table; write its product, like MNQ")
-    plan = BacktestPlan(
-        accounts=tuple(accounts) if accounts is not None else configured_accounts(settings),
-        strategy=settings.strategy,
-        limits=settings.risk,
-        fills=settings.past_fills(),
-        caps=announced_caps(settings),
-        make_trader=strategy,
-        trader_name="" if strategy is None else getattr(strategy, "__qualname__", type(strategy).__qualname__),
-        calendar=calendar,
-    )
+    plan = plan_of(settings, strategy=strategy, accounts=accounts, calendar=calendar)
     if isinstance(data, str | Path) or (isinstance(data, list | tuple) and _are_paths(data)):
         paths = [Path(data)] if isinstance(data, str | Path) else [Path(one) for one in data]
         with open_sources(paths, contract=wanted[0] if len(wanted) == 1 else None) as source:
@@ -88,15 +78,37 @@ def backtest(
     return run_backtest(_given(data, wanted), plan, progress=progress)
 
 
+def plan_of(
+    config: Config,
+    *,
+    strategy: TraderFactory | None = None,
+    trader_name: str = "",
+    accounts: Sequence[AccountPlan] | None = None,
+    calendar: Literal["template", "exact"] = "template",
+) -> BacktestPlan:
+    """The plan of a configuration. `trader_name` "": the name that the strategy bears."""
+    name = trader_name or getattr(strategy, "__qualname__", type(strategy).__qualname__)
+    return BacktestPlan(
+        accounts=tuple(accounts) if accounts is not None else configured_accounts(config),
+        strategy=config.strategy,
+        limits=config.risk,
+        fills=config.past_fills(),
+        caps=announced_caps(config),
+        make_trader=strategy,
+        trader_name="" if strategy is None else name,
+        calendar=calendar,
+    )
+
+
 def configured_accounts(config: Config) -> tuple[AccountPlan, ...]:
-    """The accounts of a configuration with the balance that their rules start from; none: a paper account of ours."""
+    """The accounts of a replay of this configuration, each with the balance that its rules start from."""
     plans = []
-    for plan in account_plans(config):
+    for plan in past_plans(config):
         settings = AccountSettings(
             plan.account, plan.name, limits=plan.limits, contracts=plan.contracts, rules=plan.rules
         )
         plans.append(AccountPlan(settings) if plan.rules is None else AccountPlan(settings, plan.rules.start_cents))
-    return tuple(plans) or (AccountPlan(AccountSettings(PAPER_ACCOUNT)),)
+    return tuple(plans)
 
 
 def _are_paths(data: Sequence[Any]) -> bool:

@@ -104,13 +104,14 @@ def export(tapes: tuple[Path, ...], out: Path, kind: str, timeframe: str, json_o
     """
     import orjson
 
+    from tbot import __version__
     from tbot.domain.timeframes import NAMES
     from tbot.storage.parquet_export import export as write
     from tbot.storage.sources import open_sources
 
     timeframe_min = next(minutes for minutes, name in NAMES.items() if name == timeframe)
     with open_sources(tapes) as source:
-        files = write(source, out, kind, timeframe_min)
+        files = write(source, out, kind, timeframe_min, __version__)
         document = {
             "schema": "tbot.record_export",
             "version": 1,

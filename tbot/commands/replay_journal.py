@@ -135,9 +135,9 @@ def _replay(readers: "list[JournalReader]", wanted: Wanted) -> _Found:
     if found.state == "newer":
         return found
     told = _status_digest(reader.path.parent)
-    for checked in check_run(reader, start, info, until):
+    for checked in check_run(reader, start, info, until, None if told is None else told[0]):
         found.inputs += 1
-        found.digest = checked.digest
+        found.digest = checked.digest or found.digest
         if told is not None and told[0] == checked.step.seq + len(checked.step.outputs):
             found.status_digest = told[1] == checked.digest
         if not checked.same:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tbot import __version__
 from tbot.domain.contracts import BY_ID, Product
 from tbot.errors import DataError
 from tbot.storage.parquet_ticks import FORMAT, META_KEY, SAME, VERSION, WORDS, need_pyarrow
@@ -31,10 +30,11 @@ class Exported(NamedTuple):
     rows: int
 
 
-def export(source: Source, out: Path, kind: str, timeframe_min: int = 1) -> list[Exported]:
+def export(source: Source, out: Path, kind: str, timeframe_min: int = 1, build: str = "") -> list[Exported]:
     """Write the records of `source` to `out`: one file, when it ends in .parquet, else a folder of one per contract.
 
-    Memory is flat. Raises DataError when there is nothing to write, when a file exists already, and without pyarrow.
+    `build` names the version that writes, in the metadata. Memory is flat. Raises DataError when there is nothing to
+    write, when a file exists already, and without pyarrow.
     """
     need_pyarrow("A Parquet file")
     single = out.suffix == ".parquet"
@@ -43,7 +43,7 @@ def export(source: Source, out: Path, kind: str, timeframe_min: int = 1) -> list
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    shared = _File(out, source, kind, tuple(source.contracts)) if single else None
+    shared = _File(out, _meta(source, kind, tuple(source.contracts), build), kind) if single else None
     files: dict[int, _File] = {}
     try:
         for ids, records in _wanted(source, kind, timeframe_min):
@@ -53,7 +53,7 @@ def export(source: Source, out: Path, kind: str, timeframe_min: int = 1) -> list
             for contract_id in np.unique(ids).tolist():
                 if contract_id not in files:
                     path = out / f"{source.contracts[contract_id]}_{kind}.parquet"
-                    files[contract_id] = _File(path, source, kind, (contract_id,))
+                    files[contract_id] = _File(path, _meta(source, kind, (contract_id,), build), kind)
                 own = ids == contract_id
                 files[contract_id].write(ids[own], records[own])
         if not any(file.rows for file in (shared, *files.values()) if file is not None):
@@ -95,13 +95,13 @@ def _bars(source: Source, timeframe_min: int) -> Iterator[tuple[Any, Any]]:
 class _File:
     """One Parquet file that comes into being beside its place and takes it when it is whole."""
 
-    def __init__(self, path: Path, source: Source, kind: str, ids: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, meta: dict[str, Any], kind: str) -> None:
         if path.exists():
             raise DataError(f"{path} exists already; choose another --out.")
         self.path = path
         self.rows = 0
         self._kind = kind
-        self._meta = _meta(source, kind, ids)
+        self._meta = meta
         self._unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         self._seen: set[int] = set()
         self._held: list[tuple[Any, Any]] = []
@@ -150,7 +150,7 @@ class _File:
         self._unfinished.unlink(missing_ok=True)
 
 
-def _meta(source: Source, kind: str, ids: tuple[int, ...]) -> dict[str, Any]:
+def _meta(source: Source, kind: str, ids: tuple[int, ...], build: str) -> dict[str, Any]:
     steps = sorted({str(BY_ID[number].tick_size) for number in ids})
     return {
         "format": FORMAT,
@@ -166,7 +166,7 @@ def _meta(source: Source, kind: str, ids: tuple[int, ...]) -> dict[str, Any]:
             for number in ids
         },
         "tick_size": steps[0] if len(steps) == 1 else None,
-        "tbot": __version__,
+        "tbot": build,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lively_tape import LIVELY, MINUTE, START, lively
+from lively_tape import LIVELY, MINUTE, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import run_backtest
@@ -185,9 +185,24 @@ def test_years_outside_the_session_table_are_marked_or_not_traded() -> None:
     assert exact.calendar == "template"
 
 
-def test_gaps_are_counted() -> None:
+def test_a_hole_in_the_middle_of_a_trade_is_told(tmp_path: Path) -> None:
+    """Marked, or only silent for more than ten minutes of trading time: what happened in it is not known."""
+    trip = max(WHOLE.trips, key=lambda row: row["closed_ns"] - row["opened_ns"])
+    assert trip["closed_ns"] - trip["opened_ns"] > 13 * MINUTE
     records = SOURCE.chunks[0].copy()
-    at = int(np.searchsorted(records["exch_ns"], START + 30 * MINUTE))
+    middle = int(trip["opened_ns"]) + MINUTE
+    at = int(np.flatnonzero((records["exch_ns"] >= middle) & (records["contract_id"] == trip["contract_id"]))[0])
     records["kind"][at] = Kind.GAP
-    result = run_backtest(ArraySource((records,)), PLAN)
-    assert any("missing at 1 marked gap" in note for note in result.notes)
+    marked = run_backtest(ArraySource((records,)), PLAN)
+    assert any("missing at 1 marked gap" in note for note in marked.notes)
+    assert any(f"the {trip['contract']} trade" in sentence for sentence in marked.through_holes)
+
+    whole = lively(("MNQ", "MES"), seed=5, opened=False)
+    inside = (whole["exch_ns"] > middle) & (whole["exch_ns"] < middle + 12 * MINUTE)
+    path = tmp_path / "hole.tape"
+    with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
+        writer.write(whole[~(inside & (whole["contract_id"] == trip["contract_id"]))])
+    with open_sources([path]) as source:
+        silent = run_backtest(source, PLAN)
+    assert any(f"the {trip['contract']} trade" in sentence for sentence in silent.through_holes)
+    assert WHOLE.through_holes == ()

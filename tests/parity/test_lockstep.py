@@ -11,12 +11,15 @@ import pytest
 from engine_runs import open_journal, running
 from shared_data import shared
 from tape_cuts import MINUTE_NS, gold_as_two_contracts
-from tbot.backtest.run_tape import run_tape
+from tbot.backtest.record import RunRecord
+from tbot.backtest.run import run_backtest
+from tbot.commands.past import plan_of
 from tbot.config import load
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import DeskOutput, Fill, SignalIn, TimerIn
 from tbot.engine.journal_replay import replay_journal
 from tbot.storage.importers import import_files
+from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeReader, TapeWriter, merge_order, tape_meta
 
 # A strategy that decides often: parity wants many decisions, not good ones.
@@ -69,7 +72,9 @@ def assert_parity(tape: Path, folder: Path, patience_s: float) -> tuple[int, int
     config_path = folder / "lively.toml"
     config_path.write_text(LIVELY)
     config = load(config_path)
-    direct = run_tape(tape, config.strategy, config.risk)
+    direct = RunRecord(keep_rows=True)
+    with open_sources([tape]) as source:
+        run_backtest(source, plan_of(config), record=direct)
     out = folder / "out"
     arguments = ("replay", str(tape), "--config", str(config_path), "--out", str(out), "--json")
     with running(folder / "home", *arguments) as engine:
@@ -80,13 +85,13 @@ def assert_parity(tape: Path, folder: Path, patience_s: float) -> tuple[int, int
     with open_journal(out / "journal.db") as journal:
         replayed = [(step.item, list(step.outputs)) for step in journal.steps()]
 
-    direct_signals, direct_fills, direct_outputs = decisions(direct.record.rows)
+    direct_signals, direct_fills, direct_outputs = decisions(direct.rows)
     signals, fills, outputs = decisions(replayed)
     assert signals == direct_signals
     # The replay ends with a stop request that the direct run does not have.
     assert outputs[: len(direct_outputs)] == direct_outputs
     assert fills[: len(direct_fills)] == direct_fills
-    timers = [[item.now_ns for item, _ in rows if isinstance(item, TimerIn)] for rows in (direct.record.rows, replayed)]
+    timers = [[item.now_ns for item, _ in rows if isinstance(item, TimerIn)] for rows in (direct.rows, replayed)]
     assert timers[1][: len(timers[0])] == timers[0], "one of them told the Desk a time that the other did not"
     return len(direct_signals), len(direct_fills)
 
