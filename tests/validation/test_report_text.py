@@ -168,6 +168,17 @@ def test_notes_and_open_positions_are_told() -> None:
     assert "Notes" not in shown(result_of())
 
 
+def test_words_from_outside_are_no_markup() -> None:
+    odd = "[red]x[/red] :warning: [/]"
+    result = result_of(
+        trip(500, exit_code=odd[:24]), denials=(replace(denial("[b]R"), text=odd),), notes=(odd,),
+    )  # fmt: skip
+    text = shown(result, 200, extra=Extra(data=(odd,), accounts={1: odd}, strategy=odd))
+    assert text.count(odd) == 5
+    assert odd[:24].rstrip() in text
+    assert "[b]R" in text
+
+
 @pytest.mark.parametrize("key", ["V3", "V6", "V7", "V9", "V10", "V11", "V12"])
 def test_V3_V6_V7_V9_V10_V11_V12_have_a_line_with_a_number_or_a_reason(key: str) -> None:
     result = long_result()
