@@ -16,7 +16,7 @@ ASK = {
     "V1": "tbot audit lookahead",
     "V4": "tbot audit levels",
     "V5": "tbot audit paths",
-    "V7": "tbot walkforward or tbot sweep",
+    "V7": "tbot sweep or tbot walkforward",
     "V8": "tbot sweep",
     "V10": "tbot backtest with a Combine's rules",
     "V13": "tbot audit parity",

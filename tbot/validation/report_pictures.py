@@ -17,6 +17,7 @@ from tbot.backtest.results import NONE_TICKS, Table
 from tbot.errors import ConfigError
 from tbot.validation.calibration import Reliability
 from tbot.validation.costs import CostCurve
+from tbot.validation.report_lines import at_times
 from tbot.validation.report_tables import Curve, Line
 from tbot.validation.report_words import NS_PER_S, short_money
 
@@ -32,6 +33,7 @@ _NOT_WANTED = re.compile(
     r'| id="[A-Za-z]\w*_\d+"',
     re.DOTALL,
 )
+MOST_POINTS = 2_000  # of a picture: more make the page heavy and show nothing
 WIDE, HALF = (9.6, 4.2), (4.7, 3.2)  # inches
 
 
@@ -51,8 +53,12 @@ def equity(curve: Curve, zone: ZoneInfo) -> str:
 
     def draw(figure: "Figure") -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        times = [datetime.fromtimestamp(at // NS_PER_S, UTC).astimezone(zone) for at in curve.at_ns.tolist()]
-        balance, fall = curve.balance_cents / 100, curve.fall_cents / 100
+        at_ns, balance, fall = curve.at_ns, curve.balance_cents / 100, curve.fall_cents / 100
+        if len(at_ns) > MOST_POINTS:
+            at_ns = np.linspace(at_ns[0], at_ns[-1], MOST_POINTS).astype(np.int64)
+            values, falls = at_times(curve, MOST_POINTS)
+            balance, fall = values / 100, falls / 100
+        times = [datetime.fromtimestamp(at // NS_PER_S, UTC).astimezone(zone) for at in at_ns.tolist()]
         upper.step(times, balance, where="post", color=LINE, linewidth=1.4)
         upper.axhline(balance[0], color=DIM, linewidth=0.7, linestyle=":")
         lower.fill_between(times, fall, 0, step="post", color=DOWN, alpha=0.45, linewidth=0)
@@ -97,9 +103,11 @@ def hours(lines: Sequence[Line]) -> str:
 
 def excursions(rows: Table) -> str | None:
     """How far trips went against and for their trader; None where that was not watched."""
-    seen = rows[(rows["mae_ticks"] != NONE_TICKS) & (rows["mfe_ticks"] != NONE_TICKS)]
-    if not len(seen):
+    watched = rows[(rows["mae_ticks"] != NONE_TICKS) & (rows["mfe_ticks"] != NONE_TICKS)]
+    if not len(watched):
         return None
+    seen = watched[-MOST_POINTS:]
+    which = f" (the last {MOST_POINTS:,} trades)" if len(watched) > MOST_POINTS else ""
 
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -107,7 +115,7 @@ def excursions(rows: Table) -> str | None:
         for mask, colour, mark, name in ((won, UP, "^", "won"), (~won, DOWN, "v", "lost or flat")):
             axes.plot(seen["mae_ticks"][mask], seen["mfe_ticks"][mask], mark, color=colour, markersize=4,
                       alpha=0.6, markeredgewidth=0, label=name)  # fmt: skip
-        axes.set_xlabel("worst on the way (MAE), ticks")
+        axes.set_xlabel("worst on the way (MAE), ticks" + which)
         axes.set_ylabel("best on the way (MFE), ticks")
         axes.legend(frameon=False, labelcolor=INK, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 

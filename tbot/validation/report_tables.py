@@ -114,9 +114,10 @@ def tables_of(result: BacktestResult, account: int) -> AccountTables:
 def lines(rows: Table, *labels: Names) -> tuple[Line, ...]:
     """One line for each combination of labels (one column of labels a trip), in their order."""
     keys = list(zip(*(column.tolist() for column in labels), strict=True))
-    return tuple(
-        _line(key, rows[np.array([mine == key for mine in keys], np.bool_)]) for key in sorted(set(keys), key=_order)
-    )
+    found = sorted(set(keys), key=_order)
+    place = {key: number for number, key in enumerate(found)}
+    places = np.array([place[key] for key in keys], np.int64)
+    return tuple(_line(key, rows[places == number]) for number, key in enumerate(found))
 
 
 def whole(rows: Table, label: str = "all") -> Line:

@@ -231,7 +231,7 @@ def _table(left: Iterable[str], right: Iterable[str]) -> Table:
 def _groups(lines: Sequence[Line], names: tuple[str, ...], tables: AccountTables) -> Table:
     table = _table(names, GROUP_COLUMNS)
     for line in lines:
-        table.add_row(*line.label, *map(_coloured, group_cells(line)))
+        table.add_row(*map(Text, line.label), *map(_coloured, group_cells(line)))
     if len(lines) > 1:
         table.add_row("all", *[""] * (len(names) - 1), *map(_coloured, group_cells(whole(tables.rows))), style="bold")
     return table
@@ -260,7 +260,7 @@ def _refusals(tables: AccountTables) -> Table:
     table.add_column("signals", justify="right", no_wrap=True)
     table.add_column("the newest")
     for one in tables.refusals:
-        table.add_row(one.reason, f"{one.n:,}", one.text)
+        table.add_row(Text(one.reason), f"{one.n:,}", Text(one.text))
     return table
 
 
@@ -312,7 +312,7 @@ def _trades(tables: AccountTables, zone: ZoneInfo, limit: int | None) -> tuple[s
         for name in ("opened", "trade"):
             next(column for column in table.columns if str(column.header).startswith(name)).no_wrap = True
         for cells in listed:
-            table.add_row(*(_coloured(cells[name]) if name in ("R", "net") else cells[name] for name in shown))
+            table.add_row(*(_coloured(cells[name]) if name in ("R", "net") else Text(cells[name]) for name in shown))
         return table
 
     return title, _ByWidth(make)

@@ -123,7 +123,7 @@ def long_result(days: int = 60, a_day: int = 5) -> BacktestResult:
         for number in range(a_day):
             net = int(rng.choice([-2_074, -1_074, 3_926, 1_426], p=[0.45, 0.12, 0.28, 0.15]))
             rows.append(trip(
-                net, day, number=number, hour=8 + number, contract=str(rng.choice(["MNQ", "MES", "MGC", "MYM"])),
+                net, day, number=number, hour=8 + number % 8, contract=str(rng.choice(["MNQ", "MES", "MGC", "MYM"])),
                 zone_kind=str(rng.choice(["ob", "fvg", "breaker"])), zone_timeframe_min=int(rng.choice([5, 15, 60])),
                 side=int(rng.choice([-1, 1])), mae_ticks=int(rng.integers(0, 40)), mfe_ticks=int(rng.integers(0, 80)),
                 score=float(rng.uniform(40, 95)), exit_reason="target" if net > 2_000 else "stop" if net < -2_000

@@ -152,6 +152,17 @@ def test_excursions_are_drawn_only_where_they_were_watched() -> None:
     assert report_pictures.excursions(tables_of(result_of(trip(500, mfe_ticks=9)), 1).rows) is not None
 
 
+def test_pictures_of_many_trades_stay_small_and_say_what_they_leave_out() -> None:
+    n = 3 * report_pictures.MOST_POINTS
+    rows = [trip(100 if i % 2 else -100, i // 400, number=i % 400, hour=8, mfe_ticks=i % 50) for i in range(n)]
+    tables = tables_of(result_of(*rows, days=20), 1)
+    told = report_pictures.excursions(tables.rows)
+    assert told is not None
+    assert "(the last 2,000 trades)" in told
+    assert told.count("<use") < report_pictures.MOST_POINTS + 100
+    assert len(report_pictures.equity(tables.curve, HELSINKI)) < 300_000
+
+
 @pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
 def test_a_missing_library_is_one_sentence_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == module]:

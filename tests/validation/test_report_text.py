@@ -1,10 +1,12 @@
 """The report on the terminal: what it says, that it fits, and that the verdict ends it."""
 
 import io
+import re
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from rich.console import Console
 
 from report_cases import denial, judged, judged_long, lively_result, long_result, result_of, trip
 from tbot.backtest.results import BacktestResult
+from tbot.cli import root
 from tbot.validation.assess import Assessment
 from tbot.validation.report_honesty import ASK, features
 from tbot.validation.report_lines import EquityChart, at_times, bar_of, braille, hanging_columns, line_columns
@@ -168,6 +171,17 @@ def test_notes_and_open_positions_are_told() -> None:
     assert "Notes" not in shown(result_of())
 
 
+def test_words_from_outside_are_no_markup() -> None:
+    odd = "[red]x[/red] :warning: [/]"
+    result = result_of(
+        trip(500, exit_code=odd[:24]), denials=(replace(denial("[b]R"), text=odd),), notes=(odd,),
+    )  # fmt: skip
+    text = shown(result, 200, extra=Extra(data=(odd,), accounts={1: odd}, strategy=odd))
+    assert text.count(odd) == 5
+    assert odd[:24].rstrip() in text
+    assert "[b]R" in text
+
+
 @pytest.mark.parametrize("key", ["V3", "V6", "V7", "V9", "V10", "V11", "V12"])
 def test_V3_V6_V7_V9_V10_V11_V12_have_a_line_with_a_number_or_a_reason(key: str) -> None:
     result = long_result()
@@ -186,6 +200,20 @@ def test_what_is_not_there_names_the_command_that_gives_it() -> None:
     for key, command in ASK.items():
         line = next(line for line in text.splitlines() if line.split()[:1] == [key])
         assert line.rstrip().endswith(f"ask: {command}"), key
+
+
+def test_every_command_that_a_report_names_is_there() -> None:
+    """The groups are asked, so a command that was renamed is noticed here."""
+    for text in ASK.values():
+        for words in re.findall(r"tbot (\w+)(?: (\w+))?", text):
+            if words[0] == "backtest":
+                continue  # the one that made the report
+            command = root.get_command(click.Context(root), words[0])
+            assert command is not None, text
+            if isinstance(command, click.Group):
+                assert command.get_command(click.Context(command), words[1]) is not None, text
+            for option in re.findall(r"--[a-z-]+", text):
+                assert any(option in one.opts for one in command.params), text
 
 
 def test_V4_V7_numbers_from_elsewhere_are_told() -> None:
