@@ -191,7 +191,7 @@ def _three(value: float | None) -> str:
 
 
 def _usd(cents: float | None, *, sign: bool = False) -> str:
-    return "–" if cents is None else f"{cents / 100:+,.2f}" if sign else f"{cents / 100:,.2f}"
+    return "–" if cents is None else f"{cents / 100:+,.0f}" if sign else f"{cents / 100:,.0f}"
 
 
 def _lines(swept: Swept, judged: SweepJudgement) -> list[str]:

@@ -25,6 +25,8 @@ from tbot.storage.sources import Source, open_sources
 from tbot.storage.trials import Trial, append_trials, read_trials, rivals
 from tbot.validation.assess import Assessment, assess
 
+_FIRM_OFF = "the firm's account rules are left out, so that every trial sees all days; limits and costs of ours hold"
+_FIRM_ON = "the firm's account rules are on: a trial trades no more once its account is lost, and its later days are 0"
 LINE_S = 30.0  # between two lines of progress without a terminal
 
 
@@ -45,7 +47,7 @@ class Request:
     zone: str | None = None
     holdout: str | None = None
     quiet: bool = False
-    firm: bool = True
+    firm: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def sweep_data(request: Request, work: Work = backtest_trial) -> Swept:
             if not (trial.data_hash == source.data_hash and trial.plan_hash in own)
         ]  # fmt: skip
         contracts = tuple(source.contracts.values())
-        return Swept(request, search, out, outcomes, identity, contracts, source.notes, others, locked)
+        notes = (*source.notes, _FIRM_ON if request.firm else _FIRM_OFF)
+        return Swept(request, search, out, outcomes, identity, contracts, notes, others, locked)
 
 
 def _run(
