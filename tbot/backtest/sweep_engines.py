@@ -143,7 +143,7 @@ def _dask(shipment: Shipment, jobs: int, address: str | None) -> Iterator[Pool]:
         raise GatewayError(f"no dask cluster answers at {address} ({type(error).__name__}); check --address") from None
     try:
         client.wait_for_workers(1, timeout=CONNECT_S)
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        workers = sum(client.nthreads().values())
         seen = all(client.run(sees, shipment).values())
         sent = shipment if seen else replace(shipment, held=_read(shipment))
         yield _Joblib(sent, max(1, workers), backend="dask", scatter=[sent], wait_for_workers_timeout=CONNECT_S)
