@@ -5,7 +5,7 @@ prints, quotes derived from them a typical spread apart, the clock at the end of
 `ContractDecider`. How a trade would have ended is read off the bars for the eye: no costs, no slippage, nobody's size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,9 @@ from tbot.domain.timeframes import NS_PER_MIN
 from tbot.storage.foreign import bars_to_ticks
 from tbot.storage.replay_stream import opening
 from tbot.storage.tick_stream import ClockInserter, QuoteDeriver
-from tbot.strategy.decider import ContractDecider
+from tbot.strategy.decider import ContractDecider, Trader
 from tbot.strategy.settings import StrategySettings
+from tbot.strategy.trader import ContractTrader
 
 _CHUNK = 4096  # bars
 _MOST_VOLUME = 2**31 - 1  # what one print can hold
@@ -59,10 +60,14 @@ def bar_records(bars: Bars, product: Product) -> Iterator[npt.NDArray[np.void]]:
 
 
 def bar_signals(
-    bars: Bars, product: Product, settings: StrategySettings, progress: Progress | None = None
+    bars: Bars,
+    product: Product,
+    settings: StrategySettings,
+    progress: Progress | None = None,
+    make_trader: Callable[[Product, StrategySettings], Trader] = ContractTrader,
 ) -> list[BarTrade]:
     """All signals of a decider that is live from the first of these 1m bars on, oldest first."""
-    decider = ContractDecider(product, settings)
+    decider = ContractDecider(product, settings, make_trader=make_trader)
     signals: list[Signal] = []
     for number, records in enumerate(bar_records(bars, product)):
         at = 0

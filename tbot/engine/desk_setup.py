@@ -1,5 +1,6 @@
 """Puts Desk, broker, journal and session together for one run, and answers the executor's questions about them."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
 SHORT_NAME = 12
+BEGUN_FILE = "journal.begun"  # in the run's directory: the journal of this run exists
 
 
 class TimedBroker:
@@ -247,7 +249,8 @@ def open_desk(
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
-    past = read_past(settings.journal_path)
+    begun = settings.run_dir / BEGUN_FILE
+    past = read_past(settings.journal_path, begun=begun.exists())
     record = DeskRecord(
         accounts=tuple(replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts),
         limits=settings.limits,
@@ -273,6 +276,8 @@ def open_desk(
     # In lock-step the machine's time means nothing to the market's: a slow disk must not change what a replay does.
     ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
+    with contextlib.suppress(OSError):  # without this word a loss of the whole folder is taken for a first start
+        begun.touch(mode=0o600)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
     broker: Broker = live or PaperBroker(

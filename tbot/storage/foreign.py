@@ -299,10 +299,11 @@ def bars_to_ticks(
     """Bars (starts UTC ns, prices (n, 4) in ticks, volumes) of length `period` ns as synthetic trades.
 
     Up to four prints a bar, equal neighbours dropped, 300 ms after its start and at 1/3, 2/3 and 59/60 of it; between
-    two equally near extremes the one away from the close comes first. Sizes add up to the volume. When a bar has fewer
-    contracts than its path has prints, the other extreme goes first if that makes a shorter path; if even that has too
-    many, and in bars without volume, every print has size 1 and the flag SIZE_UNKNOWN. The last print of each bar has
-    aux BAR_END. `period` is at least one second.
+    two equally near extremes the one away from the close comes first. The close stays, whatever came before it, if the
+    bar has a contract left for it: else the newest price would be old when the bar is judged. Sizes add up to the
+    volume. When a bar has fewer contracts than its path has prints, the other extreme goes first if that makes a
+    shorter path; if even that has too many, and in bars without volume, every print has size 1 and the flag
+    SIZE_UNKNOWN. The last print of each bar has aux BAR_END. `period` is at least one second.
 
     Why 300 ms: a quiet minute is closed by the clock record 250 ms after its end (tick_stream.ClockInserter), and a
     print that came before would close it itself. So every decision at a bar's close is made before the next bar's
@@ -317,6 +318,7 @@ def bars_to_ticks(
     swap = (counts[0] > volumes) & (counts[1] < counts[0]) & (volumes > 0)
     path = np.where(swap[:, None], paths[1], paths[0])
     keep = np.where(swap[:, None], keeps[1], keeps[0])
+    keep[:, 3] |= (volumes > keep.sum(axis=1)) | (volumes == 0)
     count = keep.sum(axis=1)
     unknown = volumes < count
     even, rest = np.divmod(np.where(unknown, count, volumes), count)
