@@ -109,6 +109,7 @@ def holdout_document(opened: Opened) -> dict[str, Any]:
         "params": dict(opened.trial.params),
         "plan_hash": opened.trial.plan_hash,
         "data_hash": opened.trial.data_hash,
+        "seen_before_by_runs": opened.seen,
         "trades": opened.trial.trips,
         "net_cents": opened.trial.net_cents,
         "expectancy_ticks": interval(verdict.expectancy_ticks),

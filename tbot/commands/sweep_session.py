@@ -140,6 +140,7 @@ class Opened:
     lock: Lock
     trial: Trial
     assessment: Assessment
+    seen: int  # runs on record that looked at these days without opening them: it was no hold-out for those
 
 
 def open_holdout(request: Request, params: Params) -> Opened:
@@ -163,7 +164,8 @@ def open_holdout(request: Request, params: Params) -> Opened:
         outcome = Outcome(0, params, 0, result.plan_hash, {"trips": float(own.sum())}, net)
         trial = _trial(request.command, source, outcome, kind="holdout")
         append_trials(home(), [trial])  # before anybody sees it
-        return Opened(locked, trial, told)
+        seen = sum(one.kind == "run" and one.overlaps(trial) for one in ledger)
+        return Opened(locked, trial, told, seen)
 
 
 def _trial(command: str, source: Source, outcome: Outcome, kind: Any = "run") -> Trial:

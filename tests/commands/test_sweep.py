@@ -287,11 +287,19 @@ def test_V14_the_locked_days_are_not_seen_and_opened_once(tape: Path, whole: Swe
     opened = open_holdout(opening, {"strategy.min_score": 60})
     assert opened.trial.kind == "holdout"
     assert opened.trial.first_ns >= opened.lock.cut_ns
+    assert opened.seen == 0
     again = open_holdout(opening, {"strategy.min_score": 60})
     assert again.trial.net_cents == opened.trial.net_cents
     for other in (replace(opening, holdout="3d"), opening):
         with pytest.raises(Halted, match="opened on"):
             open_holdout(other, {"strategy.min_score": 70})
+
+
+def test_V14_runs_that_saw_the_locked_days_are_counted(tape: Path, tmp_path: Path) -> None:
+    sweep_data(request(tape, tmp_path / "free", holdout="5d"), toy_trials.toy_trial)
+    sweep_data(request(tape, tmp_path / "all"), toy_trials.toy_trial)
+    opened = open_holdout(request(tape, tmp_path, None, holdout="5d"), {"strategy.min_score": 60})
+    assert opened.seen == 10
 
 
 # ------------------------------------------------------------------------------------------------ the report
