@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,19 @@ class Swept:
     lock: Lock | None
 
 
-def sweep_data(request: Request, work: Work = backtest_trial) -> Swept:
-    """Run what is not done yet. `work` is what a trial does (another one in tests)."""
+def sweep_data(
+    request: Request, work: Work = backtest_trial, *, check: Callable[[Sequence[date]], object] | None = None
+) -> Swept:
+    """Run what is not done yet. `work` is what a trial does (another one in tests); `check` hears the trading days of
+    the data first and may raise."""
     search = request.search
     assert search is not None
     document = document_of(request.config_path)
     check_points(document, search.axes)
     ledger = read_trials(home())  # a ledger that cannot be read is told of now
     with data_of(request) as (source, locked):
+        if check is not None:
+            check(days_in(source.chunks()) if locked is None else locked.free)
         identity = Identity(
             version=__version__,
             method=search.method,
