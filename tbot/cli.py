@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
     "record": ("tbot.commands.record:record", "Record live ticks to tapes, one file per trading day."),
     "detect": ("tbot.commands.detect:detect", "Find all pattern events of a bar file; CSV, JSON lines, pictures."),
+    "backtest": ("tbot.commands.backtest:backtest", "Play past data through the same decisions, and judge the result."),
     "audit": ("tbot.commands.audit:audit", "Honest questions: look-ahead, random levels, null paths, parity."),
     "sweep": ("tbot.commands.sweep:sweep", "Backtest a space of parameters, and say what the best is worth."),
     "walkforward": ("tbot.commands.walkforward:walkforward", "Choose on past days, look at the days that followed."),

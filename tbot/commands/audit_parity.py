@@ -120,9 +120,10 @@ def _newest_journal() -> Path:
 
 def _replay(source: Path, session: Session, strategy: "StrategySettings") -> "BacktestResult":
     from tbot.backtest.run import run_backtest
-    from tbot.backtest.source import TapeSource
+    from tbot.storage.sources import open_sources
 
-    return run_backtest(TapeSource(source), _plan(session, strategy))
+    with open_sources([source]) as opened:
+        return run_backtest(opened, _plan(session, strategy))
 
 
 def _plan(session: Session, strategy: "StrategySettings") -> "BacktestPlan":

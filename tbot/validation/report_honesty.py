@@ -14,12 +14,12 @@ from tbot.validation.report_words import FALL, MONEY, SHARE, SIGNED, Extra, betw
 # The command that gives what a plain backtest does not have.
 ASK = {
     "V1": "tbot audit lookahead",
-    "V4": "tbot audit null",
-    "V5": "tbot audit null",
+    "V4": "tbot audit levels",
+    "V5": "tbot audit paths",
     "V7": "tbot walkforward or tbot sweep",
     "V8": "tbot sweep",
     "V10": "tbot backtest with a Combine's rules",
-    "V13": "tbot replay",
+    "V13": "tbot audit parity",
     "V14": "tbot sweep --holdout",
 }
 _LONGEST = 4  # names in a list
