@@ -204,10 +204,12 @@ class Folder:
         self.done: dict[int, Outcome] = {}
         file = path / TRIALS_FILE
         path.mkdir(parents=True, exist_ok=True)
-        if file.exists() and not resume and file.stat().st_size:
-            raise ConfigError(
-                f"{path} holds a sweep already; give --resume to go on with it, or another --out for a new one"
-            )
+        if file.exists() and not resume:
+            if file.read_bytes().count(b"\n") > 1:
+                raise ConfigError(
+                    f"{path} holds a sweep already; give --resume to go on with it, or another --out for a new one"
+                )
+            file.unlink()  # not one trial came of it
         if not file.exists() and resume and any(path.iterdir()):
             raise ConfigError(f"{path} is no folder of a sweep ({TRIALS_FILE} is missing); look at --out")
         self._file: BinaryIO = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b")

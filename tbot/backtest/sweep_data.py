@@ -56,10 +56,14 @@ class ShippedSource:
 def write_stream(source: Source, path: Path) -> Shipment:
     """Write all of a source's stream to `path`."""
     count = 0
-    with path.open("wb") as file:
-        for chunk in source.stream():
-            file.write(np.ascontiguousarray(chunk).tobytes())
-            count += len(chunk)
+    try:
+        with path.open("wb") as file:
+            for chunk in source.stream():
+                file.write(np.ascontiguousarray(chunk).tobytes())
+                count += len(chunk)
+    except BaseException:  # half of it is of no use, and the disk may be full
+        path.unlink(missing_ok=True)
+        raise
     ticks = _mapped(path, count)
     return Shipment(str(path.resolve()), count, dict(source.contracts), source.data_hash, _ends(ticks))
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from tbot.backtest.source import Source
 from tbot.backtest.sweep_data import Shipment, ShippedSource, sees, source_of
-from tbot.errors import ConfigError, GatewayError
+from tbot.errors import ConfigError, GatewayError, TbotError
 
 Engine = Literal["loky", "dask", "ray", "sequential"]
 Work = Callable[[Source, Any], Any]
@@ -54,6 +54,10 @@ def pool(engine: Engine, shipment: Shipment, *, jobs: int | None = None, address
         yield made
 
 
+class WorkersLost(TbotError):
+    """A worker died, or a cluster is gone."""
+
+
 class _Sequential:
     def __init__(self, shipment: Shipment) -> None:
         self._shipment = shipment
@@ -76,13 +80,21 @@ class _Joblib:
         def calls(some: Sequence[Any]) -> list[Any]:
             return [delayed(_task)(self._shipment, work, task, self._parent) for task in some]
 
-        with parallel_config(n_jobs=self._jobs, **self._settings):
-            if not self._rounds:
-                # One task a batch: a trial takes long beside its way, and a killed parent loses no finished ones.
-                yield from Parallel(return_as="generator_unordered", batch_size=1)(calls(tasks))
-                return
-            for start in range(0, len(tasks), self._rounds):
-                yield from Parallel(return_as="list", batch_size=1)(calls(tasks[start : start + self._rounds]))
+        try:
+            with parallel_config(n_jobs=self._jobs, **self._settings):
+                if not self._rounds:
+                    # One task a batch: a trial takes long beside its way, and a killed parent loses no finished ones.
+                    yield from Parallel(return_as="generator_unordered", batch_size=1)(calls(tasks))
+                    return
+                for start in range(0, len(tasks), self._rounds):
+                    yield from Parallel(return_as="list", batch_size=1)(calls(tasks[start : start + self._rounds]))
+        except TbotError:
+            raise
+        except Exception as error:  # trials tell their errors in words, so it is a worker or the way to it
+            raise WorkersLost(
+                f"workers were lost ({type(error).__name__}); what is done is kept: go on with --resume, with fewer "
+                "--jobs if memory ran out"
+            ) from error
 
 
 def _task(shipment: Shipment, work: Work, task: Any, parent: int) -> Any:
@@ -131,7 +143,7 @@ def _dask(shipment: Shipment, jobs: int, address: str | None) -> Iterator[Pool]:
         raise GatewayError(f"no dask cluster answers at {address} ({type(error).__name__}); check --address") from None
     try:
         client.wait_for_workers(1, timeout=CONNECT_S)
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        workers = sum(client.nthreads().values())
         seen = all(client.run(sees, shipment).values())
         sent = shipment if seen else replace(shipment, held=_read(shipment))
         yield _Joblib(sent, max(1, workers), backend="dask", scatter=[sent], wait_for_workers_timeout=CONNECT_S)

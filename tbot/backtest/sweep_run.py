@@ -7,7 +7,7 @@ again from the start, since no storage keeps the state of a sampler; so it asks 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,12 @@ class _Run:
     total: int
 
     def all_of(self, trials: Sequence[Trial]) -> None:
-        """Run those that are not done."""
+        """Run those that are not done; what was done with the same values and seed is not done again."""
+        known = {(repr(dict(one.params)), one.seed): one for one in self.folder}
+        for trial in trials:
+            twin = known.get((repr(dict(trial.params)), trial.seed))
+            if twin is not None and trial.number not in self.folder.done:
+                self._done(replace(twin, number=trial.number))
         tasks = [Task(trial, self.plan_of(trial.params)) for trial in trials if trial.number not in self.folder.done]
         if not tasks:
             return
@@ -131,8 +136,11 @@ class _Run:
             if isinstance(result, Failure):
                 told = ", ".join(f"{name} = {value}" for name, value in result.params.items())
                 raise TrialFailed(f"trial {result.number} ({told}) failed: {result.text}", result.exit_code)
-            self.folder.add(result)
-            self.told(result, len(self.folder.done), self.total)
+            self._done(result)
+
+    def _done(self, outcome: Outcome) -> None:
+        self.folder.add(outcome)
+        self.told(outcome, len(self.folder.done), self.total)
 
 
 def _optuna(search: Search, runner: _Run, folder: Path) -> None:
@@ -162,8 +170,14 @@ def _optuna(search: Search, runner: _Run, folder: Path) -> None:
 
 
 def _suggested(asked: Any, number: int, search: Search) -> Trial:
-    """Values as places on their axis, so that the sampler knows which are near each other."""
-    params: dict[str, Value] = {
-        axis.name: axis.values[asked.suggest_int(axis.name, 0, len(axis.values) - 1)] for axis in search.axes
-    }
-    return Trial(number, params, trial_seed(search.seed, number))
+    """Values as places on their axis, so that the sampler knows which are near each other.
+
+    The seed is that of the point: asked for again, it is the same trial.
+    """
+    params: dict[str, Value] = {}
+    point = 0
+    for axis in search.axes:
+        place = asked.suggest_int(axis.name, 0, len(axis.values) - 1)
+        params[axis.name] = axis.values[place]
+        point = point * len(axis.values) + place
+    return Trial(number, params, trial_seed(search.seed, point))

@@ -37,6 +37,8 @@ def sweep_options(command: F) -> F:
         click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path),
                      help="Folder for trials and report.  [default: named after the command and its options]"),
         click.option("--resume", is_flag=True, help="Go on with the sweep in --out; only what is missing runs."),
+        click.option("--firm", is_flag=True, help="Keep the firm's account rules: a trial ends where its account is "
+                     "lost. Without it every trial sees all days."),
         click.option("--holdout", metavar="SPAN", help="Lock the last 20d (trading days), 4w or 1m of the data."),
         click.option("--open-holdout", is_flag=True, help="Open the locked end, once, for the one plan given."),
         click.option("--contract", help="Contract of files whose name does not tell it."),
@@ -68,9 +70,7 @@ def sweep(method: str, json_output: bool, **options: Any) -> int:
     return report_sweep(sweep_data(request), json_output)
 
 
-def request_of(
-    command: str, method: Any, options: dict[str, Any], *, firm: bool = True
-) -> "tuple[Request, Params]":
+def request_of(command: str, method: Any, options: dict[str, Any]) -> "tuple[Request, Params]":
     """Options as one object; and the values of the one plan of --open-holdout."""
     from tbot.backtest.sweep_engines import needed
     from tbot.backtest.sweep_run import Search
@@ -100,7 +100,7 @@ def request_of(
         zone=options["zone"],
         holdout=options["holdout"],
         quiet=options["quiet"],
-        firm=firm,
+        firm=options["firm"],
     )
     return request, values
 
@@ -117,5 +117,7 @@ def show_holdout(request: "Request", values: "Params", json_output: bool) -> int
     days = opened.lock.locked
     click.echo(f"hold-out of {len(days)} trading days, {days[0]} to {days[-1]}, opened and logged")
     click.echo(f"{opened.trial.trips} trades, net {opened.trial.net_cents / 100:+,.2f} USD")
+    if opened.seen:
+        click.echo(f"{opened.seen} runs on record looked at these days before, so this is no test on unseen data")
     click.echo(opened.assessment.verdict.line)
     return 0

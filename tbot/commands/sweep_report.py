@@ -109,6 +109,7 @@ def holdout_document(opened: Opened) -> dict[str, Any]:
         "params": dict(opened.trial.params),
         "plan_hash": opened.trial.plan_hash,
         "data_hash": opened.trial.data_hash,
+        "seen_before_by_runs": opened.seen,
         "trades": opened.trial.trips,
         "net_cents": opened.trial.net_cents,
         "expectancy_ticks": interval(verdict.expectancy_ticks),
@@ -191,7 +192,7 @@ def _three(value: float | None) -> str:
 
 
 def _usd(cents: float | None, *, sign: bool = False) -> str:
-    return "–" if cents is None else f"{cents / 100:+,.2f}" if sign else f"{cents / 100:,.2f}"
+    return "–" if cents is None else f"{cents / 100:+,.0f}" if sign else f"{cents / 100:,.0f}"
 
 
 def _lines(swept: Swept, judged: SweepJudgement) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tbot.storage.sources import Source, open_sources
 from tbot.storage.trials import Trial, append_trials, read_trials, rivals
 from tbot.validation.assess import Assessment, assess
 
+_FIRM_OFF = "the firm's account rules are left out, so that every trial sees all days; limits and costs of ours hold"
+_FIRM_ON = "the firm's account rules are on: a trial trades no more once its account is lost, and its later days are 0"
 LINE_S = 30.0  # between two lines of progress without a terminal
 
 
@@ -45,7 +48,7 @@ class Request:
     zone: str | None = None
     holdout: str | None = None
     quiet: bool = False
-    firm: bool = True
+    firm: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,19 @@ class Swept:
     lock: Lock | None
 
 
-def sweep_data(request: Request, work: Work = backtest_trial) -> Swept:
-    """Run what is not done yet. `work` is what a trial does (another one in tests)."""
+def sweep_data(
+    request: Request, work: Work = backtest_trial, *, check: Callable[[Sequence[date]], object] | None = None
+) -> Swept:
+    """Run what is not done yet. `work` is what a trial does (another one in tests); `check` hears the trading days of
+    the data first and may raise."""
     search = request.search
     assert search is not None
     document = document_of(request.config_path)
     check_points(document, search.axes)
     ledger = read_trials(home())  # a ledger that cannot be read is told of now
     with data_of(request) as (source, locked):
+        if check is not None:
+            check(days_in(source.chunks()) if locked is None else locked.free)
         identity = Identity(
             version=__version__,
             method=search.method,
@@ -99,7 +107,8 @@ def sweep_data(request: Request, work: Work = backtest_trial) -> Swept:
             if not (trial.data_hash == source.data_hash and trial.plan_hash in own)
         ]  # fmt: skip
         contracts = tuple(source.contracts.values())
-        return Swept(request, search, out, outcomes, identity, contracts, source.notes, others, locked)
+        notes = (*source.notes, _FIRM_ON if request.firm else _FIRM_OFF)
+        return Swept(request, search, out, outcomes, identity, contracts, notes, others, locked)
 
 
 def _run(
@@ -137,6 +146,7 @@ class Opened:
     lock: Lock
     trial: Trial
     assessment: Assessment
+    seen: int  # runs on record that looked at these days without opening them: it was no hold-out for those
 
 
 def open_holdout(request: Request, params: Params) -> Opened:
@@ -160,7 +170,8 @@ def open_holdout(request: Request, params: Params) -> Opened:
         outcome = Outcome(0, params, 0, result.plan_hash, {"trips": float(own.sum())}, net)
         trial = _trial(request.command, source, outcome, kind="holdout")
         append_trials(home(), [trial])  # before anybody sees it
-        return Opened(locked, trial, told)
+        seen = sum(one.kind == "run" and one.overlaps(trial) for one in ledger)
+        return Opened(locked, trial, told, seen)
 
 
 def _trial(command: str, source: Source, outcome: Outcome, kind: Any = "run") -> Trial:

@@ -46,7 +46,7 @@ def with_values(document: Mapping[str, Any], params: Params) -> Config:
         raise ConfigError(f"the values {told} cannot be used: {'; '.join(problems)}") from None
 
 
-def plan_of(config: Config, *, firm: bool = True) -> BacktestPlan:
+def plan_of(config: Config, *, firm: bool) -> BacktestPlan:
     """The plan of a backtest under a configuration.
 
     `firm` False leaves the firm's rules out: an account that is lost in March says nothing of its strategy in April.
@@ -63,7 +63,7 @@ def plan_of(config: Config, *, firm: bool = True) -> BacktestPlan:
     )
 
 
-def planner(document: Mapping[str, Any], *, firm: bool = True) -> Callable[[Params], BacktestPlan]:
+def planner(document: Mapping[str, Any], *, firm: bool) -> Callable[[Params], BacktestPlan]:
     """Makes the plan of a trial."""
     return lambda params: plan_of(with_values(document, params), firm=firm)
 

@@ -41,18 +41,17 @@ def walkforward(
 ) -> int:
     """Backtest DATA under many settings, choose the best on past days, and tell what it did in the days that followed.
 
-    The firm's rules are left out here: an account that was lost in one window would say nothing of the next ones. Daily
-    limits and all costs hold.
+    Each trial runs once over all days; windows are cut out of it.
     """
     from tbot.commands.sweep_session import sweep_data
-    from tbot.validation.walkforward import Cut
+    from tbot.validation.walkforward import Cut, folds
 
     days = (_days(train, "--train"), _days(test, "--test"))
     cut = Cut(scheme, *days, groups, test_groups, purge, _days(embargo, "--embargo") if embargo else 0)
-    request, values = request_of("walkforward", method, options, firm=False)
+    request, values = request_of("walkforward", method, options)
     if options["open_holdout"]:
         return show_holdout(request, values, json_output)
-    return report(sweep_data(request), cut, json_output)
+    return report(sweep_data(request, check=lambda days: folds(len(days), cut)), cut, json_output)
 
 
 def _days(text: str, option: str) -> int:

@@ -122,6 +122,9 @@ def test_a_line_that_a_crash_cut_off_is_forgotten(tmp_path: Path) -> None:
 
 def test_a_sweep_is_not_begun_over_another_one(tmp_path: Path) -> None:
     Folder(tmp_path, IDENTITY, resume=False).close()
+    folder = Folder(tmp_path, IDENTITY, resume=False)  # not one trial came of the first
+    folder.add(outcome(0))
+    folder.close()
     with pytest.raises(ConfigError, match="--resume"):
         Folder(tmp_path, IDENTITY, resume=False)
 

@@ -17,11 +17,13 @@ from click.testing import CliRunner
 
 import toy_trials
 from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
+from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search, TrialFailed
 from tbot.commands import sweep_session
 from tbot.commands.sweep import sweep
 from tbot.commands.sweep_report import report_sweep, sweep_document
 from tbot.commands.sweep_session import Request, Swept, open_holdout, sweep_data
+from tbot.commands.sweep_space import plan_of, with_values
 from tbot.errors import ConfigError, Halted, TbotError
 from tbot.storage.trials import read_trials
 from tbot.validation.sweeps import judge_sweep
@@ -141,6 +143,18 @@ def test_V6_trials_of_other_sweeps_on_record_deflate_the_best(tape: Path, whole:
     assert alone.sharpe is not None
 
 
+def test_the_firms_rules_are_on_where_they_are_asked_for() -> None:
+    """An account that is lost in the first week would make all later days of its trial 0."""
+    with_rules, without = (plan_of(with_values({}, {}), firm=firm) for firm in (True, False))
+    assert all(account.settings.rules is None for account in without.accounts)
+    assert with_rules.strategy == without.strategy
+    assert [one.balance_cents for one in with_rules.accounts] == [one.balance_cents for one in without.accounts]
+    configured = {"accounts": [{"id": 7, "name": "PRAC", "plan": "50K", "stage": "combine"}]}
+    named = plan_of(with_values(configured, {}), firm=True)
+    assert named.accounts[0].settings.rules is not None
+    assert plan_of(with_values(configured, {}), firm=False).accounts[0].settings.rules is None
+
+
 # ------------------------------------------------------------------------------------------------ engines
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_loky_gives_what_one_process_gives(tape: Path, whole: Swept, tmp_path: Path, jobs: int) -> None:
@@ -173,6 +187,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from tbot.backtest.sweep import parse_axes
+from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search
 from tbot.commands.sweep_session import Request, sweep_data
 import toy_trials
@@ -226,6 +241,26 @@ def test_a_trial_that_fails_ends_the_sweep_and_keeps_what_was_done(tape: Path, t
     assert len(read_trials(own_home)) == 2
 
 
+def test_a_worker_that_dies_ends_the_sweep_in_one_sentence(tape: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkersLost, match="--resume") as caught:
+        sweep_data(request(tape, tmp_path / "out", engine="loky", jobs=2), toy_trials.dying_trial)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "records.bin").exists()
+
+
+def test_optuna_does_not_run_the_same_values_twice(
+    tape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tmp_path / "trace"
+    trace.mkdir()
+    monkeypatch.setenv("TBOT_TOY_TRACE", str(trace))
+    search = Search(parse_axes(["strategy.min_score=50,60"]), "optuna", 17, 1, "net_cents")
+    found = sweep_data(request(tape, tmp_path / "out", search), toy_trials.traced_trial)
+    assert len(found.outcomes) == 17
+    assert len(list(trace.iterdir())) <= 8  # one batch at the most
+    assert len(judge_sweep(search.axes, found.outcomes, "net_cents", draws=50).order) == 2
+
+
 def test_other_data_is_not_resumed(tape: Path, tmp_path: Path) -> None:
     sweep_data(request(tape, tmp_path / "out"), toy_trials.toy_trial)
     other = toy_trials.rising_tape(tmp_path / "MNQ.tape", days=18)
@@ -252,11 +287,19 @@ def test_V14_the_locked_days_are_not_seen_and_opened_once(tape: Path, whole: Swe
     opened = open_holdout(opening, {"strategy.min_score": 60})
     assert opened.trial.kind == "holdout"
     assert opened.trial.first_ns >= opened.lock.cut_ns
+    assert opened.seen == 0
     again = open_holdout(opening, {"strategy.min_score": 60})
     assert again.trial.net_cents == opened.trial.net_cents
     for other in (replace(opening, holdout="3d"), opening):
         with pytest.raises(Halted, match="opened on"):
             open_holdout(other, {"strategy.min_score": 70})
+
+
+def test_V14_runs_that_saw_the_locked_days_are_counted(tape: Path, tmp_path: Path) -> None:
+    sweep_data(request(tape, tmp_path / "free", holdout="5d"), toy_trials.toy_trial)
+    sweep_data(request(tape, tmp_path / "all"), toy_trials.toy_trial)
+    opened = open_holdout(request(tape, tmp_path, None, holdout="5d"), {"strategy.min_score": 60})
+    assert opened.seen == 10
 
 
 # ------------------------------------------------------------------------------------------------ the report

@@ -92,6 +92,7 @@ def test_what_cannot_be_used_is_told_in_one_sentence(
     assert isinstance(done.exception, TbotError), done.output
     assert text in str(done.exception)
     assert "\n" not in str(done.exception)
+    assert not (tmp_path / "out").exists()  # told before anything ran
 
 
 def test_V14_the_hold_out_is_opened_from_the_command_line_and_refused_the_second_time(

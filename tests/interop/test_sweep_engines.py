@@ -4,18 +4,17 @@ import os
 import subprocess
 import sys
 import sysconfig
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import toy_trials
 from interop_env import python_env
-from tbot.backtest.sweep import Folder, parse_axes
+from tbot.backtest.sweep import Folder, Identity, parse_axes
 from tbot.backtest.sweep_run import Search
 from tbot.commands.sweep_session import Request, Swept, sweep_data
-
-pytestmark = pytest.mark.interop
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = ["strategy.min_score=20:69:1", "strategy.max_tests=1,2,3,4"]
@@ -24,15 +23,31 @@ LIMIT_S = 270
 CHILD = f"""
 import sys
 from pathlib import Path
+from tbot.backtest import sweep_engines
 from tbot.backtest.sweep import parse_axes
 from tbot.backtest.sweep_run import Search
 from tbot.commands.sweep_session import Request, sweep_data
 import toy_trials
-if __name__ == "__main__":
-    engine, tape, out = sys.argv[1:4]
-    search = Search(parse_axes({PARAMS!r}), "grid", metric="net_cents")
-    request = Request("sweep", (Path(tape),), search, None, engine=engine, jobs=2, out=Path(out), quiet=True)
+
+def sweep(engine, tape, out, method, trials, address):
+    search = Search(parse_axes({PARAMS!r}), method, trials, 1, "net_cents")
+    request = Request("sweep", (Path(tape),), search, None, engine, address, 2, Path(out), quiet=True)
     sweep_data(request, toy_trials.toy_trial)
+
+def cluster(engine):
+    if engine == "ray":
+        import ray
+        ray.init(num_cpus=2, include_dashboard=False)
+        return "auto"
+    from distributed import LocalCluster
+    made = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    return made.scheduler_address
+
+if __name__ == "__main__":
+    engine, tape, out, far = sys.argv[1:5]
+    sweep(engine, tape, out, "grid", None, None)
+    sweep_engines.sees = lambda shipment: False  # the records have to travel
+    sweep(engine, tape, far, "random", 12, cluster(engine))
 """
 
 
@@ -60,26 +75,37 @@ def swept_elsewhere(python: Path, engine: str, tape: Path, folder: Path) -> None
     late.write_text(f"import sys; sys.path.append({sysconfig.get_paths()['purelib']!r})\n")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TBOT_"))}
     env |= {"PYTHONPATH": os.pathsep.join(map(str, ours)), "TBOT_HOME": str(folder / "home")}
-    words = [str(python), str(script), engine, str(tape), str(folder / "out")]
+    words = [str(python), str(script), engine, str(tape), str(folder / "out"), str(folder / "far")]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def same(folder: Path, whole: Swept) -> bool:
-    kept = Folder(folder / "out", whole.identity, resume=True)
-    try:
-        return [asdict(one) for one in kept] == [asdict(one) for one in whole.outcomes]
-    finally:
-        kept.close()
+def outcomes(folder: Path, identity: Identity) -> list[dict[str, Any]]:
+    kept = Folder(folder, identity, resume=True)
+    kept.close()
+    return [asdict(one) for one in kept]
 
 
+def check(folder: Path, whole: Swept) -> None:
+    """All of the grid, and some of it on a cluster whose workers do not see the parent's files."""
+    everything = [asdict(one) for one in whole.outcomes]
+    assert len(everything) == 200
+    assert outcomes(folder / "out", whole.identity) == everything
+    by_params = {repr(one["params"]): one for one in everything}
+    some = outcomes(folder / "far", replace(whole.identity, method="random", trials=12))
+    assert len(some) == 12
+    for one in some:
+        assert one == by_params[repr(one["params"])] | {"number": one["number"], "seed": one["seed"]}
+
+
+@pytest.mark.interop
 @pytest.mark.timeout(600)
 def test_200_trials_are_equal_on_loky_and_on_a_local_dask_cluster(tape: Path, loky: Swept, tmp_path: Path) -> None:
-    assert len(loky.outcomes) == 200
     swept_elsewhere(python_env("dask[distributed]>=2024.8", "joblib>=1.4"), "dask", tape, tmp_path)
-    assert same(tmp_path, loky)
+    check(tmp_path, loky)
 
 
+@pytest.mark.long  # and not interop: ray alone is larger than everything else of that run
 @pytest.mark.timeout(900)
 def test_200_trials_are_equal_on_loky_and_on_ray(tape: Path, loky: Swept, tmp_path: Path) -> None:
     if sys.platform == "win32":
@@ -89,4 +115,4 @@ def test_200_trials_are_equal_on_loky_and_on_ray(tape: Path, loky: Swept, tmp_pa
     except (AssertionError, subprocess.TimeoutExpired) as error:
         pytest.skip(f"ray cannot be installed here: {str(error).strip().splitlines()[-1][:200]}")
     swept_elsewhere(python, "ray", tape, tmp_path)
-    assert same(tmp_path, loky)
+    check(tmp_path, loky)

@@ -77,6 +77,11 @@ def endless_trial(source: Source, task: Task) -> Outcome:
     return outcome
 
 
+def dying_trial(source: Source, task: Task) -> Outcome:
+    """The worker is gone in the middle of it."""
+    os._exit(9)
+
+
 def failing_trial(source: Source, task: Task) -> Outcome:
     """Fails at a target of 50."""
     if task.trial.params["strategy.min_score"] == 50:
