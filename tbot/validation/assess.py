@@ -13,6 +13,7 @@ import numpy as np
 from tbot.backtest.results import BacktestResult, Table
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
+from tbot.domain.timeframes import NAMES
 from tbot.errors import DataError
 from tbot.risk.firm import FirmRules
 from tbot.storage.trials import Trial
@@ -97,9 +98,11 @@ def assess(
     sharpe = judge_sharpe(daily_net(trips, days), tried.cautious, trials_deviation(daily)) if some else None
     pbo = _pbo(daily)
     odds, missing = _odds(trips, days, rules, stakes, rng)
+    cents = expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=days) if some else None
     verdict = Verdict(
         trades=len(trips),
         expectancy_ticks=ticks,
+        expectancy_cents=cents,
         deflated_sharpe=None if sharpe is None else sharpe.dsr,
         trials=max(1.0, tried.cautious),
         pbo=pbo,
@@ -109,9 +112,7 @@ def assess(
     return Assessment(
         account=number,
         summary=summarise(trips, days),
-        expectancy_cents=expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=days)
-        if some
-        else None,
+        expectancy_cents=cents,
         expectancy_ticks=ticks,
         drawdown_cents=drawdown_interval(trips.net_cents, trips.day, rng, draws=draws) if some else None,
         costs=costs,
@@ -165,7 +166,7 @@ def dimensions(rows: Table, signals: Sequence[Signal]) -> dict[str, Names]:
         "contract": rows["contract"].astype(np.str_),
         "side": np.where(rows["side"] > 0, "long", "short"),
         "pattern": rows["zone_kind"].astype(np.str_),
-        "timeframe": np.array([f"{minutes}m" if minutes else "" for minutes in rows["zone_timeframe_min"].tolist()]),
+        "timeframe": np.array([NAMES.get(minutes, "") for minutes in rows["zone_timeframe_min"].tolist()], np.str_),
         "hour (Chicago)": hours(rows["opened_ns"].astype(np.int64)),
         "weekday": weekdays(rows["day"].astype(np.int64)),
         "volatility": volatility,

@@ -344,4 +344,6 @@ def _line(told: Line, *names: str) -> Plain:
 def _verdict(told: Verdict) -> Plain:
     values = asdict(told)
     values["expectancy_ticks"] = _interval(told.expectancy_ticks)
+    values["expectancy_usd"] = _interval(told.expectancy_cents, 100)
+    del values["expectancy_cents"]
     return values | {"finding": told.finding, "provisional": told.provisional, "line": told.line}

@@ -136,11 +136,13 @@ def judge_sweep(
     scores[np.isneginf(scores)] = math.nan
     shape = surface(positions(axes, apart), scores) if not np.isnan(scores).all() else None
     ticks = expectancy_interval(trips.net_ticks, trips.day, rng, draws=draws, trading_days=days) if some else None
+    cents = expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=days) if some else None
     known = trips.select(trips.known_risk)
     r = expectancy_interval(known.net_r, known.day, rng, draws=draws, trading_days=days) if len(known) else None
     verdict = Verdict(
         trades=len(trips),
         expectancy_ticks=ticks,
+        expectancy_cents=cents,
         deflated_sharpe=None if sharpe is None else sharpe.dsr,
         trials=max(1.0, counted.cautious),
         pbo=None if pbo is None else pbo.pbo,

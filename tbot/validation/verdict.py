@@ -23,6 +23,7 @@ class Verdict:
 
     trades: int
     expectancy_ticks: Interval | None
+    expectancy_cents: Interval | None  # net, a trade; over contracts of different tick values it may differ in sign
     deflated_sharpe: float | None
     trials: float  # effective number behind it
     pbo: float | None  # probability of backtest overfitting: of a sweep or of the ledger's trials
@@ -37,12 +38,12 @@ class Verdict:
     @property
     def finding(self) -> Finding:
         """What the numbers allow to say."""
-        interval = self.expectancy_ticks
-        if not self.trades or interval is None:
+        ticks, cents = self.expectancy_ticks, self.expectancy_cents
+        if not self.trades or ticks is None or cents is None:
             return "no trades"
-        if interval.high < 0:
+        if cents.high < 0:
             return "loses"
-        if interval.low <= 0 or self._against():
+        if min(cents.low, ticks.low) <= 0 or self._against():
             return "no evidence of an edge"
         unknown = None in (self.deflated_sharpe, self.pbo, self.null_percentile)
         return "promising, not proven" if self.provisional or unknown else "evidence of an edge"
@@ -59,11 +60,13 @@ class Verdict:
     def line(self) -> str:
         """The verdict in words, one line."""
         mark = f" (PROVISIONAL: fewer than {ENOUGH_TRADES} trades)" if self.provisional else ""
-        if not self.trades or self.expectancy_ticks is None:
+        if not self.trades or self.expectancy_ticks is None or self.expectancy_cents is None:
             return f"VERDICT{mark}: no trades, so nothing can be said."
+        cents = self.expectancy_cents.estimate
         parts = [
-            f"{self.trades} trades",
-            f"net {_interval(self.expectancy_ticks)} ticks a trade and contract",
+            "1 trade" if self.trades == 1 else f"{self.trades} trades",
+            f"net {'-' if cents < 0 else '+'}${abs(cents) / 100:.2f} a trade and {_interval(self.expectancy_ticks)} "
+            "ticks a trade and contract",
             f"deflated Sharpe {_share(self.deflated_sharpe)} of {self.trials:.1f} effective trial(s)",
             "PBO " + _share(self.pbo, "not known (needs a sweep)"),
             "null percentile " + _percentile(self.null_percentile),

@@ -206,6 +206,7 @@ def walk_forward(
     some = len(trips) > 0
     known = trips.select(trips.known_risk)
     ticks = expectancy_interval(trips.net_ticks, trips.day, rng, draws=draws, trading_days=tested) if some else None
+    cents = expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=tested) if some else None
     record = np.column_stack([daily, daily_table([], tested, rivals)]) if rivals else daily[:, None]
     tried = max(1.0, effective_trials(record).cautious)
     sharpe = judge_sharpe(daily, tried, trials_deviation(record)) if some else None
@@ -231,6 +232,7 @@ def walk_forward(
         verdict=Verdict(
             trades=len(trips),
             expectancy_ticks=ticks,
+            expectancy_cents=cents,
             deflated_sharpe=None if sharpe is None else sharpe.dsr,
             trials=tried,
             pbo=None if pbo is None else pbo.pbo,
