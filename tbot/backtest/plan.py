@@ -11,7 +11,7 @@ import orjson
 
 from tbot.domain.contracts import Product
 from tbot.errors import ConfigError
-from tbot.execution.fill_model import FillSettings
+from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.execution.settings import AccountSettings
 from tbot.risk.caps import Cap
 from tbot.risk.limits import RiskLimits
@@ -41,7 +41,7 @@ class BacktestPlan:
     accounts: tuple[AccountPlan, ...]
     strategy: StrategySettings = field(default_factory=StrategySettings)
     limits: RiskLimits = field(default_factory=RiskLimits)
-    fills: FillSettings = field(default_factory=FillSettings)
+    fills: FillSettings = BACKTEST_FILLS
     caps: tuple[Cap, ...] = ()
     make_trader: TraderFactory | None = None
     trader_name: str = ""

@@ -73,6 +73,8 @@ class BacktestResult:
     synthetic: tuple[str, ...]  # contracts whose ticks were made from bars
     notes: tuple[str, ...] = ()  # what a reader must know: assumptions, holes, rolls
     days: tuple[date, ...] = ()  # trading days that had data
+    # Trades whose result the data cannot tell, because some of it is missing while they were open; one sentence each.
+    through_holes: tuple[str, ...] = ()
 
 
 def trips_table(

@@ -15,7 +15,7 @@ from tbot.backtest.record import RunRecord
 from tbot.backtest.results import EQUITY_DTYPE, BacktestResult, Table, trips_table
 from tbot.backtest.runner import Runner, Ticks
 from tbot.backtest.source import Source
-from tbot.backtest.survey import Survey
+from tbot.backtest.survey import Survey, utc
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial, Intent, RoundTrip
 from tbot.domain.trading_hours import SessionCalendar, trading_day
@@ -32,29 +32,33 @@ _EPOCH_DAY = date(1970, 1, 1)
 _ERRORS = ("RC_CONFIG", "RC_ASSERT", "RC_SECOND_ENGINE")
 
 
-def run_backtest(source: Source, plan: BacktestPlan, *, progress: Progress | None = None) -> BacktestResult:
-    """Play all of a source under a plan. `progress` hears at most ten times a second how far it is.
+def run_backtest(
+    source: Source, plan: BacktestPlan, *, progress: Progress | None = None, record: RunRecord | None = None
+) -> BacktestResult:
+    """Play all of a source under a plan. `progress` hears at most ten times a second how far it is, `record` (of a
+    caller who wants more than the result) everything that the Desk hears and says.
 
     StrategyError when the strategy raises; DataError when the data cannot be read or makes no bar; Halted when an
     account could not trade because of an error.
     """
-    symbols = tuple(source.contracts)
+    symbols = tuple(source.contracts.values())
     products = {symbol: PRODUCTS[symbol] for symbol in symbols}
     calendar = SessionCalendar(load_sessions(), template_ok=plan.calendar == "template")
     accounts = tuple(account.settings for account in plan.accounts)
-    settings = DeskSettings(accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps)
+    settings = DeskSettings(
+        accounts, plan.limits, products, calendar, plan.run_start_ms, caps=plan.caps, in_process=True
+    )
     paper = [
         PaperAccount(account.settings.account, account.settings.name or "PAPER", account.balance_cents)
         for account in plan.accounts
     ]
-    record = RunRecord()
     broker = PaperBroker(paper, products, plan.fills)
     runner = Runner(
         symbols,
         plan.strategy,
         Desk(settings),
         broker,
-        record=record,
+        record=record or RunRecord(),
         make_trader=plan.make_trader,
         trader_name=plan.trader_name,
     )
@@ -97,7 +101,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
     trips = [note for note in notes if isinstance(note, RoundTrip)]
     day_of = {trip.now_ns: (trading_day(trip.now_ns) - _EPOCH_DAY).days for trip in trips}
     return BacktestResult(
-        contracts=tuple(source.contracts),
+        contracts=tuple(source.contracts.values()),
         accounts=tuple(account.settings.account for account in plan.accounts),
         first_ns=survey.first_ns,
         last_ns=survey.last_ns,
@@ -114,9 +118,30 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
         data_hash=source.data_hash,
         calendar="exact" if survey.covered else "template",
         synthetic=survey.synthetic,
-        notes=(*survey.notes(), *source.holes),
+        notes=(*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions()),
         days=survey.days,
+        through_holes=_through_holes(trips, [*survey.gaps, *_holes(source, survey)]),
     )
+
+
+def _holes(source: Source, survey: Survey) -> Iterator[tuple[str, int, int]]:
+    """(contract, from, until) of the silences that a source of files knows."""
+    told = getattr(source, "holes", None)
+    for hole in told(survey.calendar) if callable(told) else ():
+        yield hole.symbol, hole.start_ns, hole.end_ns
+
+
+def _through_holes(trips: list[RoundTrip], holes: list[tuple[str, int, int]]) -> tuple[str, ...]:
+    """Trades that were open while data is missing: nobody knows whether their stop or target was reached in it."""
+    found = []
+    for symbol, start_ns, end_ns in holes:
+        for trip in trips:
+            if trip.contract == symbol and trip.opened_ns < end_ns and trip.now_ns > start_ns:
+                found.append(
+                    f"account {trip.account}: the {symbol} trade from {utc(trip.opened_ns)} to {utc(trip.now_ns)} was "
+                    f"open while data is missing ({utc(start_ns)} to {utc(end_ns)}); its result is not known"
+                )
+    return tuple(found)
 
 
 def _equity(plan: BacktestPlan, record: RunRecord, first_ns: int) -> Table:

@@ -1,4 +1,4 @@
-"""One loop under a virtual clock: stream -> ContractDecider per contract -> DeskSession -> PaperBroker.
+"""One loop under a virtual clock: stream -> ContractDecider per contract -> LockstepSession -> PaperBroker.
 
 The loop is the lock-step of replay (design ruling 2) without processes: for each exchange instant first every contract
 takes its records in, then the Desk does. `tests/parity` holds both to the same signals and commands. A decider never
@@ -17,43 +17,21 @@ from tbot.domain.messages import Note, Signal
 from tbot.errors import TbotError
 from tbot.execution.broker import DeskLoop
 from tbot.execution.desk import Desk
+from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperBroker
-from tbot.execution.session import DeskSession, market_age
-from tbot.storage.replay_stream import instants
 from tbot.strategy.decider import ContractDecider
 from tbot.strategy.trader import ContractTrader, StrategySettings
-from tbot_ext.records import Kind
+from tbot_ext.records import TICK_DTYPE
+from tbot_ext.stream import StreamWatch
 
 FIRST_EPOCH = 1  # of a fresh ring (tbot_ext.ring)
-_EPOCHS = 1 << 16
 
 Ticks = npt.NDArray[np.void]
+Spoken = list[tuple[int, Signal]]  # with the index of the record at which each came
 
 
 class StrategyError(TbotError):
     """A strategy raised: what it gave until then is no result."""
-
-
-class Numbering:
-    """Gives each contract's records the sequence numbers and epochs that the first writer of a ring gives."""
-
-    def __init__(self, contract_ids: Iterable[int]) -> None:
-        self._written = dict.fromkeys(contract_ids, 0)
-        self._epoch = dict.fromkeys(self._written, FIRST_EPOCH)
-
-    def copy(self, ticks: Ticks) -> Ticks:
-        """The records, numbered; those given stay as they are."""
-        numbered = ticks.copy()
-        for contract_id in np.unique(ticks["contract_id"]).tolist():
-            mine = numbered["contract_id"] == contract_id
-            first, count = self._written[contract_id], int(mine.sum())
-            numbered["seq"][mine] = 2 * np.arange(first, first + count, dtype=np.uint64) + 2
-            # A gap's own record is the first of the new epoch.
-            gaps = np.cumsum(numbered["kind"][mine] == Kind.GAP)
-            numbered["epoch"][mine] = (self._epoch[contract_id] + gaps) % _EPOCHS
-            self._written[contract_id] = first + count
-            self._epoch[contract_id] = (self._epoch[contract_id] + int(gaps[-1])) % _EPOCHS
-        return numbered
 
 
 class Runner:
@@ -71,59 +49,96 @@ class Runner:
         trader_name: str = "",
     ) -> None:
         self.record = record or RunRecord(keep_rows=True)
-        self.deciders: Mapping[int, ContractDecider] = {
-            PRODUCTS[symbol].contract_id: ContractDecider(
-                PRODUCTS[symbol], strategy, make_trader=make_trader or ContractTrader
-            )
-            for symbol in symbols
-        }
+        self._trader_name = trader_name or "smc"
+        self.deciders: Mapping[int, ContractDecider] = {}
+        for product in sorted((PRODUCTS[symbol] for symbol in symbols), key=lambda product: product.contract_id):
+            try:
+                decider = ContractDecider(product, strategy, make_trader=make_trader or ContractTrader)
+            except Exception as error:
+                raise self._failure(f"at its start for {product.symbol}", error) from error
+            self.deciders = {**self.deciders, product.contract_id: decider}
         self.desk = desk
         loop = DeskLoop(desk, broker, self.record)
-        self.session = DeskSession(loop, symbols, broker, market_age, busy=desk.busy)
+        self.session = LockstepSession(loop, symbols, broker, busy=desk.busy, outlook=desk.outlook)
         self.signals: list[Signal] = []
         self.notes: list[Note] = []
         self.records = 0
-        self._trader_name = trader_name or "smc"
-        self._numbering = Numbering(self.deciders)
+        self._numbers = StreamWatch(self.deciders, FIRST_EPOCH)
+        self._space = np.empty(0, TICK_DTYPE)  # Why kept: fresh memory for each part costs more than its records
+        self._held = np.zeros(0, TICK_DTYPE)  # the last instant: more of it may come
+        self._held_signals: Spoken = []
 
     def run(self, chunks: Iterable[Ticks]) -> None:
         """Play a stream in merge order (see storage.replay_stream) to its end, wherever it is cut."""
-        for instant in instants(chunks):
-            self.step(instant)
-        self.notes += self.session.take_notes()
+        for chunk in chunks:
+            if len(chunk):
+                self._take(chunk)
+        self._desk_takes(self._held, self._held_signals)
+        self._held, self._held_signals = self._held[:0], []
 
     def minutes(self, contract_id: int) -> int:
         """1m bars of a contract so far."""
         return int(self.deciders[contract_id].pipeline.minutes)
 
-    def step(self, instant: Ticks) -> None:
-        """One exchange instant."""
-        records = self._numbering.copy(instant)
-        signals = self._decide(records)
-        self.signals += signals
-        self.records += len(records)
-        self.session.step(records, signals, int(records["exch_ns"][0]))
+    def _take(self, chunk: Ticks) -> None:
+        """Decide on a part of the stream, then play all of it but its last instant."""
+        first = len(self._held)
+        if first + len(chunk) > len(self._space):
+            self._space = np.empty(2 * (first + len(chunk)), TICK_DTYPE)
+        records = self._space[: first + len(chunk)]
+        records[:first], records[first:] = self._held, chunk
+        self._numbers.number(records[first:])
+        spoken = self._held_signals + self._decide(records, first)
+        end = int(np.searchsorted(records["exch_ns"], records["exch_ns"][-1]))
+        self._desk_takes(records[:end], [one for one in spoken if one[0] < end])
+        self._held = records[end:].copy()
+        self._held_signals = [(index - end, signal) for index, signal in spoken if index >= end]
 
-    def _decide(self, records: Ticks) -> list[Signal]:
-        signals: list[Signal] = []
-        for contract_id in np.unique(records["contract_id"]).tolist():
-            decider = self.deciders[contract_id]
-            mine = records[records["contract_id"] == contract_id]
-            position = 0
-            while position < len(mine) or decider.pending:
-                position, found = self._fed(decider, mine, position)
-                signals += found
-        return signals
+    def _decide(self, records: Ticks, first: int) -> Spoken:
+        """Every contract over the records from `first` on; signals in order of instant, contract, record."""
+        found: list[tuple[int, int, int, Signal]] = []
+        for contract_id, decider in self.deciders.items():
+            position = first
+            while position < len(records) or decider.pending:
+                position, signals = self._fed(decider, records, position)
+                if signals:
+                    index = position - 1
+                    at_ns = int(records["exch_ns"][index])
+                    found += [(at_ns, contract_id, index, signal) for signal in signals]
+        found.sort(key=lambda one: one[:3])
+        return [(index, signal) for _, _, index, signal in found]
 
     def _fed(self, decider: ContractDecider, ticks: Ticks, position: int) -> tuple[int, list[Signal]]:
         try:
-            return decider.feed(ticks, position)
-        except TbotError:
-            raise
+            end, signals = decider.feed(ticks, position)
+            for signal in signals:
+                _check(signal, decider.product.symbol)
         except Exception as error:
             at = np.datetime64(decider.pipeline.now_ns, "ns").astype("datetime64[s]")
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise StrategyError(
-                f"the strategy {self._trader_name} failed on {decider.product.symbol} at {at}Z of market time "
-                f"({what}); nothing of this run counts: correct the strategy and run again"
-            ) from error
+            raise self._failure(f"on {decider.product.symbol} at {at}Z of market time", error) from error
+        return end, signals
+
+    def _failure(self, where: str, error: Exception) -> TbotError:
+        """What ends the run: our own errors as they are, everything else as one sentence about the strategy."""
+        if isinstance(error, TbotError):
+            return error
+        what = " ".join(f"{type(error).__name__}: {error}".split()) if str(error) else type(error).__name__
+        return StrategyError(
+            f"the strategy {self._trader_name} failed {where} ({what}); nothing of this run counts: correct the "
+            "strategy and run again"
+        )
+
+    def _desk_takes(self, records: Ticks, spoken: Spoken) -> None:
+        self.session.play(records, spoken)
+        self.records += len(records)
+        self.signals += [signal for _, signal in spoken]
+        self.notes += self.session.take_notes()
+
+
+def _check(signal: object, symbol: str) -> None:
+    """TypeError or ValueError for what no Desk could take as a signal of this contract."""
+    if not isinstance(signal, Signal):
+        raise TypeError(f"it gave a {type(signal).__name__} where a Signal belongs")
+    prices = (signal.stop, signal.target, signal.quote.bid, signal.quote.ask)
+    if signal.contract != symbol or signal.side not in (1, -1) or any(type(price) is not int for price in prices):
+        raise ValueError(f"it gave a signal of {signal.contract} with side {signal.side!r} and prices {prices!r}")

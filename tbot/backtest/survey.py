@@ -1,5 +1,6 @@
 """What passes by in a stream and a reader of the result must know: days, rolls, holes, invented prices and quotes."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 
@@ -22,11 +23,11 @@ class Survey:
     """Watches a stream without changing it."""
 
     def __init__(self, calendar: SessionCalendar) -> None:
-        self._calendar = calendar
+        self.calendar = calendar
         self._days: dict[date, None] = {}
         self._flags: dict[int, int] = {}  # contract id -> flags that any of its records had
         self._rolls: list[tuple[int, int]] = []  # (contract id, exchange time)
-        self._gaps: dict[int, int] = {}
+        self.gaps: list[tuple[str, int, int]] = []  # (contract, from, until) of marked gaps; until: when it was told
         self._day_end_ns = 0
         self.records = 0
         self.first_ns = self.last_ns = 0
@@ -46,7 +47,7 @@ class Survey:
         at = 0
         while at < len(chunk):
             if int(times[at]) >= self._day_end_ns:
-                day = self._calendar.trading_day(int(times[at]))
+                day = self.calendar.trading_day(int(times[at]))
                 self._days[day.day] = None
                 self._day_end_ns = day.end_ns
             at = len(chunk) if self.last_ns < self._day_end_ns else int(np.searchsorted(times, self._day_end_ns))
@@ -62,7 +63,7 @@ class Survey:
             if aux == NEW_CONTRACT:
                 self._rolls.append((contract_id, row[1]))
             else:
-                self._gaps[contract_id] = self._gaps.get(contract_id, 0) + 1
+                self.gaps.append((BY_ID[contract_id].symbol, row[1], row[1]))
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -72,7 +73,7 @@ class Survey:
     @property
     def covered(self) -> bool:
         """Whether the session table knows the holidays of all of them."""
-        return all(self._calendar.covers(day.year) for day in self._days)
+        return all(self.calendar.covers(day.year) for day in self._days)
 
     @property
     def synthetic(self) -> tuple[str, ...]:
@@ -83,20 +84,26 @@ class Survey:
         return tuple(BY_ID[number].symbol for number, held in sorted(self._flags.items()) if held & int(flag))
 
     def notes(self) -> tuple[str, ...]:
-        """Assumptions, rolls and holes, one sentence each."""
+        """Rolls, and sizes that are not known, one sentence each."""
+        found = []
+        for contract_id, at_ns in self._rolls:
+            found.append(f"{BY_ID[contract_id].symbol}: another delivery month from {utc(at_ns)} on; {ROLL_RULE}")
+        unknown = self._with(Flag.SIZE_UNKNOWN)
+        if unknown:
+            found.append(f"{', '.join(unknown)}: no sizes in the data; every print counts as one contract")
+        return tuple(found)
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Holes and invented quotes: for data whose source does not tell of them itself."""
         found = []
         derived = self._with(Flag.DERIVED)
         if derived:
             found.append(f"{', '.join(derived)}: no quotes in the data; made from trades and the typical spread")
-        unknown = self._with(Flag.SIZE_UNKNOWN)
-        if unknown:
-            found.append(f"{', '.join(unknown)}: no sizes in the data; every print counts as one contract")
-        for contract_id, at_ns in self._rolls:
-            found.append(f"{BY_ID[contract_id].symbol}: another delivery month from {_utc(at_ns)} on; {ROLL_RULE}")
-        for contract_id, count in sorted(self._gaps.items()):
-            found.append(f"{BY_ID[contract_id].symbol}: data is missing at {count} marked gap(s)")
+        for symbol, count in Counter(symbol for symbol, _, _ in self.gaps).items():
+            found.append(f"{symbol}: data is missing at {count} marked gap(s)")
         return tuple(found)
 
 
-def _utc(at_ns: int) -> str:
+def utc(at_ns: int) -> str:
+    """A time for a sentence."""
     return f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -23,7 +23,6 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
     summary = import_files(files, target, contract=contract, tz=zone, force=force)
     symbols = ", ".join(contract["symbol"] for contract in summary["contracts"].values())
     click.echo(f"{target}: {summary['ticks']} ticks of {symbols} from {len(summary['files'])} file(s)")
-    for file in summary["files"]:
-        for note in file["notes"]:
-            click.echo(f"  {file['name']}: {note}")
+    for note in summary["notes"]:
+        click.echo(f"  {note}")
     return 0

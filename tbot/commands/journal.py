@@ -59,7 +59,7 @@ def journal(
     if tail and (asked.json_output or asked.csv_output or verify or replay):
         raise click.UsageError("--tail goes on without end; of the other formats and checks it takes --jsonl alone")
     zone = asked.zone()
-    choice = _Choice(_known_kind(kind), asked.account, asked.from_ns)
+    choice = _Choice(known_kind(kind), asked.account, asked.from_ns)
     folder = asked.folder()
     with open_family(folder) as family:
         checks_only = (verify or replay) and not (last or asked.since)
@@ -68,19 +68,19 @@ def journal(
         rows = [] if checks_only or damaged else list(islice(choice.newest(family), asked.wanted(last)))[::-1]
         result = _replayed(family) if replay and not damaged else None
         if jsonl:
-            _print_lines(rows, family, zone, jsonl)
+            print_lines(rows, family, zone, jsonl)
         elif asked.csv_output:
-            lines = ({name: line[name] for name in COLUMNS} for line in _documents(family, rows))
+            lines = ({name: line[name] for name in COLUMNS} for line in row_documents(family, rows))
             click.echo(csv_text(COLUMNS, lines), nl=False)
         elif asked.json_output:
             print_json(_document(folder, family, rows, verdicts, damaged, result))
         else:
             for line in _checks(folder, family, verdicts, damaged, result, zone):
                 click.echo(line)
-            _print_lines(rows, family, zone, jsonl)
+            print_lines(rows, family, zone, jsonl)
         if tail:
             for row in follow(family.newest_file, choice, lambda: time.sleep(TAIL_S)):
-                _print_lines([row], family, zone, jsonl)
+                print_lines([row], family, zone, jsonl)
     return 9 if damaged else 1 if result is not None and result[1].differences else 0
 
 
@@ -114,7 +114,8 @@ def follow(reader: "JournalReader", asked: _Choice, wait: Callable[[], None]) ->
                 yield row
 
 
-def _known_kind(name: str | None) -> str | None:
+def known_kind(name: str | None) -> str | None:
+    """The class of the schema that is meant, whatever its case; ConfigError when there is none."""
     from tbot.domain.messages import DeskInput, DeskOutput
     from tbot.errors import ConfigError
 
@@ -135,7 +136,8 @@ def _replayed(family: "JournalFamily") -> "tuple[RunInfo, ReplayResult]":
 
 
 # ---------------------------------------------------------------------------------------------------------- as data
-def _documents(family: "JournalFamily", rows: "list[Row]") -> "Iterator[dict[str, Any]]":
+def row_documents(family: "JournalFamily | JournalReader", rows: "list[Row]") -> "Iterator[dict[str, Any]]":
+    """Rows as `--json` shows them."""
     for row in rows:
         yield {
             "seq": row.seq,
@@ -194,7 +196,7 @@ def _document(
         }  # fmt: skip
     return {
         "schema": "tbot.journal", "version": 1, "state_dir": str(folder), "files": files, "runs": runs,
-        "replay": replay, "rows": list(_documents(family, rows)),
+        "replay": replay, "rows": list(row_documents(family, rows)),
     }  # fmt: skip
 
 
@@ -203,7 +205,7 @@ def _runs(family: "JournalFamily") -> "list[tuple[int, RunInfo]]":
 
 
 # --------------------------------------------------------------------------------------------------------- in words
-def row_words(family: "JournalFamily", row: "Row") -> str:
+def row_words(family: "JournalFamily | JournalReader", row: "Row") -> str:
     """What a row says; of one that this version cannot read, that."""
     from tbot.commands.journal_words import words
     from tbot.errors import JournalError, ProtocolError
@@ -219,11 +221,14 @@ def row_words(family: "JournalFamily", row: "Row") -> str:
         return f"this version cannot read the row: {error}"
 
 
-def _print_lines(rows: "list[Row]", family: "JournalFamily", zone: "ZoneInfo", jsonl: bool) -> None:
+def print_lines(
+    rows: "list[Row]", family: "JournalFamily | JournalReader", zone: "ZoneInfo", jsonl: bool = False
+) -> None:
+    """Rows in plain words, or with `jsonl` as data."""
     import orjson
 
     if jsonl:
-        for document in _documents(family, rows):
+        for document in row_documents(family, rows):
             click.echo(orjson.dumps(document).decode())
         return
     arrows = {"start": "*", "in": ">", "out": "<", "note": "="}

@@ -5,6 +5,7 @@ import secrets
 import socket
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ def account_plans(config: Config) -> tuple[AccountPlan, ...]:
     if problems:
         raise ConfigError(f"{'; '.join(problems)}; correct [[accounts]]")
     return tuple(plans)
+
+
+def past_plans(config: Config) -> tuple[AccountPlan, ...]:
+    """The accounts of a run on paper or on past data: those that are pinned, else one fresh 50K Combine of ours."""
+    rules = load_rules("combine", "50K", trading_day(time.time_ns()))
+    return account_plans(config) or (replace(AccountPlan.paper(), rules=rules),)
 
 
 def _account_plan(account: AccountConfig, config: Config) -> AccountPlan:
@@ -116,8 +123,9 @@ def base_settings(
     _make_home()
     gateway = more.get("gateway")
     embedded = gateway is not None and gateway.embedded  # the demo is the same on every machine
-    own = None if embedded else own_sessions(home(), config.engine.sessions)
-    sessions = effective_sessions(own)
+    own_rows = None if embedded else own_sessions(home(), config.engine.sessions)
+    own = past_plans(config) if mode in ("paper", "replay") else account_plans(config)
+    sessions = effective_sessions(own_rows)
     if state_dir is None:
         sweep_states(Path(tempfile.gettempdir()))
         state_dir = fresh_state(mode)
@@ -139,7 +147,7 @@ def base_settings(
         workers=config.engine.workers,
         wait=config.engine.wait,  # type: ignore[arg-type]
         on_exit=config.engine.on_exit,  # type: ignore[arg-type]
-        accounts=account_plans(config) if accounts is None else accounts,
+        accounts=own if accounts is None else accounts,
         history_days=config.engine.history_days,
         sessions=sessions,
         caps=() if embedded else announced_caps(config),

@@ -1,4 +1,4 @@
-"""`tbot record`: live ticks to tapes."""
+"""`tbot record`: live ticks to tapes; `tbot record export`: tapes to Parquet."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-@click.command()
+@click.group(invoke_without_command=True, subcommand_metavar="[export ...]")
 @config_option
 @click.option("--gateway", metavar="URL", help="Gateway to record from.  [default: from the settings]")
 @credentials_option
@@ -35,7 +35,9 @@ INTERRUPTED = 130
 @click.option("--json", "json_output", is_flag=True, help="No progress; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
 def record(
+    context: click.Context,
     config_path: Path | None,
     gateway: str | None,
     credentials_file: Path | None,
@@ -50,7 +52,11 @@ def record(
 
     Every second what has come is handed to the system, so a crash costs a second at most. A tape that is there already
     is continued. Needs the login of the gateway, as `tbot accounts` does.
+
+    `tbot record export` turns tapes into Parquet files.
     """
+    if context.invoked_subcommand is not None:
+        return 0  # what the subcommand returns counts
     import asyncio
 
     from tbot.commands.options import parse_duration_s, parse_symbols
@@ -68,6 +74,61 @@ def record(
         return asyncio.run(_record(feed, settings, out, for_s, json_output, quiet))
     finally:
         feed.close()
+
+
+@record.command()
+@click.argument("tapes", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for one file per contract, or one file NAME.parquet for all of them.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["ticks", "trades", "quotes", "bars"]),
+    default="ticks",
+    show_default=True,
+    help="Everything, or a part of it, or closed bars.",
+)
+@click.option(
+    "--timeframe", type=click.Choice(["1m", "5m", "15m", "30m", "1h"]), default="1m", show_default=True, help="Of bars."
+)
+@click.option("--json", "json_output", is_flag=True, help="One JSON document.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def export(tapes: tuple[Path, ...], out: Path, kind: str, timeframe: str, json_output: bool, debug: bool) -> int:
+    """Write TAPES as Parquet: prices as floats and as integer ticks, UTC times with nanoseconds.
+
+    `tbot import` turns a file of ticks back into the same tape. Needs pip install tbot[data].
+    """
+    import orjson
+
+    from tbot import __version__
+    from tbot.domain.timeframes import NAMES
+    from tbot.storage.parquet_export import export as write
+    from tbot.storage.sources import open_sources
+
+    timeframe_min = next(minutes for minutes, name in NAMES.items() if name == timeframe)
+    with open_sources(tapes) as source:
+        files = write(source, out, kind, timeframe_min, __version__)
+        document = {
+            "schema": "tbot.record_export",
+            "version": 1,
+            "kind": kind,
+            "timeframe": timeframe if kind == "bars" else None,
+            "tape_hash": source.data_hash,
+            "notes": list(source.notes),
+            "files": [
+                {"path": str(file.path), "contracts": list(file.symbols), "rows": file.rows} for file in files
+            ],
+        }
+    if json_output:
+        click.echo(orjson.dumps(document).decode())
+        return 0
+    for file in files:
+        click.echo(f"{file.path}: {file.rows} {kind} of {', '.join(file.symbols)}")
+    return 0
 
 
 def _settings(url: str, config: "Config", symbols: tuple[str, ...]) -> "RecordSettings":

@@ -1,4 +1,4 @@
-"""`tbot replay`: a tape through the real processes, with paper orders."""
+"""`tbot replay`: a tape through the real processes, with paper orders; or a run's journal, decided again."""
 
 from pathlib import Path
 
@@ -8,7 +8,20 @@ from tbot.commands.sim import parse_speed
 
 
 @click.command()
-@click.argument("tape", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("tape", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--journal",
+    "where",
+    metavar="PATH",
+    is_flag=False,
+    flag_value="newest",
+    help="Decide a run again from its journal: a file, a state folder, live, paper, sim, or (alone) the newest run.",
+)
+@click.option("--run", "run_id", type=int, help="With --journal: not the newest run but this one.")
+@click.option("--kind", help="With --journal: only rows of this class, for example Fill.")
+@click.option("--account", type=int, help="With --journal: only rows of this account id.")
+@click.option("--since", metavar="TIME", help="With --journal: only rows not before this market time, ISO 8601.")
+@click.option("--last", type=click.IntRange(min=1), help="With --journal: only so many rows.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--speed", callback=parse_speed, default="max", show_default=True, help="Market seconds per real second.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep journal and status here.")
@@ -18,7 +31,13 @@ from tbot.commands.sim import parse_speed
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def replay(
-    tape: Path,
+    tape: Path | None,
+    where: str | None,
+    run_id: int | None,
+    kind: str | None,
+    account: int | None,
+    since: str | None,
+    last: int | None,
     config_path: Path | None,
     speed: float,
     out: Path | None,
@@ -28,7 +47,18 @@ def replay(
     keep_bars: Path | None,
     debug: bool,
 ) -> int:
-    """Play TAPE through the real processes. At speed `max` in lock-step: nothing is lost, the result is repeatable."""
+    """Play TAPE through the real processes. At speed `max` in lock-step: nothing is lost, the result is repeatable.
+
+    With --journal instead of TAPE: show what the engine decided, and prove that it would decide so again.
+    """
+    if where is not None:
+        if tape is not None:
+            raise click.UsageError("a TAPE is played, a --journal is decided again: name one of them")
+        return _journal(where, run_id, kind, account, since, last, tz=tz, json_output=json_output)
+    if tape is None:
+        raise click.UsageError("name a TAPE to play, or --journal to decide a run again")
+    if (run_id, kind, account, since, last) != (None,) * 5:
+        raise click.UsageError("--run, --kind, --account, --since and --last choose rows of a --journal")
     from dataclasses import replace
 
     from tbot.commands import launch
@@ -58,3 +88,23 @@ def replay(
     screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, launch.engine_specs(settings, None), screen.event)
     return drive(supervisor, screen, None, json_output, lambda: None)
+
+
+def _journal(
+    where: str,
+    run_id: int | None,
+    kind: str | None,
+    account: int | None,
+    since: str | None,
+    last: int | None,
+    *,
+    tz: str,
+    json_output: bool,
+) -> int:
+    from tbot.commands.journal import known_kind
+    from tbot.commands.options import parse_time_ns, parse_zone
+    from tbot.commands.replay_journal import Wanted, replay_the_journal
+
+    since_ns = None if since is None else parse_time_ns(since)
+    wanted = Wanted(where, run_id, known_kind(kind), account, since_ns, last)
+    return replay_the_journal(wanted, json_output=json_output, zone=parse_zone(tz))

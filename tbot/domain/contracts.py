@@ -207,6 +207,16 @@ def parse_broker_id(broker_id: str) -> tuple[str, str, int]:
     return parts[3], parts[4][0], 2000 + int(parts[4][1:])
 
 
+def product_named(name: str) -> Product | None:
+    """The product behind a symbol or a gateway id of whatever month; None when it is not in the table."""
+    if name in PRODUCTS:
+        return PRODUCTS[name]
+    try:
+        return BY_ROOT.get(parse_broker_id(name)[0])
+    except ValueError:
+        return None
+
+
 def contract_from_broker_id(broker_id: str) -> Contract:
     """The contract behind a gateway id; KeyError when its root is not in the product table."""
     root, month, year = parse_broker_id(broker_id)

@@ -83,6 +83,7 @@ class ConditionWatch:
             journal=self._desk.journal.trouble,
             disk_free=self._disk_free,
             feed_heard_ns=self._feed_heard_ns,
+            refused=self._link.rest.tokens.refused,
             hub_up_ns=self._desk.user_hub_up_ns,
             oldest_quote_ns=self._oldest_quote_ns(boot) if "RC_RESUMED" in self.conditions.held else None,
         )

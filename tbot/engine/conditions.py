@@ -7,9 +7,10 @@ Pure: readings come in, sentences by RC_ code come out; `condition_watch.py` rea
     RC_DISK        little room left (F-SYS-01)
     RC_JOURNAL     the journal cannot be written: entries are refused there anyway (R1); here the account says why
     RC_PEER_DEAD   the feed says nothing any more (F-PRC-01). A dead worker pauses nothing: its contract has no signals
+    RC_AUTH        the gateway refused the login (F-API-02): this one halts, until a person resumes
 
 The Desk asks the broker when a condition begins, and goes back to RECONCILING when it ends, so nothing is opened before
-a complete answer (R5). Lost user hub and refused login are not here: `gateway_watch.py` bars contracts for those.
+a complete answer (R5). A lost user hub is not here: `gateway_watch.py` bars contracts for that.
 """
 
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Readings:
     disk_free: int | None = None  # bytes; None: not known
     feed_heard_ns: int = 0  # boot clock of the feed's last word; 0: none yet
     hub_up_ns: int | None = 0  # boot clock since which the user hub is connected; None: it is not; 0: there is none
+    refused: str = ""  # why the gateway refused the login
     oldest_quote_ns: int | None = None  # boot clock of the oldest quote that a contract rests on; None: none
 
 
@@ -149,6 +151,7 @@ class Conditions:
             "RC_DISK": self._disk(readings.disk_free),
             "RC_JOURNAL": f"the journal is not written: {readings.journal}" if readings.journal else "",
             "RC_PEER_DEAD": self._feed(readings),
+            "RC_AUTH": f"the gateway refused the login: {readings.refused}" if readings.refused else "",
         }
         changed = [(code, text) for code, text in now.items() if bool(text) != (code in self.held)]
         self.held = {code: text for code, text in now.items() if text}

@@ -28,6 +28,7 @@ class DeskRecord:
     speed: float
     sessions: SessionTable | None = None  # None: the packaged one (journals of older versions)
     caps: tuple[Cap, ...] = ()
+    in_process: bool = False  # lock-step: the paper broker tells everything at once
     absent: tuple[tuple[int, Carried], ...] = ()  # of accounts that earlier runs traded and this one does not
 
     def encode(self) -> str:
@@ -53,6 +54,7 @@ class DeskRecord:
             on_exit=self.on_exit,
             speed=self.speed,
             caps=self.caps,
+            in_process=self.in_process,
         )
 
 

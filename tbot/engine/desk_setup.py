@@ -1,5 +1,6 @@
 """Puts Desk, broker, journal and session together for one run, and answers the executor's questions about them."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +18,9 @@ from tbot.engine.run_start import next_run_ms
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.execution.broker import Broker, DeskLoop
 from tbot.execution.desk import Desk
+from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
-from tbot.execution.session import AgeOf, DeskSession, market_age
+from tbot.execution.session import AgeOf, DeskSession
 from tbot.execution.settings import DeskSettings
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
@@ -29,6 +31,7 @@ from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
 SHORT_NAME = 12
+BEGUN_FILE = "journal.begun"  # in the run's directory: the journal of this run exists
 
 
 class TimedBroker:
@@ -92,11 +95,18 @@ class TradingDesk:
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
         self.exchange_time = ExchangeTime()
-        age_of = market_age if settings.lockstep else real_age(clock, self.exchange_time)
         loop = DeskLoop(self.desk, self.timed, self.observer)
-        self.session = DeskSession(
-            loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=1.0 if settings.lockstep else clock.speed
-        )
+        self.session: DeskSession
+        if settings.lockstep:
+            assert sink is not None, "lock-step without the paper broker has no market time"
+            self.session = LockstepSession(
+                loop, settings.symbols, sink, busy=self.desk.busy, outlook=self.desk.outlook
+            )
+        else:
+            age_of = real_age(clock, self.exchange_time)
+            self.session = DeskSession(
+                loop, settings.symbols, sink, age_of, busy=self.desk.busy, speed=clock.speed
+            )
 
     def wake_sources(self) -> list[int]:
         """File descriptors that become readable when the broker has something to say."""
@@ -239,7 +249,8 @@ def open_desk(
     hops: Hops,
 ) -> TradingDesk:
     """What earlier runs left behind, then journal, Desk and broker. JournalError when the journal can't be opened."""
-    past = read_past(settings.journal_path)
+    begun = settings.run_dir / BEGUN_FILE
+    past = read_past(settings.journal_path, begun=begun.exists())
     record = DeskRecord(
         accounts=tuple(replace(desk_account(plan), carried=past.carried(plan.account)) for plan in accounts),
         limits=settings.limits,
@@ -250,6 +261,7 @@ def open_desk(
         speed=1.0 if settings.lockstep else clock.speed,
         sessions=settings.sessions,
         caps=settings.caps,
+        in_process=settings.lockstep,
         absent=past.absent(plan.account for plan in accounts),
     )
     info = RunInfo(
@@ -264,6 +276,8 @@ def open_desk(
     # In lock-step the machine's time means nothing to the market's: a slow disk must not change what a replay does.
     ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
     journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
+    with contextlib.suppress(OSError):  # without this word a loss of the whole folder is taken for a first start
+        begun.touch(mode=0o600)
     desk_settings = record.settings()
     live = live_broker(settings, link, clock, accounts)
     broker: Broker = live or PaperBroker(

@@ -24,6 +24,7 @@ from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import ContractBook, resolve
 from tbot.gateway.pinned import identity_trouble, trouble_of
 from tbot.gateway.redact import Credentials
+from tbot.gateway.request_log import request_log
 from tbot.gateway.rest import OrderClient, RestClient
 from tbot.storage.private_file import replace_private
 
@@ -32,6 +33,7 @@ LEAST_LOOK_S = 1.0
 REVISION_BITS = 20  # a million logins in one life of an executor
 LIST_RETRY_NS = 60 * NS_PER_S  # after a list that could not be read
 PAPER = AccountPlan.paper()
+REQUESTS_FILE = "requests"  # in the run's directory: when this run's executors asked the gateway
 ACCOUNT_FILE = "account.json"  # in the run's directory: the account taken where none is pinned
 BEFORE_OPEN_NS = 30 * 60 * NS_PER_S  # the daily look at the active months: 16:30 in Chicago
 
@@ -70,7 +72,8 @@ class Link:
         # Only where orders may go there is a client that can place them (I17).
         orders = settings.mode == "live" or (settings.mode == "sim" and gateway.simulated)
         self._orders = orders
-        self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials)
+        log = request_log(settings.run_dir / REQUESTS_FILE)
+        self.rest: RestClient = (OrderClient if orders else RestClient)(gateway.rest_url, credentials, log=log)
         self._contracts: dict[str, str] | None = None
         # Of the contracts: grows at every roll, and is newer than that of any executor before this one, so that a feed
         # which has outlived it takes over the months that this one found. By the boot clock: both live on one machine,

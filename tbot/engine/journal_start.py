@@ -52,9 +52,12 @@ class Past:
         return replace(told, reasons=(*told.reasons, (LOST_CODE, text)))
 
 
-def read_past(path: Path) -> Past:
-    """The past as the journal tells it; puts a damaged one aside (F-SYS-03). JournalError: it is out of reach now."""
-    lost = put_aside_if_lost(path, wire)
+def read_past(path: Path, *, begun: bool = False) -> Past:
+    """The past as the journal tells it; puts a damaged one aside (F-SYS-03). JournalError: it is out of reach now.
+
+    `begun`: an earlier executor of this run had opened it, so an empty folder is a loss and not a first start.
+    """
+    lost = put_aside_if_lost(path, wire, begun=begun)
     fold = CarryFold()
     source = path if lost is None else lost.kept
     if source is None or not source.exists():

@@ -265,6 +265,8 @@ class RecordFeed:
             if self.months[contract.symbol] != contract.broker_id:
                 self._tell(contract.symbol, f"rolled from {contract.broker_id} to {self.months[contract.symbol]}")
                 contract.roll(self.months[contract.symbol], self._clock.now_ns(), time.time_ns())
+        assert self._files is not None
+        self._files.describe(months=self.months)
         assert self._decoder is not None
         assert self._hub is not None
         self._decoder.set_contracts(self._subscribed())

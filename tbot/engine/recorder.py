@@ -55,6 +55,10 @@ class TapeFiles:
         except OSError as error:
             raise DataError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
+    def describe(self, **extra: Any) -> None:
+        """From the next file on this stands in the meta, too."""
+        self._meta = {**self._meta, **extra}
+
     def write(self, ticks: Ticks) -> None:
         """Append records of any kind; the trading day of each decides the file, and never goes back."""
         at = 0

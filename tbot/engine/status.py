@@ -116,7 +116,11 @@ def _state(
     strictest = max(states, key=STRICTNESS.index)
     alarms = _alarms(children)
     alarm = next((alarm for alarm in alarms if alarm["code"] in HALTING), None)
-    if alarm is not None and STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING"):
+    worst = next(account for account in accounts.values() if account["state"] == strictest)
+    if alarm is not None and (
+        STRICTNESS.index(strictest) < STRICTNESS.index("REDUCING")
+        or (strictest == "HALTED" and alarm["text"].startswith(worst["text"]))  # the same, and what to do about it
+    ):
         return "HALTED", [alarm["code"]], alarm["text"]  # every contract is barred; exits go on
     trouble = children["executor"].status.get("journal", {}).get("trouble", "")
     if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
@@ -124,7 +128,6 @@ def _state(
     blind = next((alarm for alarm in alarms if alarm["code"] in PAUSING), None)
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
-    worst = next(account for account in accounts.values() if account["state"] == strictest)
     text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
     return strictest, [reason["code"] for reason in worst["reasons"]], text
 

@@ -35,6 +35,7 @@ from tbot.execution.entries import carried_entry, carried_order
 from tbot.execution.firm_watch import FirmWatch, recent_actions, sides_of
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand, Guards
+from tbot.execution.line import REFUSED
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
@@ -338,7 +339,7 @@ class AccountEngine:
         for rule in rules:
             if rule is not None:
                 self.reasons.add(rule.code, rule.text, self.now_ns)
-                if rule.flatten and self._anything_open():
+                if rule.flatten and self._anything_open(foreign=rule.foreign):
                     self._flatten(None, rule.code, rule.text, foreign=rule.foreign)
         for demand in [*self.guards.blind(self.now_ns, quotes), *self._deaf()]:
             assert demand.contract is not None
@@ -349,7 +350,7 @@ class AccountEngine:
         down = "answers older than is known" if behind else "does not answer queries"
         self.reasons.set("RC_REST_DOWN", f"the broker {down}" if failing else "", self.now_ns)
         for code, text in self.caretaker.line.reasons(self.now_ns):
-            self.reasons.set(code, text, self.now_ns)
+            self.reasons.set(code, text, self.now_ns, halts=code == REFUSED and code in self.caretaker.line.conditions)
         for name in self.picture.ledger.open_contracts():
             if name not in self.settings.products and self.picture.holding(name).owned:
                 text = f"{name} is open by an order of ours, and this run does not trade it: close it by hand"
@@ -432,8 +433,8 @@ class AccountEngine:
         tagged = any(seen.tag is not None for seen in self.picture.working(contract))
         return bool(holding.owned or holding.surprise or tagged or self.picture.live_entries(contract))
 
-    def _anything_open(self) -> bool:
-        return any(contract in self.settings.products for contract in self.picture.contracts())
+    def _anything_open(self, *, foreign: bool) -> bool:
+        return any(foreign or contract in self.settings.products for contract in self.picture.contracts())
 
     @property
     def busy(self) -> bool:
@@ -464,7 +465,8 @@ class AccountEngine:
         """Everything that decides what happens next, as data for the digest."""
         own = [self.step, self.now_ns, self.day, self.reasons.held, self.denials, self.signals, self.intents]
         hub = [self.stopping, self.flatten_since_ns, self.heard_ns, self.hub_sizes, self.hub_differs_ns, self.status]
-        guards = [self.guards.naked_ns, self.guards.blind_ns, self.guards.value_cents]
+        watch = self.guards
+        guards = [watch.naked_ns, watch.blind_ns, watch.value_cents]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
         jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]

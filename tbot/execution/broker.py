@@ -45,6 +45,7 @@ class DeskLoop:
         self._desk = desk
         self._broker = broker
         self._recorder = recorder
+        self.handled = 0  # inputs so far
 
     def feed(self, item: DeskInput) -> list[Note]:
         """Handle one input and everything it causes; returns the notes in order. Commands went to the broker."""
@@ -64,6 +65,7 @@ class DeskLoop:
         raise AssertionError("the broker and the Desk answer each other without end")
 
     def _one(self, item: DeskInput) -> list[Note]:
+        self.handled += 1
         outputs = self._desk.handle(item)
         refused = ""
         try:

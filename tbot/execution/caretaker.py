@@ -12,7 +12,7 @@ from tbot.execution.firm_watch import FirmWatch, recent_actions
 from tbot.execution.flatten import Flattener
 from tbot.execution.guards import Demand
 from tbot.execution.leftovers import cancel_unlinked, leftovers
-from tbot.execution.line import LIMITED_NS, Line, may_move
+from tbot.execution.line import LIMITED_NS, REFUSED, Line, may_move
 from tbot.execution.order_manager import OrderManager
 from tbot.execution.picture import Picture
 from tbot.execution.protection import Moment, Protector
@@ -47,7 +47,7 @@ class Caretaker:
             self._reconciler.start_over(step, now_ns)
         elif item.text:
             self._reconciler.ask(now_ns, step)  # R5: at once after anything of that kind
-        self._reasons.set(item.code, item.text, now_ns)
+        self._reasons.set(item.code, item.text, now_ns, halts=item.code == REFUSED)
 
     def heard(self, situation: str, now_ns: int, step: int) -> None:
         """What an answer tells about the line: a rate limit, a lost login."""

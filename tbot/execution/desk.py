@@ -23,6 +23,7 @@ from tbot.execution.account_engine import AccountEngine, Market
 from tbot.execution.canonical import digest
 from tbot.execution.line import TOO_MANY, UNAUTHORIZED
 from tbot.execution.operator_requests import contract_is_flat, promise, refusal
+from tbot.execution.outlook import Outlook, account_outlook, together
 from tbot.execution.settings import AccountSettings, Calendar, Carried, CarriedEntry, DeskSettings
 from tbot.execution.tags import Role, order_tag
 from tbot.execution.view import account_view
@@ -121,6 +122,10 @@ class Desk:
     def busy(self) -> bool:
         """Whether any account has something open, working, unproven or under way: time must then be told often."""
         return any(engine.busy for engine in self._engines.values())
+
+    def outlook(self) -> Outlook:
+        """When a timer could change something, if nothing else happens before it."""
+        return together(account_outlook(engine) for engine in self._engines.values())
 
     def is_flat(self, account: int | None = None) -> bool:
         """Whether an account (None: every one) is proven flat: explicit answer, nothing working, nothing pending."""

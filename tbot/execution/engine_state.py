@@ -29,7 +29,7 @@ SEVERITY: dict[str, Severity] = {
     "RC_MISMATCH": Severity.PAUSE,
     "RC_REST_DOWN": Severity.PAUSE,
     "RC_USER_HUB": Severity.PAUSE,
-    "RC_AUTH": Severity.PAUSE,
+    "RC_AUTH": Severity.PAUSE,  # a login that is lost comes back by itself; one that is refused HALTs (F-API-02)
     "RC_RATE_LIMIT": Severity.PAUSE,
     "RC_CLOCK": Severity.PAUSE,
     "RC_RESUMED": Severity.PAUSE,
@@ -66,6 +66,11 @@ class Reason:
     code: str
     text: str
     since_ns: int
+    halts: bool = False  # whatever its code asks for by itself
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.HALT if self.halts else severity_of(self.code)
 
 
 class Reasons:
@@ -81,27 +86,29 @@ class Reasons:
     def remove(self, code: str) -> None:
         self.held.pop(code, None)
 
-    def set(self, code: str, text: str, now_ns: int) -> None:
-        """A reason holds while `text` is not empty."""
+    def set(self, code: str, text: str, now_ns: int, *, halts: bool = False) -> None:
+        """A reason holds while `text` is not empty; a graver one of the same code takes the place of a lighter."""
+        if text and halts and code in self.held and not self.held[code].halts:
+            self.remove(code)
         if text:
-            self.add(code, text, now_ns)
+            self.held.setdefault(code, Reason(code, text, now_ns, halts))
         else:
             self.remove(code)
 
     def clear(self, severity: Severity) -> bool:
         """Drop all reasons of a severity; whether there were any."""
-        found = [code for code in self.held if severity_of(code) is severity]
+        found = [code for code, reason in self.held.items() if reason.severity is severity]
         for code in found:
             del self.held[code]
         return bool(found)
 
     def worst(self) -> Severity | None:
         """The severity that wins; None when nothing holds."""
-        return max(map(severity_of, self.held), default=None)
+        return max((reason.severity for reason in self.held.values()), default=None)
 
     def of(self, severity: Severity) -> list[Reason]:
         """Reasons of one severity, oldest first."""
-        found = [reason for code, reason in self.held.items() if severity_of(code) is severity]
+        found = [reason for reason in self.held.values() if reason.severity is severity]
         return sorted(found, key=lambda reason: (reason.since_ns, reason.code))
 
 

@@ -30,7 +30,7 @@ class Job:
     """What is being flattened, why, and how far it is."""
 
     contracts: set[str] | None  # None: everything T-BOT trades in the account
-    foreign: bool  # also what is not ours (kill switch, daily limit)
+    foreign: bool  # also what is not ours, in contracts not traded by T-BOT too (kill switch, daily limit)
     code: str
     text: str
     phase: Phase = "close"
@@ -97,7 +97,7 @@ class Flattener:
             ours = seen.tag is not None and seen.tag.part == "entry"
             # A stranger's order may be the stop of a stranger's position; that one goes in `cancel_rest`.
             theirs = job.foreign and seen.tag is None and self.picture.ledger.position(order.contract).size == 0
-            if (ours or theirs) and self.covers(order.contract) and order.contract in self.settings.products:
+            if (ours or theirs) and self._inside(order.contract, job):
                 self.manager.cancel(order.contract, order.order_id, now_ns)
         for contract in self._positions(job):
             if job.rounds >= HUNG_ROUNDS:
@@ -137,16 +137,15 @@ class Flattener:
     def _positions(self, job: Job) -> list[str]:
         """Contracts in scope that hold something by our picture or by the last explicit answer: the worse of both."""
         told, _ = self.reconciler.exposed(job.contracts, foreign=job.foreign)
-        held = {
-            contract
-            for contract in self.picture.ledger.open_contracts()
-            if self.covers(contract) and contract in self.settings.products
-        }
+        held = {contract for contract in self.picture.ledger.open_contracts() if self._inside(contract, job)}
         if not job.foreign:
             held = {name for name in held if self.picture.holding(name).owned or self.picture.holding(name).surprise}
         # What we saw fill after that answer's query left is newer than the answer.
         fresh = {name for name in told if self.picture.fill_step.get(name, -1) <= self.reconciler.answer_step}
         return sorted(held | fresh)
+
+    def _inside(self, contract: str, job: Job) -> bool:
+        return self.covers(contract) and (job.foreign or contract in self.settings.products)
 
     def _prove(self, job: Job, now_ns: int, step: int) -> None:
         if self.manager.waiting_for(job.contracts, "place", "cancel", "close", "exit") and not self._only_lost_places(

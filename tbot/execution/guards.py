@@ -2,12 +2,18 @@
 
 Each one says what it wants done as a Demand; the account's engine does it. Rules: failure-model.md R6 and F-ORD-05
 (naked), F-RSK-01 and F-RSK-03 (losses), C_BLIND_HOLD, F-ORD-06 (surprises).
+
+What somebody else holds in a contract that the account does not trade counts too, as the limits are account-wide
+(F-ACC-02): by the quote where the Desk has one, without a fresh one as if it had moved to its working stop. Without
+either nothing is assumed: a guess would close what the owner holds by hand (`manual=respect`), and entries have no room
+beside it at any time (R10).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from tbot.domain.contracts import product_named
 from tbot.domain.messages import Quote
 from tbot.domain.timeframes import NS_PER_S
 from tbot.execution.picture import Picture
@@ -67,15 +73,26 @@ class Guards:
         self.value_cents = {}
         limits = self.settings.limits
         for name in self.picture.ledger.open_contracts():
-            product = self.settings.products.get(name)
+            product = product_named(name)
             if product is None:
-                continue
+                continue  # its money is not known at all; it leaves no room for entries (R10)
             position = self.picture.ledger.position(name)
-            stop_ticks = self.picture.allowed_stop_ticks(name)
+            traded = name in self.settings.products
+            stop_ticks = self.picture.allowed_stop_ticks(name) if traded else self._stop_ticks(name)
             self.value_cents[name] = unrealised_cents(
                 product, position, quotes.get(name), stop_ticks, limits.quote_stale_ns
             )
         return sum(self.value_cents.values())
+
+    def _stop_ticks(self, name: str) -> int:
+        """How far a position that is not traded here may have moved against its owner while nobody saw its price."""
+        position, stops = self.picture.ledger.position(name), self.picture.stops(name)
+        size = abs(position.size)
+        if sum(order.remaining for order in stops) < size:
+            return 0
+        levels = [order.stop for order in stops if order.stop is not None]
+        worst = max(position.side * (position.price_size_sum - level * size) for level in levels)
+        return max(0, -(-worst // size))
 
     def daily_loss(self, day: date, quotes: Mapping[str, Quote]) -> Demand | None:
         """F-RSK-01: realised + unrealised - exit fees has reached the limit less the reserve for getting out."""
@@ -84,7 +101,9 @@ class Guards:
         worth = realised + self.value(quotes)
         reserve = 0
         for name in self.value_cents:
-            reserve += reserve_cents(self.settings.products[name], self.picture.ledger.position(name), limits)
+            product = product_named(name)
+            assert product is not None, "only what has a product has a value"
+            reserve += reserve_cents(product, self.picture.ledger.position(name), limits)
         if worth > -(limits.daily_loss_cents - reserve):
             return None
         limit = usd(-limits.daily_loss_cents)
@@ -103,7 +122,8 @@ class Guards:
         """C_BLIND_HOLD: positions of ours whose price was not seen for too long."""
         most = self.settings.limits.blind_hold_ns
         demands = []
-        ours = [name for name in self.value_cents if self.picture.holding(name).owned]
+        valued = [name for name in self.value_cents if name in self.settings.products]
+        ours = [name for name in valued if self.picture.holding(name).owned]
         self.blind_ns = {name: at for name, at in self.blind_ns.items() if name in ours and name not in quotes}
         for name in ours:
             quote = quotes.get(name)

@@ -12,6 +12,7 @@ from tbot.domain.messages import ConditionIn
 from tbot.domain.timeframes import NS_PER_MIN
 
 TOO_MANY, UNAUTHORIZED = "429", "401"  # gateway.outcomes.Situation; the pure layers do not know the gateway
+REFUSED = "RC_AUTH"  # as a condition of the shell: the login was refused, and nobody tries again by himself (F-API-02)
 LIMITED_NS = NS_PER_MIN  # F-API-03, in machine time
 
 # Reasons under which a working stop is left where it is, and those under which an answer must just have proven it.

@@ -108,6 +108,12 @@ class AccountBook:
         """Whether a tick of this contract can do anything here."""
         return bool(self._working.get(contract))
 
+    def quiet(self, contract: str) -> tuple[float, float]:
+        """Trades strictly between these prices, and then quotes, do nothing here; low above high: any tick may."""
+        if not self._working.get(contract):
+            return _NEVER
+        return self._quiet.get(contract) or self._find_quiet(contract)
+
     def tag_used(self, tag: str) -> bool:
         return bool(tag) and tag in self._tags
 

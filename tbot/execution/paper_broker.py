@@ -15,11 +15,15 @@ it changes nothing. Commands for a contract whose newest print was made from a b
 the third of a minute away, and a tenth of a second that is stretched to it would be a price from somewhere else.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import (
@@ -54,7 +58,7 @@ from tbot.execution.book_types import (
 from tbot.execution.fill_model import FillSettings, MarketState, market_of
 from tbot.execution.matching import AccountBook
 from tbot_ext.pipeline import NEW_CONTRACT
-from tbot_ext.records import Kind
+from tbot_ext.records import Flag, Kind
 
 _TRADE, _QUOTE, _GAP = int(Kind.TRADE), int(Kind.QUOTE), int(Kind.GAP)
 
@@ -183,6 +187,36 @@ class PaperBroker:
             if book.has_work(contract):
                 self._now_ns = exch_ns
                 book.on_tick(contract, state, trade, exch_ns)
+
+    def quiet(self, contract: str) -> tuple[float, float]:
+        """Trades strictly between these prices, and then all quotes, fill nothing; low above high: every tick may."""
+        low, high = -math.inf, math.inf
+        for _, book in self._accounts.values():
+            book_low, book_high = book.quiet(contract)
+            low, high = max(low, book_low), min(high, book_high)
+        return low, high
+
+    @property
+    def due_ns(self) -> int | None:
+        """From this exchange time on the next record of any contract brings a command to the venue; None: no such."""
+        return self._line[0][0] if self._line else None
+
+    def pass_over(self, contract: str, trades: npt.NDArray[np.void], quote: tuple[int, int, int] | None) -> None:
+        """All trades and the last quote (bid, ask, flags) of a stretch of records of a contract that were all quiet.
+
+        The same as `on_tick` for each of them: the market knows of a trade no more than it and the one before it.
+        """
+        state = self._states[contract]
+        if quote is not None:
+            state.on_quote(*quote)
+        if state.activity is not None and len(trades) > 2:
+            past = trades[:-2]
+            unknown = past["flags"] & int(Flag.SIZE_UNKNOWN) != 0
+            sizes = np.where(unknown, 0, past["size"]).astype(np.int64)
+            state.activity.absorb(past["exch_ns"], past["price"], sizes)
+        for row in trades[-2:].tolist():
+            _, exch_ns, _, price, _, size, aux, _, _, _, side, flags, _ = row
+            state.on_trade(price, exch_ns, size, flags, aux, side)
 
     def _roll(self, contract: str, state: MarketState, exch_ns: int) -> None:
         if self._roll_closes:

@@ -97,7 +97,8 @@ class Reconciler:
                 return
             self._failed(now_ns, step)
         cadence = self._limits.recon_open_ns if busy else self._limits.recon_idle_ns
-        due = self.last_ns is None or now_ns - self.last_ns >= self._settings.patience(cadence)
+        cadence_over = self.last_ns is not None and now_ns - self.last_ns >= self._settings.patience(cadence)
+        due = self.last_ns is None or (cadence_over and not self._settings.in_process)
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:
             return
@@ -267,7 +268,8 @@ class Reconciler:
     def exposed(self, contracts: set[str] | None, *, foreign: bool) -> tuple[list[str], list[tuple[str, int]]]:
         """(contracts with a position, working orders as (contract, id)) of the last complete answer, within a scope.
 
-        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's.
+        `contracts` None: all that T-BOT trades. `foreign` False leaves out what is somebody else's; True takes in what
+        T-BOT does not trade, too.
         """
         positions: list[str] = []
         orders: list[tuple[str, int]] = []
@@ -275,7 +277,8 @@ class Reconciler:
             return positions, orders
 
         def inside(contract: str) -> bool:
-            return contract in self._settings.products and (contracts is None or contract in contracts)
+            traded = foreign or contract in self._settings.products
+            return traded and (contracts is None or contract in contracts)
 
         for position in self.answer.positions:
             if position.size and inside(position.contract) and (foreign or not self._strangers(position.contract)):

@@ -1,7 +1,8 @@
 """All an executor does except moving bytes: tick records, signals and time go in, the Desk and its broker answer.
 
-The executor process, replay in lock-step and the backtest all drive this class, so order of work and cadence of timers
-are the same in every mode. It is pure: time arrives as `now_ns`, ages by the function it is given.
+The executor process drives this class; replay in lock-step and the backtest drive execution.lockstep, which is this
+class with timers that come when they can change something. Order of work is the same in every mode. It is pure: time
+arrives as `now_ns`, ages by the function it is given.
 """
 
 from collections.abc import Callable, Iterable

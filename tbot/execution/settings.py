@@ -130,6 +130,9 @@ class DeskSettings:
     # queries) is meant in machine time, so it stretches by this factor; risk limits do not.
     speed: float = 1.0
     caps: tuple[Cap, ...] = ()  # largest positions for a stretch of time, of every account
+    # The broker lives in this process and tells everything at once (lock-step): it is asked when an answer is wanted,
+    # and not again and again to find what was missed.
+    in_process: bool = False
 
     def __post_init__(self) -> None:
         numbers = [account.account for account in self.accounts]

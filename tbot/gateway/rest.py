@@ -30,6 +30,7 @@ from tbot.gateway.http_exchange import TOTAL_S, HttpExchange, HttpResult
 from tbot.gateway.net import NS_PER_S, boot_ns, check_url, is_loopback, retry_after_s
 from tbot.gateway.outcomes import LOCAL_LIMIT
 from tbot.gateway.redact import Credentials, redact
+from tbot.gateway.request_log import RequestLog
 from tbot.gateway.throttle import Throttle
 from tbot.gateway.tokens import Token, TokenManager
 
@@ -50,6 +51,7 @@ class RestClient:
         credentials: Credentials | None = None,
         *,
         throttle: Throttle | None = None,
+        log: RequestLog | None = None,
         exchange: HttpExchange | None = None,
         total_s: float = TOTAL_S,
         boot_clock: Callable[[], int] = boot_ns,
@@ -57,7 +59,8 @@ class RestClient:
         random: Callable[[], float] = random_module.random,
         pause: Callable[[float], None] = _pause,
     ) -> None:
-        """`credentials` None: the token comes from elsewhere (`tokens.adopt`)."""
+        """`credentials` None: the token comes from elsewhere (`tokens.adopt`). `log` carries the general budget over
+        from a process to the next."""
         self.base_url = check_url(base_url, "http", "https")
         self.throttle = throttle or Throttle()
         self.skew_ns = 0  # our wall clock minus the gateway's Date header, as of the last answer (1 s resolution)
@@ -67,6 +70,9 @@ class RestClient:
         self._exchange = exchange or HttpExchange(self.base_url)
         self._total_s = total_s
         self._boot_ns = boot_clock
+        self._log = log
+        if log is not None:
+            self.throttle.general.remember(log.past, boot_clock())
         self._wall_ns = wall_ns
         self._random = random
         self._pause = pause
@@ -314,7 +320,10 @@ class RestClient:
     ) -> Answer[Any]:
         """One request, whatever comes of it."""
         with self._throttle_lock:
-            allowed = self.throttle.window(call.history).take(self._boot_ns(), protective)
+            now_ns = self._boot_ns()
+            allowed = self.throttle.window(call.history).take(now_ns, protective)
+            if allowed and self._log is not None and not call.history:
+                self._log.note(now_ns)
         if not allowed:
             return Answer("not_sent", text=LOCAL_LIMIT)
         headers = {"Content-Type": "application/json"}

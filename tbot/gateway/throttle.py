@@ -6,6 +6,7 @@ requests may bunch up on the way.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 NS_PER_S = 1_000_000_000
@@ -45,6 +46,10 @@ class SlidingWindow:
             return False
         self._log.append(max(now_ns, self._log[-1] if self._log else now_ns))
         return True
+
+    def remember(self, times_ns: Iterable[int], now_ns: int) -> None:
+        """Log what a process before this one sent, oldest first; before the first `take`. Times to come are none."""
+        self._log.extend(time_ns for time_ns in times_ns if time_ns <= now_ns)
 
     def free(self, now_ns: int, protective: bool = False) -> int:
         """How many requests would be allowed now."""

@@ -4,6 +4,8 @@ Worst case: failure-model.md R10. Value now: F-RSK-01 (adverse side of the quote
 minus the stop distance; exit fees taken off).
 """
 
+from decimal import ROUND_FLOOR
+
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote
 from tbot.domain.positions import Position
@@ -25,6 +27,13 @@ def gain_ticks(position: Position, price: int) -> int:
     return position.side * (price * abs(position.size) - position.price_size_sum)
 
 
+def _cents(product: Product, ticks: int) -> int:
+    """Money of so many ticks; where a tick is no whole cent, rounded to the worse side."""
+    if not product.data_only:
+        return ticks * product.tick_value_cents
+    return int((product.tick_value * 100 * ticks).to_integral_value(ROUND_FLOOR))
+
+
 def unrealised_cents(product: Product, position: Position, quote: Quote | None, stop_ticks: int, stale_ns: int) -> int:
     """Value of an open position now, exit fees taken off; 0 when flat.
 
@@ -40,7 +49,7 @@ def unrealised_cents(product: Product, position: Position, quote: Quote | None, 
         ticks = gain_ticks(position, adverse_price(position, quote))
         if quote.age_ns > stale_ns:
             ticks -= stop_ticks * size
-    return ticks * product.tick_value_cents - exit_fees_cents(product, size)
+    return _cents(product, ticks) - exit_fees_cents(product, size)
 
 
 def open_worst_cents(

@@ -108,19 +108,18 @@ class Months:
             return
         for contract_id in np.unique(ticks["contract_id"]).tolist():
             own = ticks[ticks["contract_id"] == contract_id]
-            for kind in (_QUOTE, _TRADE):
+            for kind, count in ((_QUOTE, 1), (_TRADE, 2)):  # a trade stands where the one before it ended (bars)
                 rows = np.flatnonzero(own["kind"] == kind)
-                if len(rows):
-                    last = own[rows[-1]]
-                    if kind == _TRADE:
-                        self._absorb(own[rows[:-1]])
+                if kind == _TRADE and len(rows) > count:
+                    self._absorb(own[rows[:-count]])
+                for last in own[rows[-count:]]:
                     more = tuple(int(last[name]) for name in MORE)
                     for _ in self.take(contract_id, kind, int(last["price"]), int(last["price2"]), more):
                         pass
 
     def _absorb(self, trades: npt.NDArray[np.void]) -> None:
         """What slippage is measured by misses no trade (MarketState.activity)."""
-        for key, offset in self._followers.get(BY_ID[int(trades["contract_id"][0])].symbol, ()) if len(trades) else ():
+        for key, offset in self._followers.get(BY_ID[int(trades["contract_id"][0])].symbol, ()):
             activity = self.states[key].activity
             if activity is not None:
                 sizes = np.where(trades["flags"] & Flag.SIZE_UNKNOWN, 0, trades["size"]).astype(np.int64)

@@ -2,7 +2,8 @@
 
 What a file is follows from its columns, what it is about from its name or `contract`. Kinds: trades (`price`, with or
 without size and aggressor), best bid and ask (`bid`, `ask`), top-of-book events (`action`, `bid_px_00`, ...), trades
-with the book of a charting platform (`TradeType`), and bars (`open`, `high`, `low`, `close`).
+with the book of a charting platform (`TradeType`), order logs (`order_id`, Databento's mbo), and bars (`open`, `high`,
+`low`, `close`).
 
 Bars become ticks by a fixed rule: open, the nearer extreme, the other extreme, close. Prices within the bar are
 invented and carry the flag SYNTHETIC; where a stop and a target lie within one such bar nobody knows which came first,
@@ -12,6 +13,7 @@ that: only there is a bar's whole path known.
 Where the contract month changes within a file stands a GAP record with aux NEW_CONTRACT (see months).
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.errors import DataError
 from tbot.storage import foreign_columns as fc
-from tbot.storage.months import Months, mark_rolls, month_of_name, months_of_rows
+from tbot.storage.dbn_files import best_of_orders, is_dbn
+from tbot.storage.months import Months, mark_rolls, month_of_name, months_of_rows, split_symbol
 from tbot.storage.tick_stream import Ticks
 from tbot_ext.records import TICK_DTYPE, Flag, Kind
 
@@ -65,8 +68,8 @@ def read_foreign(path: Path, *, contract: str | None = None, tz: str | None = No
     Raises DataError with the row for what cannot be right, and for what cannot be known.
     """
     path = Path(path)
-    product = fc.product_of(path, PRODUCTS, contract)
     columns, certain = fc.read_columns(path)
+    product = _product(path, columns, contract)
     names = set(columns)
     rows = len(next(iter(columns.values()), ()))
     if not rows:
@@ -76,6 +79,8 @@ def read_foreign(path: Path, *, contract: str | None = None, tz: str | None = No
         content, ticks = "bars", _bars(path, product, columns, _times(path, columns, certain, tz, notes), notes)
     elif "bid_o" in names:
         raise DataError(f"{path} holds bars of quotes; without trades there is nothing to build bars from.")
+    elif {"action", "order_id"} <= names:
+        content, ticks = "trades and quotes", _orders(path, product, columns, notes)
     elif {"action", "bid_px_00", "ask_px_00"} <= names:
         content, ticks = "trades and quotes", _top_of_book(path, product, columns, certain, tz, notes)
     elif "tradetype" in names and "price" in names:
@@ -95,6 +100,29 @@ def read_foreign(path: Path, *, contract: str | None = None, tz: str | None = No
         notes.append(f"{len(months) - 1} rolls, each marked: {', '.join(name for _, name in months)}; not adjusted")
     ticks = mark_rolls(_by_time(ticks, notes), product, months)
     return ForeignData(path, product, content, rows, ticks, tuple(notes), months)
+
+
+def _product(path: Path, columns: fc.Columns, contract: str | None) -> Product:
+    """What a file is about; a Databento file says so itself."""
+    if contract is None and is_dbn(path) and len(columns["symbol"]):
+        found, _ = split_symbol(re.split(r"[.:]", str(columns["symbol"][0]))[0])
+        if found is not None:
+            return found
+    return fc.product_of(path, PRODUCTS, contract)
+
+
+def _orders(path: Path, product: Product, columns: fc.Columns, notes: list[str]) -> Ticks:
+    """The trades of an order log, and the best bid and ask rebuilt from it; a trade stands before its quote."""
+    rows, bids, asks = best_of_orders(columns)
+    times = columns["ts"]
+    picked = {name: columns[name][rows] for name in ("ts_recv", "sequence")}
+    quotes = _quotes(path, product, picked | {"bid": bids, "ask": asks}, times[rows])
+    is_trade = columns["action"] == "T"
+    trades = _trades(path, product, {k: v[is_trade] for k, v in columns.items()}, times[is_trade], notes)
+    both = np.concatenate((trades, quotes))
+    place = np.concatenate((np.flatnonzero(is_trade), rows))
+    notes.append("best bid and ask rebuilt from every order")
+    return np.asarray(both[np.argsort(place, kind="stable")])
 
 
 def _times(path: Path, columns: fc.Columns, certain: set[str], tz: str | None, notes: list[str]) -> fc.Ints:
@@ -158,8 +186,8 @@ def _trades(path: Path, product: Product, columns: fc.Columns, times: fc.Ints, n
 def _quotes(path: Path, product: Product, columns: fc.Columns, times: fc.Ints) -> Ticks:
     ticks = _blank(len(times), product, Kind.QUOTE)
     _stamp(ticks, path, columns, times)
-    ticks["price"] = fc.to_ticks(path, "bid", columns["bid"], product)
-    ticks["price2"] = fc.to_ticks(path, "ask", columns["ask"], product)
+    ticks["price"] = fc.to_side_ticks(path, "bid", columns["bid"], product)
+    ticks["price2"] = fc.to_side_ticks(path, "ask", columns["ask"], product)
     return ticks
 
 
@@ -271,10 +299,11 @@ def bars_to_ticks(
     """Bars (starts UTC ns, prices (n, 4) in ticks, volumes) of length `period` ns as synthetic trades.
 
     Up to four prints a bar, equal neighbours dropped, 300 ms after its start and at 1/3, 2/3 and 59/60 of it; between
-    two equally near extremes the one away from the close comes first. Sizes add up to the volume. When a bar has fewer
-    contracts than its path has prints, the other extreme goes first if that makes a shorter path; if even that has too
-    many, and in bars without volume, every print has size 1 and the flag SIZE_UNKNOWN. The last print of each bar has
-    aux BAR_END. `period` is at least one second.
+    two equally near extremes the one away from the close comes first. The close stays, whatever came before it, if the
+    bar has a contract left for it: else the newest price would be old when the bar is judged. Sizes add up to the
+    volume. When a bar has fewer contracts than its path has prints, the other extreme goes first if that makes a
+    shorter path; if even that has too many, and in bars without volume, every print has size 1 and the flag
+    SIZE_UNKNOWN. The last print of each bar has aux BAR_END. `period` is at least one second.
 
     Why 300 ms: a quiet minute is closed by the clock record 250 ms after its end (tick_stream.ClockInserter), and a
     print that came before would close it itself. So every decision at a bar's close is made before the next bar's
@@ -289,6 +318,7 @@ def bars_to_ticks(
     swap = (counts[0] > volumes) & (counts[1] < counts[0]) & (volumes > 0)
     path = np.where(swap[:, None], paths[1], paths[0])
     keep = np.where(swap[:, None], keeps[1], keeps[0])
+    keep[:, 3] |= (volumes > keep.sum(axis=1)) | (volumes == 0)
     count = keep.sum(axis=1)
     unknown = volumes < count
     even, rest = np.divmod(np.where(unknown, count, volumes), count)

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import Product
 from tbot.errors import DataError
+from tbot.storage.dbn_files import is_dbn, read_dbn
+from tbot_ext.records import NO_PRICE
 
 Ints = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[Any]]  # by lower-case name; text columns hold str objects, times int64 UTC ns
@@ -37,9 +39,13 @@ def read_columns(path: Path) -> tuple[Columns, set[str]]:
             return _read_csv(path), set()
         if name.endswith(".parquet"):
             return _read_parquet(path)
+        if is_dbn(path):
+            return read_dbn(path), {"ts"}
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    raise DataError(f"{path} is neither CSV nor Parquet; only .csv, .csv.gz and .parquet files are imported.")
+    raise DataError(
+        f"{path} is neither CSV nor Parquet nor DBN; only files of these kinds are imported."
+    )
 
 
 def _read_csv(path: Path) -> Columns:
@@ -256,6 +262,16 @@ def to_ticks(path: Path, name: str, values: npt.NDArray[Any], product: Product) 
         reason = "is not above zero" if ticks[row] <= 0 else f"is not on the tick grid of {product.tick_size}"
         raise DataError(f"{path} row {row + 1}: {name} {values[row]} {reason} ({product.symbol}).")
     return ticks.astype(np.int64)
+
+
+def to_side_ticks(path: Path, name: str, values: npt.NDArray[Any], product: Product) -> Ints:
+    """One side of quotes as ticks: NO_PRICE where a column of floats has none, because nobody bids or offers."""
+    if values.dtype.kind != "f" or not np.isnan(values).any():
+        return to_ticks(path, name, values, product)
+    there = ~np.isnan(values)
+    out = np.full(len(values), NO_PRICE, np.int64)
+    out[there] = to_ticks(path, name, values[there], product)
+    return out
 
 
 def to_sides(path: Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int8]:

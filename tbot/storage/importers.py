@@ -30,6 +30,7 @@ def import_files(
         extra: dict[str, Any] = {
             "files": source.files,
             "ticks": source.records + source.rolls_between,
+            "months": {symbol: list(source.months(number)) for number, symbol in source.contracts.items()},
             "notes": list(source.notes),
             "data_hash": source.data_hash,
         }

@@ -30,8 +30,10 @@ class Lost:
     emergency: tuple[str, ...] = ()
 
 
-def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
+def put_aside_if_lost(path: Path, codec: Codec, *, begun: bool = False) -> Lost | None:
     """Put a journal aside that cannot be trusted; None when it can, or when there never was one.
+
+    `begun`: somebody who must know says that there was one, so that none at all is a loss, too.
 
     A file that a first start left without a table is taken away: there is nothing in it, and it cannot be read.
 
@@ -42,6 +44,8 @@ def put_aside_if_lost(path: Path, codec: Codec) -> Lost | None:
         with _held(path):
             recover(path)
     reason = _reason(path, codec)
+    if not reason and begun and (not path.exists() or _blank(path, codec)):
+        reason = "it was there when this run began, and nothing is left in its folder"
     if not reason:
         if path.exists() and _blank(path, codec):
             with _held(path):

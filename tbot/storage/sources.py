@@ -27,6 +27,7 @@ from tbot.errors import DataError
 from tbot.storage.foreign import ForeignData, read_foreign
 from tbot.storage.holes import LEAST_MIN, Hole, Silences, common_silences, holes_of
 from tbot.storage.months import roll_record, same_month
+from tbot.storage.parquet_ticks import tick_chunks, tick_meta
 from tbot.storage.replay_stream import contract_ids, gaps_answered, opening
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tape import FILE_MAGIC, TapeReader, between
@@ -37,6 +38,7 @@ from tbot_ext.records import TICK_DTYPE, Flag, Kind
 TAPE_SUFFIX = ".tape"
 _KEPT_TICKS = 1 << 20  # of foreign files, as long as together they are no more than this; else they are read again
 _CHUNK = 1 << 14
+LATE_NS = 5 * NS_PER_S  # two recordings that overlap by no more follow each other: late prints stand in the later one
 _SYNTHETIC = int(Flag.SYNTHETIC)
 # What a decision can depend on. Capture times, sequence numbers and epochs differ with the file's format.
 _HASHED = ("exch_ns", "price", "price2", "size", "aux", "volume", "contract_id", "kind", "side", "flags")
@@ -83,6 +85,7 @@ class _Part:
     chunks: Callable[[], Iterator[Ticks]]
     described: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    is_tape: bool = False
     declared: tuple[int, ...] = ()  # contracts that it is about, with or without records
     seen: dict[int, _Seen] = field(default_factory=dict)
     first_ns: int = 0
@@ -118,7 +121,7 @@ class Source:
         ids = sorted({contract_id for part in self._parts for contract_id in (*part.declared, *part.seen)})
         self.contracts: dict[int, str] = {number: BY_ID[number].symbol for number in ids}  # by id, ascending
         for number in ids:
-            _check_overlap(number, [(part.path, part.seen[number]) for part in self._parts if number in part.seen])
+            _check_overlap(number, [part for part in self._parts if number in part.seen])
         self.first_ns = min(part.first_ns for part in self._parts)
         self.last_ns = max(part.last_ns for part in self._parts)
         self.records = sum(seen.records for part in self._parts for seen in part.seen.values())
@@ -142,6 +145,11 @@ class Source:
     def unquoted(self) -> dict[int, int]:
         """Typical spread (ticks) of the contracts without quotes of their own, by id: theirs are derived."""
         return {k: BY_ID[k].spread_ticks for k in self.contracts if not any(seen.quotes for seen in self._of(k))}
+
+    def months(self, contract_id: int) -> tuple[str, str]:
+        """The first and the last month of a contract as its files call them, "" where they do not."""
+        seen = self._of(contract_id)
+        return (seen[0].months[0], seen[-1].months[1]) if seen else ("", "")
 
     @property
     def rolls_between(self) -> int:
@@ -258,6 +266,8 @@ def open_sources(
             if is_tape(path):
                 tapes.append(TapeReader(path))
                 parts.append(_tape_part(number, tapes[-1], since_ns, until_ns))
+            elif (meta := tick_meta(path)) is not None:
+                parts.append(_parquet_part(number, path, meta, since_ns, until_ns))
             else:
                 parts.append(shelf.part(number, path))
         span = "" if since_ns is None and until_ns is None else " of that time"
@@ -288,7 +298,7 @@ def _tape_part(number: int, tape: TapeReader, since_ns: int | None, until_ns: in
         for chunk in tape.chunks(since_ns=since_ns, until_ns=until_ns):
             yield chunk[np.isin(chunk["contract_id"], known)] if foreign else chunk
 
-    part = _Part(number, tape.path, chunks, _described(tape), declared=known)
+    part = _Part(number, tape.path, chunks, _described(tape), is_tape=True, declared=known)
     part.look(_tape_months(tape))
     for contract_id, seen in part.seen.items():
         if contract_id not in known:
@@ -299,6 +309,24 @@ def _tape_part(number: int, tape: TapeReader, since_ns: int | None, until_ns: in
         part.notes.append(f"contracts that this version does not know are left out: {', '.join(foreign)}")
     if tape.dropped_bytes:
         part.notes.append(f"{tape.dropped_ticks} records that a crash left unfinished at its end are left out")
+    return part
+
+
+def _parquet_part(
+    number: int, path: Path, meta: dict[str, Any], since_ns: int | None, until_ns: int | None
+) -> _Part:
+    """Ticks that were exported from a tape: streamed, as one."""
+
+    def chunks() -> Iterator[Ticks]:
+        for chunk in tick_chunks(path, meta):
+            wanted = between(chunk, since_ns, until_ns)
+            if len(wanted):
+                yield wanted
+
+    ids = {PRODUCTS[symbol].contract_id: row["months"] for symbol, row in meta["contracts"].items()}
+    described = {"name": path.name, "content": f"exported {meta['kind']}", "data_hash": meta["tape_hash"]}
+    part = _Part(number, path, chunks, described, declared=tuple(ids))
+    part.look({number: (str(months[0]), str(months[1])) for number, months in ids.items()})
     return part
 
 
@@ -321,18 +349,13 @@ def _check_tick_sizes(tape: TapeReader, known: Iterable[int]) -> None:
 
 
 def _tape_months(tape: TapeReader) -> dict[int, tuple[str, str]]:
-    """First and last month by contract, as far as the meta of an import or a recording tells."""
+    """First and last month by contract, as far as the meta of an import (both) or a recording (the first) tells."""
     found: dict[int, tuple[str, str]] = {}
-    recorded = tape.meta.get("months")
-    if isinstance(recorded, dict):
-        for symbol, month in recorded.items():
-            if symbol in PRODUCTS:
-                found[PRODUCTS[symbol].contract_id] = (str(month), str(month))
-    for file in tape.meta.get("files", ()):
-        months = [str(month) for _, month in file.get("months", ())]
-        if months and file.get("contract") in PRODUCTS:
-            contract_id = PRODUCTS[file["contract"]].contract_id
-            found[contract_id] = (found.get(contract_id, (months[0],))[0], months[-1])
+    told = tape.meta.get("months")
+    for symbol, months in told.items() if isinstance(told, dict) else ():
+        if symbol in PRODUCTS:
+            pair = (months, months) if isinstance(months, str) else (str(months[0]), str(months[1]))
+            found[PRODUCTS[symbol].contract_id] = pair
     return found
 
 
@@ -367,18 +390,19 @@ class _Shelf:
             yield wanted[start : start + _CHUNK]
 
 
-def _check_overlap(contract_id: int, files: Iterable[tuple[Path, _Seen]]) -> None:
+def _check_overlap(contract_id: int, parts: Iterable[_Part]) -> None:
     """Files of one contract may complete each other, one of trades and one of quotes; DataError when they overlap."""
-    latest: dict[str, tuple[int, Path]] = {}
-    for path, seen in sorted(files, key=lambda file: file[1].first_ns):
+    latest: dict[str, tuple[int, _Part]] = {}
+    for part in sorted(parts, key=lambda part: part.seen[contract_id].first_ns):
+        seen = part.seen[contract_id]
         for kind in [name for name, count in (("trades", seen.trades), ("quotes", seen.quotes)) if count]:
-            until_ns, before = latest.get(kind, (seen.first_ns, path))
-            if seen.first_ns < until_ns:
+            until_ns, before = latest.get(kind, (seen.first_ns, part))
+            if seen.first_ns < until_ns - (LATE_NS if part.is_tape and before.is_tape else 0):
                 raise DataError(
-                    f"{before} and {path} overlap: both hold {kind} of {BY_ID[contract_id].symbol} from "
+                    f"{before.path} and {part.path} overlap: both hold {kind} of {BY_ID[contract_id].symbol} from "
                     f"{_utc(seen.first_ns)} on; name one of them, or cut one."
                 )
-            latest[kind] = (max(until_ns, seen.last_ns), path)
+            latest[kind] = (max(until_ns, seen.last_ns), part)
 
 
 def _lanes(parts: Sequence[_Part]) -> list[list[_Part]]:

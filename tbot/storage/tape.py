@@ -338,8 +338,10 @@ def _release(mapping: mmap.mmap, offset: int) -> int:
 def _read_layout(path: Path, mapping: mmap.mmap) -> _Layout:
     meta, start = _read_header(path, mapping)
     blocks: list[_Block] = []
-    offset = start
+    offset, released = start, 0
     while offset < len(mapping):
+        if offset - released > _PAGE_OUT_BYTES:  # to look at a header brings in the pages around it
+            released = _release(mapping, offset)
         block = _read_block_header(mapping, offset, len(blocks))
         if block is None:
             return _torn(path, mapping, meta, blocks, offset)

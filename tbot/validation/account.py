@@ -222,13 +222,16 @@ def account_odds(
     """Odds of a fresh account that trades days like these. `mean_block` in days (None: chosen from the daily results).
 
     `attempts` on the days as they are give the estimates; `attempts_each` on each of `resamples` redrawn histories give
-    the intervals. DataError without days, or for rules without a target (a funded account has nothing to pass).
+    the intervals. DataError without days, for rules without a target (a funded account has nothing to pass), or for
+    numbers of attempts or days below 1.
     """
     if not days:
         raise DataError("an account needs trading days to live through; the run has none")
     if not rules.target_cents:
         raise DataError("these rules have no target, so no account can pass; take those of a Combine")
     money = stakes or Stakes()
+    if min(horizon_days, attempts, attempts_each, money.days_a_month) < 1 or resamples < 0:
+        raise DataError("attempts, their days and the days of a month must be at least 1")
     nets = np.array([day.net_cents for day in days], np.float64)
     block = mean_block_length(nets) if mean_block is None else mean_block
     estimate = _shares(days, rules, rng, money, own_guards, horizon_days, attempts, block)

@@ -42,7 +42,9 @@ def unknown(estimate: float, level: float = LEVEL) -> Interval:
 
 
 def percentile_interval(estimate: float, draws: Floats, level: float = LEVEL) -> Interval:
-    """The middle `level` of the draws."""
+    """The middle `level` of the draws; without any, nothing is known."""
+    if not len(draws):
+        return unknown(estimate, level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high), level, len(draws))
 

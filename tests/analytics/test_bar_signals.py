@@ -8,11 +8,13 @@ import pytest
 from bar_samples import MINUTE, csv_text, walk
 from tbot.analytics.bar_signals import _ended, bar_records, bar_signals
 from tbot.analytics.bar_tables import BadBars
-from tbot.backtest.run_tape import run_tape
+from tbot.backtest.run import run_backtest
+from tbot.commands.past import plan_of
+from tbot.config import Config
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Quote, Signal
-from tbot.risk.limits import RiskLimits
 from tbot.storage.importers import import_files
+from tbot.storage.sources import open_sources
 from tbot.strategy.settings import StrategySettings
 from tbot_ext.pipeline import ContractPipeline
 
@@ -42,7 +44,8 @@ def test_the_same_signals_as_of_a_tape_made_of_the_file(tmp_path: Path) -> None:
     path, tape = tmp_path / "MNQ_1m.csv", tmp_path / "MNQ.tape"
     path.write_text(csv_text(bars))
     import_files([path], tape)
-    expected = run_tape(tape, ANY_SCORE, RiskLimits()).signals
+    with open_sources([tape]) as source:
+        expected = run_backtest(source, plan_of(Config(strategy=ANY_SCORE))).signals
     found = [trade.signal for trade in bar_signals(bars, MNQ, ANY_SCORE)]
     assert len(found) > 10
 

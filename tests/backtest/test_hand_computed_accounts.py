@@ -88,6 +88,27 @@ def test_the_end_of_the_day_flattens() -> None:
     assert case.trips == [("MNQ", 1, 80_000, 79_998, -100, 122, "close")]
 
 
+def test_V2_a_close_that_takes_its_time_is_still_one_close() -> None:
+    t0 = T0 + (END_S - 780) * NS_PER_S
+    tape = quiet(780, t0).quiet(780, 783, 80_000).quiet(783, 800, 79_990)
+    fills = FillSettings(0, 0, latency_ns=2_000_000_000)
+    case = play([tape], [cue(120, BUY, 40, 80, t0=t0)], limits=ONE, fills=fills, t0=t0)
+    # In at 122 s; the end of the day is seen at 780 s, the close counts at 782 s: the quote of that second fills it.
+    # The Desk waits for its answer and asks only once.
+    assert case.fills == [("MNQ", 122.0, 1, 80_000), ("MNQ", 782.0, -1, 79_998)]
+    assert case.trips == [("MNQ", 1, 80_000, 79_998, -100, 122, "close")]
+    assert case.states() == ["RECONCILING", "ACTIVE", "PAUSED", "REDUCING", "PAUSED"]
+
+
+def test_V2_a_stop_leaves_what_a_late_close_was_sent_for() -> None:
+    t0 = T0 + (END_S - 780) * NS_PER_S
+    tape = quiet(781, t0).quote(781, 79_950).trade(781, 79_950).quiet(782, 800, 79_950)
+    fills = FillSettings(0, 0, latency_ns=2_000_000_000)
+    case = play([tape], [cue(120, BUY, 40, 80, t0=t0)], limits=ONE, fills=fills, t0=t0)
+    # The stop meets the bid 79 950 before the close is there, and nothing is sold twice.
+    assert case.fills == [("MNQ", 122.0, 1, 80_000), ("MNQ", 781.0, -1, 79_950)]
+
+
 @pytest.mark.parametrize(
     ("seconds_before_the_last_entry", "denials"), [(1, []), (0, ["RC_WINDOW"]), (-60, ["RC_WINDOW"])]
 )

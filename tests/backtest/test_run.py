@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lively_tape import LIVELY, MINUTE, START, lively
+from lively_tape import LIVELY, MINUTE, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import run_backtest
 from tbot.backtest.runner import StrategyError
-from tbot.backtest.source import ArraySource, TapeSource
+from tbot.backtest.source import ArraySource
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.errors import ConfigError, DataError, Halted
 from tbot.execution.settings import AccountSettings
 from tbot.risk.limits import RiskLimits
+from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeWriter, tape_meta
 from tbot.strategy.filters import MarketView
 from tbot_ext.records import Kind
@@ -74,9 +75,11 @@ def test_a_tape_gives_what_its_records_give(tmp_path: Path) -> None:
     path = tmp_path / "made.tape"
     with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
         writer.write(lively(("MNQ", "MES"), seed=5, opened=False))
-    result = run_backtest(TapeSource(path), PLAN)
+    with open_sources([path]) as source:
+        result, again = run_backtest(source, PLAN), run_backtest(source, PLAN)
     assert np.array_equal(result.trips, WHOLE.trips)
-    assert result.data_hash == run_backtest(TapeSource(path), PLAN).data_hash != WHOLE.data_hash
+    assert same(result, again)
+    assert result.data_hash != WHOLE.data_hash
 
 
 def test_progress_counts_up_to_the_records_and_the_time_of_the_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +117,24 @@ def test_a_strategy_that_raises_ends_the_run_with_its_name_place_and_time() -> N
     assert "\n" not in text
     for part in ("failing", "MNQ", "2026-11-20", "ZeroDivisionError: division by zero"):
         assert part in text
+
+
+class NeverMade:
+    def __init__(self, *_: Any) -> None:
+        raise RuntimeError("no model file")
+
+
+class Garbage(Failing):
+    """Gives what is no signal of its contract."""
+
+    def on_events(self, events: np.ndarray, view: MarketView) -> list[Any]:
+        return [replace(WHOLE.signals[0], contract="NQ", stop=1.5)]
+
+
+@pytest.mark.parametrize(("trader", "words"), [(NeverMade, "at its start for MNQ"), (Garbage, "a signal of NQ")])
+def test_a_strategy_that_cannot_be_made_or_gives_garbage_is_told_the_same_way(trader: Any, words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        run_backtest(SOURCE, replace(PLAN, make_trader=trader, trader_name="bad"))
 
 
 def test_data_without_one_bar_is_no_backtest() -> None:
@@ -164,9 +185,24 @@ def test_years_outside_the_session_table_are_marked_or_not_traded() -> None:
     assert exact.calendar == "template"
 
 
-def test_gaps_are_counted() -> None:
+def test_a_hole_in_the_middle_of_a_trade_is_told(tmp_path: Path) -> None:
+    """Marked, or only silent for more than ten minutes of trading time: what happened in it is not known."""
+    trip = max(WHOLE.trips, key=lambda row: row["closed_ns"] - row["opened_ns"])
+    assert trip["closed_ns"] - trip["opened_ns"] > 13 * MINUTE
     records = SOURCE.chunks[0].copy()
-    at = int(np.searchsorted(records["exch_ns"], START + 30 * MINUTE))
+    middle = int(trip["opened_ns"]) + MINUTE
+    at = int(np.flatnonzero((records["exch_ns"] >= middle) & (records["contract_id"] == trip["contract_id"]))[0])
     records["kind"][at] = Kind.GAP
-    result = run_backtest(ArraySource((records,)), PLAN)
-    assert any("missing at 1 marked gap" in note for note in result.notes)
+    marked = run_backtest(ArraySource((records,)), PLAN)
+    assert any("missing at 1 marked gap" in note for note in marked.notes)
+    assert any(f"the {trip['contract']} trade" in sentence for sentence in marked.through_holes)
+
+    whole = lively(("MNQ", "MES"), seed=5, opened=False)
+    inside = (whole["exch_ns"] > middle) & (whole["exch_ns"] < middle + 12 * MINUTE)
+    path = tmp_path / "hole.tape"
+    with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
+        writer.write(whole[~(inside & (whole["contract_id"] == trip["contract_id"]))])
+    with open_sources([path]) as source:
+        silent = run_backtest(source, PLAN)
+    assert any(f"the {trip['contract']} trade" in sentence for sentence in silent.through_holes)
+    assert WHOLE.through_holes == ()

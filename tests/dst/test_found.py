@@ -8,6 +8,8 @@ from dst.plans import Fault
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
 from dst.world import World
+from tbot.domain.messages import StateChange
+from tbot.gateway.codec_tables import LOGIN_KEY
 
 
 def play(seed: int, *faults: Fault, place: str = "morning", symbols: tuple[str, ...] = (), **more: object) -> Verdict:
@@ -86,3 +88,18 @@ def test_I24_F_API_03_after_too_many_requests_two_accounts_trade_again_together(
     final = verdict.world.evidence.view
     assert final is not None
     assert {view["state"] for view in final["accounts"].values()} <= {"ACTIVE", "LOCKED"}
+
+
+def test_F_API_02_a_refused_login_halts_the_account_and_is_not_tried_again():
+    """It showed as PAUSED, because the gateway did not answer queries."""
+    refused = Fault("r", "rest.status", at=20.0, seconds=20.0, args={"status": 401, "handled": False})
+    scene = replace(draw_scene(388), faults_s=60.0, calm_s=20.0)
+    verdict = run(388, [refused], scene)
+    assert not verdict.violations, verdict.text()
+    evidence = verdict.world.evidence
+    changes = [note for step in evidence.steps for note in step.outputs if isinstance(note, StateChange)]
+    assert next(change.reasons[0] for change in changes if change.state == "HALTED") == "RC_AUTH"
+    logins = [request for request in evidence.wire if request.path == LOGIN_KEY.path and request.status == 401]
+    assert len(logins) == 1
+    assert evidence.view is not None
+    assert evidence.view["accounts"]["1001"]["state"] == "ACTIVE"  # a person looked after it

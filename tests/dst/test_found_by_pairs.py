@@ -62,6 +62,7 @@ def test_I24_after_the_calm_end_a_wrong_clock_and_a_lost_journal_excuse_nothing(
         view = {"accounts": {"1": {"state": state, "reasons": [{"code": code}]}}}
         evidence = Evidence(seed=1, executor=1, alive=True, view=view, calm_since_ns=calm_ns, wall_ns=wall_ns)
         facts = Facts(evidence, Rules({1: None}, {}))  # type: ignore[dict-item]
+        facts.account_view = lambda account, told=view: told["accounts"][str(account)]  # type: ignore[method-assign]
         check = BackAgain(facts)
         for second in (0, 41):
             evidence.boot_ns = second * NS_PER_S

@@ -13,7 +13,7 @@ from dst.purse import day_of, purse_of
 from dst.referee import Facts, Referee, Rules, load_checks
 from dst.stage import scene
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial, Fill, SignalIn
+from tbot.domain.messages import Denial, Fill, SignalIn, TimerIn
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.execution.book_types import OrderRequest
@@ -56,19 +56,24 @@ def test_bounds_stand_still_while_nobody_can_act() -> None:
     assert facts.patience_ns == 6 * NS_PER_S
 
 
-def test_a_restart_begins_every_bound_anew() -> None:
+def test_every_bound_begins_anew_with_the_first_step_of_a_new_life() -> None:
     evidence = Evidence(seed=1, executor=1, alive=True)
     facts = Facts(evidence, NOWHERE)
-    facts.update()
-    evidence.boot_ns = 9 * NS_PER_S
-    facts.update()
-    assert facts.waited_ns(0) == 9 * NS_PER_S
+
+    def at(seconds: int, *, step_of: int = 0) -> int:
+        evidence.boot_ns = seconds * NS_PER_S
+        if step_of:
+            evidence.steps.append(JournalStep(step_of, evidence.boot_ns, TimerIn(0, {}), (), len(evidence.steps) + 1))
+        facts.update()
+        return facts.waited_ns(0) // NS_PER_S
+
+    assert at(1, step_of=1) == 0
+    assert at(9) == 8
     evidence.executor = 2
-    facts.update()
-    assert facts.waited_ns(0) == 0
-    evidence.boot_ns = 11 * NS_PER_S
-    facts.update()
-    assert facts.waited_ns(0) == 2 * NS_PER_S
+    assert at(9) == 0
+    assert at(20, step_of=1) == 0, "what the old life still said is no word of the new one"
+    assert at(21, step_of=2) == 0
+    assert at(23) == 2
 
 
 def test_a_violation_is_told_once_and_stops_a_run_that_wants_it(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ class Rig:
         self.asked = 0
         self.dead: list[str] = []
         self.told: list[str] = []
-        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"))
+        self.tokens = SimpleNamespace(refused="")
+        rest = SimpleNamespace(date=None, close=lambda: self.dead.append("REST"), tokens=self.tokens)
         self.link = SimpleNamespace(rest=rest, ask_date=self._ask)
         clock = WallClock(lambda: self.wall_ns, lambda: self.boot_ns)
         self.desk = SimpleNamespace(
@@ -103,6 +104,15 @@ def test_all_is_well_and_the_gateways_time_is_asked_for_once_a_minute(rig: Rig) 
     assert 5 <= rig.asked <= 7
     assert rig.watch.status() == {"held": {}, "skew_s": 0.0, "warnings": []}
     assert rig.told == []
+
+
+def test_F_API_02_a_refused_login_is_a_condition_until_a_person_lets_it_be_tried_again(rig: Rig) -> None:
+    rig.look()
+    rig.tokens.refused = "HTTP 401"
+    assert rig.look() == [("RC_AUTH", "the gateway refused the login: HTTP 401")]
+    assert rig.look() == []
+    rig.tokens.refused = ""
+    assert rig.look() == [("RC_AUTH", "")]
 
 
 def test_F_TIM_01_a_step_is_told_the_time_is_asked_for_and_market_time_stays(rig: Rig) -> None:

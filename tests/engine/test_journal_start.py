@@ -232,3 +232,27 @@ def test_F_SYS_03_the_engines_start_takes_it_all(tmp_path: Path) -> None:
     with JournalReader(settings.journal_path, wire) as reader:
         ((_, info),) = reader.runs()
     assert info.emergency == ("the journal is not trusted any more: disk I/O error",)
+
+
+def test_F_SYS_03_I14_a_folder_emptied_under_a_run_is_a_lost_journal_and_no_first_start(tmp_path: Path) -> None:
+    settings: EngineSettings = status_rig.settings(tmp_path, mode="replay", symbols=("MNQ",), template_hours=True)
+    hops = Hops("signal_executor", "signal_request", "journal", "rest")
+
+    def started() -> list[str]:
+        desk = open_desk(settings, None, FixedClock(), (AccountPlan.paper(),), lambda *_: None, hops)
+        desk.close()
+        with JournalReader(settings.journal_path, wire) as reader:
+            info = [info for _, info in reader.runs()][-1]
+        return [code for code, _ in DeskRecord.decode(info.desk).accounts[0].carried.reasons]
+
+    assert started() == [], "the first executor of a run finds nothing, and nothing is missing"
+    assert started() == []
+    for file in settings.state_dir.glob("journal.db*"):
+        file.unlink()
+    assert started() == [LOST_CODE]
+    assert started() == [LOST_CODE], "until a person resumes"
+    settings.journal_path.with_name("journal.db.head").unlink()
+    for file in settings.state_dir.glob("journal.db*"):
+        file.unlink()
+    settings.journal_path.touch(mode=0o600)
+    assert started() == [LOST_CODE]

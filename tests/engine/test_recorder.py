@@ -53,6 +53,19 @@ def test_one_file_per_trading_day_and_never_back(tmp_path: Path) -> None:
     assert files.counts["trades"] == files.counts["MNQ"] == 6
 
 
+def test_I29_the_file_of_the_next_day_names_the_month_of_its_day(tmp_path: Path) -> None:
+    files = TapeFiles(tmp_path, [MNQ], "test", months={"MNQ": "CON.F.US.MNQ.Z26"})
+    files.write(ticks_at(at("2026-11-19T22:00")))
+    files.describe(months={"MNQ": "CON.F.US.MNQ.H27"})
+    files.write(ticks_at(at("2026-11-20T22:00")))
+    files.close()
+    found = []
+    for path in files.files:
+        with TapeReader(path) as tape:
+            found.append(tape.meta["months"]["MNQ"][-3:])
+    assert found == ["Z26", "H27"]
+
+
 def test_a_file_name_takes_everything(tmp_path: Path) -> None:
     files = TapeFiles(tmp_path / "all.tape", [MNQ], "test", months={"MNQ": "CON.F.US.MNQ.Z26"})
     files.write(ticks_at(at("2026-11-19T22:00"), at("2026-11-20T22:00"), at("2026-11-23T22:00")))

@@ -207,6 +207,23 @@ def test_F_API_01_F_API_03_conditions_of_the_shell_and_of_answers_stand_side_by_
     assert dict(line.reasons(60)) == {"RC_RATE_LIMIT": "", "RC_AUTH": ""}
 
 
+def test_F_API_02_a_refused_login_halts_and_a_lost_one_pauses() -> None:
+    rig = Rig().start()
+    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", "the gateway refused the login"))
+    assert rig.state == "HALTED"
+    assert rig.view()["reasons"][0]["code"] == "RC_AUTH"
+    rig.operator("resume")
+    assert rig.state == "HALTED"  # it is refused still
+    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", ""))
+    rig.run(2)
+    assert rig.state == "ACTIVE"
+    rig.broker.script["query"] = ["401"] * 20
+    rig.run(40)
+    assert (rig.state, rig.view()["reasons"][0]["code"]) == ("PAUSED", "RC_AUTH")
+    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", "the gateway refused the login"))  # in the place of the lighter reason
+    assert rig.state == "HALTED"
+
+
 def test_what_the_first_run_of_a_journal_was_told_is_carried_on() -> None:
     order = CarriedOrder(1, "stop", "TB1-1-1-S", "MNQ", -1, 1, 5, 7, "accepted")
     fold = CarryFold()

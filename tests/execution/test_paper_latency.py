@@ -91,6 +91,16 @@ def test_an_order_that_arrived_between_two_ticks_keeps_its_time() -> None:
     assert fills(events) == [(BUY, 1022, 500)]
 
 
+def test_an_answer_to_a_late_answer_counts_from_when_it_could_be_given() -> None:
+    paper = broker()
+    say(paper, bracket(), 10)
+    quote(paper, 1020, 1022, 500)  # only now it is heard that the order was taken at 110
+    say(paper, CloseContract("close", ACCOUNT, "MNQ", "test"), 110)
+    events = quote(paper, 1030, 1032, 600)
+    assert results(events) == [("close", "accepted", 500)]
+    assert fills(events) == [(SELL, 1030, 600)]
+
+
 def test_the_record_of_any_contract_moves_the_line() -> None:
     paper = broker()
     say(paper, bracket(), 10)

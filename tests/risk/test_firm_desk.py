@@ -467,13 +467,13 @@ def test_I15_a_replay_gives_the_same_digest_with_the_firms_rules() -> None:
     assert Desk(firm_rig(held=account(rules=None)).settings).digest() != Desk(rig.settings).digest()
 
 
-def test_F_ACC_02_what_a_stranger_holds_in_a_product_of_no_engine_is_not_valued() -> None:
-    """Its ticks and quotes are not known here; it leaves no room for entries either (R10)."""
+def test_F_ACC_02_what_a_stranger_holds_in_a_product_that_nobody_knows_is_not_valued() -> None:
+    """Its ticks are not known here; it leaves no room for entries either (R10)."""
     rig = firm_rig()
-    rig.broker.price["CL"] = 7_000
-    rig.broker.place_foreign("CL", 1, 1)
+    rig.broker.price["CON.F.US.XYZ.Z26"] = 7_000
+    rig.broker.place_foreign("CON.F.US.XYZ.Z26", 1, 1)
     rig.pump()
-    rig.run(2)
+    rig.run(200, step=1)
     assert rig.view()["unrealised_cents"] == 0
     rig.signal(1)
     assert rig.denials == ["RC_DAILY_LOSS"]

@@ -226,7 +226,9 @@ def test_ticks_of_bars_make_the_same_bars_again(rows, period):
         assert len(prices) <= 4
         assert own["aux"].tolist() == [0] * (len(own) - 1) + [BAR_END]
         assert own["exch_ns"][0] == start + FIRST_PRINT_NS > start + CLOCK_GRACE_NS
-        assert all(a != b for a, b in pairwise(prices))
+        assert all(a != b for a, b in pairwise(prices[:-1])), "only the close may repeat what came before"
+        if volume == 0 or volume > len(prices):
+            assert own["exch_ns"][-1] == start + period - period // 60, "the newest price is as new as the bar"
         unknown = bool(own["flags"][0] & int(Flag.SIZE_UNKNOWN))
         shortest = len(prices)
         assert unknown == (volume < shortest)
@@ -246,7 +248,9 @@ def test_nearer_extreme_first_ties_away_from_the_close_and_short_volume():
     assert prices([10, 12, 5, 11], 4) == ([10, 12, 5, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
     assert prices([10, 12, 8, 11], 9)[0] == [10, 8, 12, 11]
     assert prices([10, 12, 8, 9], 9)[0] == [10, 12, 8, 9]
-    assert prices([10, 10, 10, 10], 7) == ([10], [7], [0.3])
+    assert prices([10, 10, 10, 10], 7) == ([10, 10], [4, 3], [0.3, 59])
+    assert prices([10, 10, 10, 10], 1) == ([10], [1], [0.3])
+    assert prices([10, 12, 10, 12], 5) == ([10, 12, 12], [2, 2, 1], [0.3, 40, 59])
     assert prices([10, 13, 9, 9], 3) == ([10, 13, 9], [1, 1, 1], [0.3, 20, 40])  # 10, 9, 13, 9 would need 4 contracts
     assert prices([10, 13, 9, 11], 2) == ([10, 9, 13, 11], [1, 1, 1, 1], [0.3, 20, 40, 59])
 
@@ -274,7 +278,7 @@ def test_bars_of_a_csv_newest_first_without_volume(tmp_path):
     )
     data = read_foreign(path)
     assert data.content == "bars"
-    assert data.ticks["price"].tolist() == [20000, 20012, 20008, 20008, 20004]
+    assert data.ticks["price"].tolist() == [20000, 20012, 20008, 20008, 20004, 20004]
     assert np.all(data.ticks["flags"] & int(Flag.SIZE_UNKNOWN))
     assert any("2 bars without volume" in note for note in data.notes)
 
@@ -291,7 +295,7 @@ def test_I29_a_roll_stands_at_the_start_of_the_new_months_first_bar(tmp_path):
     assert data.months == ((1795185000 * 10**9, "ESZ6"), (1795185120 * 10**9, "ESH7"))
     (mark,) = data.ticks[data.ticks["kind"] == Kind.GAP]
     assert (int(mark["exch_ns"]), mark["aux"], mark["contract_id"]) == (1795185120 * 10**9, NEW_CONTRACT, 4)
-    assert data.ticks["kind"].tolist() == [1, 1, 1, 1, 3, 1, 1]
+    assert data.ticks["kind"].tolist() == [1, 1, 1, 1, 1, 1, 3, 1, 1, 1]
     assert read_foreign(csv_file(tmp_path, "ESH7.csv", month_rows("ES", "ES"))).months[0][1] == "ES"
     assert read_foreign(csv_file(tmp_path, "ESH7_x.csv", "ts,price\n1795185002,1\n")).months[0][1] == "ESH7"
 

@@ -120,6 +120,16 @@ def test_day_tapes_of_several_contracts_follow_each_other(tmp_path: Path) -> Non
         assert [file["name"] for file in parts.files] == ["2.tape", "1.tape"]
 
 
+def test_late_prints_of_a_recording_stand_where_they_belong(tmp_path: Path) -> None:
+    ticks = trades(*range(100))
+    late = np.concatenate((ticks[50:53], ticks[47:48], ticks[53:]))  # came behind the day's border
+    one = tape(tmp_path / "1.tape", np.concatenate((ticks[:47], ticks[48:50])))
+    with open_sources([one, tape(tmp_path / "2.tape", late)]) as source:
+        assert np.array_equal(whole(source.chunks()), ticks)
+    with pytest.raises(DataError, match="overlap"):
+        open_sources([one, tape(tmp_path / "3.tape", ticks[40:])])
+
+
 def test_times_cut_the_stream(tmp_path: Path) -> None:
     ticks = lively(("ES", "MNQ"), minutes=240, opened=False)
     since, until = START + 31 * MINUTE, START + 95 * MINUTE

@@ -104,6 +104,14 @@ def imports(path: Path, root: Path) -> Iterator[tuple[int, str, bool]]:
     inner = {
         id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
     }
+    # What only type checkers see is not imported when the module is loaded.
+    inner |= {
+        id(n)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) and branch.test.id == "TYPE_CHECKING"
+        for statement in branch.body
+        for n in ast.walk(statement)
+    }
     package = path.relative_to(root).with_suffix("").parts[:-1]
     for node in ast.walk(tree):
         at_top = id(node) not in inner

@@ -12,7 +12,7 @@ import numpy as np
 from scripted_trader import Cue, ScriptedTrader
 from tbot.backtest.runner import Runner
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial, Fill, RoundTrip
+from tbot.domain.messages import Denial, Fill, RoundTrip, StateChange
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.execution.book_types import Order
@@ -22,10 +22,9 @@ from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.importers import bars_to_ticks
-from tbot.storage.replay_stream import instants, opening
+from tbot.storage.replay_stream import opening
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tick_stream import lockstep_stream, merge_order
-from tbot.strategy.decider import ContractDecider
 from tbot.strategy.settings import StrategySettings
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, TICK_DTYPE, Flag, Kind
@@ -128,6 +127,10 @@ class Outcome:
     def denials(self) -> list[str]:
         return [note.reason for note in self.runner.notes if isinstance(note, Denial)]
 
+    def states(self) -> list[str]:
+        """The engine states that the first account went through."""
+        return [note.state for note in self.runner.notes if isinstance(note, StateChange) and note.account == 1]
+
     def orders(self, account: int = 1) -> list[Order]:
         """Every order there ever was, oldest first."""
         return self.broker.orders(account)
@@ -170,13 +173,9 @@ def play(
     desk = Desk(DeskSettings(tuple(accounts), limits, products, calendar, 1))
     opened = [PaperAccount(account.account, balance_cents=balance_cents) for account in accounts]
     broker = PaperBroker(opened, products, fills)
-    runner = Runner(tuple(products), StrategySettings(), desk, broker)
     trader = type("Script", (ScriptedTrader,), {"SCRIPT": list(cues)})
-    runner.deciders = {
-        product.contract_id: ContractDecider(product, StrategySettings(), make_trader=trader)
-        for product in products.values()
-    }
-    runner.run(instants(stream(*arrays)))
+    runner = Runner(tuple(products), StrategySettings(), desk, broker, make_trader=trader, trader_name="script")
+    runner.run(stream(*arrays))
     return Outcome(runner, broker, t0)
 
 

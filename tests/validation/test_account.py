@@ -1,5 +1,6 @@
 """V10: attempts by hand to the cent, a slow reference on the Desk's own floor book, and chances known exactly."""
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, timedelta
@@ -104,6 +105,8 @@ def test_V10_days_come_from_trips_and_from_the_calendar() -> None:
 def test_V10_open_losses_of_trips_beside_each_other_add_up() -> None:
     trips = make_trips([500, -300, 100], [0, 0, 0], minutes=15, worst=[-100, -700, -50])
     assert days_of(trips)[0].steps == ((-800, 500), (-750, -300), (-50, 100))
+    in_turn = make_trips([500, -300], [0, 0], minutes=10, worst=[-100, -700])
+    assert days_of(in_turn)[0].steps == ((-100, 500), (-700, -300)), "one begins as the other ends"
 
 
 # ------------------------------------------------------------------------------------------------ slow reference
@@ -218,10 +221,25 @@ def test_V10_odds_tell_how_often_consistency_withholds_a_pass() -> None:
 def test_V10_few_days_tell_nothing_and_no_days_are_refused() -> None:
     told = account_odds(plain(300, 300), RULES, np.random.default_rng(1), attempts=20)
     assert (told.passed.estimate, told.passed.low, told.passed.high, told.resamples) == (1, 0, 1, 0)
+    assert (told.value_cents.low, told.value_cents.high, told.fees_cents.low) == (-math.inf, math.inf, 0)
+    assert told.days_to_pass is not None
+    assert (told.days_to_pass.estimate, told.days_to_pass.low, told.days_to_pass.high) == (10, 1, 63)
+    enough = [
+        account_odds(plain(*[300] * n), RULES, np.random.default_rng(1), attempts=9, resamples=3) for n in (9, 10)
+    ]
+    assert [one.resamples for one in enough] == [0, 3]
     with pytest.raises(DataError):
         account_odds([], RULES, np.random.default_rng(1))
     with pytest.raises(DataError, match="target"):
         account_odds(plain(1), replace(RULES, stage="funded", target_cents=0), np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(
+    "more", [{"horizon_days": 0}, {"attempts": 0}, {"resamples": -1}, {"stakes": Stakes(days_a_month=0)}]
+)
+def test_V10_numbers_that_make_no_attempt_are_refused(more: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="at least 1"):
+        account_odds(plain(300), RULES, np.random.default_rng(1), **more)  # type: ignore[arg-type]
 
 
 def test_V10_equal_seeds_give_equal_odds() -> None:

@@ -50,6 +50,7 @@ def test_V3_without_costs_or_without_profit() -> None:
     assert cost_curve(np.array([5, 5]), parts(none, none, none, none)).dies_at == math.inf
     assert cost_curve(np.array([5, 5]), parts([1, 1], none, none, [-3, -3])).dies_at == math.inf, "friction that pays"
     assert cost_curve(np.array([-9, 5]), parts([1, 1], none, none, none)).dies_at == 0
+    assert cost_curve(np.array([0, 0]), parts([1, 0], none, none, none)).dies_at == 1, "one cent against one cent"
     assert cost_curve(np.zeros(0, np.int64), parts([], [], [], [])).dies_at == 0
 
 

@@ -34,7 +34,7 @@ def test_V5_adjusted_values_decide_as_the_step_up_rule(p: np.ndarray, q: float) 
     passing = [k for k in range(1, len(p) + 1) if ordered[k - 1] * len(p) / k <= q]
     assert discoveries(p, q).sum() >= max(passing, default=0)
     assert discoveries(p, q).sum() == (p <= ordered[max(passing) - 1]).sum() if passing else not discoveries(p, q).any()
-    assert (adjusted(p, "by") >= adjusted(p)).all()
+    assert ((adjusted(p, "by") >= adjusted(p)) & (adjusted(p, "by") <= 1)).all()
 
 
 @given(probabilities, st.randoms())

@@ -44,15 +44,21 @@ def test_V7_trials_whose_luck_turns_are_wholly_overfitted() -> None:
 def test_V7_agrees_with_a_slow_reading_of_the_paper(measure: str) -> None:
     results = np.random.default_rng(9).standard_normal((50, 7))
     blocks = np.array_split(np.arange(50), 6)
-    logits = []
+    logits, inside, outside = [], [], []
     for chosen in combinations(range(6), 3):
         here = results[np.concatenate([blocks[k] for k in chosen])]
         there = results[np.concatenate([blocks[k] for k in range(6) if k not in chosen])]
         scores = [x.mean(axis=0) / (x.std(axis=0, ddof=1) if measure == "sharpe" else 1) for x in (here, there)]
         rank = 1 + np.argsort(np.argsort(scores[1]))[scores[0].argmax()]
         logits.append(np.log(rank / (8 - rank)))
+        inside.append(scores[0].max())
+        outside.append(scores[1][scores[0].argmax()])
     told = overfitting(results, blocks=6, measure=measure)  # type: ignore[arg-type]
     assert told.logits == pytest.approx(np.array(logits))
+    assert told.in_sample == pytest.approx(np.array(inside))
+    assert told.out_of_sample == pytest.approx(np.array(outside))
+    assert told.slope == pytest.approx(np.polyfit(inside, outside, 1)[0])
+    assert told.loss_probability == np.mean(np.array(outside) < 0)
     assert told.pbo == np.mean(np.array(logits) <= 1e-9)
 
 

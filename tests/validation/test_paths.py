@@ -165,6 +165,7 @@ def test_V5_random_walk_has_the_moves_asked_for() -> None:
     assert (move.mean(), move.std()) == (pytest.approx(2, abs=0.8), pytest.approx(30, rel=0.03))
     assert (bars["high"] > np.maximum(bars["open"], bars["close"])).mean() > 0.5
     assert breaks(bars).sum() == 19
+    assert set(bars["timeframe_min"]) == {1}
     assert (np.diff(bars["start_ns"]) >= NS_PER_MIN).all()
     assert MINUTES_A_DAY * NS_PER_MIN == 86_400_000_000_000
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tbot.errors import DataError
+from tbot.validation.bootstrap import stationary_indices
 from tbot.validation.regimes import bands, by_regime, flags, hours, terciles, weekdays
 from trip_builder import clustered
 
@@ -53,6 +54,31 @@ def test_V12_single_groups_are_tested_at_their_nominal_rate(against: str) -> Non
         p.append(told.groups[0].p_value)
     assert np.mean(np.array(p, float) <= 0.1) == pytest.approx(0.1, abs=0.082)
     assert np.mean(p) == pytest.approx(0.5, abs=0.09)
+
+
+@pytest.mark.parametrize("against", ["zero", "rest"])
+def test_V12_the_test_is_that_of_a_slow_reading(against: str) -> None:
+    """Days with unequal numbers of trips: each resample's difference over its own standard error, trip by trip."""
+    rng = np.random.default_rng(6)
+    day = np.sort(rng.integers(0, 12, 80))
+    values, label = rng.standard_normal(80) + 0.3, np.where(rng.random(80) < 0.5, "a", "b")
+    told = by_regime(values, day, {"x": label}, np.random.default_rng(3), against=against, draws=60, mean_block=1.0)
+    days = np.unique(day)
+
+    def studied(drawn: np.ndarray) -> tuple[float, float]:
+        mean, parts = 0.0, np.zeros(len(drawn))
+        for name, sign in (("a", 1), ("b", -1)) if against == "rest" else (("a", 1),):
+            groups = [values[(day == days[place]) & (label == name)] for place in drawn]
+            joined = np.concatenate(groups)
+            mean += sign * joined.mean()
+            parts += sign * np.array([(group - joined.mean()).sum() for group in groups]) / len(joined)
+        return mean, float(np.sqrt((parts**2).sum()))
+
+    mean, error = studied(np.arange(len(days)))
+    draws = [studied(row) for row in stationary_indices(len(days), 1.0, 60, np.random.default_rng(3))]
+    extreme = sum(abs(one - mean) / its >= abs(mean) / error for one, its in draws)
+    assert told.groups[0].p_value == pytest.approx((extreme + 1) / 61)
+    assert 0 < extreme < 60
 
 
 def test_V12_noise_over_many_groups_has_a_discovery_no_more_often_than_q() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tbot.backtest.results import TRIP_DTYPE
 from tbot.errors import DataError
 from tbot.validation.summary import (
+    Drawdown,
     daily_net,
     drawdown,
     exposed_ns,
@@ -53,6 +54,7 @@ def test_V15_a_week_by_hand() -> None:
     assert told.sharpe == pytest.approx(100 / math.sqrt(30_000) * math.sqrt(252))
     assert told.sortino == pytest.approx(100 / math.sqrt(10_000 / 3) * math.sqrt(252))
     assert told.exposed_ns == 6 * 5 * MINUTE_NS
+    assert told.exposure == pytest.approx(30 / (3 * 1440 + 15)), "from the first entry to the last exit"
 
 
 def test_V15_days_without_a_trip_count_where_they_are_known() -> None:
@@ -61,6 +63,12 @@ def test_V15_days_without_a_trip_count_where_they_are_known() -> None:
     days = np.arange(trips.day[0], trips.day[0] + 4)
     assert daily_net(trips, days).tolist() == [200, 0, -100, 0]
     assert summarise(trips, days).days == 4
+
+
+def test_V15_one_cent_is_a_win_or_a_loss_and_nothing_is_neither() -> None:
+    told = summarise(make_trips([1, 0, -1, -1]))
+    assert (told.wins, told.losses, told.profit_factor, told.losing_streak) == (1, 2, 0.5, 2)
+    assert drawdown(np.array([0, 1, 0, 5])) == Drawdown(0, 0, 0, 0, 0, 0)
 
 
 def test_V15_nothing_traded_defines_nothing() -> None:

@@ -42,6 +42,8 @@ def test_V8_steps_are_those_of_the_values_that_occur() -> None:
     """10 and 100 are neighbours where nothing lies between, and a corner has three of them."""
     told = surface(np.array([[10.0, 1], [100, 1], [10, 2], [100, 2]]), np.array([4.0, 3, 3, 1]))
     assert (told.neighbours, told.share, told.shape) == (3, pytest.approx(2 / 3), "plateau")
+    told = surface(np.array([[10.0, 1], [100, 1], [10, 2], [100, 2]]), np.array([4.0, 3, 1, 1]))
+    assert (told.share, told.shape) == (pytest.approx(1 / 3), "needle")
 
 
 def test_V8_the_calmest_trial_may_be_another_one_than_the_best() -> None:
@@ -52,6 +54,8 @@ def test_V8_the_calmest_trial_may_be_another_one_than_the_best() -> None:
 
 def test_V8_no_profit_nobody_beside_and_failed_trials() -> None:
     assert surface(GRID, results(_3=-5) - 1).shape == "no profit"
+    assert (surface(GRID, results()).shape, surface(GRID, results()).share) == ("no profit", None)
+    assert surface(GRID, np.full(25, 1.0)).shape == "plateau"
     assert surface(np.array([[1.0]]), np.array([5.0])).shape == "alone"
     holed = results(_12=100.0)
     holed[neighbours(grid_steps(GRID), CENTRE)] = np.nan

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import blake2b
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,14 @@ def outcomes(seeds: Iterable[int], order: Order, processes: int) -> Iterator[Out
         yield from (play(seed, order) for seed in seeds)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, max_tasks_per_child=SEEDS_PER_PROCESS) as pool:
-        try:
-            yield from pool.map(partial(play, order=order), seeds)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    # Why not max_tasks_per_child: CPython 3.11 comes to a standstill when its processes reach it together.
+    left = iter(seeds)
+    while some := list(islice(left, SEEDS_PER_PROCESS * processes)):
+        with ProcessPoolExecutor(processes, spawn) as pool:
+            try:
+                yield from pool.map(partial(play, order=order), some)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
 # -------------------------------------------------------------------------------------------------------- the file

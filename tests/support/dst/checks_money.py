@@ -1,5 +1,6 @@
 """Checks of money and losses: I11 quantities and P&L, I12 the daily limit, I13 losses in a row and entries of a day."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -144,7 +145,7 @@ class DailyLoss(Check):
         """(day's result if everything were closed at the adverse price, fees taken off; reserve) in cents."""
         purse, limits = self.purses[account], self.facts.rules.limits[account]
         total, reserve = purse.realised.get(day, 0), 0
-        for contract, lots in purse.lots.items():
+        for contract, lots in self._held(account).items():
             product, state = product_of(contract), self.facts.evidence.states.get(contract)
             if not lots or product is None or state is None:
                 continue
@@ -157,6 +158,22 @@ class DailyLoss(Check):
             total -= fees
             reserve += fees + limits.loss_reserve_ticks * size * product.tick_value_cents
         return total, reserve
+
+    def _held(self, account: int) -> dict[str, deque[list[int]]]:
+        """What is open, by contract: the lots that the fills left. Where a fault changed the position without a fill
+        (F-ACC-01) the broker's word is all there is: one lot a contract at the price that it says was paid."""
+        lots, evidence = self.purses[account].lots, self.facts.evidence
+        if not evidence.mutated:
+            return lots
+        changed = unexplained(self.facts, account)
+        if not changed:
+            return lots
+        told = {
+            item.contract: deque([[1 if item.size > 0 else -1, item.average_sum // item.average_size, abs(item.size)]])
+            for item in evidence.holdings(account)
+            if item.contract in changed
+        }
+        return {name: held for name, held in lots.items() if name not in changed} | told
 
     def on_event(self) -> None:
         evidence = self.facts.evidence
@@ -194,7 +211,7 @@ class DailyLoss(Check):
 
     def _marks(self, account: int) -> dict[str, int]:
         marks = {}
-        for contract, lots in self.purses[account].lots.items():
+        for contract, lots in self._held(account).items():
             state = self.facts.evidence.states.get(contract)
             price = None if state is None or not lots else state.bid if lots[0][0] > 0 else state.ask
             if price is not None:

@@ -162,6 +162,8 @@ class Explained(Check):
         super().__init__(facts)
         self.odd: dict[tuple[int, str], int] = {}  # (account, what) -> calm_ns
         self.cancelled: set[tuple[int, int]] = set()  # (account, order) that a cancel was sent for
+        # Sum of a contract's fills when it was last flat: not 0 once a fault changed a position without a fill.
+        self.flat: dict[tuple[int, str], int] = {}
 
     def on_request(self, request: WireRequest) -> None:
         if request.path == CANCEL and request.account is not None:
@@ -184,8 +186,11 @@ class Explained(Check):
         sums: dict[str, int] = {}
         for fill in evidence.accounts[account].book.fills:
             sums[fill.contract] = sums.get(fill.contract, 0) + fill.side * fill.size
+        for contract, total in sums.items():
+            if contract not in held:
+                self.flat[(account, contract)] = total
         for contract in held:
-            if held[contract] != sums.get(contract, 0):
+            if held[contract] != sums.get(contract, 0) - self.flat.get((account, contract), 0):
                 found.add(f"{held[contract]} {contract}")
         return found
 

@@ -38,6 +38,8 @@ class Disk:
         self._random = Random(f"disk/{seed}")
         self._number = 0
         self.path = self._new()
+        self.run_dir = root / "run"  # elsewhere: what happens to the state does not happen to it
+        self.run_dir.mkdir(mode=0o700)
         self.full = False
         self.failing = False
         self.slow_s = 0.0

@@ -63,7 +63,7 @@ class Lives:
             mode="live",
             symbols=self.scene.symbols,
             state_dir=self.disk.path,
-            run_dir=self.disk.path,
+            run_dir=self.disk.run_dir,
             run_id=RUN_ID,
             build="dst",
             config_hash="dst",

@@ -56,7 +56,9 @@ class Facts:
         self.patience_ns = 0  # boot time in which the engine could act and the broker answered
         self.moving_ns = 0  # boot time in which the executor was alive and not frozen
         self.calm_ns = 0  # like patience, and no fault was active
-        self.life_ns = 0  # `patience_ns` when the present life of the executor began
+        # `patience_ns` when the present life of the executor took its first step. Why not when it began: it must log in
+        # first, and a login that a fault caught hangs on for its whole time-out. That it is back in time is I24.
+        self.life_ns = 0
         self.life_calm_ns = 0  # `calm_ns` then
         self.paused = True
         self.quiet = self.moving = True
@@ -74,6 +76,7 @@ class Facts:
         self._seen_wire = self._seen_steps = 0
         self._stamps: dict[int, tuple[object, ...]] = {}
         self._life = 0
+        self._speaks = False
         self._view: dict[str, Any] | None = None
 
     def update(self) -> None:
@@ -88,9 +91,12 @@ class Facts:
         self.moving = seen.alive and FROZEN.isdisjoint(seen.faults)
         self.paused = not (self.moving and seen.answering and seen.market_open)
         if seen.executor != self._life:
-            self._life, self.life_ns, self.life_calm_ns = seen.executor, self.patience_ns, self.calm_ns
+            self._life, self._speaks = seen.executor, False
+        if not self._speaks:
+            self.life_ns, self.life_calm_ns = self.patience_ns, self.calm_ns
         self.requests, self._seen_wire = seen.wire[self._seen_wire :], len(seen.wire)
         self.steps, self._seen_steps = seen.steps[self._seen_steps :], len(seen.steps)
+        self._speaks = self._speaks or any(step.executor == self._life for step in self.steps)
         for step in self.steps:
             self._index(step)
         self.books = []

@@ -1,0 +1,36 @@
+"""A process that comes back knows what the one before it has sent (I9, R9)."""
+
+from pathlib import Path
+
+from tbot.gateway.request_log import SLOTS, RequestLog, request_log
+from tbot.gateway.throttle import GENERAL, NS_PER_S, SlidingWindow
+
+
+def test_I9_the_next_process_finds_the_newest_requests(tmp_path: Path) -> None:
+    path = tmp_path / "requests"
+    first = RequestLog(path)
+    assert first.past == ()
+    for number in range(1, SLOTS + 11):
+        first.note(number)
+    second = RequestLog(path)  # the first one died as it stood
+    assert second.past == tuple(range(11, SLOTS + 11))
+    second.note(1_000)
+    assert RequestLog(path).past == (*range(12, SLOTS + 11), 1_000), "it goes on where the first one stopped"
+    assert path.stat().st_mode & 0o777 == 0o600
+    first.close()
+    second.close()
+
+
+def test_I9_R9_the_budget_of_a_window_is_one_for_all_processes_of_a_run() -> None:
+    now_ns = 100 * NS_PER_S
+    window = SlidingWindow(GENERAL)
+    window.remember([now_ns - 70 * NS_PER_S, *(now_ns - age for age in range(150, 0, -1)), now_ns + 5], now_ns)
+    assert window.free(now_ns) == GENERAL.limit - GENERAL.reserve - 150
+    assert window.free(now_ns, protective=True) == GENERAL.limit - 150
+    assert window.free(now_ns + 61 * NS_PER_S) == GENERAL.limit - GENERAL.reserve
+
+
+def test_a_place_that_cannot_be_written_costs_nothing_but_the_memory(tmp_path: Path) -> None:
+    assert request_log(tmp_path / "missing" / "requests") is None
+    (tmp_path / "folder").mkdir()
+    assert request_log(tmp_path / "folder") is None
