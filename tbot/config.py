@@ -124,24 +124,29 @@ def load(path: Path | None) -> Config:
         raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
     except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return of_document(document, str(path))
+
+
+def of_document(document: Mapping[str, Any], name: str) -> Config:
+    """The configuration that a parsed TOML document means; ConfigError lists every problem of `name` at once."""
     problems: list[str] = []
     sections: dict[str, Any] = {}
     hints = get_type_hints(Config)
-    for name, values in document.items():
-        if name not in hints:
-            problems.append(f"[{name}] is not a section; sections are {', '.join(hints)}")
-        elif name == "accounts":
+    for section, values in document.items():
+        if section not in hints:
+            problems.append(f"[{section}] is not a section; sections are {', '.join(hints)}")
+        elif section == "accounts":
             continue
-        elif name == "fills":
-            sections[name] = _fills(values, problems)
+        elif section == "fills":
+            sections[section] = _fills(values, problems)
         elif not isinstance(values, dict):
-            problems.append(f"{name} must be a section")
+            problems.append(f"{section} must be a section")
         else:
-            sections[name] = _section(name, hints[name], values, problems)
+            sections[section] = _section(section, hints[section], values, problems)
     if "accounts" in document:
         sections["accounts"] = _accounts(document["accounts"], sections, problems)
     if problems:
-        raise ConfigError(f"{path} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+        raise ConfigError(f"{name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     return Config(**sections)
 
 

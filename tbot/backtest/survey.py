@@ -44,13 +44,16 @@ class Survey:
         self.first_ns = self.first_ns or int(times[0])
         self.last_ns = int(times[-1])
         self.records += len(chunk)
+        kinds = chunk["kind"]
+        # A clock that closes Friday's last bar would make a trading day of the Saturday behind it.
+        market = times[(kinds == Kind.TRADE) | (kinds == Kind.QUOTE)]
         at = 0
-        while at < len(chunk):
-            if int(times[at]) >= self._day_end_ns:
-                day = self.calendar.trading_day(int(times[at]))
+        while at < len(market):
+            if int(market[at]) >= self._day_end_ns:
+                day = self.calendar.trading_day(int(market[at]))
                 self._days[day.day] = None
                 self._day_end_ns = day.end_ns
-            at = len(chunk) if self.last_ns < self._day_end_ns else int(np.searchsorted(times, self._day_end_ns))
+            at = int(np.searchsorted(market, self._day_end_ns))
         ids, flags = chunk["contract_id"], chunk["flags"]
         for contract_id in np.flatnonzero(np.bincount(ids)).tolist():
             known = self._flags.get(contract_id, 0)

@@ -47,7 +47,7 @@ def levels(data: tuple[Path, ...], json_output: bool, quiet: bool, **options: An
     for file in bar_files(data, options["contract"], options["data_tz"]):
         for minutes in timeframes:
             tell(f"{file.path.name}: {options['draws']} draws for the {NAMES[minutes]} zones")
-            results += _tested(file, minutes, kinds, rules, options)
+            results += tested(file, minutes, kinds, rules, options)
     if not results:
         raise DataError("no zone of these kinds was ever touched; give more data, or other --kinds or --timeframes")
     done = with_adjusted(results)
@@ -78,7 +78,7 @@ def zones_of(events: Any, kind: "EventCode") -> "Zones":
     return Zones(known, top, bottom, side)
 
 
-def _tested(
+def tested(
     file: "BarFile", minutes: int, kinds: "Sequence[EventCode]", rules: "ZoneRules", options: dict[str, Any]
 ) -> "list[LevelsResult]":
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lively_tape import LIVELY, MINUTE, lively
+from lively_tape import LIVELY, MINUTE, START, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import run_backtest
@@ -206,3 +206,13 @@ def test_a_hole_in_the_middle_of_a_trade_is_told(tmp_path: Path) -> None:
         silent = run_backtest(source, PLAN)
     assert any(f"the {trip['contract']} trade" in sentence for sentence in silent.through_holes)
     assert WHOLE.through_holes == ()
+
+
+def test_a_clock_behind_fridays_last_bar_makes_no_trading_day() -> None:
+    """The market is silent from 16:00 in Chicago on; the clock that closes its last bar may come at 17:00 or later."""
+    records = SOURCE.chunks[0]
+    friday = records[records["exch_ns"] < START + 390 * MINUTE]
+    late = np.repeat(friday[-1:], 2)
+    late["kind"], late["exch_ns"] = Kind.CLOCK, START + np.array([511, 520]) * MINUTE
+    result = run_backtest(ArraySource((np.concatenate([friday, late]),)), PLAN)
+    assert {day.isoformat() for day in result.days} == {"2026-11-20"}

@@ -1,0 +1,120 @@
+"""The data of a sweep, shipped once.
+
+The parent reads its sources once and writes the stream (opening records, derived quotes and clocks included) into one
+file of records. Workers that see that file, which are all of the same machine, map it into memory: nothing is decoded
+or copied for a trial, and the system keeps one copy for all. Where a worker of a cluster does not see it, the records
+themselves go once to each worker, as a scattered future (dask) or through the object store (ray).
+
+Why not the sources themselves: a Parquet file would be decoded, and a tape checked, again in every worker.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tbot.backtest.source import Source
+from tbot.errors import DataError
+from tbot.storage.tick_stream import Ticks
+from tbot_ext.records import TICK_DTYPE
+
+PART = 1 << 16  # records at once
+FILE_NAME = "records.bin"
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A stream on its way to workers. `fetch` gives the records where `path` is not seen; None: it is seen."""
+
+    path: str
+    records: int
+    contracts: Mapping[int, str]
+    data_hash: str
+    ends: tuple[str, str]  # SHA-256 of the first and the last part: tells another file of that name
+    fetch: Callable[[], Any] | None = None
+    held: Ticks | None = None  # the records themselves
+
+
+@dataclass(frozen=True)
+class ShippedSource:
+    """A source for run_backtest over records that were shipped."""
+
+    ticks: Ticks
+    contracts: Mapping[int, str]
+    data_hash: str
+    notes: tuple[str, ...] = ()
+
+    def stream(self) -> Iterator[Ticks]:
+        """In parts, as arrays of their own memory."""
+        for start in range(0, len(self.ticks), PART):
+            yield np.array(self.ticks[start : start + PART])
+
+
+def write_stream(source: Source, path: Path) -> Shipment:
+    """Write all of a source's stream to `path`."""
+    count = 0
+    try:
+        with path.open("wb") as file:
+            for chunk in source.stream():
+                file.write(np.ascontiguousarray(chunk).tobytes())
+                count += len(chunk)
+    except BaseException:  # half of it is of no use, and the disk may be full
+        path.unlink(missing_ok=True)
+        raise
+    ticks = _mapped(path, count)
+    return Shipment(str(path.resolve()), count, dict(source.contracts), source.data_hash, _ends(ticks))
+
+
+def sees(shipment: Shipment) -> bool:
+    """Whether this process finds the very records at the shipment's path."""
+    path = Path(shipment.path)
+    try:
+        if path.stat().st_size != shipment.records * TICK_DTYPE.itemsize:
+            return False
+        return _ends(_mapped(path, shipment.records)) == shipment.ends
+    except OSError:
+        return False
+
+
+def remove(shipment: Shipment) -> None:
+    """The file of records, when the sweep is over."""
+    _opened.clear()
+    Path(shipment.path).unlink(missing_ok=True)
+
+
+_opened: dict[tuple[str, str, int], ShippedSource] = {}
+
+
+def source_of(shipment: Shipment) -> ShippedSource:
+    """The source in this process; opened once, whatever number of trials asks for it."""
+    key = (shipment.path, shipment.data_hash, shipment.records)
+    if key not in _opened:
+        _opened.clear()  # one sweep at a time
+        _opened[key] = ShippedSource(_records(shipment), shipment.contracts, shipment.data_hash)
+    return _opened[key]
+
+
+def _records(shipment: Shipment) -> Ticks:
+    if shipment.held is not None:
+        return shipment.held
+    if shipment.fetch is not None:
+        return np.asarray(shipment.fetch())
+    if not sees(shipment):
+        raise DataError(
+            f"a worker does not find the records of the sweep at {shipment.path}; keep --out on a place that it sees"
+        )
+    return _mapped(Path(shipment.path), shipment.records)
+
+
+def _mapped(path: Path, records: int) -> Ticks:
+    if not records:
+        return np.zeros(0, TICK_DTYPE)
+    return np.memmap(path, TICK_DTYPE, "r", shape=(records,))
+
+
+def _ends(ticks: Ticks) -> tuple[str, str]:
+    first, last = (hashlib.sha256(part.tobytes()).hexdigest() for part in (ticks[:PART], ticks[-PART:]))
+    return first, last

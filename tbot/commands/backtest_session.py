@@ -1,0 +1,306 @@
+"""What `tbot backtest` does between its options and its words: data, plan, run, judgement, ledger, files."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+import numpy as np
+
+from tbot import __version__
+from tbot.backtest.holdout import Lock, days_in, lock, may_open, parse_span
+from tbot.backtest.plan import AccountPlan, BacktestPlan
+from tbot.backtest.results import BacktestResult, Table
+from tbot.backtest.run import Progress, run_backtest
+from tbot.backtest.source import Source
+from tbot.commands.options import parse_symbols, parse_time_ns
+from tbot.commands.past import Chosen, configured_accounts, plan_of
+from tbot.commands.user_strategy import load_strategy
+from tbot.config import Config, load
+from tbot.domain.trading_hours import CHICAGO, trading_day
+from tbot.errors import ConfigError, DataError
+from tbot.home import home
+from tbot.risk.firm import FirmRules
+from tbot.storage.firm_rules import load_rules
+from tbot.storage.sources import Source as Sources
+from tbot.storage.sources import open_sources
+from tbot.storage.trials import Trial, append_trials, read_trials, rivals
+from tbot.validation.assess import Assessment, assess
+from tbot.validation.report_files import check_target, write
+from tbot.validation.report_words import Extra
+
+LINE_S = 10.0  # between two lines of progress without a terminal
+
+
+@dataclass(frozen=True)
+class Question:
+    """The options of a backtest."""
+
+    paths: tuple[Path, ...]
+    config_path: Path | None = None
+    contracts: str = ""
+    contract: str | None = None
+    data_tz: str | None = None
+    since: str | None = None
+    until: str | None = None
+    strategy: str | None = None
+    firm: str = "50K"
+    exact_calendar: bool = False
+    holdout: str | None = None
+    open_holdout: bool = False
+    null: bool = True
+    seed: int = 1
+    out: Path | None = None
+    force: bool = False
+    quiet: bool = False
+    zone: ZoneInfo = CHICAGO
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of it."""
+
+    result: BacktestResult
+    assessments: tuple[Assessment, ...]
+    extra: Extra
+    files: tuple[Path, ...]
+
+
+def answer(question: Question) -> Answer:
+    """Run and judge. Everything that can be refused is refused before the first record is played."""
+    config = load(question.config_path)
+    rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
+    plan = _plan(question, config, rules)
+    ledger = read_trials(home())
+    if question.out is not None:
+        check_target(question.out, force=question.force)
+    with _data(question) as (source, locked):
+        blank = _trial(question, source, plan, 0, {})
+        if question.open_holdout:
+            may_open(ledger, blank)
+        chosen = _chosen(question, source)
+        with _progress(question, source) as told:
+            result = run_backtest(chosen, plan, progress=told)
+        notes = _more_notes(question, config, locked)
+        result = replace(result, notes=(*result.notes, *notes))
+        own = _trial(question, source, plan, *_first_account(result))
+        append_trials(home(), [own])  # before anybody sees it (V6, V14)
+        extra = _extra(question, config, plan)
+        assessments = _assessments(question, result, plan, rules, rivals(ledger, own))
+    files: Sequence[Path] = ()
+    if question.out is not None:
+        text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
+        files = write(
+            question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force
+        )
+    return Answer(result, assessments, extra, tuple(files))
+
+
+# ------------------------------------------------------------------------------------------------ data and plan
+def _plan(question: Question, config: Config, rules: FirmRules | None) -> BacktestPlan:
+    """The plan: accounts of the configuration as they are, else one of ours under the rules that were asked for."""
+    own = load_strategy(question.strategy) if question.strategy else None
+    accounts = configured_accounts(config)
+    if not config.accounts:
+        settings = replace(accounts[0].settings, rules=rules)
+        accounts = (AccountPlan(settings) if rules is None else AccountPlan(settings, rules.start_cents),)
+    return plan_of(
+        config,
+        strategy=None if own is None else own.make_trader,
+        trader_name="" if own is None else own.name,
+        accounts=accounts,
+        calendar="exact" if question.exact_calendar else "template",
+    )
+
+
+@contextlib.contextmanager
+def _data(question: Question) -> Iterator[tuple[Sources, Lock | None]]:
+    """The part of the sources that this run may see."""
+    since = None if question.since is None else parse_time_ns(question.since)
+    until = None if question.until is None else parse_time_ns(question.until)
+    if question.open_holdout and question.holdout is None:
+        raise ConfigError("which part is locked? give --holdout with --open-holdout, as it was given before")
+    with open_sources(question.paths, question.contract, question.data_tz, since, until) as whole:
+        if question.holdout is None:
+            yield whole, None
+            return
+        locked = lock(days_in(whole.chunks()), parse_span(question.holdout, "--holdout"))
+    if question.open_holdout:
+        since = locked.cut_ns if since is None else max(since, locked.cut_ns)
+    else:
+        until = locked.cut_ns if until is None else min(until, locked.cut_ns)
+    with open_sources(question.paths, question.contract, question.data_tz, since, until) as part:
+        yield part, locked
+
+
+def _chosen(question: Question, source: Sources) -> Source:
+    if not question.contracts:
+        return source
+    wanted = parse_symbols(question.contracts)
+    kept = {number: symbol for number, symbol in source.contracts.items() if symbol in wanted}
+    missing = [symbol for symbol in wanted if symbol not in kept.values()]
+    if missing:
+        raise DataError(f"the data holds {', '.join(source.contracts.values())} and no {missing[0]}; name other files")
+    return Chosen(source, kept)
+
+
+def _more_notes(question: Question, config: Config, locked: Lock | None) -> Iterator[str]:
+    if not config.accounts and question.firm != "none":
+        yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
+    if locked is not None and question.open_holdout:
+        yield f"hold-out opened: the locked {len(locked.locked)} trading days from {locked.locked[0]}"
+    elif locked is not None:
+        yield f"hold-out: the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+
+
+def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
+    return Extra(
+        data=tuple(str(path) for path in question.paths),
+        fills=plan.fills,
+        accounts={one.settings.account: one.settings.name or "PAPER" for one in plan.accounts},
+        version=__version__,
+        seed=question.seed,
+        strategy=plan.trader_name or "smc",
+        more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
+    )
+
+
+# ------------------------------------------------------------------------------------------------ judgement
+def _assessments(
+    question: Question,
+    result: BacktestResult,
+    plan: BacktestPlan,
+    rules: FirmRules | None,
+    others: Sequence[Trial],
+) -> tuple[Assessment, ...]:
+    percentile = _null_percentile(question, result, plan) if question.null else None
+    # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
+    combine = rules or load_rules("combine", "50K", trading_day(time.time_ns()))
+    return tuple(
+        assess(
+            result,
+            account=one.settings.account,
+            rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
+            rivals=others,
+            null_percentile=percentile,
+            seed=question.seed,
+        )
+        for one in plan.accounts
+    )
+
+
+def _null_percentile(question: Question, result: BacktestResult, plan: BacktestPlan) -> float | None:
+    """V4 of the zones that the first account traded, weighted by its trades; None where it cannot be told.
+
+    Of each contract, timeframe and kind the least percentile of its three nulls, as `tbot audit levels` tells them. The
+    mean of several is stricter than any combined test: to be above 95 all of them must be.
+    """
+    from tbot.commands.audit_data import bar_files
+    from tbot.commands.audit_levels import ZONE_KINDS, tested
+    from tbot.validation.levels_null import ZoneRules
+    from tbot_ext.records import EventCode
+
+    rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
+    rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
+    if not len(rows) or set(result.synthetic) != set(result.contracts):
+        return None
+    options = {"seed": question.seed, "draws": 1000}
+    found: dict[tuple[str, int, str], float] = {}
+    for file in bar_files(question.paths, question.contract, question.data_tz):
+        own = rows[rows["contract"] == file.product.symbol]
+        for _, minutes, kind in sorted(set(_places(own))):
+            for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options):
+                found[file.product.symbol, minutes, kind] = told.percentile
+    values = [found[place] for place in _places(rows) if place in found]
+    return float(np.mean(values)) if values else None
+
+
+def _places(rows: Table) -> list[tuple[str, int, str]]:
+    """Contract, timeframe and kind of the zone of each trip."""
+    columns = (rows[name].tolist() for name in ("contract", "zone_timeframe_min", "zone_kind"))
+    return list(zip(*columns, strict=True))
+
+
+def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
+    """Trips and daily results (cents, by trading day) of the first account."""
+    rows = result.trips[result.trips["account"] == result.accounts[0]]
+    daily: dict[int, int] = {}
+    for day, cents in zip(rows["day"].tolist(), rows["net_cents"].tolist(), strict=True):
+        daily[day] = daily.get(day, 0) + cents
+    return len(rows), daily
+
+
+def _trial(question: Question, source: Sources, plan: BacktestPlan, trips: int, daily: dict[int, int]) -> Trial:
+    return Trial(
+        at_ns=time.time_ns(),
+        command="backtest",
+        plan_hash=plan.digest(),
+        data_hash=source.data_hash,
+        contracts=tuple(source.contracts.values()),
+        first_ns=source.first_ns,
+        last_ns=source.last_ns,
+        trips=trips,
+        net_cents=sum(daily.values()),
+        daily_cents=daily,
+        kind="holdout" if question.open_holdout else "run",
+    )
+
+
+# ------------------------------------------------------------------------------------------------ progress
+@contextlib.contextmanager
+def _progress(question: Question, source: Sources) -> Iterator[Progress | None]:
+    """How far in market time, with rate and time left, on stderr."""
+    if question.quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(source) as told:
+            yield told
+    else:
+        yield _lines(source)
+
+
+def _lines(source: Sources) -> Progress:
+    begun = last = time.monotonic()
+
+    def told(records: int, now_ns: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_S:
+            last = now
+            share = _share(source, now_ns)
+            left = (now - begun) * (1 - share) / share if share else 0.0
+            rate = records / (now - begun)
+            click.echo(f"{100 * share:.0f} %, {rate:,.0f} records a second, {left:.0f} s left", err=True)
+
+    return told
+
+
+def _share(source: Sources, now_ns: int) -> float:
+    span = source.last_ns - source.first_ns
+    return min(1.0, max(0.0, (now_ns - source.first_ns) / span)) if span else 1.0
+
+
+@contextlib.contextmanager
+def _bar(source: Sources) -> Iterator[Callable[[int, int], None]]:
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns: tuple[Any, ...] = (
+        rich.TextColumn("{task.fields[day]}"), rich.BarColumn(), rich.TaskProgressColumn(),
+        rich.TextColumn("{task.fields[rate]}"), rich.TimeElapsedColumn(), rich.TimeRemainingColumn(),
+    )  # fmt: skip
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        bar = shown.add_task("backtest", total=1.0, day="", rate="")
+        begun = time.monotonic()
+
+        def told(records: int, now_ns: int) -> None:
+            rate = records / max(1e-9, time.monotonic() - begun)
+            day = trading_day(now_ns).isoformat()
+            shown.update(bar, completed=_share(source, now_ns), day=day, rate=f"{rate:,.0f} records/s")
+
+        yield told
