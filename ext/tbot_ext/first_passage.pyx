@@ -2,9 +2,9 @@
 
 For statistics, never for trading: outcomes are read off bars that came later. Rules of one trade, all against it:
 * from the entry's bar on, a bar whose extreme reaches the stop ends it there, at its open where that is worse;
-* the target counts when a bar trades through it by a tick, at the open where a bar opens beyond; a bar that does both
-  is a stop; a bar that touches a zone's edge after its open cannot reach the target, because the order of its prices
-  is not known;
+* the target counts when a bar trades through it by a tick, and gives its price, never a better one: one gap across a
+  thin zone would decide the mean of thousands; a bar that does both is a stop; a bar that touches a zone's edge after
+  its open cannot reach the target, because the order of its prices is not known;
 * after `horizon` bars, or where the data ends, it is closed at the close.
 """
 from libc.math cimport NAN
@@ -41,7 +41,7 @@ cdef int _run(const Series* bars, Py_ssize_t first, Py_ssize_t last, int64_t sid
             price[0] = opened if opened < stop and not (blind and i == first) else stop
             return -1
         if best > target and not (blind and i == first):
-            price[0] = opened if opened > target else target
+            price[0] = target
             return 1
     price[0] = side * bars.close[last]
     return 0

@@ -36,14 +36,15 @@ class Session:
 @click.command("parity")
 @click.option("--journal", "journal_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Journal of the session.  [default: that of the newest run]")  # fmt: skip
-@click.option("--tape", type=click.Path(path_type=Path), help="Its tape.  [default: tapes/<day>.tape]")
+@click.option("--tape", "tapes", multiple=True, type=click.Path(path_type=Path),
+              help="Its tape; repeatable, one for each day.  [default: tapes/<day>.tape]")  # fmt: skip
 @click.option("--day", metavar="DATE|yesterday", help="Only this trading day; the day of the default tape.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="Settings of that session.")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def parity(
     journal_path: Path | None,
-    tape: Path | None,
+    tapes: tuple[Path, ...],
     day: str | None,
     config_path: Path | None,
     json_output: bool,
@@ -59,13 +60,15 @@ def parity(
     from tbot.validation.parity import compare_signals, compare_trips
 
     chosen = _day(day)
-    source = tape or Path("tapes") / f"{chosen or _yesterday()}.tape"
-    if not source.is_file():
-        raise DataError(f"there is no tape {source}; name the tape that was recorded beside the session with --tape")
+    sources = tapes or (Path("tapes") / f"{chosen or _yesterday()}.tape",)
+    for source in sources:
+        if not source.is_file():
+            raise DataError(f"there is no tape {source}; name what was recorded beside the session with --tape")
+    names = ", ".join(source.name for source in sources)
     session = read_session(journal_path or _newest_journal())
     strategy = load(config_path).strategy
-    teller(quiet)(f"replaying {source}")
-    result = _replay(source, session, strategy)
+    teller(quiet)(f"replaying {names}")
+    result = _replay(sources, session, strategy)
     _same_settings(session, strategy)
     if chosen is not None and chosen not in result.days:
         raise DataError(f"the tape holds nothing of {chosen}; its days are {', '.join(map(str, result.days))}")
@@ -83,7 +86,7 @@ def parity(
     modelled = [int(row["closed_ns"]) for row in result.trips]
     inside = result.trips[[first <= at_ns <= last and asked(at_ns) for at_ns in modelled]]
     fills = compare_trips([t for t in session.trips if first <= t.now_ns <= last and asked(t.now_ns)], inside)
-    _print_json(source, signals, fills) if json_output else _print(source, signals, fills)
+    _print_json(names, signals, fills) if json_output else _print(names, signals, fills)
     return 0 if signals.equal else DIFFERS
 
 
@@ -118,12 +121,12 @@ def _newest_journal() -> Path:
     return path
 
 
-def _replay(source: Path, session: Session, strategy: "StrategySettings") -> "BacktestResult":
+def _replay(sources: tuple[Path, ...], session: Session, strategy: "StrategySettings") -> "BacktestResult":
     from tbot.backtest.run import run_backtest
     from tbot.storage.sources import open_sources
 
-    with open_sources([source]) as opened:
-        return run_backtest(opened, _plan(session, strategy))
+    with open_sources(sources) as source:
+        return run_backtest(source, _plan(session, strategy))
 
 
 def _plan(session: Session, strategy: "StrategySettings") -> "BacktestPlan":
@@ -175,11 +178,11 @@ def _yesterday() -> date:
 
 
 # ---------------------------------------------------------------- output
-def _print(source: Path, signals: "SignalParity", fills: "FillParity") -> None:
+def _print(names: str, signals: "SignalParity", fills: "FillParity") -> None:
     from tbot.commands.journal_query import iso
 
     click.echo(
-        f"{source.name}: {signals.identical} of {max(signals.journaled, signals.replayed)} signals identical "
+        f"{names}: {signals.identical} of {max(signals.journaled, signals.replayed)} signals identical "
         f"({signals.journaled} journaled, {signals.replayed} replayed, {signals.outside} outside what both cover)"
     )
     for row in signals.differences[:LISTED]:
@@ -208,7 +211,7 @@ def _print(source: Path, signals: "SignalParity", fills: "FillParity") -> None:
     click.echo("decisions are identical" if signals.equal else "DECISIONS DIFFER")
 
 
-def _print_json(source: Path, signals: "SignalParity", fills: "FillParity") -> None:
+def _print_json(names: str, signals: "SignalParity", fills: "FillParity") -> None:
     import orjson
 
     from tbot.commands.journal_query import iso
@@ -217,7 +220,7 @@ def _print_json(source: Path, signals: "SignalParity", fills: "FillParity") -> N
     for row in rows:
         del row["decided_ns"]
     document: dict[str, Any] = {
-        "schema": "tbot.audit.parity", "version": 1, "tape": source.name, "equal": signals.equal,
+        "schema": "tbot.audit.parity", "version": 1, "tape": names, "equal": signals.equal,
         "signals": asdict(signals) | {"differences": rows},
         "fills": {
             "pairs": [asdict(pair) for pair in fills.pairs], "only_real": fills.only_real,

@@ -22,9 +22,12 @@ serves all zones of a session (one shift, one rotation of births, one coin), whi
 together; draws zone by zone would spread less than the truth, and call chance a discovery. Sessions of less than
 `BLOCK_BARS` bars (those of long timeframes) are taken together until they have as many.
 
-The p-value is (r + 1) / (n + 1) (`multiple.monte_carlo_p`). A kind has to beat all three nulls: its p-value is the
-largest of the three, which is conservative. Over kinds, timeframes and contracts the rate of false discoveries is kept
-by `multiple.adjusted` (Benjamini, Hochberg: tests of overlapping zones depend on each other positively).
+The p-value is (r + 1) / (n + 1) (`multiple.monte_carlo_p`). A kind has to beat all three nulls, because each leaves
+something out: on real prices jitter and shuffle move a band into an hour of another volatility, where a thin one is
+jumped over (zones then look better than they are), and mirror, which stays in its hour, asks about the side alone. The
+p-value is the largest of the three, which is conservative. Over kinds, timeframes and contracts the rate of false
+discoveries is kept by `multiple.adjusted` (Benjamini, Hochberg: tests of overlapping zones depend on each other
+positively).
 """
 
 from collections.abc import Sequence

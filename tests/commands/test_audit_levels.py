@@ -9,8 +9,13 @@ from click.testing import CliRunner, Result
 
 from bar_samples import csv_text
 from level_markets import walk_days
+from lively_tape import lively
 from tbot.cli import root
+from tbot.commands.audit_data import bar_files
+from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError, DataError
+from tbot.storage.tape import TapeWriter, tape_meta
+from tbot_ext.records import Kind
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,24 @@ def test_V4_what_is_wrong_is_refused(bars_file: Path, tmp_path: Path) -> None:
         flat[name] = 80_000
     quiet.write_text(csv_text(flat))
     assert isinstance(call(quiet).exception, DataError)
+
+
+def test_V4_a_tape_gives_the_bars_of_each_contract(tmp_path: Path) -> None:
+    symbols = ("MNQ", "MES")
+    tape = tmp_path / "two.tape"
+    with TapeWriter(tape, tape_meta([PRODUCTS[symbol] for symbol in symbols], "test")) as writer:
+        writer.write(lively(symbols, minutes=300, opened=False))
+    both = list(bar_files([tape], None, None))
+    assert [file.product.symbol for file in both] == list(symbols)
+    assert all(290 <= len(file.minutes) <= 300 for file in both)
+    (one,) = bar_files([tape], "MES", None)
+    assert one.minutes.tobytes() == both[1].minutes.tobytes()
+    ticks = lively(symbols, minutes=300, opened=False)
+    mine = ticks[(ticks["contract_id"] == PRODUCTS["MES"].contract_id) & (ticks["kind"] == Kind.TRADE)]
+    prices = mine["price"].reshape(300, 4)[: len(one.minutes)]
+    assert one.minutes["open"].tolist() == prices[:, 0].tolist()
+    assert one.minutes["high"].tolist() == prices.max(axis=1).tolist()
+    assert one.minutes["close"].tolist() == prices[:, 3].tolist()
+    with pytest.raises(DataError, match="holds no ES"):
+        list(bar_files([tape], "ES", None))
+    assert call(tape, "--draws", 5, "--timeframes", "1m").exception is None

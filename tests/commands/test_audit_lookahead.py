@@ -147,6 +147,15 @@ def test_V1_the_peeking_function_lives_one_bar(bars_file: Path, strategies: Path
 
 
 @pytest.mark.shared_data
+def test_V1_real_bars_have_no_hits_and_many_statements(tmp_path: Path) -> None:
+    file = tmp_path / "GC.csv"
+    file.write_bytes(shared("smc/GC_201312_1m_20131008.csv").read_bytes())
+    code, found = document(file, "--cuts", 4)
+    assert code == 0
+    assert sum(kind["said"] for row in found["results"] for kind in row["kinds"]) > 1000
+
+
+@pytest.mark.shared_data
 def test_V1_traders_of_ones_own(strategies: Path, tmp_path: Path) -> None:
     """The packaged trader under another name is clean; one that remembers earlier runs is not."""
     source = shared("smc/ES_201312_1m_20131006_09.csv")

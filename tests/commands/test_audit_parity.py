@@ -97,13 +97,13 @@ def replayed_once(session: tuple[Path, Path, Rows], monkeypatch: pytest.MonkeyPa
 
 
 REAL_REPLAY = audit_parity._replay
-RESULTS: dict[Path, BacktestResult] = {}
+RESULTS: dict[tuple[Path, ...], BacktestResult] = {}
 
 
-def own_replay(tape: Path, given: audit_parity.Session, strategy: StrategySettings) -> BacktestResult:
-    if tape not in RESULTS:
-        RESULTS[tape] = REAL_REPLAY(tape, given, strategy)
-    return RESULTS[tape]
+def own_replay(tapes: tuple[Path, ...], given: audit_parity.Session, strategy: StrategySettings) -> BacktestResult:
+    if tapes not in RESULTS:
+        RESULTS[tapes] = REAL_REPLAY(tapes, given, strategy)
+    return RESULTS[tapes]
 
 
 def call(*arguments: object) -> Result:

@@ -50,7 +50,7 @@ STORIES = {
     "touched and stopped in one bar": ([(108, 108, 88, 100), (101, 120, 100, 119)], -1.0, STOPPED),
     "the touching bar cannot reach the target": ([(108, 120, 100, 101), (101, 102, 87, 90)], -1.0, STOPPED),
     "gap through the stop": ([(108, 108, 99, 101), (80, 85, 79, 84)], -20 / 12, STOPPED),
-    "gap beyond the target": ([(108, 108, 99, 101), (118, 119, 117, 118)], 18 / 12, TARGET),
+    "gap beyond the target": ([(108, 108, 99, 101), (118, 119, 117, 118)], 1.0, TARGET),
     "opens inside the zone": ([(95, 113, 94, 112)], 17 / 12, TARGET),
     "opens beyond the zone": ([(85, 99, 84, 98)], np.nan, NO_TRADE),
     "never touched": ([(108, 109, 101, 108)], np.nan, NO_TRADE),
@@ -93,7 +93,7 @@ def slow_outcome(bars: np.ndarray, born: int, top: int, bottom: int, side: int, 
         if low <= stop:
             return ((min(opened, stop) if number or inside else stop) - entry) / risk
         if high > target and (number or inside):
-            return (max(opened, target) - entry) / risk
+            return (target - entry) / risk
     return (held[-1][3] - entry) / risk
 
 

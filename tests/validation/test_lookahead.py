@@ -193,8 +193,8 @@ def test_V1_brackets_by_hand() -> None:
     ]))  # fmt: skip
     got = outcomes(bars, entries)
     # 1: +9 / 3. 2: gapped through the stop at 97 to the open 90. 3: short stopped at 104 in bar 1. 4: gapped to 90
-    # from a stop at 94. 5: short from 104, stop 114; bar 3 opens at 90, beyond the target 92: filled at the open.
-    assert got[:5].tolist() == pytest.approx([3.0, -10 / 3, -1.0, -1.4, 1.4])
+    # from a stop at 94. 5: short from 104, stop 114; bar 3 opens at 90, beyond the target 92: filled at 92.
+    assert got[:5].tolist() == pytest.approx([3.0, -10 / 3, -1.0, -1.4, 1.2])
     assert np.isnan(got[5])
 
 
