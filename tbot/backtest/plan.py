@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -76,7 +76,7 @@ def code_hash(make_trader: TraderFactory | None) -> str:
     "" for none, and where no text can be found. What the file imports, and what a closure or a partial holds, is not in
     it.
     """
-    made = make_trader
+    made: Any = make_trader
     while isinstance(made, functools.partial):
         made = made.func
     if made is None:
@@ -85,7 +85,7 @@ def code_hash(make_trader: TraderFactory | None) -> str:
         made = type(made)  # an object that is called
     for place in (inspect.getmodule(made), made):
         try:
-            return hashlib.sha256(inspect.getsource(place).encode()).hexdigest()  # type: ignore[arg-type]
+            return hashlib.sha256(inspect.getsource(place).encode()).hexdigest()
         except (OSError, TypeError):
             continue
     return ""
