@@ -22,6 +22,7 @@ from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, plan_of
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
+from tbot.domain.timeframes import NS_PER_MIN, bar_start_ns
 from tbot.domain.trading_hours import CHICAGO, trading_day
 from tbot.errors import ConfigError, DataError
 from tbot.home import home
@@ -30,6 +31,7 @@ from tbot.storage.firm_rules import load_rules
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
 from tbot.storage.trials import Trial, append_trials, read_trials, rivals
+from tbot.strategy.settings import StrategySettings
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
 from tbot.validation.report_words import Extra
@@ -80,24 +82,22 @@ def answer(question: Question) -> Answer:
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
-        blank = _trial(question, source, plan, 0, {})
-        if question.open_holdout:
-            may_open(ledger, blank)
         chosen = _chosen(question, source)
+        span = source.first_ns, source.last_ns
+        if question.open_holdout:
+            may_open(ledger, _trial(question, chosen, span, plan, 0, {}))
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
         notes = _more_notes(question, config, locked)
-        result = replace(result, notes=(*result.notes, *notes))
-        own = _trial(question, source, plan, *_first_account(result))
+        result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
+        own = _trial(question, chosen, span, plan, *_first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
-        extra = _extra(question, config, plan)
-        assessments = _assessments(question, result, plan, rules, rivals(ledger, own))
+        extra = _extra(question, config, plan, locked)
+        assessments = _assessments(question, result, plan, rules, rivals(ledger, own), span)
     files: Sequence[Path] = ()
     if question.out is not None:
         text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
-        files = write(
-            question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force
-        )
+        files = write(question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force)
     return Answer(result, assessments, extra, tuple(files))
 
 
@@ -112,7 +112,7 @@ def _plan(question: Question, config: Config, rules: FirmRules | None) -> Backte
     return plan_of(
         config,
         strategy=None if own is None else own.make_trader,
-        trader_name="" if own is None else own.name,
+        trader_name="" if own is None else own.identity,
         accounts=accounts,
         calendar="exact" if question.exact_calendar else "template",
     )
@@ -152,13 +152,16 @@ def _chosen(question: Question, source: Sources) -> Source:
 def _more_notes(question: Question, config: Config, locked: Lock | None) -> Iterator[str]:
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
-    if locked is not None and question.open_holdout:
-        yield f"hold-out opened: the locked {len(locked.locked)} trading days from {locked.locked[0]}"
-    elif locked is not None:
-        yield f"hold-out: the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+    if locked is not None:
+        yield f"hold-out: {_lock_words(locked, opened=question.open_holdout)}"
 
 
-def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
+def _lock_words(locked: Lock, *, opened: bool) -> str:
+    days = f"{len(locked.locked)} trading days from {locked.locked[0]}"
+    return f"opened, this run saw the locked {days} alone" if opened else f"the last {days} were not looked at"
+
+
+def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock | None) -> Extra:
     return Extra(
         data=tuple(str(path) for path in question.paths),
         fills=plan.fills,
@@ -166,6 +169,7 @@ def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
         version=__version__,
         seed=question.seed,
         strategy=plan.trader_name or "smc",
+        holdout="" if locked is None else _lock_words(locked, opened=question.open_holdout),
         more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
     )
 
@@ -177,8 +181,9 @@ def _assessments(
     plan: BacktestPlan,
     rules: FirmRules | None,
     others: Sequence[Trial],
+    span: tuple[int, int],
 ) -> tuple[Assessment, ...]:
-    percentile = _null_percentile(question, result, plan) if question.null else None
+    percentile, missing = _null_percentile(question, result, plan, span)
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
     combine = rules or load_rules("combine", "50K", trading_day(time.time_ns()))
     return tuple(
@@ -188,42 +193,60 @@ def _assessments(
             rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
             rivals=others,
             null_percentile=percentile,
+            null_missing=missing,
             seed=question.seed,
         )
         for one in plan.accounts
     )
 
 
-def _null_percentile(question: Question, result: BacktestResult, plan: BacktestPlan) -> float | None:
-    """V4 of the zones that the first account traded, weighted by its trades; None where it cannot be told.
+def _null_percentile(
+    question: Question, result: BacktestResult, plan: BacktestPlan, span: tuple[int, int]
+) -> tuple[float | None, str]:
+    """V4 of the zones that the first account traded, weighted by its trades; None with the reason where it cannot be
+    told.
 
-    Of each contract, timeframe and kind the least percentile of its three nulls, as `tbot audit levels` tells them. The
-    mean of several is stricter than any combined test: to be above 95 all of them must be.
+    Of each file, timeframe and kind the least percentile of its three nulls, as `tbot audit levels` tells them for the
+    bars of `span` alone: what is locked stays unseen. The mean of several is stricter than any combined test: to be
+    above 95 nearly all of them must be.
     """
-    from tbot.commands.audit_data import bar_files
+    from tbot.commands.audit_levels import ZONE_KINDS
+
+    if not question.null:
+        return None, "not asked for (--no-null)"
+    if set(result.synthetic) != set(result.contracts):
+        return None, "told of 1m bars alone, and these data are ticks"
+    rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
+    rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
+    if not len(rows):
+        return None, "no trade came from a zone"
+    try:
+        values = list(_percentiles(question, rows, plan.strategy, span))
+    except DataError as error:
+        return None, str(error)
+    return (float(np.mean(values)), "") if values else (None, "no zone of these bars was touched often enough")
+
+
+def _percentiles(question: Question, rows: Table, settings: StrategySettings, span: tuple[int, int]) -> Iterator[float]:
+    """The percentile of the zones behind each trade, as far as it is known."""
+    from tbot.commands.audit_data import LEAST_BARS, bar_files
     from tbot.commands.audit_levels import ZONE_KINDS, tested
     from tbot.validation.levels_null import ZoneRules
     from tbot_ext.records import EventCode
 
-    rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
-    rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
-    if not len(rows) or set(result.synthetic) != set(result.contracts):
-        return None
     options = {"seed": question.seed, "draws": 1000}
-    found: dict[tuple[str, int, str], float] = {}
     for file in bar_files(question.paths, question.contract, question.data_tz):
-        own = rows[rows["contract"] == file.product.symbol]
-        for _, minutes, kind in sorted(set(_places(own))):
-            for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options):
-                found[file.product.symbol, minutes, kind] = told.percentile
-    values = [found[place] for place in _places(rows) if place in found]
-    return float(np.mean(values)) if values else None
-
-
-def _places(rows: Table) -> list[tuple[str, int, str]]:
-    """Contract, timeframe and kind of the zone of each trip."""
-    columns = (rows[name].tolist() for name in ("contract", "zone_timeframe_min", "zone_kind"))
-    return list(zip(*columns, strict=True))
+        start = file.minutes["start_ns"]
+        seen = replace(file, minutes=file.minutes[(start >= bar_start_ns(span[0], 1)) & (start < span[1])])
+        if len(seen.minutes) < LEAST_BARS:
+            continue
+        first, last = int(seen.minutes["start_ns"][0]), int(seen.minutes["start_ns"][-1]) + NS_PER_MIN
+        decided = rows["decided_ns"]
+        own = rows[(rows["contract"] == file.product.symbol) & (first <= decided) & (decided <= last)]
+        places = list(zip(own["zone_timeframe_min"].tolist(), own["zone_kind"].tolist(), strict=True))
+        for minutes, kind in sorted(set(places)):
+            for told in tested(seen, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options, settings):
+                yield from [told.percentile] * places.count((minutes, kind))
 
 
 def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
@@ -235,15 +258,18 @@ def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
     return len(rows), daily
 
 
-def _trial(question: Question, source: Sources, plan: BacktestPlan, trips: int, daily: dict[int, int]) -> Trial:
+def _trial(
+    question: Question, source: Source, span: tuple[int, int], plan: BacktestPlan, trips: int, daily: dict[int, int]
+) -> Trial:
+    """The run as the ledger knows it: only the contracts that were played, so that others of a file are other data."""
     return Trial(
         at_ns=time.time_ns(),
         command="backtest",
         plan_hash=plan.digest(),
         data_hash=source.data_hash,
         contracts=tuple(source.contracts.values()),
-        first_ns=source.first_ns,
-        last_ns=source.last_ns,
+        first_ns=span[0],
+        last_ns=span[1],
         trips=trips,
         net_cents=sum(daily.values()),
         daily_cents=daily,
