@@ -61,7 +61,10 @@ def _features(result: BacktestResult, judged: Assessment, extra: Extra) -> Itera
     yield _scores(judged)
     yield _regimes(judged)
     yield _missing("V13", "parity", "what was recorded live is compared by a replay of it")
-    yield _missing("V14", "locked hold-out", "all of the data was looked at")
+    if extra.holdout:
+        yield Feature("V14", "locked hold-out", True, extra.holdout)
+    else:
+        yield _missing("V14", "locked hold-out", "all of the data was looked at")
 
 
 def _missing(key: str, title: str, why: str) -> Feature:
@@ -85,7 +88,7 @@ def _costs(judged: Assessment) -> Feature:
 def _null(judged: Assessment) -> Feature:
     percentile = judged.verdict.null_percentile
     if percentile is None:
-        return _missing("V4", "random levels", "the zones were not set against random ones")
+        return _missing("V4", "random levels", judged.null_missing or "the zones were not set against random ones")
     told = "" if percentile >= 95 else " (not distinguishable from random levels)"
     return Feature("V4", "random levels", True, f"above {percentile:.0f} % of random levels{told}")
 
