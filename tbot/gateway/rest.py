@@ -286,7 +286,7 @@ class RestClient:
         answer: Answer[Any] = Answer("not_sent", text="no time")
         attempt = refused = 0
         while True:
-            token = self.tokens.get()
+            token = self.tokens.for_protection() if protective else self.tokens.get()
             if token is None:
                 return Answer("not_sent", text=self._no_token())
             left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
@@ -298,8 +298,8 @@ class RestClient:
             rule = outcomes.rule(call, answer.situation)
             if rule.token_lost:
                 refused += 1
-                if refused >= rule.requests:
-                    return answer  # a new token did not help: no loop
+                if refused >= rule.requests or self.tokens.refused:
+                    return answer  # a new token did not help, or there will be none: no loop
                 self.tokens.invalidate(token)
                 continue
             pause_s = self._random() * PAUSE_S * 2**attempt
@@ -389,7 +389,7 @@ class OrderClient(RestClient):
 
     def _mutate(self, call: Call, request: bodies.Request, protective: bool) -> Answer[Any]:
         # an entry does not wait for a login: its signal would be stale by then
-        token = self.tokens.get() if protective else self.tokens.current()
+        token = self.tokens.for_protection() if protective else self.tokens.current()
         if token is None:
             return Answer("not_sent", text=self._no_token())
         answer = self._once(call, request, token, self._total_s, protective)
