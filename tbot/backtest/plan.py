@@ -1,11 +1,13 @@
 """Everything that a backtest depends on beside its data; equal plans on equal data give equal results."""
 
 import dataclasses
+import functools
 import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -34,7 +36,9 @@ class AccountPlan:
 class BacktestPlan:
     """Strategy, limits, accounts and fill rules of one backtest.
 
-    `make_trader` None is the packaged strategy; `trader_name` names another one for the hash, since code has none.
+    `make_trader` None is the packaged strategy; of another one the hash has `trader_name` and `trader_code`, the hash
+    of the text that it stands in (see `code_hash`): a strategy that was changed is another trial, and may not open a
+    hold-out that the one before it has opened.
     `calendar` "template" lets the weekly pattern stand for years that the session table does not cover (ruling 3).
     """
 
@@ -45,6 +49,7 @@ class BacktestPlan:
     caps: tuple[Cap, ...] = ()
     make_trader: TraderFactory | None = None
     trader_name: str = ""
+    trader_code: str = ""
     calendar: Literal["template", "exact"] = "template"
     run_start_ms: int = 1
 
@@ -63,6 +68,27 @@ class BacktestPlan:
         }
         document = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
         return hashlib.sha256(document).hexdigest()[:12]
+
+
+def code_hash(make_trader: TraderFactory | None) -> str:
+    """SHA-256 of the file in which a strategy is written, of its own text where there is no file (a notebook).
+
+    "" for none, and where no text can be found. What the file imports, and what a closure or a partial holds, is not in
+    it.
+    """
+    made: Any = make_trader
+    while isinstance(made, functools.partial):
+        made = made.func
+    if made is None:
+        return ""
+    if not (inspect.isclass(made) or inspect.isroutine(made)):
+        made = type(made)  # an object that is called
+    for place in (inspect.getmodule(made), made):
+        try:
+            return hashlib.sha256(inspect.getsource(place).encode()).hexdigest()
+        except (OSError, TypeError):
+            continue
+    return ""
 
 
 def _plain(value: object) -> object:

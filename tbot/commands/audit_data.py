@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.analytics import bar_tables as tables
+from tbot.backtest.source import Source
 from tbot.domain.contracts import BY_ID, PRODUCTS, Product
 from tbot.domain.timeframes import NAMES
 from tbot.errors import ConfigError, DataError
@@ -52,12 +53,17 @@ def _of_tape(path: Path, contract: str | None) -> Iterator[BarFile]:
         if not symbols:
             held = ", ".join(source.contracts.values())
             raise DataError(f"{path} holds no {contract}, but {held}; give one of these with --contract")
-        builders = {PRODUCTS[symbol].contract_id: BarBuilder() for symbol in symbols}
-        parts: dict[int, list[Bars]] = {number: [] for number in builders}
-        for chunk in source.stream():
-            for number, builder in builders.items():
-                bars = builder.push_ticks(chunk[chunk["contract_id"] == number])
-                parts[number].append(bars[bars["timeframe_min"] == 1])
+        yield from source_bars(source, path, symbols)
+
+
+def source_bars(source: Source, path: Path, symbols: Iterable[str]) -> Iterator[BarFile]:
+    """1m bars of some contracts of a source, as the engine builds them; `path` names it in errors."""
+    builders = {PRODUCTS[symbol].contract_id: BarBuilder() for symbol in symbols}
+    parts: dict[int, list[Bars]] = {number: [] for number in builders}
+    for chunk in source.stream():
+        for number, builder in builders.items():
+            bars = builder.push_ticks(chunk[chunk["contract_id"] == number])
+            parts[number].append(bars[bars["timeframe_min"] == 1])
     for number, found in parts.items():
         yield BarFile(path, BY_ID[number], _enough(path, mark_session_breaks(np.concatenate(found))))
 

@@ -29,7 +29,7 @@ from tbot.risk.firm import FirmRules
 from tbot.storage.firm_rules import load_rules
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
-from tbot.storage.trials import Trial, append_trials, read_trials, rivals
+from tbot.storage.trials import Trial, append_trials, looked_before, read_trials, rivals
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
 from tbot.validation.report_words import Extra
@@ -80,18 +80,18 @@ def answer(question: Question) -> Answer:
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
-        blank = _trial(question, source, plan, 0, {})
+        chosen = _chosen(question, source)
+        blank = _trial(question, source, chosen, plan, 0, {})
         if question.open_holdout:
             may_open(ledger, blank)
-        chosen = _chosen(question, source)
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        notes = _more_notes(question, config, locked)
+        notes = _more_notes(question, config, locked, looked_before(ledger, blank))
         result = replace(result, notes=(*result.notes, *notes))
-        own = _trial(question, source, plan, *_first_account(result))
+        own = _trial(question, source, chosen, plan, *_first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
         extra = _extra(question, config, plan)
-        assessments = _assessments(question, result, plan, rules, rivals(ledger, own))
+        assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
     files: Sequence[Path] = ()
     if question.out is not None:
         text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
@@ -146,14 +146,16 @@ def _chosen(question: Question, source: Sources) -> Source:
     missing = [symbol for symbol in wanted if symbol not in kept.values()]
     if missing:
         raise DataError(f"the data holds {', '.join(source.contracts.values())} and no {missing[0]}; name other files")
-    return Chosen(source, kept)
+    return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, locked: Lock | None) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, locked: Lock | None, seen: int) -> Iterator[str]:
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
     if locked is not None and question.open_holdout:
         yield f"hold-out opened: the locked {len(locked.locked)} trading days from {locked.locked[0]}"
+        if seen:
+            yield f"{seen} run(s) on record looked at days of the hold-out before it was opened: for those it was none"
     elif locked is not None:
         yield f"hold-out: the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
 
@@ -174,11 +176,12 @@ def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
 def _assessments(
     question: Question,
     result: BacktestResult,
+    source: Source,
     plan: BacktestPlan,
     rules: FirmRules | None,
     others: Sequence[Trial],
 ) -> tuple[Assessment, ...]:
-    percentile = _null_percentile(question, result, plan) if question.null else None
+    percentile = _null_percentile(question, result, source, plan) if question.null else None
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
     combine = rules or load_rules("combine", "50K", trading_day(time.time_ns()))
     return tuple(
@@ -194,13 +197,16 @@ def _assessments(
     )
 
 
-def _null_percentile(question: Question, result: BacktestResult, plan: BacktestPlan) -> float | None:
+def _null_percentile(
+    question: Question, result: BacktestResult, source: Source, plan: BacktestPlan
+) -> float | None:
     """V4 of the zones that the first account traded, weighted by its trades; None where it cannot be told.
 
     Of each contract, timeframe and kind the least percentile of its three nulls, as `tbot audit levels` tells them. The
-    mean of several is stricter than any combined test: to be above 95 all of them must be.
+    mean of several is stricter than any combined test: to be above 95 all of them must be. The bars are those of the
+    run, made of its very stream: what it may not see (--until, a hold-out) must not speak in its verdict either.
     """
-    from tbot.commands.audit_data import bar_files
+    from tbot.commands.audit_data import source_bars
     from tbot.commands.audit_levels import ZONE_KINDS, tested
     from tbot.validation.levels_null import ZoneRules
     from tbot_ext.records import EventCode
@@ -211,7 +217,7 @@ def _null_percentile(question: Question, result: BacktestResult, plan: BacktestP
         return None
     options = {"seed": question.seed, "draws": 1000}
     found: dict[tuple[str, int, str], float] = {}
-    for file in bar_files(question.paths, question.contract, question.data_tz):
+    for file in source_bars(source, question.paths[0], np.unique(rows["contract"]).tolist()):
         own = rows[rows["contract"] == file.product.symbol]
         for _, minutes, kind in sorted(set(_places(own))):
             for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options):
@@ -235,13 +241,16 @@ def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
     return len(rows), daily
 
 
-def _trial(question: Question, source: Sources, plan: BacktestPlan, trips: int, daily: dict[int, int]) -> Trial:
+def _trial(
+    question: Question, source: Sources, chosen: Source, plan: BacktestPlan, trips: int, daily: dict[int, int]
+) -> Trial:
+    """For the ledger. Contracts and hash are those of what was played, `chosen` of all that is in the files."""
     return Trial(
         at_ns=time.time_ns(),
         command="backtest",
         plan_hash=plan.digest(),
-        data_hash=source.data_hash,
-        contracts=tuple(source.contracts.values()),
+        data_hash=chosen.data_hash,
+        contracts=tuple(chosen.contracts.values()),
         first_ns=source.first_ns,
         last_ns=source.last_ns,
         trips=trips,

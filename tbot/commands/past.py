@@ -9,7 +9,7 @@ import numpy as np
 
 from tbot.analytics.bar_signals import bar_records
 from tbot.analytics.bar_tables import bars_of, table_columns
-from tbot.backtest.plan import AccountPlan, BacktestPlan, TraderFactory
+from tbot.backtest.plan import AccountPlan, BacktestPlan, TraderFactory, code_hash
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import ArraySource, Source
@@ -17,8 +17,10 @@ from tbot.commands.launch import announced_caps, past_plans
 from tbot.config import Config, load
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.timeframes import bar_start_ns
+from tbot.domain.trading_hours import SessionCalendar
 from tbot.errors import ConfigError, DataError
 from tbot.execution.settings import AccountSettings
+from tbot.storage.holes import Hole
 from tbot.storage.replay_stream import opening
 from tbot.storage.sources import open_sources
 from tbot.storage.tick_stream import Ticks, lockstep_stream, merge_order
@@ -42,6 +44,12 @@ class Chosen:
     @property
     def notes(self) -> tuple[str, ...]:
         return self.source.notes
+
+    def holes(self, calendar: SessionCalendar) -> list[Hole]:
+        """Holes of the chosen contracts, where the source knows of holes."""
+        told = getattr(self.source, "holes", None)
+        found: list[Hole] = told(calendar) if callable(told) else []
+        return [hole for hole in found if hole.symbol in self.contracts.values()]
 
     def stream(self) -> Iterator[Ticks]:
         for chunk in self.source.stream():
@@ -96,6 +104,7 @@ def plan_of(
         caps=announced_caps(config),
         make_trader=strategy,
         trader_name="" if strategy is None else name,
+        trader_code=code_hash(strategy),
         calendar=calendar,
     )
 

@@ -23,7 +23,7 @@ from tbot.commands.sweep_work import backtest_trial
 from tbot.errors import ConfigError
 from tbot.home import home
 from tbot.storage.sources import Source, open_sources
-from tbot.storage.trials import Trial, append_trials, read_trials, rivals
+from tbot.storage.trials import Trial, append_trials, looked_before, read_trials, rivals
 from tbot.validation.assess import Assessment, assess
 
 _FIRM_OFF = "the firm's account rules are left out, so that every trial sees all days; limits and costs of ours hold"
@@ -170,8 +170,7 @@ def open_holdout(request: Request, params: Params) -> Opened:
         outcome = Outcome(0, params, 0, result.plan_hash, {"trips": float(own.sum())}, net)
         trial = _trial(request.command, source, outcome, kind="holdout")
         append_trials(home(), [trial])  # before anybody sees it
-        seen = sum(one.kind == "run" and one.overlaps(trial) for one in ledger)
-        return Opened(locked, trial, told, seen)
+        return Opened(locked, trial, told, looked_before(ledger, trial))
 
 
 def _trial(command: str, source: Source, outcome: Outcome, kind: Any = "run") -> Trial:

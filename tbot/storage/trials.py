@@ -105,6 +105,11 @@ def opened_before(trials: Sequence[Trial], mine: Trial) -> Trial | None:
     return None
 
 
+def looked_before(trials: Sequence[Trial], mine: Trial) -> int:
+    """Runs on record that looked at data of `mine` without opening it as a hold-out: for those it was none."""
+    return sum(trial.kind == "run" and trial.overlaps(mine) for trial in trials)
+
+
 def _next_chain(chain: str, body: bytes) -> str:
     return hashlib.sha256(chain.encode() + body).hexdigest()[:_CHAIN_CHARS]
 

@@ -1,0 +1,133 @@
+"""What a run over the past may not hide: holes, each choice of contracts, a changed strategy, looks at locked days."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tbot
+from lively_tape import LIVELY, MINUTE, lively
+from shared_data import shared
+from tbot.backtest.plan import code_hash
+from tbot.commands.backtest import backtest as command
+from tbot.commands.user_strategy import load_strategy
+from tbot.config import Config
+from tbot.domain.contracts import PRODUCTS
+from tbot.errors import TbotError
+from tbot.risk.limits import RiskLimits
+from tbot.storage.tape import TapeWriter, tape_meta
+from tbot.storage.trials import Trial, looked_before, read_trials
+
+CONFIG = Config(strategy=LIVELY, risk=RiskLimits(risk_per_trade_cents=80_000))
+RECORDS = lively(("MNQ", "MES"), seed=5, minutes=200, opened=False)
+QUIET = """
+class Quiet:
+    def __init__(self, product, settings):
+        self.counters = {}
+    def on_events(self, events, view):
+        return []
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def tape(path: Path, records: np.ndarray = RECORDS) -> Path:
+    with TapeWriter(path, tape_meta([PRODUCTS["MNQ"], PRODUCTS["MES"]], "test")) as writer:
+        writer.write(records)
+    return path
+
+
+def backtest(*words: object) -> Any:
+    return CliRunner().invoke(command, [*map(str, words), "--no-null", "-q"])
+
+
+def test_a_hole_in_a_trade_is_told_of_chosen_contracts_too(tmp_path: Path) -> None:
+    whole = tbot.backtest(tape(tmp_path / "whole.tape"), config=CONFIG)
+    trip = max(whole.trips, key=lambda row: row["closed_ns"] - row["opened_ns"])
+    times = RECORDS["exch_ns"]
+    inside = (times > trip["opened_ns"] + MINUTE) & (times < trip["opened_ns"] + 13 * MINUTE)
+    cut = tape(tmp_path / "hole.tape", RECORDS[~(inside & (RECORDS["contract_id"] == trip["contract_id"]))])
+    symbol = str(trip["contract"])
+    other = "MES" if symbol == "MNQ" else "MNQ"
+    assert tbot.backtest(cut, config=CONFIG, contracts=[symbol]).through_holes
+    assert not tbot.backtest(cut, config=CONFIG, contracts=[other]).through_holes
+
+
+def test_V6_each_choice_of_contracts_is_a_trial_of_its_own(tmp_path: Path, own_home: Path) -> None:
+    path = tape(tmp_path / "both.tape")
+    for words in (("--contracts", "MNQ"), ("--contracts", "MES"), ("--contracts", "MES,MNQ"), ()):
+        assert backtest(path, *words).exit_code == 0
+    trials = read_trials(own_home)
+    assert [set(trial.contracts) for trial in trials] == [{"MNQ"}, {"MES"}, {"MNQ", "MES"}, {"MNQ", "MES"}]
+    assert len({trial.data_hash for trial in trials}) == 3  # naming all of them is no choice
+
+
+def test_V6_V14_a_strategy_that_was_changed_is_another_trial_and_opens_no_hold_out_twice(
+    tmp_path: Path, own_home: Path
+) -> None:
+    bars = shared("market/bars_1m/MES_1m_tsx_20260120_20260318.parquet")
+    file = tmp_path / "mine.py"
+    words = (bars, "--since", "2026-02-02", "--until", "2026-02-05", "--strategy", f"{file}:Quiet")
+    hold = ("--holdout", "1d", "--open-holdout")
+    for text, more, code in ((QUIET, (), 0), (QUIET + "# tuned\n", (), 0), (QUIET, hold, 0), (QUIET, hold, 0),
+                             (QUIET + "# tuned\n", hold, 6)):  # fmt: skip
+        file.write_text(text)
+        done = backtest(*words, *more)
+        assert code == (done.exception.exit_code if isinstance(done.exception, TbotError) else done.exit_code)
+        if more and not code:
+            assert "2 run(s) on record looked at days of the hold-out" in " ".join(done.output.split())
+    runs = [trial for trial in read_trials(own_home) if trial.kind == "run"]
+    assert len({trial.plan_hash for trial in runs}) == 2
+
+
+def test_the_hash_of_a_strategy_follows_its_text_and_not_its_place(tmp_path: Path) -> None:
+    hashes = []
+    for folder, text in (("a", QUIET), ("b", QUIET), ("c", QUIET.replace("[]", "[ ]"))):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "mine.py"
+        file.write_text(text)
+        hashes.append(code_hash(load_strategy(f"{file}:Quiet").make_trader))
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert all(hashes)
+    assert code_hash(None) == ""
+    assert code_hash(dict) == ""  # built in: no text
+
+
+def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same file with and without what lies behind --until: the same place among random levels."""
+    from tbot.commands import audit_levels
+
+    bars = shared("market/bars_1m/MES_1m_tsx_20260120_20260318.parquet")
+    seen: list[int] = []
+    kept = audit_levels.tested
+
+    def noting(file: Any, *more: Any) -> Any:
+        seen.extend((int(file.minutes["start_ns"][0]), int(file.minutes["start_ns"][-1])))
+        return kept(file, *more[:-1], {**more[-1], "draws": 20})
+
+    monkeypatch.setattr(audit_levels, "tested", noting)
+    since, until = "2026-01-20T23:00", "2026-01-23T23:00"
+    done = CliRunner().invoke(command, [str(bars), "--since", since, "--until", until, "--holdout", "1d",
+                                     "--json"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["accounts"][0]["null_percentile"] is not None
+    day_of_lock = int(np.datetime64("2026-01-22T23:00", "ns").astype(np.int64))
+    assert seen
+    assert int(np.datetime64(since, "ns").astype(np.int64)) <= min(seen) < max(seen) < day_of_lock
+
+
+def test_V14_only_plain_runs_over_the_same_data_count_as_looks() -> None:
+    mine = Trial(2, "backtest", "p", "d", ("ES",), 100, 200, 0, 0, kind="holdout")
+    run = dataclasses.replace(mine, kind="run")
+    later = dataclasses.replace(run, first_ns=201, last_ns=300)
+    assert looked_before([run, mine, later, dataclasses.replace(run, contracts=("NQ",))], mine) == 1
