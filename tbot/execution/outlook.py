@@ -114,8 +114,7 @@ def _due_ns(engine: AccountEngine, *, busy: bool) -> int:
     if engine.caretaker.line.limited_until_ns > now_ns:
         times.append(engine.caretaker.line.limited_until_ns)
     if not settings.in_process and reconciler.last_ns is not None:
-        cadence_ns = settings.limits.recon_open_ns if busy else settings.limits.recon_idle_ns
-        times.append(reconciler.last_ns + settings.patience(cadence_ns))
+        times.append(reconciler.last_ns + settings.cadence_ns(busy=busy))
     return min(times)
 
 
