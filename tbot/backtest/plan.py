@@ -83,7 +83,8 @@ def code_hash(make_trader: TraderFactory | None) -> str:
         return ""
     if not (inspect.isclass(made) or inspect.isroutine(made)):
         made = type(made)  # an object that is called
-    for place in (inspect.getmodule(made), made):
+    places: tuple[Any, ...] = (inspect.getmodule(made), made)
+    for place in places:
         try:
             return hashlib.sha256(inspect.getsource(place).encode()).hexdigest()
         except (OSError, TypeError):
