@@ -19,7 +19,7 @@ from tbot.backtest.results import BacktestResult, Table
 from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import Source
 from tbot.commands.options import parse_symbols, parse_time_ns
-from tbot.commands.past import Chosen, configured_accounts, plan_of
+from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.domain.trading_hours import CHICAGO, trading_day
@@ -88,7 +88,7 @@ def answer(question: Question) -> Answer:
             result = run_backtest(chosen, plan, progress=told)
         notes = _more_notes(question, config, locked, looked_before(ledger, blank))
         result = replace(result, notes=(*result.notes, *notes))
-        own = _trial(question, source, chosen, plan, *_first_account(result))
+        own = _trial(question, source, chosen, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
         extra = _extra(question, config, plan)
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
@@ -230,15 +230,6 @@ def _places(rows: Table) -> list[tuple[str, int, str]]:
     """Contract, timeframe and kind of the zone of each trip."""
     columns = (rows[name].tolist() for name in ("contract", "zone_timeframe_min", "zone_kind"))
     return list(zip(*columns, strict=True))
-
-
-def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
-    """Trips and daily results (cents, by trading day) of the first account."""
-    rows = result.trips[result.trips["account"] == result.accounts[0]]
-    daily: dict[int, int] = {}
-    for day, cents in zip(rows["day"].tolist(), rows["net_cents"].tolist(), strict=True):
-        daily[day] = daily.get(day, 0) + cents
-    return len(rows), daily
 
 
 def _trial(
