@@ -29,7 +29,7 @@ from tbot.risk.firm import FirmRules
 from tbot.storage.firm_rules import load_rules
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
-from tbot.storage.trials import Trial, append_trials, looked_before, read_trials, rivals
+from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
 from tbot.validation.report_words import Extra
@@ -76,7 +76,7 @@ def answer(question: Question) -> Answer:
     config = load(question.config_path)
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
-    ledger = read_trials(home())
+    ledger = open_ledger(home())
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):

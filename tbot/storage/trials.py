@@ -83,6 +83,12 @@ def read_trials(home: Path) -> list[Trial]:
     return list(_checked(path, data))
 
 
+def open_ledger(home: Path) -> list[Trial]:
+    """All trials, before a run: one that could not be remembered afterwards is refused now."""
+    append_trials(home, ())
+    return read_trials(home)
+
+
 def rivals(trials: Sequence[Trial], mine: Trial) -> list[Trial]:
     """The other runs that looked at data of `mine`: of each distinct plan and data the newest."""
     found: dict[tuple[str, str], Trial] = {}
