@@ -16,7 +16,7 @@ positions here, only results. Everything is empty for an account that no firm wa
 from collections.abc import Sequence
 from datetime import date
 
-from tbot.domain.contracts import PRODUCTS
+from tbot.domain.contracts import product_named
 from tbot.domain.messages import AccountUpdate, Fill
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.domain.trading_hours import trading_day
@@ -157,8 +157,10 @@ def recent_actions(manager: OrderManager, now_ns: int) -> int:
 def sides_of(picture: Picture) -> Sequence[tuple[str, int]]:
     """(family, side) of everything that an account holds or may still open, sorted (TR8).
 
-    By the table of all products: a stranger's position may be in one that this account does not trade.
+    By the table of all products, and by gateway ids, too: a stranger's position may be in a product or a month that
+    this run does not trade. What is in no table is a family of its own.
     """
     found = {(entry.contract, entry.side) for entry in picture.live_entries()}
     found |= {(name, picture.ledger.position(name).side) for name in picture.ledger.open_contracts()}
-    return sorted({(PRODUCTS[name].family if name in PRODUCTS else name, side) for name, side in found})
+    products = {name: product_named(name) for name, _ in found}
+    return sorted({(product.family if (product := products[name]) else name, side) for name, side in found})

@@ -124,7 +124,8 @@ class Protector:
         assert order.stop is not None, "an order without a stop price protects nothing"
         asked = self.shrinks.get(order.order_id, 0)
         needless = order.remaining <= surplus
-        if asked < SHRINKS and not needless:
+        stays = asked >= SHRINKS or self.manager.moves.given_up(order.order_id)
+        if not stays and not needless:
             level = self.manager.moves.closest(order.order_id, order.stop, -order.side)
             move = Move(name, order.order_id, level, order.size - surplus)
             self.shrinks[order.order_id] = asked + self.manager.move_stop(move, moment.now_ns)

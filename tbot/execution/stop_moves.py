@@ -102,7 +102,12 @@ class MoveLog:
     def may(self, order_id: int, now_ns: int, gap_ns: int) -> bool:
         """Whether another move may be asked for: never while the one before is not proven."""
         moved = self.of.get(order_id)
-        return moved is None or (moved.proven and moved.failed < MAX_MOVES and now_ns - moved.asked_ns >= gap_ns)
+        return moved is None or (moved.proven and not self.given_up(order_id) and now_ns - moved.asked_ns >= gap_ns)
+
+    def given_up(self, order_id: int) -> bool:
+        """Whether no change of an order is asked for any more, because too many failed."""
+        moved = self.of.get(order_id)
+        return moved is not None and moved.failed >= MAX_MOVES
 
     def asked(self, order_id: int, old: int, new: int, now_ns: int) -> None:
         """A move is on its way."""

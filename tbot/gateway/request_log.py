@@ -21,7 +21,10 @@ class RequestLog:
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(descriptor, _BYTES)
+            # Bytes that exist: a hole would be a fatal bus error at the first write once the memory has run out.
+            missing = _BYTES - os.fstat(descriptor).st_size
+            if missing > 0 and os.pwrite(descriptor, bytes(missing), _BYTES - missing) < missing:
+                raise OSError(f"there is no room for {path.name}")
             self._map = mmap.mmap(descriptor, _BYTES)
         finally:
             os.close(descriptor)

@@ -107,6 +107,21 @@ def test_F_ORD_02_a_stop_that_cannot_be_made_smaller_is_replaced(answer: str) ->
     assert rig.state == "ACTIVE"
 
 
+def test_F_ORD_02_a_stop_whose_moves_were_all_refused_is_replaced_when_it_is_too_large() -> None:
+    """Nobody asks for another change of such a stop, so waiting for one would leave it too large for ever."""
+    rig = opened(break_even_percent=100)
+    rig.broker.script["modify"] = ["rejected"] * 9
+    rig.prices["MNQ"] = ENTRY + 60
+    rig.run(60)
+    assert len(rig.broker.sent(ModifyStop)) == 3
+    by_hand(rig)
+    rig.run(20)
+    assert not any(change.size for change in rig.broker.sent(ModifyStop))
+    (stop,) = rig.broker.sent(PlaceStop)
+    assert (stop.size, stop.stop) == (3, ENTRY - 40)
+    assert working(rig) == {"stop": 3, "limit": 3}
+
+
 @pytest.mark.parametrize("answer", ["accept", "rejected"])
 def test_R6_what_must_be_cancelled_first_waits_for_a_calm_moment(answer: str) -> None:
     rig = opened()

@@ -1,6 +1,9 @@
 """A process that comes back knows what the one before it has sent (I9, R9)."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from tbot.gateway.request_log import SLOTS, RequestLog, request_log
 from tbot.gateway.throttle import GENERAL, NS_PER_S, SlidingWindow
@@ -34,3 +37,16 @@ def test_a_place_that_cannot_be_written_costs_nothing_but_the_memory(tmp_path: P
     assert request_log(tmp_path / "missing" / "requests") is None
     (tmp_path / "folder").mkdir()
     assert request_log(tmp_path / "folder") is None
+
+
+def test_F_SYS_01_a_full_disk_is_met_when_the_log_is_made_and_not_by_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with a hole in it would end the process by SIGBUS when there is no room for the page that is written."""
+    path = tmp_path / "requests"
+    RequestLog(path).close()
+    found = path.stat()
+    assert found.st_blocks * 512 >= found.st_size == SLOTS * 8
+    path.write_bytes(b"")
+    monkeypatch.setattr(os, "pwrite", lambda _file, data, _at: len(data) - 1)
+    assert request_log(path) is None

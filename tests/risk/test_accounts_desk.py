@@ -144,6 +144,17 @@ def test_TR8_a_strangers_position_in_a_contract_that_the_account_does_not_trade_
     assert refused(rig, 1001) == ["OPPOSITE_EXPOSURE"]
 
 
+@pytest.mark.parametrize(("held", "answer"), [("CON.F.US.ENQ.Z26", ["OPPOSITE_EXPOSURE"]), ("CON.F.US.XYZ.Z26", [])])
+def test_TR8_a_strangers_position_in_a_product_that_the_run_does_not_trade_counts(held: str, answer: list[str]) -> None:
+    """Its name is the gateway's id of the contract, of whatever month."""
+    rig = two_sided("MES", "MNQ")
+    broker_of(rig, 1001).price[held] = 80_000
+    broker_of(rig, 1001).place_foreign(held, -1, 1)
+    rig.pump()
+    rig.signal(1, "MNQ", 1)
+    assert refused(rig, 1002) == answer
+
+
 def test_TR8_opposite_signals_at_one_instant() -> None:
     """The first one counts for all accounts before the second is looked at."""
     rig = many_rig(account(1001), account(1002))

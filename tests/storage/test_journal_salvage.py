@@ -190,3 +190,13 @@ def test_a_journal_that_is_busy_stays(path: Path) -> None:
         put_aside_if_lost(path, wire)
     holder.close()
     assert path.exists()
+
+
+def test_F_SYS_03_an_empty_folder_is_a_loss_to_somebody_who_knows_that_there_was_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    lost = put_aside_if_lost(path, wire, begun=True)
+    assert lost is not None
+    assert (lost.kept, lost.emergency) == (None, ())
+    assert "nothing is left" in lost.reason
+    path.touch(mode=0o600)
+    assert put_aside_if_lost(path, wire, begun=True) is not None
