@@ -86,11 +86,11 @@ def answer(question: Question) -> Answer:
             may_open(ledger, blank)
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        notes = _more_notes(question, config, locked, looked_before(ledger, blank))
-        result = replace(result, notes=(*result.notes, *notes))
+        holdout = _locked_words(question, locked, looked_before(ledger, blank))
+        result = replace(result, notes=(*result.notes, *_more_notes(question, config, holdout)))
         own = _trial(question, source, chosen, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
-        extra = _extra(question, config, plan)
+        extra = _extra(question, config, plan, holdout)
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
     files: Sequence[Path] = ()
     if question.out is not None:
@@ -149,18 +149,24 @@ def _chosen(question: Question, source: Sources) -> Source:
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, locked: Lock | None, seen: int) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, holdout: str) -> Iterator[str]:
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
-    if locked is not None and question.open_holdout:
-        yield f"hold-out opened: the locked {len(locked.locked)} trading days from {locked.locked[0]}"
-        if seen:
-            yield f"{seen} run(s) on record looked at days of the hold-out before it was opened: for those it was none"
-    elif locked is not None:
-        yield f"hold-out: the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+    if holdout:
+        yield f"hold-out: {holdout}"
 
 
-def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
+def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
+    """V14: what was locked or opened; `seen` runs on record had looked at it before."""
+    if locked is None:
+        return ""
+    if not question.open_holdout:
+        return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+    told = f"the locked {len(locked.locked)} trading days from {locked.locked[0]} were opened"
+    return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
+
+
+def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str) -> Extra:
     return Extra(
         data=tuple(str(path) for path in question.paths),
         fills=plan.fills,
@@ -168,6 +174,7 @@ def _extra(question: Question, config: Config, plan: BacktestPlan) -> Extra:
         version=__version__,
         seed=question.seed,
         strategy=plan.trader_name or "smc",
+        holdout=holdout,
         more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
     )
 

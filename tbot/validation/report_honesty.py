@@ -20,7 +20,7 @@ ASK = {
     "V8": "tbot sweep",
     "V10": "tbot backtest with a Combine's rules",
     "V13": "tbot audit parity",
-    "V14": "tbot sweep --holdout",
+    "V14": "tbot backtest or tbot sweep --holdout",
 }
 _LONGEST = 4  # names in a list
 
@@ -61,7 +61,10 @@ def _features(result: BacktestResult, judged: Assessment, extra: Extra) -> Itera
     yield _scores(judged)
     yield _regimes(judged)
     yield _missing("V13", "parity", "what was recorded live is compared by a replay of it")
-    yield _missing("V14", "locked hold-out", "all of the data was looked at")
+    if extra.holdout:
+        yield Feature("V14", "locked hold-out", True, extra.holdout)
+    else:
+        yield _missing("V14", "locked hold-out", "all of the data was looked at")
 
 
 def _missing(key: str, title: str, why: str) -> Feature:

@@ -89,7 +89,7 @@ def test_V6_V14_a_strategy_that_was_changed_is_another_trial_and_opens_no_hold_o
         done = backtest(*words, *more)
         assert code == (done.exception.exit_code if isinstance(done.exception, TbotError) else done.exit_code)
         if more and not code:
-            assert "2 run(s) on record looked at days of the hold-out" in " ".join(done.output.split())
+            assert "2 run(s) on record had looked at some of them before" in " ".join(done.output.split())
     runs = [trial for trial in read_trials(own_home) if trial.kind == "run"]
     assert len({trial.plan_hash for trial in runs}) == 2
 
@@ -126,7 +126,12 @@ def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
     done = CliRunner().invoke(command, [str(bars), "--since", since, "--until", until, "--holdout", "1d",
                                      "--json"])  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["accounts"][0]["null_percentile"] is not None
+    told = json.loads(done.stdout)["accounts"][0]
+    assert told["null_percentile"] is not None
+    assert next(one for one in told["honesty"] if one["feature"] == "V14") == {
+        "feature": "V14", "title": "locked hold-out", "known": True, "command": None,
+        "text": "the last 1 trading days from 2026-01-23 were not looked at",
+    }  # fmt: skip
     day_of_lock = int(np.datetime64("2026-01-22T23:00", "ns").astype(np.int64))
     assert seen
     assert int(np.datetime64(since, "ns").astype(np.int64)) <= min(seen) < max(seen) < day_of_lock
