@@ -137,6 +137,18 @@ def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
     assert int(np.datetime64(since, "ns").astype(np.int64)) <= min(seen) < max(seen) < day_of_lock
 
 
+def test_V4_the_null_takes_bars_of_a_second_too(tmp_path: Path) -> None:
+    """Its bars are made of what was played, whatever files that came from."""
+    bars = shared("market/bars_1s/NQ_1s_tsx_20260316_20260316.parquet")
+    config = tmp_path / "lively.toml"
+    config.write_text("[strategy]\nmin_score = 0.0\nmax_tests = 3\n")
+    done = CliRunner().invoke(command, [str(bars), "-c", str(config), "--firm", "none", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)["accounts"][0]
+    assert told["summary"]["trades"] >= 1
+    assert 0 <= told["null_percentile"] <= 100
+
+
 def test_V14_only_plain_runs_over_the_same_data_count_as_looks() -> None:
     mine = Trial(2, "backtest", "p", "d", ("ES",), 100, 200, 0, 0, kind="holdout")
     run = dataclasses.replace(mine, kind="run")
