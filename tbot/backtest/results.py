@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial, Intent, RoundTrip, Signal
 
+OUT_OF_ROOM = "RC_MAX_LOSS"  # reason of a denial: equity is too near the firm's loss floor for another trade
 NONE_TICKS = -1  # of mae_ticks and mfe_ticks: not watched
 
 # One row per round trip and account, in the order in which they ended.
@@ -75,6 +76,18 @@ class BacktestResult:
     days: tuple[date, ...] = ()  # trading days that had data
     # Trades whose result the data cannot tell, because some of it is missing while they were open; one sentence each.
     through_holes: tuple[str, ...] = ()
+
+
+def barred(denials: Iterable[Denial], intents: Iterable[Intent], account: int) -> Denial | None:
+    """The first signal after its last trade that an account could not take for want of room above the loss floor.
+
+    None: it took part to the end. Room only comes back by profit, and profit only by trades, so from here on the
+    account is out: what follows are days without a trade that say nothing of the strategy. Refusals of a day on which
+    open positions came near the floor are not the end when an entry follows.
+    """
+    last_ns = max((intent.now_ns for intent in intents if intent.account == account), default=0)
+    out = (one for one in denials if one.account == account and one.reason == OUT_OF_ROOM and one.now_ns > last_ns)
+    return next(out, None)
 
 
 def trips_table(

@@ -12,7 +12,7 @@ import numpy as np
 
 from tbot.backtest.plan import BacktestPlan
 from tbot.backtest.record import RunRecord
-from tbot.backtest.results import EQUITY_DTYPE, BacktestResult, Table, trips_table
+from tbot.backtest.results import EQUITY_DTYPE, BacktestResult, Table, barred, trips_table
 from tbot.backtest.runner import Runner, Ticks
 from tbot.backtest.source import Source
 from tbot.backtest.survey import Survey, utc
@@ -99,7 +99,9 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
     notes = runner.notes
     intents = tuple(note for note in notes if isinstance(note, Intent))
     trips = [note for note in notes if isinstance(note, RoundTrip)]
+    denials = tuple(note for note in notes if isinstance(note, Denial))
     day_of = {trip.now_ns: (trading_day(trip.now_ns) - _EPOCH_DAY).days for trip in trips}
+    told = (*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions())
     return BacktestResult(
         contracts=tuple(source.contracts.values()),
         accounts=tuple(account.settings.account for account in plan.accounts),
@@ -111,14 +113,14 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
         equity=_equity(plan, runner.record, survey.first_ns),
         signals=tuple(runner.signals),
         intents=intents,
-        denials=tuple(note for note in notes if isinstance(note, Denial)),
+        denials=denials,
         states={account.settings.account: runner.desk.state(account.settings.account) for account in plan.accounts},
         open_at_end=_open_at_end(runner.desk),
         plan_hash=plan.digest(),
         data_hash=source.data_hash,
         calendar="exact" if survey.covered else "template",
         synthetic=survey.synthetic,
-        notes=(*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions()),
+        notes=(*told, *_out_of_room(plan, denials, intents, survey.days)),
         days=survey.days,
         through_holes=_through_holes(trips, [*survey.gaps, *_holes(source, survey)]),
     )
@@ -142,6 +144,22 @@ def _through_holes(trips: list[RoundTrip], holes: list[tuple[str, int, int]]) ->
                     f"open while data is missing ({utc(start_ns)} to {utc(end_ns)}); its result is not known"
                 )
     return tuple(found)
+
+
+def _out_of_room(
+    plan: BacktestPlan, denials: tuple[Denial, ...], intents: tuple[Intent, ...], days: tuple[date, ...]
+) -> Iterator[str]:
+    """Accounts that the firm's loss floor took out of the run: their later days are empty for that reason."""
+    for account in plan.accounts:
+        number = account.settings.account
+        first = barred(denials, intents, number)
+        since = None if first is None else trading_day(first.now_ns)
+        left = 0 if since is None else sum(day > since for day in days)
+        if left:
+            yield (
+                f"account {number} took no trade from {since} on for want of room above the firm's loss floor: the "
+                f"{left} trading days after it are empty for that reason; without the firm's rules they are played"
+            )
 
 
 def _equity(plan: BacktestPlan, record: RunRecord, first_ns: int) -> Table:

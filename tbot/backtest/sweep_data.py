@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from tbot.backtest.source import Source
+from tbot.domain.trading_hours import SessionCalendar
 from tbot.errors import DataError
+from tbot.storage.holes import Hole
 from tbot.storage.tick_stream import Ticks
 from tbot_ext.records import TICK_DTYPE
 
@@ -34,6 +36,7 @@ class Shipment:
     contracts: Mapping[int, str]
     data_hash: str
     ends: tuple[str, str]  # SHA-256 of the first and the last part: tells another file of that name
+    holes: tuple[Hole, ...] = ()  # silences of the source, by its own calendar
     fetch: Callable[[], Any] | None = None
     held: Ticks | None = None  # the records themselves
 
@@ -46,6 +49,11 @@ class ShippedSource:
     contracts: Mapping[int, str]
     data_hash: str
     notes: tuple[str, ...] = ()
+    silences: tuple[Hole, ...] = ()
+
+    def holes(self, _calendar: SessionCalendar) -> tuple[Hole, ...]:
+        """Those that the source told of before it was shipped."""
+        return self.silences
 
     def stream(self) -> Iterator[Ticks]:
         """In parts, as arrays of their own memory."""
@@ -65,7 +73,9 @@ def write_stream(source: Source, path: Path) -> Shipment:
         path.unlink(missing_ok=True)
         raise
     ticks = _mapped(path, count)
-    return Shipment(str(path.resolve()), count, dict(source.contracts), source.data_hash, _ends(ticks))
+    told = getattr(source, "holes", None)
+    holes = tuple(told()) if callable(told) else ()
+    return Shipment(str(path.resolve()), count, dict(source.contracts), source.data_hash, _ends(ticks), holes)
 
 
 def sees(shipment: Shipment) -> bool:
@@ -93,7 +103,9 @@ def source_of(shipment: Shipment) -> ShippedSource:
     key = (shipment.path, shipment.data_hash, shipment.records)
     if key not in _opened:
         _opened.clear()  # one sweep at a time
-        _opened[key] = ShippedSource(_records(shipment), shipment.contracts, shipment.data_hash)
+        _opened[key] = ShippedSource(
+            _records(shipment), shipment.contracts, shipment.data_hash, silences=shipment.holes
+        )
     return _opened[key]
 
 

@@ -19,7 +19,7 @@ from tbot.backtest.results import BacktestResult, Table
 from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import Source
 from tbot.commands.options import parse_symbols, parse_time_ns
-from tbot.commands.past import Chosen, configured_accounts, plan_of
+from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.domain.trading_hours import CHICAGO, trading_day
@@ -29,7 +29,7 @@ from tbot.risk.firm import FirmRules
 from tbot.storage.firm_rules import load_rules
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
-from tbot.storage.trials import Trial, append_trials, looked_before, read_trials, rivals
+from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
 from tbot.strategy.settings import StrategySettings
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
@@ -77,7 +77,7 @@ def answer(question: Question) -> Answer:
     config = load(question.config_path)
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
-    ledger = read_trials(home())
+    ledger = open_ledger(home())
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
@@ -88,11 +88,12 @@ def answer(question: Question) -> Answer:
             may_open(ledger, blank)
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        notes = _more_notes(question, config, locked, looked_before(ledger, blank))
+        holdout = _locked_words(question, locked, looked_before(ledger, blank))
+        notes = _more_notes(question, config, holdout)
         result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
-        own = _trial(question, chosen, span, plan, *_first_account(result))
+        own = _trial(question, chosen, span, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
-        extra = _extra(question, config, plan, locked)
+        extra = _extra(question, config, plan, holdout)
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
     files: Sequence[Path] = ()
     if question.out is not None:
@@ -149,21 +150,24 @@ def _chosen(question: Question, source: Sources) -> Source:
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, locked: Lock | None, seen: int) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, holdout: str) -> Iterator[str]:
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
-    if locked is not None:
-        yield f"hold-out: {_lock_words(locked, opened=question.open_holdout)}"
-    if question.open_holdout and seen:
-        yield f"{seen} run(s) on record looked at days of the hold-out before it was opened: for those it was none"
+    if holdout:
+        yield f"hold-out: {holdout}"
 
 
-def _lock_words(locked: Lock, *, opened: bool) -> str:
-    days = f"{len(locked.locked)} trading days from {locked.locked[0]}"
-    return f"opened, this run saw the locked {days} alone" if opened else f"the last {days} were not looked at"
+def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
+    """V14: what was locked or opened; `seen` runs on record had looked at it before."""
+    if locked is None:
+        return ""
+    if not question.open_holdout:
+        return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+    told = f"the locked {len(locked.locked)} trading days from {locked.locked[0]} were opened"
+    return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
 
 
-def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock | None) -> Extra:
+def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str) -> Extra:
     return Extra(
         data=tuple(str(path) for path in question.paths),
         fills=plan.fills,
@@ -171,7 +175,7 @@ def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock 
         version=__version__,
         seed=question.seed,
         strategy=plan.trader_name or "smc",
-        holdout="" if locked is None else _lock_words(locked, opened=question.open_holdout),
+        holdout=holdout,
         more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
     )
 
@@ -241,15 +245,6 @@ def _percentiles(question: Question, rows: Table, source: Source, settings: Stra
         for minutes, kind in sorted(set(places)):
             for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options, settings):
                 yield from [told.percentile] * places.count((minutes, kind))
-
-
-def _first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
-    """Trips and daily results (cents, by trading day) of the first account."""
-    rows = result.trips[result.trips["account"] == result.accounts[0]]
-    daily: dict[int, int] = {}
-    for day, cents in zip(rows["day"].tolist(), rows["net_cents"].tolist(), strict=True):
-        daily[day] = daily.get(day, 0) + cents
-    return len(rows), daily
 
 
 def _trial(

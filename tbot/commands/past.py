@@ -1,5 +1,6 @@
 """`tbot.backtest(...)`: a backtest from Python, on files, bars or tick records."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ from tbot.domain.timeframes import bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.errors import ConfigError, DataError
 from tbot.execution.settings import AccountSettings
+from tbot.home import home
 from tbot.storage.holes import Hole
 from tbot.storage.replay_stream import opening
 from tbot.storage.sources import open_sources
 from tbot.storage.tick_stream import Ticks, lockstep_stream, merge_order
+from tbot.storage.trials import Trial, append_trials
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 
 _GIVEN = Path("the bars given")
@@ -71,7 +74,8 @@ def backtest(
     `data`: path or paths of tapes, ticks or 1m bars (Parquet, CSV, DBN); 1m bars as `tbot.load` gives them, a mapping
     or table of such columns, then with their contract's symbol as `contracts`; or an array of tick records. `contracts`
     of files: only these. `strategy` makes another strategy than the packaged one for each contract. `accounts` None:
-    those of the configuration, else one fresh 50K Combine. Raises TbotError when there is no honest result.
+    those of the configuration, else one fresh 50K Combine. Every run is remembered in the ledger of trials, as those of
+    `tbot backtest` are. Raises TbotError when there is no honest result.
     """
     settings = config if isinstance(config, Config) else load(None if config is None else Path(config))
     wanted = (contracts,) if isinstance(contracts, str) else tuple(contracts or ())
@@ -82,8 +86,37 @@ def backtest(
     if isinstance(data, str | Path) or (isinstance(data, list | tuple) and _are_paths(data)):
         paths = [Path(data)] if isinstance(data, str | Path) else [Path(one) for one in data]
         with open_sources(paths, contract=wanted[0] if len(wanted) == 1 else None) as source:
-            return run_backtest(_chosen(source, wanted), plan, progress=progress)
-    return run_backtest(_given(data, wanted), plan, progress=progress)
+            result = run_backtest(_chosen(source, wanted), plan, progress=progress)
+    else:
+        result = run_backtest(_given(data, wanted), plan, progress=progress)
+    append_trials(home(), [_trial(result)])  # before anybody sees it
+    return result
+
+
+def first_account(result: BacktestResult) -> tuple[int, dict[int, int]]:
+    """Trips and daily results (cents, by trading day) of the first account."""
+    rows = result.trips[result.trips["account"] == result.accounts[0]]
+    daily: dict[int, int] = {}
+    for day, cents in zip(rows["day"].tolist(), rows["net_cents"].tolist(), strict=True):
+        daily[day] = daily.get(day, 0) + cents
+    return len(rows), daily
+
+
+def _trial(result: BacktestResult) -> Trial:
+    """V6 from Python: a loop over settings in a notebook is as much of a search as `tbot sweep`."""
+    trips, daily = first_account(result)
+    return Trial(
+        at_ns=time.time_ns(),
+        command="tbot.backtest",
+        plan_hash=result.plan_hash,
+        data_hash=result.data_hash,
+        contracts=result.contracts,
+        first_ns=result.first_ns,
+        last_ns=result.last_ns,
+        trips=trips,
+        net_cents=sum(daily.values()),
+        daily_cents=daily,
+    )
 
 
 def plan_of(

@@ -62,12 +62,15 @@ def sweep(method: str, json_output: bool, **options: Any) -> int:
     with --resume.
     """
     from tbot.commands.sweep_report import report_sweep
-    from tbot.commands.sweep_session import sweep_data
+    from tbot.commands.sweep_session import refuse_holes, sweep_data
 
     request, values = request_of("sweep", method, options)
     if options["open_holdout"]:
         return show_holdout(request, values, json_output)
-    return report_sweep(sweep_data(request), json_output)
+    swept = sweep_data(request)
+    code = report_sweep(swept, json_output)
+    refuse_holes(swept)
+    return code
 
 
 def request_of(command: str, method: Any, options: dict[str, Any]) -> "tuple[Request, Params]":

@@ -20,11 +20,12 @@ from tbot.backtest.sweep_engines import Engine, Work, pool
 from tbot.backtest.sweep_run import Search, run_search
 from tbot.commands.sweep_space import check_points, document_of, plan_of, planner, with_values
 from tbot.commands.sweep_work import backtest_trial
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, DataError
 from tbot.home import home
 from tbot.storage.sources import Source, open_sources
-from tbot.storage.trials import Trial, append_trials, looked_before, read_trials, rivals
+from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
 from tbot.validation.assess import Assessment, assess
+from tbot.validation.sweeps import HOLED
 
 _FIRM_OFF = "the firm's account rules are left out, so that every trial sees all days; limits and costs of ours hold"
 _FIRM_ON = "the firm's account rules are on: a trial trades no more once its account is lost, and its later days are 0"
@@ -75,7 +76,7 @@ def sweep_data(
     assert search is not None
     document = document_of(request.config_path)
     check_points(document, search.axes)
-    ledger = read_trials(home())  # a ledger that cannot be read is told of now
+    ledger = open_ledger(home())  # one that cannot be read or written is told of now
     with data_of(request) as (source, locked):
         if check is not None:
             check(days_in(source.chunks()) if locked is None else locked.free)
@@ -109,6 +110,16 @@ def sweep_data(
         contracts = tuple(source.contracts.values())
         notes = (*source.notes, _FIRM_ON if request.firm else _FIRM_OFF)
         return Swept(request, search, out, outcomes, identity, contracts, notes, others, locked)
+
+
+def refuse_holes(swept: Swept) -> None:
+    """DataError, behind the report, when trades of a trial were open while data is missing."""
+    holed = [outcome for outcome in swept.outcomes if outcome.metrics.get(HOLED)]
+    if holed:
+        raise DataError(
+            f"in {len(holed)} of {len(swept.outcomes)} trials trades were open while data is missing (first in trial "
+            f"{holed[0].number}); what they made is not known: complete the data, or cut that stretch out of it"
+        )
 
 
 def _run(
@@ -155,13 +166,15 @@ def open_holdout(request: Request, params: Params) -> Opened:
         raise ConfigError("which part is locked? give --holdout with --open-holdout, as it was given before")
     config = with_values(document_of(request.config_path), params)
     plan = plan_of(config, firm=request.firm)
-    ledger = read_trials(home())
+    ledger = open_ledger(home())
     with open_sources(request.paths, request.contract, request.zone) as whole:
         locked = lock(days_in(whole.chunks()), parse_span(request.holdout, "--holdout"))
     with open_sources(request.paths, request.contract, request.zone, since_ns=locked.cut_ns) as source:
         blank = Outcome(0, params, 0, plan.digest(), {}, {})
         may_open(ledger, _trial(request.command, source, blank, kind="holdout"))
         result = run_backtest(source, plan)
+        if result.through_holes:  # nothing of it was seen, so nothing was opened
+            raise DataError(f"{result.through_holes[0]}; complete the data: the hold-out stays locked")
         told = assess(result)
         own = result.trips["account"] == told.account
         net: dict[int, int] = {}

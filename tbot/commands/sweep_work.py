@@ -12,7 +12,7 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.validation.assess import cost_parts
 from tbot.validation.costs import cost_curve
 from tbot.validation.summary import daily_net
-from tbot.validation.sweeps import ANY_COSTS, DIES_AT, columns_of, metrics_of
+from tbot.validation.sweeps import ANY_COSTS, DIES_AT, HOLED, columns_of, metrics_of
 from tbot.validation.trips import trips_of
 
 EPOCH_DAY = date(1970, 1, 1)
@@ -28,6 +28,7 @@ def backtest_trial(source: Source, task: Task) -> Outcome:
     metrics = metrics_of(trips, days)
     dies_at = cost_curve(trips.net_cents, cost_parts(rows, trips)).dies_at if len(trips) else None
     metrics[DIES_AT] = None if dies_at is None else min(ANY_COSTS, float(dies_at))
+    metrics[HOLED] = float(len(result.through_holes))
     return Outcome(
         number=task.trial.number,
         params=task.trial.params,

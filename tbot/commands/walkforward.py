@@ -43,7 +43,7 @@ def walkforward(
 
     Each trial runs once over all days; windows are cut out of it.
     """
-    from tbot.commands.sweep_session import sweep_data
+    from tbot.commands.sweep_session import refuse_holes, sweep_data
     from tbot.validation.walkforward import Cut, folds
 
     days = (_days(train, "--train"), _days(test, "--test"))
@@ -51,7 +51,10 @@ def walkforward(
     request, values = request_of("walkforward", method, options)
     if options["open_holdout"]:
         return show_holdout(request, values, json_output)
-    return report(sweep_data(request, check=lambda days: folds(len(days), cut)), cut, json_output)
+    swept = sweep_data(request, check=lambda days: folds(len(days), cut))
+    code = report(swept, cut, json_output)
+    refuse_holes(swept)
+    return code
 
 
 def _days(text: str, option: str) -> int:

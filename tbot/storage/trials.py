@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
+from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
 
 FILE_NAME = "trials.jsonl"
@@ -43,9 +44,13 @@ class Trial:
     kind: Literal["run", "holdout"] = "run"  # holdout: the data are a locked end that was opened for this run
 
     def overlaps(self, other: "Trial") -> bool:
-        """Whether both looked at a common stretch of a common contract."""
-        common = set(self.contracts) & set(other.contracts)
+        """Whether both looked at a common stretch of a common market; mini and micro of one underlying are one."""
+        common = _families(self.contracts) & _families(other.contracts)
         return bool(common) and self.first_ns <= other.last_ns and other.first_ns <= self.last_ns
+
+
+def _families(contracts: Sequence[str]) -> set[str]:
+    return {PRODUCTS[symbol].family if symbol in PRODUCTS else symbol for symbol in contracts}
 
 
 def append_trials(home: Path, trials: Sequence[Trial]) -> None:
@@ -81,6 +86,12 @@ def read_trials(home: Path) -> list[Trial]:
     except OSError as error:
         raise DataError(f"the ledger of trials {path} cannot be read: {error.strerror}; mend its permissions") from None
     return list(_checked(path, data))
+
+
+def open_ledger(home: Path) -> list[Trial]:
+    """All trials, before a run: one that could not be remembered afterwards is refused now."""
+    append_trials(home, ())
+    return read_trials(home)
 
 
 def rivals(trials: Sequence[Trial], mine: Trial) -> list[Trial]:

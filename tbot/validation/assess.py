@@ -10,10 +10,11 @@ from datetime import date
 
 import numpy as np
 
-from tbot.backtest.results import BacktestResult, Table
+from tbot.backtest.results import BacktestResult, Table, barred
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.domain.timeframes import NAMES
+from tbot.domain.trading_hours import trading_day
 from tbot.errors import DataError
 from tbot.risk.firm import FirmRules
 from tbot.storage.trials import Trial
@@ -99,7 +100,7 @@ def assess(
     costs = cost_curve(trips.net_cents, cost_parts(rows, trips)) if some else None
     sharpe = judge_sharpe(daily_net(trips, days), tried.cautious, trials_deviation(daily)) if some else None
     pbo = _pbo(daily)
-    odds, missing = _odds(trips, days, rules, stakes, rng)
+    odds, missing = _odds(trips, _played(result, number, days), rules, stakes, rng)
     cents = expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=days) if some else None
     verdict = Verdict(
         trades=len(trips),
@@ -200,6 +201,12 @@ def _pbo(daily: Floats) -> float | None:
     if varied.shape[1] < FEWEST_FOR_PBO[0] or len(varied) < FEWEST_FOR_PBO[1]:
         return None
     return overfitting(varied).pbo
+
+
+def _played(result: BacktestResult, account: int, days: Ints) -> Ints:
+    """The days on which an account could trade: those after the floor took it out say nothing of another account."""
+    out = barred(result.denials, result.intents, account)
+    return days if out is None else days[days <= (trading_day(out.now_ns) - EPOCH_DAY).days]
 
 
 def _odds(

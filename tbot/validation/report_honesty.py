@@ -20,7 +20,7 @@ ASK = {
     "V8": "tbot sweep",
     "V10": "tbot backtest with a Combine's rules",
     "V13": "tbot audit parity",
-    "V14": "tbot sweep --holdout",
+    "V14": "tbot backtest or tbot sweep --holdout",
 }
 _LONGEST = 4  # names in a list
 

@@ -26,6 +26,7 @@ from tbot.validation.verdict import SURE, Verdict
 METRICS = ("expectancy_r", "expectancy_ticks", "expectancy_cents", "net_cents", "sharpe", "sortino", "profit_factor",
            "win_rate")  # fmt: skip
 DIES_AT = "dies_at"  # metric of an outcome: multiple of its costs at which it loses
+HOLED = "through_holes"  # metric of an outcome: trades that were open while data is missing
 ANY_COSTS = 1e6  # stands for "none", since JSON has no infinity
 
 

@@ -17,9 +17,16 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError, DataError
 from tbot.risk.limits import RiskLimits
 from tbot.storage.tape import TapeWriter, tape_meta
+from tbot.storage.trials import read_trials
 
 CONFIG = Config(strategy=LIVELY, risk=RiskLimits(risk_per_trade_cents=80_000))
 BOTH = lively(("MNQ", "MES"), seed=5, minutes=200, opened=False)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -107,3 +114,14 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
 def test_own_limits_of_a_configuration_bind(tape: Path) -> None:
     tight = replace(CONFIG, risk=RiskLimits(risk_per_trade_cents=1))
     assert not tbot.backtest(tape, config=tight).intents
+
+
+def test_V6_a_run_from_python_is_in_the_ledger_like_any_other(tape: Path, own_home: Path) -> None:
+    result = tbot.backtest(tape, config=CONFIG)
+    tbot.backtest(BOTH, config=CONFIG, contracts=["MES"])
+    first, second = read_trials(own_home)
+    assert (first.command, first.plan_hash, first.data_hash) == ("tbot.backtest", result.plan_hash, result.data_hash)
+    assert (first.trips, first.net_cents) == (len(result.trips), int(result.trips["net_cents"].sum()))
+    assert sum(first.daily_cents.values()) == first.net_cents
+    assert second.contracts == ("MES",)
+    assert first.overlaps(second)

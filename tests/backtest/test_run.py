@@ -1,6 +1,7 @@
 """run_backtest: a plan on data gives a result, the same every time; an error gives none."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from lively_tape import LIVELY, MINUTE, START, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
-from tbot.backtest.results import BacktestResult
+from tbot.backtest.results import BacktestResult, barred
 from tbot.backtest.run import run_backtest
 from tbot.backtest.runner import StrategyError
 from tbot.backtest.source import ArraySource
@@ -162,6 +163,21 @@ def test_a_plan_needs_accounts_and_names_its_strategy() -> None:
     assert replace(PLAN, make_trader=Failing, trader_name="a").digest() != PLAN.digest()
 
 
+class Leaving(Failing):
+    """Ends the program on its hundredth batch, as if all were well."""
+
+    def on_events(self, events: np.ndarray, view: MarketView) -> list[Signal]:
+        try:
+            return super().on_events(events, view)
+        except ZeroDivisionError:
+            raise SystemExit(0) from None
+
+
+def test_a_strategy_that_ends_the_program_does_not_end_it_as_a_success() -> None:
+    with pytest.raises(StrategyError, match=r"leaving failed on MNQ at 2026-11-20\S+ of market time \(SystemExit: 0\)"):
+        run_backtest(SOURCE, replace(PLAN, make_trader=Leaving, trader_name="leaving"))
+
+
 # ---------------------------------------------------------------------------------------------------------- notes
 def test_what_is_open_at_the_end_is_told() -> None:
     """The data stops a second after a fill."""
@@ -171,6 +187,25 @@ def test_what_is_open_at_the_end_is_told() -> None:
     assert len(cut.trips) == 0
     assert len(cut.open_at_end) == 1
     assert "account 1: -5 MES" in cut.open_at_end[0]
+
+
+def test_V10_days_after_the_floor_took_an_account_out_are_told_and_are_no_days_of_the_next_one() -> None:
+    from tbot.storage.firm_rules import load_rules
+    from tbot.validation.assess import assess
+
+    rules = load_rules("combine", "50K", WHOLE.days[0])
+    opening = rules.start_cents - 120_000  # one losing trade from where TR2 lets nothing in
+    result = run_backtest(SOURCE, replace(PLAN, accounts=(AccountPlan(AccountSettings(1, rules=rules), opening),)))
+    assert result.trips["net_cents"].tolist() == [-38_110]
+    out = barred(result.denials, result.intents, 1)
+    assert out is not None
+    assert out.now_ns > result.trips["closed_ns"][-1]
+    assert "account 1 took no trade from 2026-11-20 on for want of room" in result.notes[-1]
+    longer = replace(result, days=(*result.days, *(result.days[-1] + timedelta(days=n) for n in range(1, 60))))
+    told = [assess(one, rules=rules).odds for one in (result, longer)]
+    assert told[0] is not None
+    assert told[0] == told[1]  # the empty days behind change nothing
+    assert barred(WHOLE.denials, WHOLE.intents, 1) is None
 
 
 def test_years_outside_the_session_table_are_marked_or_not_traded() -> None:

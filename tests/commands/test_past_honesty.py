@@ -10,17 +10,23 @@ import pytest
 from click.testing import CliRunner
 
 import tbot
-from lively_tape import LIVELY, MINUTE, lively
+import toy_trials
+from lively_tape import LIVELY, MINUTE, SECOND, lively
 from shared_data import shared
 from tbot.backtest.plan import code_hash
+from tbot.backtest.sweep import parse_axes
+from tbot.backtest.sweep_run import Search
 from tbot.commands.backtest import backtest as command
+from tbot.commands.sweep_session import Request, refuse_holes, sweep_data
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config
 from tbot.domain.contracts import PRODUCTS
-from tbot.errors import TbotError
+from tbot.errors import DataError, TbotError
 from tbot.risk.limits import RiskLimits
+from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeWriter, tape_meta
 from tbot.storage.trials import Trial, looked_before, read_trials
+from tbot.validation.sweeps import HOLED
 
 CONFIG = Config(strategy=LIVELY, risk=RiskLimits(risk_per_trade_cents=80_000))
 RECORDS = lively(("MNQ", "MES"), seed=5, minutes=200, opened=False)
@@ -83,7 +89,7 @@ def test_V6_V14_a_strategy_that_was_changed_is_another_trial_and_opens_no_hold_o
         done = backtest(*words, *more)
         assert code == (done.exception.exit_code if isinstance(done.exception, TbotError) else done.exit_code)
         if more and not code:
-            assert "2 run(s) on record looked at days of the hold-out" in " ".join(done.output.split())
+            assert "2 run(s) on record had looked at some of them before" in " ".join(done.output.split())
     runs = [trial for trial in read_trials(own_home) if trial.kind == "run"]
     assert len({trial.plan_hash for trial in runs}) == 2
 
@@ -120,10 +126,27 @@ def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
     done = CliRunner().invoke(command, [str(bars), "--since", since, "--until", until, "--holdout", "1d",
                                      "--json"])  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["accounts"][0]["null_percentile"] is not None
+    told = json.loads(done.stdout)["accounts"][0]
+    assert told["null_percentile"] is not None
+    assert next(one for one in told["honesty"] if one["feature"] == "V14") == {
+        "feature": "V14", "title": "locked hold-out", "known": True, "command": None,
+        "text": "the last 1 trading days from 2026-01-23 were not looked at",
+    }  # fmt: skip
     day_of_lock = int(np.datetime64("2026-01-22T23:00", "ns").astype(np.int64))
     assert seen
     assert int(np.datetime64(since, "ns").astype(np.int64)) <= min(seen) < max(seen) < day_of_lock
+
+
+def test_V4_the_null_takes_bars_of_a_second_too(tmp_path: Path) -> None:
+    """Its bars are made of what was played, whatever files that came from."""
+    bars = shared("market/bars_1s/NQ_1s_tsx_20260316_20260316.parquet")
+    config = tmp_path / "lively.toml"
+    config.write_text("[strategy]\nmin_score = 0.0\nmax_tests = 3\n")
+    done = CliRunner().invoke(command, [str(bars), "-c", str(config), "--firm", "none", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)["accounts"][0]
+    assert told["summary"]["trades"] >= 1
+    assert 0 <= told["null_percentile"] <= 100
 
 
 def test_V14_only_plain_runs_over_the_same_data_count_as_looks() -> None:
@@ -131,3 +154,42 @@ def test_V14_only_plain_runs_over_the_same_data_count_as_looks() -> None:
     run = dataclasses.replace(mine, kind="run")
     later = dataclasses.replace(run, first_ns=201, last_ns=300)
     assert looked_before([run, mine, later, dataclasses.replace(run, contracts=("NQ",))], mine) == 1
+
+
+def test_trades_of_a_sweep_that_were_open_in_a_hole_are_no_success(tmp_path: Path) -> None:
+    """One day in twenty stands still for twelve minutes while Buyer holds; each trial tells of it."""
+    whole = toy_trials.rising_tape(tmp_path / "MNQ.tape")
+    with open_sources([whole]) as source:
+        records = np.concatenate(list(source.chunks()))
+    day = records["exch_ns"] // (24 * 60 * MINUTE)
+    late = (day == day[-1]) & (records["exch_ns"] > records["exch_ns"][day == day[-1]][0] + 80 * SECOND)
+    records["exch_ns"][late] += 12 * MINUTE
+    holed = tmp_path / "holed_MNQ.tape"
+    with TapeWriter(holed, tape_meta([PRODUCTS["MNQ"]], "test")) as writer:
+        writer.write(records)
+    search = Search(parse_axes(["strategy.min_score=50,60"]), "grid", metric="net_cents")
+    told = []
+    for path in (whole, holed):
+        request = Request("sweep", (path,), search, None, engine="sequential", out=tmp_path / path.stem, quiet=True)
+        swept = sweep_data(request, toy_trials.toy_trial)
+        told.append([outcome.metrics[HOLED] for outcome in swept.outcomes])
+        if path == whole:
+            refuse_holes(swept)
+    assert told == [[0.0, 0.0], [1.0, 1.0]]
+    with pytest.raises(DataError, match=r"in 2 of 2 trials trades were open .* \(first in trial 0\)"):
+        refuse_holes(swept)
+
+
+def test_V6_a_ledger_that_cannot_be_written_is_told_of_before_the_run(
+    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tbot.commands import backtest_session
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was run all the same")
+
+    (own_home / "trials.jsonl").mkdir(parents=True)
+    monkeypatch.setattr(backtest_session, "run_backtest", never)
+    done = backtest(tape(tmp_path / "both.tape"))
+    assert isinstance(done.exception, DataError)
+    assert "cannot be written" in str(done.exception)

@@ -96,3 +96,14 @@ def test_V6_a_foreign_or_unwritable_file_is_one_sentence(tmp_path: Path) -> None
     os.makedirs(tmp_path / "other" / FILE_NAME)
     with pytest.raises(DataError, match="cannot be"):
         read_trials(tmp_path / "other")
+
+
+def test_V6_V14_mini_and_micro_of_one_underlying_are_one_market() -> None:
+    """Tried on MNQ, opened on NQ: the same prices."""
+    micro, mini = replace(MINE, contracts=("MNQ", "XX")), replace(MINE, plan_hash="other", contracts=("NQ",))
+    assert micro.overlaps(mini)
+    assert mini.overlaps(micro)
+    assert rivals([micro], mini) == [micro]
+    assert opened_before([replace(micro, kind="holdout")], mini) is not None
+    assert not micro.overlaps(replace(mini, contracts=("ES",)))
+    assert micro.overlaps(replace(mini, contracts=("XX",)))  # a contract that this version does not know
