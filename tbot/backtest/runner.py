@@ -54,7 +54,7 @@ class Runner:
         for product in sorted((PRODUCTS[symbol] for symbol in symbols), key=lambda product: product.contract_id):
             try:
                 decider = ContractDecider(product, strategy, make_trader=make_trader or ContractTrader)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise self._failure(f"at its start for {product.symbol}", error) from error
             self.deciders = {**self.deciders, product.contract_id: decider}
         self.desk = desk
@@ -113,12 +113,12 @@ class Runner:
             end, signals = decider.feed(ticks, position)
             for signal in signals:
                 _check(signal, decider.product.symbol)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # one that ends the program would end it without a word
             at = np.datetime64(decider.pipeline.now_ns, "ns").astype("datetime64[s]")
             raise self._failure(f"on {decider.product.symbol} at {at}Z of market time", error) from error
         return end, signals
 
-    def _failure(self, where: str, error: Exception) -> TbotError:
+    def _failure(self, where: str, error: Exception | SystemExit) -> TbotError:
         """What ends the run: our own errors as they are, everything else as one sentence about the strategy."""
         if isinstance(error, TbotError):
             return error

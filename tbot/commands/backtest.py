@@ -95,10 +95,13 @@ def _print_json(told: "Answer") -> None:
 def _print_report(told: "Answer", question: "Question", limit: int | None) -> None:
     from rich.console import Console
 
-    from tbot.validation.report_text import DEFAULT_TRADES, render
+    from tbot.validation.report_text import DEFAULT_TRADES, render, verdicts
 
     shown = DEFAULT_TRADES if limit is None else limit
     console = Console(highlight=False)
     for path in told.files:
         click.echo(f"wrote {path}", err=True)
-    console.print(render(told.result, told.assessments, zone=question.zone, limit=shown, extra=told.extra))
+    report = render(told.result, told.assessments, zone=question.zone, limit=shown, extra=told.extra, verdict=False)
+    console.print(report)
+    for line in verdicts(told.assessments):
+        console.print(line, soft_wrap=not console.is_terminal)  # in a file or pipe it is one line

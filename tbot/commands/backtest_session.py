@@ -88,7 +88,7 @@ def answer(question: Question) -> Answer:
             may_open(ledger, _trial(question, chosen, span, plan, 0, {}))
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        notes = _more_notes(question, config, locked)
+        notes = _more_notes(question, config, locked, result.calendar)
         result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
         own = _trial(question, chosen, span, plan, *_first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
@@ -149,7 +149,9 @@ def _chosen(question: Question, source: Sources) -> Source:
     return Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, locked: Lock | None) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, locked: Lock | None, calendar: str) -> Iterator[str]:
+    if question.exact_calendar and calendar != "exact":
+        yield "--exact-calendar: nothing was entered in years that the session table does not cover"
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
     if locked is not None:
