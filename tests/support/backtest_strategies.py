@@ -42,6 +42,12 @@ class Momentum:
         )  # fmt: skip
 
 
+class Wider(Momentum):
+    """Stop and target a little further away."""
+
+    stop_ticks, target_ticks = 14, 16
+
+
 class Patient(Momentum):
     """Stop and target far away."""
 
