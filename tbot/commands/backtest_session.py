@@ -89,7 +89,7 @@ def answer(question: Question) -> Answer:
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
         holdout = _locked_words(question, locked, looked_before(ledger, blank))
-        notes = _more_notes(question, config, holdout)
+        notes = _more_notes(question, config, holdout, result.calendar)
         result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
         own = _trial(question, chosen, span, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
@@ -150,7 +150,9 @@ def _chosen(question: Question, source: Sources) -> Source:
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, holdout: str) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, holdout: str, calendar: str) -> Iterator[str]:
+    if question.exact_calendar and calendar != "exact":
+        yield "--exact-calendar: nothing was entered in years that the session table does not cover"
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
     if holdout:
