@@ -358,12 +358,16 @@ class LiveBroker:
 
     def _answer(self, command: Command, outcome: Outcome, text: str) -> None:
         """What is known of a command that came to no answer of the gateway."""
-        now_ns = self._market_ns()
         if isinstance(command, Query):
-            empty = (None, (), (), ())
-            self._emit(Snapshot(now_ns, command.account, command.command_id, False, *empty, text=text))
+            self._emit(self._unanswered(command, text))
         else:
-            self._emit(CommandResult(now_ns, command.account, command.command_id, outcome, None, text))
+            self._emit(CommandResult(self._market_ns(), command.account, command.command_id, outcome, None, text))
+
+    def _unanswered(self, query: Query, text: str, situation: str = "") -> Snapshot:
+        """An answer that proves nothing."""
+        empty = (None, (), (), ())
+        now_ns = self._market_ns()
+        return Snapshot(now_ns, query.account, query.command_id, False, *empty, text=text, situation=situation)
 
     # --------------------------------------------------------------------------------------------------- snapshots
     def _snapshot(self, query: Query) -> Snapshot:
@@ -379,9 +383,11 @@ class LiveBroker:
         if self._rest.room(protective=proof) < READS:
             # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and half
             # the budget no answer was complete for minutes (F-API-03).
-            empty = (None, (), (), ())
-            return Snapshot(self._market_ns(), account, query.command_id, False, *empty, text=LOCAL_LIMIT)
+            return self._unanswered(query, LOCAL_LIMIT)
         accounts = self._rest.account_search(False, protective=proof)
+        if accounts.situation is Situation.UNAUTHORIZED and self._rest.tokens.refused:
+            # Nothing but a lost token is left, and it is still not taken (F-API-02): one question is enough to know.
+            return self._unanswered(query, f"account: {accounts.outcome} {accounts.text}", accounts.situation.value)
         positions = self._rest.position_search_open(account, protective=proof)
         orders = self._all_working(account, proof)
         trades = self._rest.trade_search(account, query.since_ns, protective=proof)

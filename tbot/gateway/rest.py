@@ -288,7 +288,7 @@ class RestClient:
         answer: Answer[Any] = Answer("not_sent", text="no time")
         attempt = refused = 0
         while True:
-            token = self.tokens.for_protection() if protective else self.tokens.get()
+            token = self.tokens.get_or_last()
             if token is None:
                 return Answer("not_sent", text=self._no_token())
             left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
@@ -391,7 +391,7 @@ class OrderClient(RestClient):
 
     def _mutate(self, call: Call, request: bodies.Request, protective: bool) -> Answer[Any]:
         # an entry does not wait for a login: its signal would be stale by then
-        token = self.tokens.for_protection() if protective else self.tokens.current()
+        token = self.tokens.get_or_last() if protective else self.tokens.current()
         if token is None:
             return Answer("not_sent", text=self._no_token())
         answer = self._once(call, request, token, self._total_s, protective)

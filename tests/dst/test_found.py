@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dst.plans import Fault
+from dst.referee import Referee
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
 from dst.world import START_BOOT_NS, World
@@ -159,3 +160,44 @@ def test_I3_F_ORD_02_a_close_that_never_arrived_is_repeated_in_time(answer):
     assert (first.answered_ns - first.boot_ns < 1_000_000_000) == (answer == "reset")
     assert not any(hung)
     assert hung or answer == "reset"
+
+
+def test_I3_F_API_02_after_a_refused_login_the_lost_token_still_proves_what_is_open():
+    """A position that no fill explains is closed only on an answer's word, and nothing was asked any more."""
+    plan = [
+        Fault("r", "rest.status", at=14.71, seconds=2.0, args={"status": 401, "handled": True}),
+        Fault("m", "account.mutate_position", at=53.04, args={"size": 1}),
+    ]
+    verdict = run(50094, plan, replace(draw_scene(50094), faults_s=90.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    close = next(request for request in verdict.world.evidence.wire if request.path == POSITION_CLOSE.path)
+    assert close.boot_ns > START_BOOT_NS + 53_040_000_000
+    logins = [item.status for item in verdict.world.evidence.wire[: close.number] if item.path == LOGIN_KEY.path]
+    assert logins == [200, 401]
+
+
+@pytest.mark.parametrize(
+    ("seed", "trades"),
+    [(4417, ((39.67, 1, 2), (79.06, 1, 2), (109.32, -1, 2))), (50278, ((35.0, -1, 1), (48.44, 1, 2)))],
+)
+def test_I3_F_ACC_02_what_a_person_did_before_a_contract_was_flat_makes_nothing_ours(seed, trades):
+    """What they had sold of ours was taken off what they bought later: a part of theirs passed for ours."""
+    plan = [Fault(f"h{at}", "human.trade", at=at, args={"side": side, "size": size}) for at, side, size in trades]
+    verdict = run(seed, plan, replace(draw_scene(seed), faults_s=120.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    referee, account = verdict.world.referee, verdict.world.account
+    assert isinstance(referee, Referee)
+    assert verdict.world.evidence.holdings(account)
+    assert referee.facts.own_sizes(account) == {}
+
+
+def test_I10_a_kill_in_a_shut_market_is_done_with_when_nothing_is_open():
+    """A person's own order that filled hours later, on the next trading day, was to be closed within two seconds."""
+    plan = [
+        Fault("k", "person.kill", at=37.55),
+        Fault("h", "human.trade", at=82.05, args={"side": -1, "size": 1}),
+    ]
+    verdict = run(50065, plan, replace(draw_scene(50065), faults_s=130.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    assert verdict.judged["I10"] > 0
+    assert verdict.world.evidence.holdings(verdict.world.account)  # theirs, and it stays

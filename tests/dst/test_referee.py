@@ -1,8 +1,10 @@
 """The referee itself: its clocks, its arithmetic of money, its edges of the day, and how it reports."""
 
 import random
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -182,3 +184,27 @@ def test_I25_a_signal_of_two_accounts_needs_two_answers() -> None:
     assert referee.facts.found == []
     check.on_step(JournalStep(1, 0, item, denials[:1], 3))
     assert [invariant for invariant, _ in referee.facts.found] == ["I25"]
+
+
+def test_I3_what_is_ours_beside_a_person_begins_anew_when_a_contract_is_flat_or_turns_round():
+    fills: list[SimpleNamespace] = []
+    evidence = Evidence(seed=1, foreign={9})
+    evidence.accounts = {1: SimpleNamespace(book=SimpleNamespace(fills=fills, holdings=holdings_of(fills)))}  # type: ignore[dict-item]
+    facts = Facts(evidence, Rules({1: None}, {}))  # type: ignore[dict-item]
+    for order_id, change, own in (
+        (1, 5, 5),
+        (9, -1, 4),  # a person sold one of ours ...
+        (2, -4, 0),  # ... and we the rest: flat
+        (3, 5, 5),
+        (9, 2, 5),
+        (9, -9, 0),  # turned round by a person: the rest is theirs
+        (4, -3, -3),
+        (4, 10, 5),  # turned round by us: ours
+    ):
+        fills.append(SimpleNamespace(contract="MNQ", order_id=order_id, side=1 if change > 0 else -1, size=abs(change)))
+        facts._note_flat(1)
+        assert facts.own_sizes(1).get("MNQ", 0) == own, (order_id, change)
+
+
+def holdings_of(fills: list[SimpleNamespace]) -> Callable[[], list[SimpleNamespace]]:
+    return lambda: [SimpleNamespace(contract="MNQ", size=sum(fill.side * fill.size for fill in fills))]

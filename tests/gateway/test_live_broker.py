@@ -172,6 +172,12 @@ def test_F_API_01_F_API_03_an_answer_tells_the_worst_column_of_its_reads(rig, st
     assert rig.do(QUERY).situation == situation
 
 
+def test_F_API_02_after_a_refused_login_one_question_with_a_dead_token_is_enough(rig):
+    rig.rest.tokens.refused, rig.rest.answers["account_search"] = "code 3", Answer("rejected", status=401)
+    told = rig.do(QUERY)
+    assert (told.complete, told.situation, len(rig.rest.calls)) == (False, "401", 1)
+
+
 def test_requests_carry_the_command(rig):
     rig.do(BRACKET)
     body = json.loads(encode_request(rig.rest.calls[0][1]))

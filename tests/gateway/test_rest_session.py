@@ -50,22 +50,22 @@ def test_F_API_01_a_storm_of_refusals_ends(server, status):
 
 
 def test_F_API_02_after_a_refused_login_the_way_out_is_tried_with_the_lost_token(server):
-    """One 401 lost the token, the login was refused: closes and their proofs were not sent any more."""
-    server.script[ACCOUNTS] = [answer(401), answer(401), ok(OK_LIST)]
+    """One 401 lost the token, the login was refused: neither closes nor queries were sent any more."""
+    server.script[ACCOUNTS] = [answer(401), answer(401), answer(401), ok(OK_LIST)]
     server.script[LOGIN] = [login_ok(1), ok(bodies.encode_answer(tables.LOGIN_KEY, code=3))]
     closed = ok(bodies.encode_answer(tables.POSITION_CLOSE))
     server.script[CLOSE] = [answer(401), closed]
     subject = HurriedClient(server.url)
-    assert "InvalidCredentials" in subject.account_search().text
+    assert subject.account_search().status == 401
+    assert "InvalidCredentials" in subject.tokens.refused
     close = bodies.CloseContractRequest(account_id=7, contract_id="CON.F.US.MNQ.Z26")
     assert [subject.position_close_contract(close).outcome for _ in range(2)] == ["ambiguous", "accepted"]
-    assert subject.account_search(protective=True).status == 401  # once: there is no newer token to try
+    assert subject.account_search().status == 401  # once: there is no newer token to try
     assert subject.account_search(protective=True).ok
     before = server.paths()
-    assert before == [LOGIN, ACCOUNTS, LOGIN, CLOSE, CLOSE, ACCOUNTS, ACCOUNTS]
+    assert before == [LOGIN, ACCOUNTS, LOGIN, ACCOUNTS, CLOSE, CLOSE, ACCOUNTS, ACCOUNTS]
     assert {request.headers.get("authorization", "") for request in server.seen} == {"", f"Bearer {jwt(1)}"}
-    assert subject.account_search().outcome == "not_sent"  # whatever else is asked waits for a person
-    assert subject.order_place(PLACE_REQUEST).outcome == "not_sent"
+    assert subject.order_place(PLACE_REQUEST).outcome == "not_sent"  # an entry waits for a person
     assert server.paths() == before
 
 

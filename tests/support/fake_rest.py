@@ -17,6 +17,7 @@ class FakeTokens:
 
     def __init__(self) -> None:
         self.invalidated = 0
+        self.refused = ""  # why the login was refused
 
     def current(self) -> Any:
         return FakeToken

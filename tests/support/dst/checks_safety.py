@@ -275,7 +275,9 @@ class KillSwitch(Check):
             working = [item for item in facts.evidence.working(press.account) if product_of(item.contract)]
             waited_ns = facts.waited_ns(press.patience_ns)
             self.judge()
-            if not held and not working and waited_ns > NO_ENTRY_NS:
+            # While the market is shut patience stands still, and nothing that was not there can come of an entry.
+            shut = not facts.evidence.market_open and facts.evidence.boot_ns - press.boot_ns > NO_ENTRY_NS
+            if not held and not working and (waited_ns > NO_ENTRY_NS or shut):
                 press.done = True
             elif held and not press.closed and waited_ns > FIRST_CLOSE_NS:
                 self.fail(f"account {press.account}: no close within 2 s of the kill switch")

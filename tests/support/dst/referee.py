@@ -75,6 +75,8 @@ class Facts:
         self._last_boot_ns = evidence.boot_ns
         self._seen_wire = self._seen_steps = 0
         self._stamps: dict[int, tuple[object, ...]] = {}
+        # (account, contract) -> how many fills the book had when the contract was last flat
+        self._flat_at: dict[tuple[int, str], int] = {}
         self._life = 0
         self._speaks = False
         self._view: dict[str, Any] | None = None
@@ -105,6 +107,7 @@ class Facts:
             if stamp != self._stamps.get(number):
                 self._stamps[number] = stamp
                 self.books.append(number)
+                self._note_flat(number)
         before, self._view = self._view, seen.view
         self.view_changed = self._view is not before
 
@@ -135,22 +138,40 @@ class Facts:
         view = self._view
         return None if view is None else view["accounts"].get(str(account))
 
+    def _note_flat(self, account: int) -> None:
+        book = self.evidence.accounts[account].book
+        held = {item.contract for item in self.evidence.holdings(account)}
+        for contract in {fill.contract for fill in book.fills} - held:
+            self._flat_at[(account, contract)] = len(book.fills)
+
     def own_sizes(self, account: int) -> dict[str, int]:
-        """Signed contracts held that are ours: without what a person opened, as far as that can be told apart."""
+        """Signed contracts held that are ours: without what a person opened, as far as that can be told apart.
+
+        What a person did before the contract was last flat is over: it left nothing of theirs, and nothing of ours.
+        """
         holdings = self.evidence.holdings(account)
-        foreign = self.evidence.foreign
-        if not holdings or not foreign:
+        if not holdings or not self.evidence.foreign:
             return {item.contract: item.size for item in holdings}
-        strangers: dict[str, int] = {}
-        for fill in self.evidence.accounts[account].book.fills:
-            if fill.order_id in foreign:
-                strangers[fill.contract] = strangers.get(fill.contract, 0) + fill.side * fill.size
         own = {}
         for item in holdings:
-            size = item.size - strangers.get(item.contract, 0)
+            size = item.size - self._strangers(account, item.contract)
             if size * item.size > 0:
                 own[item.contract] = min(abs(size), abs(item.size)) * (1 if size > 0 else -1)
         return own
+
+    def _strangers(self, account: int, contract: str) -> int:
+        """Signed contracts that persons added (or took away) since the contract was last flat or turned round."""
+        total = strangers = 0
+        for fill in self.evidence.accounts[account].book.fills[self._flat_at.get((account, contract), 0) :]:
+            if fill.contract != contract:
+                continue
+            before, total = total, total + fill.side * fill.size
+            theirs = fill.order_id in self.evidence.foreign
+            if before * total < 0:
+                strangers = total if theirs else 0
+            elif theirs:
+                strangers += fill.side * fill.size
+        return strangers
 
     def alert(self, account: int) -> bool:
         """Whether the Desk tells a person that something is not in order."""
