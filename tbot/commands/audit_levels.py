@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tbot.commands.audit_data import BarFile
+    from tbot.strategy.settings import StrategySettings
     from tbot.validation.levels_null import LevelsResult, ZoneRules, Zones
     from tbot_ext.records import EventCode
 
@@ -47,7 +48,7 @@ def levels(data: tuple[Path, ...], json_output: bool, quiet: bool, **options: An
     for file in bar_files(data, options["contract"], options["data_tz"]):
         for minutes in timeframes:
             tell(f"{file.path.name}: {options['draws']} draws for the {NAMES[minutes]} zones")
-            results += tested(file, minutes, kinds, rules, options)
+            results += tested(file, minutes, kinds, rules, options, None)
     if not results:
         raise DataError("no zone of these kinds was ever touched; give more data, or other --kinds or --timeframes")
     done = with_adjusted(results)
@@ -79,8 +80,14 @@ def zones_of(events: Any, kind: "EventCode") -> "Zones":
 
 
 def tested(
-    file: "BarFile", minutes: int, kinds: "Sequence[EventCode]", rules: "ZoneRules", options: dict[str, Any]
+    file: "BarFile",
+    minutes: int,
+    kinds: "Sequence[EventCode]",
+    rules: "ZoneRules",
+    options: dict[str, Any],
+    settings: "StrategySettings | None",
 ) -> "list[LevelsResult]":
+    """Each kind of zone of one timeframe against its nulls, found as `settings` (None: the packaged ones) find it."""
     import numpy as np
 
     from tbot.domain.timeframes import NAMES
@@ -89,7 +96,7 @@ def tested(
     from tbot_ext.detector import Detector
 
     bars = file.bars(minutes)
-    events = Detector(minutes, StrategySettings().detectors(file.product)[minutes]).push_bars(bars)
+    events = Detector(minutes, (settings or StrategySettings()).detectors(file.product)[minutes]).push_bars(bars)
     found = []
     for kind in kinds:
         # Of its own for each test: what else is asked for changes no result.

@@ -14,7 +14,7 @@ FIRMS = ("50K", "100K", "150K", "none")
 
 
 @click.command()
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
 @click.option("--contract", help="Contract of files whose name does not tell it.")

@@ -30,6 +30,7 @@ from tbot.storage.firm_rules import load_rules
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
+from tbot.strategy.settings import StrategySettings
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
 from tbot.validation.report_words import Extra
@@ -81,23 +82,22 @@ def answer(question: Question) -> Answer:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
         chosen = _chosen(question, source)
-        blank = _trial(question, source, chosen, plan, 0, {})
+        span = source.first_ns, source.last_ns
+        blank = _trial(question, chosen, span, plan, 0, {})
         if question.open_holdout:
             may_open(ledger, blank)
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        holdout = _locked_words(question, locked, looked_before(ledger, blank))
-        result = replace(result, notes=(*result.notes, *_more_notes(question, config, holdout)))
-        own = _trial(question, source, chosen, plan, *first_account(result))
+        notes = _more_notes(question, config, locked, looked_before(ledger, blank))
+        result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
+        own = _trial(question, chosen, span, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
-        extra = _extra(question, config, plan, holdout)
+        extra = _extra(question, config, plan, locked)
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
     files: Sequence[Path] = ()
     if question.out is not None:
         text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
-        files = write(
-            question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force
-        )
+        files = write(question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force)
     return Answer(result, assessments, extra, tuple(files))
 
 
@@ -112,7 +112,7 @@ def _plan(question: Question, config: Config, rules: FirmRules | None) -> Backte
     return plan_of(
         config,
         strategy=None if own is None else own.make_trader,
-        trader_name="" if own is None else own.name,
+        trader_name="" if own is None else own.identity,
         accounts=accounts,
         calendar="exact" if question.exact_calendar else "template",
     )
@@ -149,24 +149,21 @@ def _chosen(question: Question, source: Sources) -> Source:
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, holdout: str) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, locked: Lock | None, seen: int) -> Iterator[str]:
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
-    if holdout:
-        yield f"hold-out: {holdout}"
+    if locked is not None:
+        yield f"hold-out: {_lock_words(locked, opened=question.open_holdout)}"
+    if question.open_holdout and seen:
+        yield f"{seen} run(s) on record looked at days of the hold-out before it was opened: for those it was none"
 
 
-def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
-    """V14: what was locked or opened; `seen` runs on record had looked at it before."""
-    if locked is None:
-        return ""
-    if not question.open_holdout:
-        return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
-    told = f"the locked {len(locked.locked)} trading days from {locked.locked[0]} were opened"
-    return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
+def _lock_words(locked: Lock, *, opened: bool) -> str:
+    days = f"{len(locked.locked)} trading days from {locked.locked[0]}"
+    return f"opened, this run saw the locked {days} alone" if opened else f"the last {days} were not looked at"
 
 
-def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str) -> Extra:
+def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock | None) -> Extra:
     return Extra(
         data=tuple(str(path) for path in question.paths),
         fills=plan.fills,
@@ -174,7 +171,7 @@ def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str)
         version=__version__,
         seed=question.seed,
         strategy=plan.trader_name or "smc",
-        holdout=holdout,
+        holdout="" if locked is None else _lock_words(locked, opened=question.open_holdout),
         more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
     )
 
@@ -188,7 +185,7 @@ def _assessments(
     rules: FirmRules | None,
     others: Sequence[Trial],
 ) -> tuple[Assessment, ...]:
-    percentile = _null_percentile(question, result, source, plan) if question.null else None
+    percentile, missing = _null_percentile(question, result, source, plan)
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
     combine = rules or load_rules("combine", "50K", trading_day(time.time_ns()))
     return tuple(
@@ -198,6 +195,7 @@ def _assessments(
             rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
             rivals=others,
             null_percentile=percentile,
+            null_missing=missing,
             seed=question.seed,
         )
         for one in plan.accounts
@@ -206,51 +204,57 @@ def _assessments(
 
 def _null_percentile(
     question: Question, result: BacktestResult, source: Source, plan: BacktestPlan
-) -> float | None:
-    """V4 of the zones that the first account traded, weighted by its trades; None where it cannot be told.
+) -> tuple[float | None, str]:
+    """V4 of the zones that the first account traded, weighted by its trades; None with the reason where it cannot be
+    told.
 
     Of each contract, timeframe and kind the least percentile of its three nulls, as `tbot audit levels` tells them. The
-    mean of several is stricter than any combined test: to be above 95 all of them must be. The bars are those of the
-    run, made of its very stream: what it may not see (--until, a hold-out) must not speak in its verdict either.
+    mean of several is stricter than any combined test: to be above 95 nearly all of them must be. The bars are those of
+    the run, made of its very stream: what it may not see (--until, a hold-out) must not speak in its verdict either.
     """
+    from tbot.commands.audit_levels import ZONE_KINDS
+
+    if not question.null:
+        return None, "not asked for (--no-null)"
+    rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
+    rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
+    if not len(rows):
+        return None, "no trade came from a zone"
+    try:
+        values = list(_percentiles(question, rows, source, plan.strategy))
+    except DataError as error:
+        return None, str(error)
+    return (float(np.mean(values)), "") if values else (None, "no zone of these bars was touched often enough")
+
+
+def _percentiles(question: Question, rows: Table, source: Source, settings: StrategySettings) -> Iterator[float]:
+    """The percentile of the zones behind each trade, as far as it is known."""
     from tbot.commands.audit_data import source_bars
     from tbot.commands.audit_levels import ZONE_KINDS, tested
     from tbot.validation.levels_null import ZoneRules
     from tbot_ext.records import EventCode
 
-    rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
-    rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
-    if not len(rows) or set(result.synthetic) != set(result.contracts):
-        return None
     options = {"seed": question.seed, "draws": 1000}
-    found: dict[tuple[str, int, str], float] = {}
     for file in source_bars(source, question.paths[0], np.unique(rows["contract"]).tolist()):
         own = rows[rows["contract"] == file.product.symbol]
-        for _, minutes, kind in sorted(set(_places(own))):
-            for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options):
-                found[file.product.symbol, minutes, kind] = told.percentile
-    values = [found[place] for place in _places(rows) if place in found]
-    return float(np.mean(values)) if values else None
-
-
-def _places(rows: Table) -> list[tuple[str, int, str]]:
-    """Contract, timeframe and kind of the zone of each trip."""
-    columns = (rows[name].tolist() for name in ("contract", "zone_timeframe_min", "zone_kind"))
-    return list(zip(*columns, strict=True))
+        places = list(zip(own["zone_timeframe_min"].tolist(), own["zone_kind"].tolist(), strict=True))
+        for minutes, kind in sorted(set(places)):
+            for told in tested(file, minutes, (EventCode[ZONE_KINDS[kind]],), ZoneRules(), options, settings):
+                yield from [told.percentile] * places.count((minutes, kind))
 
 
 def _trial(
-    question: Question, source: Sources, chosen: Source, plan: BacktestPlan, trips: int, daily: dict[int, int]
+    question: Question, source: Source, span: tuple[int, int], plan: BacktestPlan, trips: int, daily: dict[int, int]
 ) -> Trial:
-    """For the ledger. Contracts and hash are those of what was played, `chosen` of all that is in the files."""
+    """The run as the ledger knows it: only the contracts that were played, so that others of a file are other data."""
     return Trial(
         at_ns=time.time_ns(),
         command="backtest",
         plan_hash=plan.digest(),
-        data_hash=chosen.data_hash,
-        contracts=tuple(chosen.contracts.values()),
-        first_ns=source.first_ns,
-        last_ns=source.last_ns,
+        data_hash=source.data_hash,
+        contracts=tuple(source.contracts.values()),
+        first_ns=span[0],
+        last_ns=span[1],
         trips=trips,
         net_cents=sum(daily.values()),
         daily_cents=daily,

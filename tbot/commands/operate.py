@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.words import say
 from tbot.errors import AuthError, ConfigError, Halted, TbotError
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Report:
         self._said: dict[int, str] = {}
 
     def say(self, sentence: str) -> None:
-        click.echo(sentence, err=self.json_output)
+        say(sentence, err=self.json_output)
 
     def reply(self, run: "Run", reply: "ControlReply | None") -> None:
         """One answer of an executor, in words; what was said already is not repeated."""
@@ -269,12 +270,12 @@ class Report:
                 "schema": "tbot.operate", "version": 1, "command": self.command, "exit_code": code, "flat": self.flat,
                 "text": self.text, "runs": self.runs, "lock_files": self.lock_files, "panic": self.panics,
             }  # fmt: skip
-            click.echo(json.dumps(document))
+            say(json.dumps(document))
         elif code == 0 and self.flat:
             self.say("flat: proven by the broker's own lists" if not self.text else self.text)
         if code == EXIT_NOT_FLAT:
             why = self.text or "it could not be proven"
-            click.echo(f"tbot: NOT PROVEN FLAT: {why}; look at the account on the platform NOW", err=True)
+            say(f"tbot: NOT PROVEN FLAT: {why}; look at the account on the platform NOW", err=True)
         return code
 
 

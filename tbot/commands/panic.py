@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands import words
 from tbot.commands.gateway import config_option, credentials_option
 from tbot.errors import AuthError, ConfigError
 
@@ -80,8 +81,8 @@ def panic(
     runs = known_runs()
     last = last_at_broker(runs)
     named = gateway or hints.gateway
-    if not named and last is not None and (words := nothing_at_a_broker(last)):
-        return _nothing(words, json_output)
+    if not named and last is not None and (why := nothing_at_a_broker(last)):
+        return _nothing(why, json_output)
     try:
         url = address(named, last)
         login = find_login(credentials_file, hints)
@@ -97,7 +98,7 @@ def panic(
 
 def teller(json_output: bool) -> Callable[[str], None]:
     """Steps go to stdout, or beside the document."""
-    return lambda sentence: click.echo(sentence, err=json_output)
+    return lambda sentence: words.say(sentence, err=json_output)
 
 
 def last_at_broker(runs: "list[Run]") -> "Run | None":
@@ -160,21 +161,21 @@ def carry_out(
 def conclude(result: "Result", json_output: bool) -> int:
     """Last words and exit code."""
     if json_output:
-        click.echo(json.dumps(result.document()))
+        words.say(json.dumps(result.document()))
     if result.flat:
         if not json_output:
-            click.echo("flat: every account is proven to hold no position and no working order")
+            words.say("flat: every account is proven to hold no position and no working order")
         return 0
-    click.echo(f"tbot: NOT PROVEN FLAT: {result.text}; look at the account on the platform NOW", err=True)
+    words.say(f"tbot: NOT PROVEN FLAT: {result.text}; look at the account on the platform NOW", err=True)
     return EXIT_NOT_FLAT
 
 
-def _nothing(words: str, json_output: bool) -> int:
+def _nothing(why: str, json_output: bool) -> int:
     if json_output:
-        document: dict[str, Any] = {"schema": "tbot.panic", "version": 1, "flat": True, "text": words, "accounts": []}
-        click.echo(json.dumps(document))
+        document: dict[str, Any] = {"schema": "tbot.panic", "version": 1, "flat": True, "text": why, "accounts": []}
+        words.say(json.dumps(document))
     else:
-        click.echo(f"{words}. T-BOT is locked until the next trading day. Name another place with --gateway URL.")
+        words.say(f"{why}. T-BOT is locked until the next trading day. Name another place with --gateway URL.")
     return 0
 
 

@@ -3,6 +3,7 @@
 Light, and forgiving: an emergency must not end at a damaged file.
 """
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ class Run:
     def day(self) -> date:
         """The trading day it is in: by its market time, which differs from the clock's against a simulator."""
         market_ns = self.status().get("market_ns")
-        return trading_day(market_ns if isinstance(market_ns, int) and market_ns > 0 else time.time_ns())
+        if isinstance(market_ns, int) and market_ns > 0:
+            with contextlib.suppress(OverflowError, ValueError, OSError):  # no time of any calendar
+                return trading_day(market_ns)
+        return trading_day(time.time_ns())
 
     def locks(self) -> KillLocks:
         """Its kill switch's lock files."""

@@ -10,6 +10,7 @@ NAME is one of two things, told apart by how many arguments it needs:
 The file runs with the rights of whoever gave the command; its folder is searched last for what it imports.
 """
 
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -32,6 +33,12 @@ class UserStrategy:
     path: Path
     kind: Literal["trader", "bars"]
     call: Callable[..., Any]
+
+    @property
+    def identity(self) -> str:
+        """The name with a hash of the file as it stands: a strategy that was rewritten is another one (V6, V14). What
+        the file imports is not in it."""
+        return f"{self.name}#{hashlib.sha256(self.path.read_bytes()).hexdigest()[:8]}"
 
     @property
     def make_trader(self) -> Callable[..., Any]:

@@ -138,7 +138,7 @@ class LockstepSession(DeskSession):
         self._set_watch()
         due_ns = self._outlook.due_ns
         # Under way or beyond a band already: the next timer comes by its interval.
-        if self._stirred(int(ticks["exch_ns"][start])) or self._beyond_now():
+        if self._stirred(int(ticks["exch_ns"][start])):
             due_ns = min(due_ns, self._last_timer_ns + TIMER_BUSY_NS)
         if self._broker.due_ns is not None:
             due_ns = min(due_ns, self._broker.due_ns)
@@ -162,10 +162,6 @@ class LockstepSession(DeskSession):
             row = of[last_quote].item()
             quote = (row[3], row[4], row[11])
         self._broker.pass_over(contract, trades, quote)
-
-    def _beyond_now(self) -> bool:
-        return any(name not in self._quotes or beyond(bands, self._quotes[name][0])
-                   for name, bands in self._outlook.bands.items())  # fmt: skip
 
     def _set_watch(self) -> None:
         for contract_id, contract in self._contracts.items():

@@ -85,7 +85,7 @@ def _under_way(engine: AccountEngine) -> bool:
     reconciler, picture = engine.reconciler, engine.picture
     asking = not reconciler.proven or reconciler.asked is not None or reconciler.want_ns is not None
     doubts = reconciler.failures or reconciler.mismatches or reconciler.suspects or engine.hub_differs_ns
-    doubts = doubts or reconciler.behind_step is not None
+    doubts = doubts or reconciler.behind_step is not None or engine.caretaker.protector.large_ns
     jobs = engine.manager.pending or engine.flattener.job or engine.stopping or picture.live_placements()
     if asking or doubts or jobs or leftovers(picture):
         return True
@@ -114,8 +114,7 @@ def _due_ns(engine: AccountEngine, *, busy: bool) -> int:
     if engine.caretaker.line.limited_until_ns > now_ns:
         times.append(engine.caretaker.line.limited_until_ns)
     if not settings.in_process and reconciler.last_ns is not None:
-        cadence_ns = settings.limits.recon_open_ns if busy else settings.limits.recon_idle_ns
-        times.append(reconciler.last_ns + settings.patience(cadence_ns))
+        times.append(reconciler.last_ns + settings.cadence_ns(busy=busy))
     return min(times)
 
 

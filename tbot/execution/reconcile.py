@@ -96,8 +96,8 @@ class Reconciler:
             if now_ns - self.asked.sent_ns < self._settings.patience(self._limits.command_timeout_ns):
                 return
             self._failed(now_ns, step)
-        cadence = self._limits.recon_open_ns if busy else self._limits.recon_idle_ns
-        cadence_over = self.last_ns is not None and now_ns - self.last_ns >= self._settings.patience(cadence)
+        cadence_ns = self._settings.cadence_ns(busy=busy)
+        cadence_over = self.last_ns is not None and now_ns - self.last_ns >= cadence_ns
         due = self.last_ns is None or (cadence_over and not self._settings.in_process)
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:

@@ -135,7 +135,9 @@ class MoveLog:
 
     def answered(self, order_id: int, outcome: Outcome, step: int) -> None:
         """Refused or not sent: the old price is the truth, and that is what the order shows."""
-        moved = self.of[order_id]
+        moved = self.of.get(order_id)
+        if moved is None:
+            return  # the order is over, and its trading day, too
         moved.answer_step = step
         if outcome in ("accepted", "ambiguous"):
             moved.taken = moved.new

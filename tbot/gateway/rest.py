@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tbot.domain.clock import BrokerDate
@@ -30,9 +30,11 @@ from tbot.gateway.http_exchange import TOTAL_S, HttpExchange, HttpResult
 from tbot.gateway.net import NS_PER_S, boot_ns, check_url, is_loopback, retry_after_s
 from tbot.gateway.outcomes import LOCAL_LIMIT
 from tbot.gateway.redact import Credentials, redact
-from tbot.gateway.request_log import RequestLog
 from tbot.gateway.throttle import Throttle
 from tbot.gateway.tokens import Token, TokenManager
+
+if TYPE_CHECKING:
+    from tbot.gateway.request_log import RequestLog  # maps memory: not for the emergency exit (R14)
 
 PAUSE_S = 0.25  # before the second attempt of a query; doubles, with full jitter
 MIN_429_PAUSE_S = 1.0
@@ -51,7 +53,7 @@ class RestClient:
         credentials: Credentials | None = None,
         *,
         throttle: Throttle | None = None,
-        log: RequestLog | None = None,
+        log: "RequestLog | None" = None,
         exchange: HttpExchange | None = None,
         total_s: float = TOTAL_S,
         boot_clock: Callable[[], int] = boot_ns,
@@ -286,7 +288,7 @@ class RestClient:
         answer: Answer[Any] = Answer("not_sent", text="no time")
         attempt = refused = 0
         while True:
-            token = self.tokens.get()
+            token = self.tokens.for_protection() if protective else self.tokens.get()
             if token is None:
                 return Answer("not_sent", text=self._no_token())
             left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
@@ -298,8 +300,8 @@ class RestClient:
             rule = outcomes.rule(call, answer.situation)
             if rule.token_lost:
                 refused += 1
-                if refused >= rule.requests:
-                    return answer  # a new token did not help: no loop
+                if refused >= rule.requests or self.tokens.refused:
+                    return answer  # a new token did not help, or there will be none: no loop
                 self.tokens.invalidate(token)
                 continue
             pause_s = self._random() * PAUSE_S * 2**attempt
@@ -389,7 +391,7 @@ class OrderClient(RestClient):
 
     def _mutate(self, call: Call, request: bodies.Request, protective: bool) -> Answer[Any]:
         # an entry does not wait for a login: its signal would be stale by then
-        token = self.tokens.get() if protective else self.tokens.current()
+        token = self.tokens.for_protection() if protective else self.tokens.current()
         if token is None:
             return Answer("not_sent", text=self._no_token())
         answer = self._once(call, request, token, self._total_s, protective)

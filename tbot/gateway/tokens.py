@@ -89,6 +89,14 @@ class TokenManager:
         """The current token, logging in if there is none. None: refused, or too soon after a failed attempt."""
         return self.current() or self._log_in(self._revision)
 
+    def for_protection(self) -> Token | None:
+        """As `get`; once the login was refused, the newest token that there was, lost or not (F-API-02).
+
+        Why a lost one: nothing else is left, the gateway may take it again (one 401 is enough to lose it), and a call
+        that gets out of a position does no harm by being refused.
+        """
+        return self.get() or (self._token if self.refused else None)
+
     def renew(self, stale: Token) -> Token | None:
         """A token newer than `stale`, which the gateway did not accept."""
         self.invalidate(stale)

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from tbot.storage.journal_files import sync_directory
 from tbot.storage.private_file import replace_private
 
 MAX_BYTES = 4096
@@ -63,6 +64,8 @@ def write(path: Path, day: date, by: str) -> None:
     """Write a lock atomically, readable by its owner only. OSError when that is not possible."""
     document = {"trading_day": day.isoformat(), "by": by, "written": datetime.now(UTC).isoformat(timespec="seconds")}
     replace_private(path, json.dumps(document).encode())
+    with contextlib.suppress(OSError):  # the lock is there; that its name outlives a power loss is not worth losing it
+        sync_directory(path.parent)
 
 
 def mark(path: Path) -> Mark | None:

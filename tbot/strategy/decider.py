@@ -30,8 +30,8 @@ class Trader(Protocol):
 class ContractDecider:
     """Tick records in, signals out. `history` is the bar segment that TICK_HISTORY records point into.
 
-    `make_trader` makes the strategy, anew after every reset of the market; another one than the packaged serves
-    backtests only.
+    `make_trader` makes the strategy, anew after every reset of the market; None is the packaged one, and another one
+    serves backtests only.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class ContractDecider:
         product: Product,
         settings: StrategySettings,
         history: Records | None = None,
-        make_trader: Callable[[Product, StrategySettings], Trader] = ContractTrader,
+        make_trader: Callable[[Product, StrategySettings], Trader] | None = None,
     ) -> None:
         self.product = product
-        self._make_trader = make_trader
+        self._make_trader = make_trader or ContractTrader
         self.pipeline = ContractPipeline(product.contract_id, settings.detectors(product), history=history)
         self._settings = settings
         self._resets = 0
-        self.trader: Trader = make_trader(product, settings)
+        self.trader: Trader = self._make_trader(product, settings)
 
     def drain(self, reader: RingReader, limit: int) -> tuple[int, list[Signal]]:
         """Consume up to `limit` ring records; returns after the first one that produced events: (consumed, signals)."""

@@ -70,6 +70,7 @@ class Assessment:
     odds: AccountOdds | None
     odds_missing: str  # why there are no odds
     verdict: Verdict
+    null_missing: str = ""  # why there is no percentile among random levels, where that is known
 
 
 def assess(
@@ -80,6 +81,7 @@ def assess(
     stakes: Stakes | None = None,
     rivals: Sequence[Trial] = (),
     null_percentile: float | None = None,
+    null_missing: str = "",
     seed: int = 1,
     draws: int = 2000,
 ) -> Assessment:
@@ -127,6 +129,7 @@ def assess(
         odds=odds,
         odds_missing=missing,
         verdict=verdict,
+        null_missing=null_missing,
     )
 
 

@@ -88,7 +88,7 @@ def _costs(judged: Assessment) -> Feature:
 def _null(judged: Assessment) -> Feature:
     percentile = judged.verdict.null_percentile
     if percentile is None:
-        return _missing("V4", "random levels", "the zones were not set against random ones")
+        return _missing("V4", "random levels", judged.null_missing or "the zones were not set against random ones")
     told = "" if percentile >= 95 else " (not distinguishable from random levels)"
     return Feature("V4", "random levels", True, f"above {percentile:.0f} % of random levels{told}")
 

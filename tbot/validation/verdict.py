@@ -65,8 +65,8 @@ class Verdict:
         cents = self.expectancy_cents.estimate
         parts = [
             "1 trade" if self.trades == 1 else f"{self.trades} trades",
-            f"net {'-' if cents < 0 else '+'}${abs(cents) / 100:.2f} a trade and {_interval(self.expectancy_ticks)} "
-            "ticks a trade and contract",
+            f"net {'-' if cents <= -0.5 else '+'}${abs(cents) / 100:.2f} a trade and "
+            f"{_interval(self.expectancy_ticks)} ticks a trade and contract",
             f"deflated Sharpe {_share(self.deflated_sharpe)} of {self.trials:.1f} effective trial(s)",
             "PBO " + _share(self.pbo, "not known (needs a sweep)"),
             "null percentile " + _percentile(self.null_percentile),
@@ -89,7 +89,7 @@ def _percentile(value: float | None) -> str:
     if value is None:
         return "not known"
     plain = "" if value >= 100 * SURE else " (not distinguishable from random levels)"
-    return f"{value:.0f}{plain}"
+    return f"{math.floor(value)}{plain}"  # 94.9 is not 95
 
 
 def _death(multiple: float | None) -> str:

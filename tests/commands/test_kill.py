@@ -392,3 +392,43 @@ def test_F_SYS_01_locks_that_cannot_be_written_do_not_stop_it(world: World, monk
     assert code(result) == 0
     assert "a lock file could not be written, going on" in result.output
     assert len(world.orders) == 1
+
+
+@pytest.mark.parametrize("command", ["kill", "panic"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_F_SYS_01_words_that_cannot_be_written_stop_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: str, options: tuple[str, ...]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("click.echo", full)
+    world.run(pid=NOBODY)
+    assert code(world.tbot(command, *options, "--gateway", "http://127.0.0.1:9", login=True)) == 0
+    assert len(world.orders) == 1
+
+
+def test_F_SYS_01_the_exit_code_is_the_same_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """Python itself would end with a code of its own when what is left in a stream cannot be written."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    arguments = ["panic", "--gateway", "http://127.0.0.1:9", "--for", "0.1s"]
+    environment = {**os.environ, "TBOT_HOME": str(tmp_path), "TBOT_USERNAME": "u", "TBOT_API_KEY": "k"}
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "tbot", *arguments],
+            env=environment, stdout=full, stderr=full, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 11
+    assert (tmp_path / "live" / "kill.all").exists()
+
+
+def test_kill_goes_on_where_the_status_tells_a_time_of_no_calendar(world: World) -> None:
+    world.run()
+    status = {"schema": "tbot.status", "market_ns": 10**30, "accounts": {"1001": {}}}
+    (world.home / "sim" / "status.json").write_text(json.dumps(status))
+    world.answers = [None]
+    assert code(world.tbot("kill", login=True)) == 0
+    lock = read(world.home / "sim" / "kill.all")
+    assert lock is not None
+    assert lock.day == trading_day(time.time_ns()).isoformat()

@@ -7,9 +7,9 @@ import pytest
 from dst.plans import Fault
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
-from dst.world import World
+from dst.world import START_BOOT_NS, World
 from tbot.domain.messages import StateChange
-from tbot.gateway.codec_tables import LOGIN_KEY
+from tbot.gateway.codec_tables import LOGIN_KEY, POSITION_CLOSE
 
 
 def play(seed: int, *faults: Fault, place: str = "morning", symbols: tuple[str, ...] = (), **more: object) -> Verdict:
@@ -103,3 +103,59 @@ def test_F_API_02_a_refused_login_halts_the_account_and_is_not_tried_again():
     assert len(logins) == 1
     assert evidence.view is not None
     assert evidence.view["accounts"]["1001"]["state"] == "ACTIVE"  # a person looked after it
+
+
+def test_I3_F_API_02_a_refused_login_does_not_shut_the_way_out():
+    """The lost token was taken again soon, but nobody tried it: an added position that no stop covered stayed open."""
+    plan = [
+        Fault("r", "rest.status", at=111.66, seconds=20.0, args={"status": 401, "handled": True}),
+        Fault("h", "human.trade", at=169.98, args={"side": 1, "size": 2}),
+    ]
+    verdict = run(2842, plan, replace(draw_scene(2842), faults_s=200.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    wire = verdict.world.evidence.wire
+    close = next(request for request in wire if request.path == POSITION_CLOSE.path)
+    assert close.boot_ns > START_BOOT_NS + 169_980_000_000
+    assert close.status == 200
+    logins = [request.status for request in wire[: close.number] if request.path == LOGIN_KEY.path]
+    assert logins == [200, 401]  # so it went with the old token, not with a new one
+
+
+@pytest.mark.parametrize("how", ["wipe", "old"])
+def test_I14_F_CFG_05_the_kill_switch_binds_when_its_folder_is_emptied_or_put_back(how):
+    """Its second lock file lies beside the state directory, which the simulation had not given the engine."""
+    kill = Fault("k", "person.kill", at=15.55)
+    early = [Fault(name, "proc.kill", at=at, args={"down": 1.0}) for name, at in (("e", 4.0), ("f", 9.0))]
+    damage = Fault("d", "disk.damage", at=43.91, args={"how": how})  # "old": as it was at 9 s
+    scene = replace(draw_scene(2873), faults_s=45.0, calm_s=20.0)
+    verdict = run(2873, [*early, kill, damage], scene)
+    assert not verdict.violations, verdict.text()
+    evidence = verdict.world.evidence
+    assert evidence.view is not None
+    for view in evidence.view["accounts"].values():
+        assert view["state"] in ("LOCKED", "HALTED")
+        assert "RC_KILL_SWITCH" in [reason["code"] for reason in view["reasons"]]
+    assert evidence.executor == 4
+
+
+@pytest.mark.parametrize("answer", ["reset", "ok"])
+def test_I3_F_ORD_02_a_close_that_never_arrived_is_repeated_in_time(answer):
+    """A reset comes back at once; without one the broker counted as answering while a close hung to its deadline."""
+    plan = [
+        Fault("c", "position.close", after=1, args={"outcome": "never", "answer": answer}),
+        Fault("m", "account.mutate_position", at=110.43, args={"size": 1}),
+    ]
+    hung: list[bool] = []  # whether the broker counted as answering, while nobody had answered
+
+    def watch(world: World) -> None:
+        if any(request.path == POSITION_CLOSE.path and request.answered_ns is None for request in world.evidence.wire):
+            hung.append(world.faults.answering)
+
+    verdict = run(3378, plan, replace(draw_scene(3378), faults_s=120.0, calm_s=20.0), script=watch)
+    assert not verdict.violations, verdict.text()
+    first, second = [request for request in verdict.world.evidence.wire if request.path == POSITION_CLOSE.path][:2]
+    assert (first.arrived, first.status, second.status) == (0, None, 200)
+    assert first.answered_ns is not None
+    assert (first.answered_ns - first.boot_ns < 1_000_000_000) == (answer == "reset")
+    assert not any(hung)
+    assert hung or answer == "reset"

@@ -43,14 +43,33 @@ def test_many_answers_make_it_exact():
     assert 0 <= time.latest(boot, 0) - (boot + NOON) < S // 20
 
 
-def test_F_TIM_01_when_the_gateways_clock_was_moved_its_newest_word_counts():
+@pytest.mark.parametrize("moved_s", [30, 3, -3, -30])
+def test_F_TIM_01_when_the_gateways_clock_was_moved_its_newest_words_count(moved_s):
     time = ExchangeTime()
     for number in range(5):
         boot = (1000 + number) * S
         time.heard(answer(boot, boot, boot, NOON))
-    boot = 1010 * S
-    time.heard(answer(boot, boot, boot, NOON - 30 * S))
-    assert time.latest(boot, 0) - (boot + NOON - 30 * S) <= S
+    for boot in (1010 * S, 1040 * S):
+        time.heard(answer(boot, boot, boot, NOON + moved_s * S))
+        if moved_s > 0 or boot > 1010 * S:
+            assert 0 <= time.latest(boot, 0) - (boot + NOON + moved_s * S) <= S
+
+
+@pytest.mark.parametrize("pause_s", [1, 2, 30])
+def test_F_NET_05_answers_that_are_not_of_now_make_no_quote_younger(pause_s):
+    """A proxy gives out what it has stored, time and again with one stamp; the gateway speaks in between or not."""
+    for between in (True, False):
+        time, boot = ExchangeTime(), 1000 * S
+        time.heard(answer(boot, boot, boot, NOON))
+        stored = NOON + boot - 9 * S
+        for _ in range(5):
+            boot += pause_s * S
+            time.heard(BrokerDate(stored, boot, boot))
+            assert time.latest(boot, 0) >= boot + NOON
+            if between:
+                boot += pause_s * S
+                time.heard(answer(boot, boot, boot, NOON))
+                assert boot + NOON <= time.latest(boot, 0) <= boot + NOON + 2 * S
 
 
 def test_the_same_answer_again_says_nothing_new():

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from desk_rig import PRICE, Rig, round_trips, settings
+from desk_rig import PRICE, START_NS, Rig, round_trips, settings
 from tbot.domain.messages import FeedIn, ModifyStop, PlaceBracket
+from tbot.domain.timeframes import NS_PER_S
 from tbot.errors import ConfigError
 from tbot.execution.exposure import stop_level
 from tbot.risk.limits import RiskLimits
@@ -294,3 +295,22 @@ def test_a_new_day_forgets_the_moves_of_orders_that_are_over() -> None:
     rig.run(5)
     engine.manager.new_day(0)
     assert engine.manager.moves.of == {}
+
+
+def test_F_TIM_08_an_answer_to_a_move_that_comes_in_the_next_trading_day_is_taken() -> None:
+    """Its order is over and forgotten by then."""
+    seventeen = START_NS + 8 * 3_600 * NS_PER_S  # in Chicago
+    limits = RiskLimits(break_even_percent=100)
+    rig = Rig(settings(limits), now_ns=seventeen - 4 * NS_PER_S).start()
+    day = rig.desk.day(1001)
+    rig.signal(stop_ticks=40, target_ticks=200)
+    rig.run(1)
+    rig.broker.silent = True
+    to(rig, ENTRY + 60)
+    rig.broker.silent = False
+    assert moves(rig) == [ENTRY]
+    rig.broker.fill(rig.broker.leg("SL").order_id, price=ENTRY)
+    rig.pump()
+    rig.run(30)
+    assert rig.desk.day(1001) != day
+    assert (rig.state, rig.broker.size("MNQ")) == ("ACTIVE", 0)

@@ -198,3 +198,14 @@ def test_F_ACC_02_on_the_venue_the_stop_and_target_follow_a_part_closed_by_hand(
     rig.run(10)
     assert sorted(order.remaining for order in book.living_orders()) == [3, 3]
     assert book.size("MNQ") == 3
+
+
+def test_R6_while_a_stop_is_too_large_time_must_be_told_in_lock_step_too() -> None:
+    rig = opened()
+    assert not rig.desk.outlook().restless
+    rig.broker.script["modify"] = ["rejected"] * 2
+    rig.feed(FeedIn(rig.now_ns, "MNQ", "gap"))
+    by_hand(rig)
+    rig.run(20)
+    assert working(rig)["stop"] == 5
+    assert rig.desk.outlook().restless

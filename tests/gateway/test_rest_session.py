@@ -11,6 +11,7 @@ from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
 
 LOGIN, PLACE, ACCOUNTS = (call.path for call in (tables.LOGIN_KEY, tables.ORDER_PLACE, tables.ACCOUNT_SEARCH))
+CLOSE = tables.POSITION_CLOSE.path
 OK_LIST = bodies.encode_answer(tables.ACCOUNT_SEARCH, [ACCOUNT])
 
 
@@ -46,6 +47,26 @@ def test_F_API_01_a_storm_of_refusals_ends(server, status):
     assert not [result for result in results if result.ok]
     assert server.paths().count(LOGIN) <= (5 if status == 401 else 1)
     assert server.paths().count(ACCOUNTS) <= 48
+
+
+def test_F_API_02_after_a_refused_login_the_way_out_is_tried_with_the_lost_token(server):
+    """One 401 lost the token, the login was refused: closes and their proofs were not sent any more."""
+    server.script[ACCOUNTS] = [answer(401), answer(401), ok(OK_LIST)]
+    server.script[LOGIN] = [login_ok(1), ok(bodies.encode_answer(tables.LOGIN_KEY, code=3))]
+    closed = ok(bodies.encode_answer(tables.POSITION_CLOSE))
+    server.script[CLOSE] = [answer(401), closed]
+    subject = HurriedClient(server.url)
+    assert "InvalidCredentials" in subject.account_search().text
+    close = bodies.CloseContractRequest(account_id=7, contract_id="CON.F.US.MNQ.Z26")
+    assert [subject.position_close_contract(close).outcome for _ in range(2)] == ["ambiguous", "accepted"]
+    assert subject.account_search(protective=True).status == 401  # once: there is no newer token to try
+    assert subject.account_search(protective=True).ok
+    before = server.paths()
+    assert before == [LOGIN, ACCOUNTS, LOGIN, CLOSE, CLOSE, ACCOUNTS, ACCOUNTS]
+    assert {request.headers.get("authorization", "") for request in server.seen} == {"", f"Bearer {jwt(1)}"}
+    assert subject.account_search().outcome == "not_sent"  # whatever else is asked waits for a person
+    assert subject.order_place(PLACE_REQUEST).outcome == "not_sent"
+    assert server.paths() == before
 
 
 def test_F_ORD_01_an_idle_connection_that_the_peer_closed_does_not_double_an_order(server):

@@ -19,8 +19,9 @@ from tbot.panic.program import panic
 LOGIN = (OWNER, KEY)
 FOR_S = 60.0
 BANNED = (
-    "zmq", "numpy", "sqlite3", "mmap", "multiprocessing", "tbot_ext", "tbot.transport", "tbot.engine", "tbot.execution",
-    "tbot.storage.journal", "tbot.config", "asyncio", "websockets",
+    "zmq", "numpy", "sqlite3", "mmap", "multiprocessing", "tbot_ext", "tbot.transport.shm", "tbot.transport.sockets",
+    "tbot.transport.wire", "tbot.engine", "tbot.execution", "tbot.storage.journal", "tbot.config", "asyncio",
+    "websockets",
 )  # fmt: skip
 
 

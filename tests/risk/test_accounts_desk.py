@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from desk_rig import PRICE, Rig
 from firm_rig import RULES, account, carried, exit_at, firm_rig, many_rig, move, restarted
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket
+from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket, Query
 from tbot.errors import ConfigError
 from tbot.execution.desk import AccountSettings, DeskSettings
+from tbot.gateway.live_broker import READS
+from tbot.gateway.throttle import GENERAL
 from tbot.risk.caps import Cap, cpi_cap
 from tbot.risk.limits import RiskLimits
 
@@ -70,6 +72,20 @@ def test_an_account_that_locks_leaves_the_others_trading() -> None:
     rig.signal(1, "MES", stop_ticks=16)
     assert refused(rig, 1002) == ["RC_CONSEC_LOSSES"]
     assert [placed(rig, number)[-1][0] for number in (1001, 1003)] == ["MES", "MES"]
+
+
+@pytest.mark.parametrize(("count", "queries"), [(1, 12), (2, 24), (3, 30), (5, 30)])
+def test_R9_R5_accounts_with_positions_leave_each_other_room_in_the_budget(count: int, queries: int) -> None:
+    """Each query is four requests, and 160 in a minute are not reserved. Five accounts once wanted 240."""
+    rig = many_rig(*(account(1001 + number) for number in range(count)))
+    rig.signal(1)
+    rig.run(20)
+    assert all(len(placed(rig, 1001 + number)) == 1 for number in range(count))
+    before = len([command for command in rig.broker.wire if isinstance(command, Query)])
+    rig.run(60)
+    asked = len([command for command in rig.broker.wire if isinstance(command, Query)]) - before
+    assert queries - count <= asked <= queries
+    assert asked * READS <= (GENERAL.limit - GENERAL.reserve) * 3 // 4
 
 
 def test_TR2_the_floor_of_one_account_is_no_floor_of_another() -> None:

@@ -30,6 +30,22 @@ def test_a_lock_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["kill.1001"]
 
 
+def test_F_SYS_04_the_name_of_a_lock_is_synced_as_well_as_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is renamed comes back after a power loss only when its folder was synced after that."""
+    synced: list[tuple[bool, bool]] = []
+    path, sync = tmp_path / "kill.1001", os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write(path, DAY, "tbot kill")
+    assert synced == [(False, False), (True, True)]
+
+
 def test_it_binds_until_the_next_trading_day() -> None:
     lock = KillLock("2026-11-20")
     assert [lock.binds(day) for day in ("2026-11-19", "2026-11-20", "2026-11-23")] == [True, True, False]

@@ -40,6 +40,7 @@ class Disk:
         self.path = self._new()
         self.run_dir = root / "run"  # elsewhere: what happens to the state does not happen to it
         self.run_dir.mkdir(mode=0o700)
+        self.pointer = root / "run.json"  # makes `root` the home, where the kill switch leaves its second lock files
         self.full = False
         self.failing = False
         self.slow_s = 0.0

@@ -64,6 +64,7 @@ class Lives:
             symbols=self.scene.symbols,
             state_dir=self.disk.path,
             run_dir=self.disk.run_dir,
+            pointer=self.disk.pointer,
             run_id=RUN_ID,
             build="dst",
             config_hash="dst",

@@ -186,8 +186,9 @@ class Line:
         answer = args.get("answer", "ok")
         if answer == "delay":
             back_ns += int(args.get("answer_after", 1.0) * NS_PER_S)
-        if "rest.hang" in named:
-            answer = "drop"
+        never = args.get("outcome") == "never"
+        if "rest.hang" in named or (never and answer != "reset"):
+            answer = "drop"  # nothing comes back from where nothing arrived, but a reset on the way there
         if rules:
             self._impair(there_ns + back_ns + (9 * NS_PER_S if answer == "drop" else NS_PER_S))
         instead = named.get("rest.status") or named.get("rest.html")
@@ -212,8 +213,10 @@ class Line:
         if "auth.refuse" in named and flight.path == tables.LOGIN_KEY.path:
             refusal = json.dumps({"success": False, "errorCode": int(named["auth.refuse"].args["code"])}).encode()
             self._scheduler.after(there_ns + back_ns, lambda: self._return(flight, Reply(200, refusal), "ok", None))
-        elif args.get("outcome") != "never":
+        elif not never:
             self._scheduler.after(there_ns, arrive)
+        elif answer == "reset":
+            self._scheduler.after(there_ns + back_ns, lambda: self._return(flight, Reply(0), answer, None))
 
     def _handle(self, flight: _Flight, stale: Rule | None) -> Reply:
         """The exchange takes the request."""

@@ -117,7 +117,8 @@ class World(Lives):
     # ------------------------------------------------------------------------------------------------------- set-up
     def run(self) -> Evidence:
         """The whole day; leaves nothing behind."""
-        root = Path(tempfile.mkdtemp(prefix="tbot-dst-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        root = Path(tempfile.mkdtemp(prefix="tbot-dst-", dir=memory)).resolve()
         try:
             self.disk = Disk(root, self.scheduler, self.seed)
             with self.machine.install(self._names()):
