@@ -4,33 +4,13 @@ With underscores (F_ORD_01, I12, K_EX_05), in the name of a function or of a par
 `pytest -k F_ORD_01` finds them.
 """
 
-import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from failure_model import WANTED
-
-TESTS = Path(__file__).parent
-
-
-@cache
-def named_tests() -> frozenset[str]:
-    """Names of all test functions, and what stands as a text in their decorators (names of parametrised cases)."""
-    found: set[str] = set()
-    for path in TESTS.rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                found.add(node.name)
-                texts = [inner for decorator in node.decorator_list for inner in ast.walk(decorator)]
-                found |= {
-                    text.value
-                    for text in texts
-                    if isinstance(text, ast.Constant) and isinstance(text.value, str) and text.value.isidentifier()
-                }
-    return frozenset(found)
+from named_tests import named_tests
 
 
 @cache

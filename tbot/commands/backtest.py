@@ -34,7 +34,7 @@ FIRMS = ("50K", "100K", "150K", "none")
 @click.option("--open-holdout", is_flag=True, help="Run on the locked end instead: once, and it is remembered.")
 @click.option("--null/--no-null", default=True, show_default=True, help="Compare order blocks with random levels (V4).")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of intervals and draws.")
-@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for trades and reports.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for trades and reports.")
 @click.option("--force", is_flag=True, help="Write over an earlier run's files in --out.")
 @click.option("--trades", "limit", type=click.IntRange(min=0), help="Trades to list, newest last.  [default: 20]")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")
@@ -95,10 +95,13 @@ def _print_json(told: "Answer") -> None:
 def _print_report(told: "Answer", question: "Question", limit: int | None) -> None:
     from rich.console import Console
 
-    from tbot.validation.report_text import DEFAULT_TRADES, render
+    from tbot.validation.report_text import DEFAULT_TRADES, render, verdicts
 
     shown = DEFAULT_TRADES if limit is None else limit
     console = Console(highlight=False)
     for path in told.files:
         click.echo(f"wrote {path}", err=True)
-    console.print(render(told.result, told.assessments, zone=question.zone, limit=shown, extra=told.extra))
+    report = render(told.result, told.assessments, zone=question.zone, limit=shown, extra=told.extra, verdict=False)
+    console.print(report)
+    for line in verdicts(told.assessments):
+        console.print(line, soft_wrap=not console.is_terminal)  # in a file or pipe it is one line

@@ -88,11 +88,12 @@ def answer(question: Question) -> Answer:
             may_open(ledger, blank)
         with _progress(question, source) as told:
             result = run_backtest(chosen, plan, progress=told)
-        notes = _more_notes(question, config, locked, looked_before(ledger, blank))
+        holdout = _locked_words(question, locked, looked_before(ledger, blank))
+        notes = _more_notes(question, config, holdout, result.calendar)
         result = replace(result, notes=(*result.notes, *notes, *result.through_holes))
         own = _trial(question, chosen, span, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
-        extra = _extra(question, config, plan, locked)
+        extra = _extra(question, config, plan, holdout)
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
     files: Sequence[Path] = ()
     if question.out is not None:
@@ -149,21 +150,26 @@ def _chosen(question: Question, source: Sources) -> Source:
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
-def _more_notes(question: Question, config: Config, locked: Lock | None, seen: int) -> Iterator[str]:
+def _more_notes(question: Question, config: Config, holdout: str, calendar: str) -> Iterator[str]:
+    if question.exact_calendar and calendar != "exact":
+        yield "--exact-calendar: nothing was entered in years that the session table does not cover"
     if not config.accounts and question.firm != "none":
         yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
-    if locked is not None:
-        yield f"hold-out: {_lock_words(locked, opened=question.open_holdout)}"
-    if question.open_holdout and seen:
-        yield f"{seen} run(s) on record looked at days of the hold-out before it was opened: for those it was none"
+    if holdout:
+        yield f"hold-out: {holdout}"
 
 
-def _lock_words(locked: Lock, *, opened: bool) -> str:
-    days = f"{len(locked.locked)} trading days from {locked.locked[0]}"
-    return f"opened, this run saw the locked {days} alone" if opened else f"the last {days} were not looked at"
+def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
+    """V14: what was locked or opened; `seen` runs on record had looked at it before."""
+    if locked is None:
+        return ""
+    if not question.open_holdout:
+        return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
+    told = f"the locked {len(locked.locked)} trading days from {locked.locked[0]} were opened"
+    return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
 
 
-def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock | None) -> Extra:
+def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str) -> Extra:
     return Extra(
         data=tuple(str(path) for path in question.paths),
         fills=plan.fills,
@@ -171,7 +177,7 @@ def _extra(question: Question, config: Config, plan: BacktestPlan, locked: Lock 
         version=__version__,
         seed=question.seed,
         strategy=plan.trader_name or "smc",
-        holdout="" if locked is None else _lock_words(locked, opened=question.open_holdout),
+        holdout=holdout,
         more={"config_hash": config.digest(), "firm": question.firm, "holdout": question.holdout or ""},
     )
 

@@ -19,7 +19,7 @@ from tbot.errors import DataError
 from tbot.risk.firm import FirmRules
 from tbot.storage.trials import Trial
 from tbot.validation.account import AccountOdds, Stakes, account_odds, days_of
-from tbot.validation.bootstrap import Interval, drawdown_interval, expectancy_interval
+from tbot.validation.bootstrap import Interval, drawdown_interval, expectancy_interval, unknown
 from tbot.validation.calibration import (
     Components,
     Monotonicity,
@@ -41,6 +41,8 @@ EPOCH_DAY = date(1970, 1, 1)
 NS_PER_HOUR = 3_600_000_000_000
 FEWEST_FOR_PBO = (4, 16)  # trials, and trading days: CSCV needs both
 FEWEST_FOR_SCORES = 20  # trips
+# With a trip. Why: drawn from a handful of winning days every mean is above zero, whatever the truth is.
+FEWEST_FOR_INTERVAL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,12 @@ def assess(
     daily = _trials_table(trips, days, rivals)
     tried = effective_trials(daily)
     some = len(trips) > 0
-    ticks = expectancy_interval(trips.net_ticks, trips.day, rng, draws=draws, trading_days=days) if some else None
+    ticks = _expectancy(trips.net_ticks, trips, days, rng, draws)
     costs = cost_curve(trips.net_cents, cost_parts(rows, trips)) if some else None
     sharpe = judge_sharpe(daily_net(trips, days), tried.cautious, trials_deviation(daily)) if some else None
     pbo = _pbo(daily)
     odds, missing = _odds(trips, _played(result, number, days), rules, stakes, rng)
-    cents = expectancy_interval(trips.net_cents, trips.day, rng, draws=draws, trading_days=days) if some else None
+    cents = _expectancy(trips.net_cents, trips, days, rng, draws)
     verdict = Verdict(
         trades=len(trips),
         expectancy_ticks=ticks,
@@ -131,6 +133,17 @@ def assess(
         verdict=verdict,
         null_missing=null_missing,
     )
+
+
+def _expectancy(
+    values: Floats | Ints, trips: Trips, days: Ints, rng: np.random.Generator, draws: int
+) -> Interval | None:
+    """V9; not known of a few days."""
+    if not len(trips):
+        return None
+    if len(np.unique(trips.day)) < FEWEST_FOR_INTERVAL:
+        return unknown(float(np.mean(values)))
+    return expectancy_interval(values, trips.day, rng, draws=draws, trading_days=days)
 
 
 def cost_parts(rows: Table, trips: Trips) -> CostParts:

@@ -58,11 +58,10 @@ def check_target(out: Path, *, force: bool = False) -> None:
     A folder that is not empty is refused; `force` replaces the files of an earlier run and leaves others alone.
     """
     try:
-        if not out.exists():
-            return
-        if not out.is_dir():
-            raise ConfigError(f"{out} is a file; name a folder for the reports")
-        if not force and any(out.iterdir()):
+        there = next((place for place in (out, *out.parents) if place.exists()), Path())
+        if not there.is_dir():
+            raise ConfigError(f"{there} is a file; name a folder for the reports")
+        if there == out and not force and any(out.iterdir()):
             raise ConfigError(
                 f"{out} is not empty; name a new folder, or write over an earlier run's files with --force"
             )

@@ -54,8 +54,10 @@ def render(
     zone: ZoneInfo,
     limit: int | None = DEFAULT_TRADES,
     extra: Extra | None = None,
+    verdict: bool = True,
 ) -> RenderableType:
-    """The whole report. `limit`: how many of the newest trades are listed; None: all, 0: none."""
+    """The whole report. `limit`: how many of the newest trades are listed; None: all, 0: none. `verdict` False: without
+    its last lines, for whoever prints them himself."""
     about = extra or Extra()
     parts: list[RenderableType] = [header(result, assessments, zone, about)]
     for judged in assessments:
@@ -64,7 +66,7 @@ def render(
         parts += account_parts(result, judged, zone, limit, about)
     parts += _notes(result)
     parts.append(Text())
-    parts += [_verdict(judged, len(assessments) > 1) for judged in assessments]
+    parts += verdicts(assessments) if verdict else []
     return Group(*parts)
 
 
@@ -353,5 +355,10 @@ def _notes(result: BacktestResult) -> Iterator[RenderableType]:
         yield from _section("Notes", Group(*(Text(f"• {note}") for note in notes)))
 
 
-def _verdict(judged: Assessment, several: bool) -> Text:
-    return Text((f"Account {judged.account}: " if several else "") + judged.verdict.line, style="bold")
+def verdicts(assessments: Sequence[Assessment]) -> list[Text]:
+    """The last lines: one an account."""
+    several = len(assessments) > 1
+    return [
+        Text((f"Account {judged.account}: " if several else "") + judged.verdict.line, style="bold")
+        for judged in assessments
+    ]

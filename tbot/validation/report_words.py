@@ -26,7 +26,7 @@ class Extra:
     version: str = ""  # of T-BOT
     seed: int | None = None  # of the judgement
     strategy: str = "smc"
-    holdout: str = ""  # what became of the locked end; "": nothing was locked
+    holdout: str = ""  # what part of the data was locked or opened, one sentence; "": none
     more: Mapping[str, object] = field(default_factory=dict)  # plain values for the JSON document's `run`
 
 

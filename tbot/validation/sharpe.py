@@ -119,7 +119,8 @@ def effective_trials(results: Floats) -> EffectiveTrials:
     """
     if results.ndim != 2:
         raise DataError("trials are the columns of a table of periods; give two dimensions")
-    varied = results[:, np.std(results, axis=0) > 1e-12 * np.abs(results).max(initial=0.0)]
+    spread = np.std(results, axis=0) if len(results) else np.zeros(results.shape[1])
+    varied = results[:, spread > 1e-12 * np.abs(results).max(initial=0.0)]
     count = varied.shape[1]
     if count < 2 or len(results) < 2:
         return EffectiveTrials(results.shape[1], count, 0.0, float(count), float(count))
