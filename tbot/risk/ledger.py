@@ -17,10 +17,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from tbot.domain.contracts import Product
+from tbot.domain.contracts import Product, product_named
 from tbot.domain.messages import Fill
 from tbot.domain.positions import Position
 from tbot.domain.round_trips import ContractBook, Trip
+from tbot.risk.valuation import cents_of
 
 
 @dataclass(slots=True)
@@ -235,14 +236,18 @@ class Ledger:
         state.drawdown_cents = max(state.drawdown_cents, state.peak_cents - state.net_cents)
         # Before anything was adopted both are the same.
         alone = state.by_fills[fill.contract].apply(fill)[1] if fill.contract in state.by_fills else trip
-        value = product.tick_value_cents if product else 0
+        # Also of what this run does not trade: the owner did, or a run of today with other contracts (F-RSK-03).
+        counted = product or product_named(fill.contract)
         if trip is not None:
-            self._completed.append(Completed(trip, fill.fill_id, day, trip.gross_ticks * value))
-        for tally in (today, state.total) if product else ():
+            worth = 0 if counted is None else cents_of(counted, trip.gross_ticks)
+            self._completed.append(Completed(trip, fill.fill_id, day, worth))
+        if counted is None:
+            return  # nobody knows what its ticks are worth
+        for tally in (today, state.total):
             if trip is not None:
                 tally.count(self._completed[-1].net_cents, proven=trip.proven)
             if alone is not None:
-                tally.filled.count(alone.gross_ticks * value - alone.costs_cents)
+                tally.filled.count(cents_of(counted, alone.gross_ticks) - alone.costs_cents)
 
     # ------------------------------------------------------------------------------------------------ questions
     def take_completed(self) -> list[Completed]:

@@ -27,7 +27,7 @@ def gain_ticks(position: Position, price: int) -> int:
     return position.side * (price * abs(position.size) - position.price_size_sum)
 
 
-def _cents(product: Product, ticks: int) -> int:
+def cents_of(product: Product, ticks: int) -> int:
     """Money of so many ticks; where a tick is no whole cent, rounded to the worse side."""
     if not product.data_only:
         return ticks * product.tick_value_cents
@@ -49,7 +49,7 @@ def unrealised_cents(product: Product, position: Position, quote: Quote | None, 
         ticks = gain_ticks(position, adverse_price(position, quote))
         if quote.age_ns > stale_ns:
             ticks -= stop_ticks * size
-    return _cents(product, ticks) - exit_fees_cents(product, size)
+    return cents_of(product, ticks) - exit_fees_cents(product, size)
 
 
 def open_worst_cents(

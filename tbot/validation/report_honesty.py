@@ -90,7 +90,7 @@ def _null(judged: Assessment) -> Feature:
     if percentile is None:
         return _missing("V4", "random levels", judged.null_missing or "the zones were not set against random ones")
     told = "" if percentile >= 95 else " (not distinguishable from random levels)"
-    return Feature("V4", "random levels", True, f"above {percentile:.0f} % of random levels{told}")
+    return Feature("V4", "random levels", True, f"above {math.floor(percentile)} % of random levels{told}")
 
 
 def _trials(judged: Assessment) -> Iterator[Feature]:

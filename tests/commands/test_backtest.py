@@ -19,8 +19,10 @@ from backtest_command import LIVELY, MOMENTUM, STRATEGIES, backtest, done, featu
 from bar_samples import csv_text
 from level_markets import walk_days
 from lively_tape import lively
-from tbot.commands import audit_levels
+from tbot.commands import audit_data, audit_levels
+from tbot.commands.audit_data import BarFile
 from tbot.domain.contracts import PRODUCTS
+from tbot.errors import DataError
 from tbot.storage.tape import TapeWriter, tape_meta
 from tbot.storage.trials import read_trials
 from tbot.validation.report_files import NAMES
@@ -406,9 +408,25 @@ def test_V4_order_blocks_of_bars_are_placed_among_random_levels(walk: Path, tmp_
     assert 0 <= percentile < 95  # a walk has no levels
     assert document["accounts"][0]["verdict"]["finding"] == "no evidence of an edge"
     assert f"null percentile {int(percentile)} (not distinguishable from random levels)" in document["verdicts"][0]
+    assert feature(document, "V4")["text"].startswith(f"above {int(percentile)} % of random levels (not disting")
     without = done(walk, "-c", config, "--no-null", "--json").document
     assert without["accounts"][0]["null_percentile"] is None
     assert "--no-null" in feature(without, "V4")["text"]
+
+
+def test_V4_bars_that_the_null_cannot_read_cost_the_percentile_and_not_the_report(
+    walk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "tbot.toml"
+    config.write_text(LIVELY)
+
+    def unreadable(*_: object) -> list[BarFile]:
+        raise DataError("these bars are of 10 s")
+
+    monkeypatch.setattr(audit_data, "bar_files", unreadable)
+    document = done(walk, "-c", config, "--json").document
+    assert document["accounts"][0]["summary"]["trades"] > 0
+    assert feature(document, "V4")["text"] == "these bars are of 10 s"
 
 
 def test_V4_ticks_have_no_percentile_and_say_why(tmp_path: Path) -> None:

@@ -400,3 +400,26 @@ def test_entry_that_does_not_fill_is_cancelled() -> None:
     rig.broker.cancel_by_hand(rig.broker.leg("TP").order_id)
     rig.run(1)
     assert rig.desk.is_flat(1001)
+
+
+@pytest.mark.parametrize(
+    ("contract", "price", "state"),
+    [
+        ("CON.F.US.EP.Z26", 26_000, "LOCKED"),  # of a product that this run does not trade, as an earlier one may have
+        ("CON.F.US.CPE.Z26", 20_000, "LOCKED"),
+        ("CON.F.US.XYZ.Z26", 20_000, "ACTIVE"),  # of no product that is known
+    ],
+)
+def test_F_RSK_03_losses_in_a_contract_that_this_run_does_not_trade_count_in_the_row(
+    contract: str, price: int, state: str
+) -> None:
+    rig = Rig().start()
+    for _ in range(2):
+        rig.broker.price[contract] = price
+        rig.broker.place_foreign(contract, 1, 1)
+        rig.broker.price[contract] = price - 2
+        rig.broker.place_foreign(contract, -1, 1)
+        rig.pump()
+        rig.run(1)
+    rig.run(5)
+    assert rig.state == state

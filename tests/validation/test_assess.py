@@ -100,6 +100,13 @@ def test_each_account_is_judged_by_its_own_trades() -> None:
     assert judge(result, account=3).verdict.finding == "no trades"
 
 
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    """Columns of the table and of the trips belong together whatever order the rows came in."""
+    result = long_result()
+    shuffled = replace(result, trips=np.random.default_rng(1).permutation(result.trips))
+    assert repr(judge(shuffled, draws=20)) == repr(judge(result, draws=20))
+
+
 def test_equal_seeds_give_equal_judgements() -> None:
     others = [rival(seed) for seed in range(4)]
 
