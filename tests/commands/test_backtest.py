@@ -71,7 +71,7 @@ def test_the_document_holds_the_numbers_of_the_run(market: Path, own_home: Path)
     assert document["signals"] == len(result.signals)
     assert document["data_hash"] == result.data_hash
     assert document["trading_days"] == [day.isoformat() for day in result.days]
-    (trial,) = read_trials(own_home)
+    trial, _ = read_trials(own_home)  # the other is the call from Python, above
     assert (trial.trips, trial.net_cents) == (len(result.trips), int(result.trips["net_cents"].sum()))
     assert trial.plan_hash == document["plan_hash"]
     assert sum(trial.daily_cents.values()) == trial.net_cents
@@ -423,7 +423,7 @@ def test_V4_bars_that_the_null_cannot_read_cost_the_percentile_and_not_the_repor
     def unreadable(*_: object) -> list[BarFile]:
         raise DataError("these bars are of 10 s")
 
-    monkeypatch.setattr(audit_data, "bar_files", unreadable)
+    monkeypatch.setattr(audit_data, "source_bars", unreadable)
     document = done(walk, "-c", config, "--json").document
     assert document["accounts"][0]["summary"]["trades"] > 0
     assert feature(document, "V4")["text"] == "these bars are of 10 s"
