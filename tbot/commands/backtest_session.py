@@ -165,7 +165,7 @@ def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
         return ""
     if not question.open_holdout:
         return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
-    told = f"the locked {len(locked.locked)} trading days from {locked.locked[0]} were opened"
+    told = f"opened, this run saw the locked {len(locked.locked)} trading days from {locked.locked[0]} alone"
     return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
 
 
@@ -222,6 +222,8 @@ def _null_percentile(
 
     if not question.null:
         return None, "not asked for (--no-null)"
+    if set(result.synthetic) != set(result.contracts):
+        return None, "told of 1m bars alone, and these data are ticks"
     rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
     rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
     if not len(rows):

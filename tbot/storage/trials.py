@@ -90,8 +90,9 @@ def read_trials(home: Path) -> list[Trial]:
 
 def open_ledger(home: Path) -> list[Trial]:
     """All trials, before a run: one that could not be remembered afterwards is refused now."""
+    found = read_trials(home)
     append_trials(home, ())
-    return read_trials(home)
+    return found
 
 
 def rivals(trials: Sequence[Trial], mine: Trial) -> list[Trial]:

@@ -117,9 +117,9 @@ def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
     seen: list[int] = []
     kept = audit_levels.tested
 
-    def noting(file: Any, *more: Any) -> Any:
+    def noting(file: Any, *more: Any, **named: Any) -> Any:
         seen.extend((int(file.minutes["start_ns"][0]), int(file.minutes["start_ns"][-1])))
-        return kept(file, *more[:-1], {**more[-1], "draws": 20})
+        return kept(file, *more, **named)
 
     monkeypatch.setattr(audit_levels, "tested", noting)
     since, until = "2026-01-20T23:00", "2026-01-23T23:00"
@@ -181,14 +181,14 @@ def test_trades_of_a_sweep_that_were_open_in_a_hole_are_no_success(tmp_path: Pat
 
 
 def test_V6_a_ledger_that_cannot_be_written_is_told_of_before_the_run(
-    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tbot.commands import backtest_session
 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("it was run all the same")
 
-    (own_home / "trials.jsonl").mkdir(parents=True)
+    monkeypatch.setenv("TBOT_HOME", "/proc/tbot")  # a place where nobody can write, whatever his rights
     monkeypatch.setattr(backtest_session, "run_backtest", never)
     done = backtest(tape(tmp_path / "both.tape"))
     assert isinstance(done.exception, DataError)
