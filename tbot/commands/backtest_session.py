@@ -222,8 +222,6 @@ def _null_percentile(
 
     if not question.null:
         return None, "not asked for (--no-null)"
-    if set(result.synthetic) != set(result.contracts):
-        return None, "told of 1m bars alone, and these data are ticks"
     rows = result.trips[result.trips["account"] == plan.accounts[0].settings.account]
     rows = rows[np.isin(rows["zone_kind"], list(ZONE_KINDS))]
     if not len(rows):

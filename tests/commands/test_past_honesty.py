@@ -119,7 +119,7 @@ def test_V4_V14_the_null_sees_no_bar_that_the_run_may_not_see(
 
     def noting(file: Any, *more: Any, **named: Any) -> Any:
         seen.extend((int(file.minutes["start_ns"][0]), int(file.minutes["start_ns"][-1])))
-        return kept(file, *more, **named)
+        return kept(file, *more[:-2], {**more[-2], "draws": 20}, more[-1])
 
     monkeypatch.setattr(audit_levels, "tested", noting)
     since, until = "2026-01-20T23:00", "2026-01-23T23:00"
