@@ -248,7 +248,7 @@ def test_V14_the_hold_out_is_opened_for_one_plan(market: Path, tmp_path: Path, o
     opening = (market, "--strategy", f"{mine}:Momentum", "--holdout", "2d", "--open-holdout")
     first = done(*opening, "--json").document
     assert first["trading_days"] == ["2026-08-10", "2026-08-11"]
-    assert "the locked 2 trading days from 2026-08-10 were opened" in feature(first, "V14")["text"]
+    assert "saw the locked 2 trading days from 2026-08-10 alone" in feature(first, "V14")["text"]
     assert done(*opening, "--json").document == first  # what was seen is shown again
     other = ("--strategy", f"{STRATEGIES}:Wider", "--holdout", "2d", "--open-holdout")
     assert "was opened on" in refused(6, market, *other)
