@@ -201,3 +201,14 @@ def test_I10_a_kill_in_a_shut_market_is_done_with_when_nothing_is_open():
     assert not verdict.violations, verdict.text()
     assert verdict.judged["I10"] > 0
     assert verdict.world.evidence.holdings(verdict.world.account)  # theirs, and it stays
+
+
+def test_I12_F_ACC_01_the_way_out_of_what_a_fault_opened_past_the_limit_costs_its_fees():
+    plan = [
+        Fault("c", "position.close", after=1, args={"outcome": "never", "answer": "delay", "answer_after": 7.03}),
+        Fault("g", "market.gap", at=29.71, args={"ticks": -300}),
+        Fault("m", "account.mutate_position", at=45.82, args={"size": 1}),
+    ]
+    verdict = run(60050, plan, replace(draw_scene(60050), faults_s=60.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    assert verdict.judged["I12"] > 0
