@@ -33,6 +33,13 @@ FIRMS = ("50K", "100K", "150K", "none")
 @click.option("--holdout", metavar="SPAN", help="Lock the last 20d (trading days), 4w or 1m of the data.")
 @click.option("--open-holdout", is_flag=True, help="Run on the locked end instead: once, and it is remembered.")
 @click.option("--null/--no-null", default=True, show_default=True, help="Compare order blocks with random levels (V4).")
+@click.option(
+    "--news",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Weekly JSON of scheduled news: tells trades within 5 min of high-impact USD news apart (V12); repeatable.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of intervals and draws.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for trades and reports.")
 @click.option("--force", is_flag=True, help="Write over an earlier run's files in --out.")
@@ -65,6 +72,7 @@ def backtest(data: tuple[Path, ...], limit: int | None, tz: str, json_output: bo
         holdout=options["holdout"],
         open_holdout=options["open_holdout"],
         null=options["null"],
+        news=options["news"],
         seed=options["seed"],
         out=options["out"],
         force=options["force"],

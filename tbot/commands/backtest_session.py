@@ -27,6 +27,7 @@ from tbot.errors import ConfigError, DataError
 from tbot.home import home
 from tbot.risk.firm import FirmRules
 from tbot.storage.firm_rules import load_rules
+from tbot.storage.news_files import News, read_news
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
@@ -55,6 +56,7 @@ class Question:
     holdout: str | None = None
     open_holdout: bool = False
     null: bool = True
+    news: tuple[Path, ...] = ()
     seed: int = 1
     out: Path | None = None
     force: bool = False
@@ -78,6 +80,7 @@ def answer(question: Question) -> Answer:
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
     ledger = open_ledger(home())
+    news = read_news(question.news)
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
@@ -94,7 +97,7 @@ def answer(question: Question) -> Answer:
         own = _trial(question, chosen, span, plan, *first_account(result))
         append_trials(home(), [own])  # before anybody sees it (V6, V14)
         extra = _extra(question, config, plan, holdout)
-        assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own))
+        assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own), news)
     files: Sequence[Path] = ()
     if question.out is not None:
         text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
@@ -190,6 +193,7 @@ def _assessments(
     plan: BacktestPlan,
     rules: FirmRules | None,
     others: Sequence[Trial],
+    news: News,
 ) -> tuple[Assessment, ...]:
     percentile, missing = _null_percentile(question, result, source, plan)
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
@@ -201,6 +205,7 @@ def _assessments(
             rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
             rivals=others,
             null_percentile=percentile,
+            news_ns=news.times_ns,
             null_missing=missing,
             seed=question.seed,
         )

@@ -31,7 +31,7 @@ from tbot.validation.calibration import (
 )
 from tbot.validation.costs import CostCurve, CostParts, cost_curve, friction_cents
 from tbot.validation.overfitting import overfitting
-from tbot.validation.regimes import Regimes, bands, by_regime, hours, terciles, weekdays
+from tbot.validation.regimes import Regimes, bands, by_regime, flags, hours, terciles, weekdays
 from tbot.validation.sharpe import EffectiveTrials, SharpeJudgement, effective_trials, judge_sharpe, trials_deviation
 from tbot.validation.summary import Summary, daily_net, summarise
 from tbot.validation.trips import Floats, Ints, Names, Trips, trips_of
@@ -39,6 +39,7 @@ from tbot.validation.verdict import Verdict
 
 EPOCH_DAY = date(1970, 1, 1)
 NS_PER_HOUR = 3_600_000_000_000
+NEWS_NS = 5 * 60 * 1_000_000_000  # before and after scheduled news
 FEWEST_FOR_PBO = (4, 16)  # trials, and trading days: CSCV needs both
 FEWEST_FOR_SCORES = 20  # trips
 # With a trip. Why: drawn from a handful of winning days every mean is above zero, whatever the truth is.
@@ -83,6 +84,7 @@ def assess(
     stakes: Stakes | None = None,
     rivals: Sequence[Trial] = (),
     null_percentile: float | None = None,
+    news_ns: Sequence[int] = (),
     null_missing: str = "",
     seed: int = 1,
     draws: int = 2000,
@@ -124,7 +126,7 @@ def assess(
         sharpe=sharpe,
         trials=tried,
         pbo=pbo,
-        regimes=by_regime(trips.net_ticks, trips.day, dimensions(rows, result.signals), rng, draws=draws)
+        regimes=by_regime(trips.net_ticks, trips.day, dimensions(rows, result.signals, news_ns), rng, draws=draws)
         if some
         else None,
         scores=_scores(rows, trips, result.signals, rng),
@@ -168,8 +170,9 @@ def cost_parts(rows: Table, trips: Trips) -> CostParts:
     )
 
 
-def dimensions(rows: Table, signals: Sequence[Signal]) -> dict[str, Names]:
-    """V12: labels of each trip; "" where a signal has no story to tell it from."""
+def dimensions(rows: Table, signals: Sequence[Signal], news_ns: Sequence[int] = ()) -> dict[str, Names]:
+    """V12: labels of each trip; "" where a signal has no story to tell it from. `news_ns`: times of scheduled news, in
+    order; without any nothing is said of them."""
     told = {signal.signal_id: signal for signal in signals}
     mine = [told.get(name) for name in rows["signal_id"].tolist()]
     near = np.array([signal.why.near_ticks if signal and signal.why else np.nan for signal in mine], np.float64)
@@ -184,6 +187,7 @@ def dimensions(rows: Table, signals: Sequence[Signal]) -> dict[str, Names]:
         "side": np.where(rows["side"] > 0, "long", "short"),
         "pattern": rows["zone_kind"].astype(np.str_),
         "timeframe": np.array([NAMES.get(minutes, "") for minutes in rows["zone_timeframe_min"].tolist()], np.str_),
+        "news": _near_news(rows["opened_ns"].astype(np.int64), news_ns),
         "hour (Chicago)": hours(rows["opened_ns"].astype(np.int64)),
         "weekday": weekdays(rows["day"].astype(np.int64)),
         "volatility": volatility,
@@ -191,6 +195,16 @@ def dimensions(rows: Table, signals: Sequence[Signal]) -> dict[str, Names]:
         "zone age (h)": bands(np.array(age, np.float64), (1.0, 4.0, 24.0)),
         "test of the zone": bands(np.array(tests, np.float64), (2.0, 3.0)),
     }
+
+
+def _near_news(at_ns: Ints, news_ns: Sequence[int]) -> Names:
+    """Whether a trip was entered from 5 min before to 5 min after news (topstep-rules.md section 9)."""
+    if not len(news_ns):
+        return np.full(len(at_ns), "", "U8")
+    times = np.asarray(news_ns, np.int64)
+    first = np.searchsorted(times, at_ns - NEWS_NS)  # of those that are not over for longer
+    near = times[np.minimum(first, len(times) - 1)]
+    return flags(np.abs(near - at_ns) <= NEWS_NS, "window", "calm")
 
 
 def _trend(signal: Signal | None) -> str:

@@ -455,3 +455,15 @@ def test_a_process_ends_with_the_same_words_and_codes(market: Path, tmp_path: Pa
     failed = process(tmp_path / "other", market, "--strategy", f"{STRATEGIES}:Quits")
     assert (failed.code, failed.out) == (1, "")
     assert "SystemExit" in failed.sentence
+
+
+def test_V12_trades_near_news_are_told_apart_and_a_file_that_is_none_is_refused(market: Path, tmp_path: Path) -> None:
+    document = done(market, *MOMENTUM, "--json").document
+    first = document["accounts"][0]["trades"][0]
+    week = tmp_path / "week.json"
+    event = {"title": "Payrolls", "country": "USD", "date": first["opened"].replace("Z", "+00:00"), "impact": "High"}
+    week.write_text(json.dumps([event]))
+    told = done(market, *MOMENTUM, "--news", week, "--json").document["accounts"][0]["regimes"]["groups"]
+    assert [group["trades"] for group in told if (group["dimension"], group["label"]) == ("news", "window")] == [1]
+    week.write_text("<html>")
+    assert "is no news file" in refused(9, market, *MOMENTUM, "--news", week)

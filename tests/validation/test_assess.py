@@ -323,6 +323,7 @@ def test_V12_labels_of_every_dimension_by_hand() -> None:
         "side": ["long", "short", "long", "long"],
         "pattern": ["ob", "ob", "fvg", ""],
         "timeframe": ["15m", "1h", "15m", "15m"],
+        "news": ["", "", "", ""],  # nobody told when there was any
         "hour (Chicago)": ["13", "09", "08", "08"],
         "weekday": ["Wed", "Thu", "Fri", "Fri"],
         "volatility": ["low", "high", "low", ""],  # by contract: ranges of different markets are no thirds of one
@@ -330,6 +331,15 @@ def test_V12_labels_of_every_dimension_by_hand() -> None:
         "zone age (h)": ["<1", "4..24", ">=24", ""],
         "test of the zone": ["<2", "2..3", ">=3", ""],
     }
+
+
+def test_V12_news_windows_reach_from_five_minutes_before_to_five_after() -> None:
+    minute = 60 * 10**9
+    rows = np.array([trip(1, 0), trip(1, 1), trip(1, 2), trip(1, 3), trip(1, 4)])
+    at = rows["opened_ns"].astype(np.int64)
+    news = sorted([at[0] - 5 * minute, at[1] + 5 * minute, at[2] - 5 * minute - 1, at[3] + 5 * minute + 1])
+    told = dimensions(rows, (), [int(time) for time in news])["news"]
+    assert told.tolist() == ["window", "window", "calm", "calm", "calm"]
 
 
 def test_V12_a_regime_in_which_all_is_lost_stands_out() -> None:
