@@ -18,14 +18,6 @@ TARGET = 1
 NO_TRADE = 2
 
 
-cdef struct Series:
-    const int64_t* open
-    const int64_t* high
-    const int64_t* low
-    const int64_t* close
-    Py_ssize_t n
-
-
 cdef int _run(const Series* bars, Py_ssize_t first, Py_ssize_t last, int64_t side, int64_t stop, int64_t target,
               bint blind, int64_t* price) noexcept nogil:
     """From bar `first` to `last`: the state; the price of the end by `price`. Prices times `side`."""
