@@ -340,6 +340,12 @@ class RestClient:
         self.counts["answered"] += result.status == 200
         self.counts["too_many"] += result.status == 429
         if not result.sent:
+            # A gateway that cannot be reached counts nothing. If we did, a minute of refused connections would use up
+            # even the reserve, and nothing could be closed when it is back (R9).
+            with self._throttle_lock:
+                self.throttle.window(call.history).give_back()
+                if self._log is not None and not call.history:
+                    self._log.give_back()
             return Answer("not_sent", text=f"not sent: {result.error}")
         if result.status is None:
             return Answer("ambiguous", text=f"no answer: {result.error}")

@@ -47,6 +47,11 @@ class SlidingWindow:
         self._log.append(max(now_ns, self._log[-1] if self._log else now_ns))
         return True
 
+    def give_back(self) -> None:
+        """The newest request never left this machine: it counts for nobody."""
+        if self._log:
+            self._log.pop()
+
     def remember(self, times_ns: Iterable[int], now_ns: int) -> None:
         """Log what a process before this one sent, oldest first; before the first `take`. Times to come are none."""
         self._log.extend(time_ns for time_ns in times_ns if time_ns <= now_ns)

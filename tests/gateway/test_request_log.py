@@ -1,11 +1,14 @@
 """A process that comes back knows what the one before it has sent (I9, R9)."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from rest_calls import jwt
 from tbot.gateway.request_log import SLOTS, RequestLog, request_log
+from tbot.gateway.rest import RestClient
 from tbot.gateway.throttle import GENERAL, NS_PER_S, SlidingWindow
 
 
@@ -50,3 +53,34 @@ def test_F_SYS_01_a_full_disk_is_met_when_the_log_is_made_and_not_by_a_request(
     path.write_bytes(b"")
     monkeypatch.setattr(os, "pwrite", lambda _file, data, _at: len(data) - 1)
     assert request_log(path) is None
+
+
+def test_R9_a_request_that_never_left_counts_for_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "requests"
+    log = RequestLog(path)
+    log.give_back()
+    for number in range(1, SLOTS + 3):
+        log.note(number)
+    log.give_back()
+    log.note(9_000)
+    log.give_back()
+    assert RequestLog(path).past == tuple(range(3, SLOTS + 2)), "the oldest two were written over"
+    window = SlidingWindow(GENERAL)
+    window.give_back()
+    for _ in range(300):
+        assert window.take(5 * NS_PER_S)
+        window.give_back()
+    assert window.free(5 * NS_PER_S) == GENERAL.limit - GENERAL.reserve
+
+
+def test_R9_a_gateway_that_cannot_be_reached_uses_up_no_budget(tmp_path: Path) -> None:
+    """A minute of refused connections must leave the whole reserve for the close that follows."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = RestClient(f"http://127.0.0.1:{port}", log=RequestLog(tmp_path / "log"), pause=lambda _: None)
+    client.tokens.adopt(jwt(), 1)
+    for _ in range(3):
+        assert client.account_search().outcome == "not_sent"
+    assert client.counts["requests"] > 3, "it did try"
+    assert client.room(protective=True) == GENERAL.limit
+    assert RequestLog(tmp_path / "log").past == ()
