@@ -45,19 +45,20 @@ cdef struct Market:             # where the pipeline stopped
     uint8_t live                # history is stitched and no gap is open
 
 cdef struct Rules:              # the strategy's options and what it needs of the product
-    int64_t entry_min, trigger_bars, stop_min_ticks, confluence_full, cost_multiple, tick_value_cents, round_turn_cents
+    int64_t entry_min, trigger_bars, stop_min_ticks, confluence_full, cost_multiple
+    int64_t tick_value_cents, round_turn_cents
     int64_t least_tf            # shortest timeframe whose zones, pools and levels are confluence
     double min_score, min_rr, default_rr, stop_atr, confluence_atr
     double mtf[TIMEFRAMES_C]    # weight of each timeframe's trend
     double weights[5]           # of zone, mtf, trigger, confluence, location
-    double sweep_and_shift, sweep_alone, shift_alone    # worth of a setup's triggers
+    double sweep_and_shift, sweep_alone, shift_alone  # worth of a setup's triggers
     uint8_t data_only
 
 cdef struct Candidate:          # a triggered setup that could be traded
     int32_t setup               # its number, -1: none
     double score
     double parts[5]             # zone, mtf, trigger, confluence, location
-    int64_t entry, stop, target # ticks
+    int64_t entry, stop, target     # ticks
     int64_t near                # ticks
     int64_t decided_ns
     int64_t place_id            # what the target is, -1: a multiple of the risk

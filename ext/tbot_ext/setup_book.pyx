@@ -24,7 +24,7 @@ from libc.string cimport memset
 from tbot_ext.events cimport minutes_ns
 from tbot_ext.pipeline cimport ContractPipeline
 from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
-from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_BREAKER, EVENT_CHOCH, EVENT_FVG, EVENT_FVG_DEAD
+from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
 from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
 from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SESSION_BREAK, FLAG_SUSPECT
 from tbot_ext.records cimport FLAG_WARMUP, Event, Tick

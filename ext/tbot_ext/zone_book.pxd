@@ -5,7 +5,7 @@ from tbot_ext.id_table cimport IdTable
 from tbot_ext.records cimport Event
 
 cdef enum:
-    # The pipeline keeps 64 zones per side, kind and timeframe, fewer than this in all; the bound is for a broken stream.
+    # The pipeline keeps 64 zones per side, kind and timeframe, fewer in all; the bound is for a broken stream.
     ZONES_C = 4096              # live ones at most, and as many filled gaps
     PLACES_OF_ZONES_C = 2 * ZONES_C + 2
 
