@@ -71,11 +71,11 @@ class Stops:
 
 @dataclass
 class Bare:
-    """A position without its stop: since when (patience, calm, boot), and closes asked for since then."""
+    """A position without its stop: since when (patience, calm, boot awake), and closes asked for since then."""
 
     patience_ns: int
     calm_ns: int
-    boot_ns: int
+    awake_ns: int
     closes: int = 0
 
 
@@ -95,7 +95,7 @@ class Protected(Check):
         for key in [key for key in self.bare if key[0] == account and key[1] not in naked]:
             del self.bare[key]
         for contract in naked:
-            start = Bare(facts.patience_ns, facts.calm_ns, facts.evidence.boot_ns)
+            start = Bare(facts.patience_ns, facts.calm_ns, facts.evidence.boot_ns - facts.asleep_ns)
             self.bare.setdefault((account, contract), start)
 
     def on_request(self, request: WireRequest) -> None:
@@ -114,7 +114,8 @@ class Protected(Check):
                 self.fail(f"{contract} of account {account} was without a stop for more than 10 s")
             elif facts.calm_waited_ns(bare.calm_ns) > NAKED_NS + REACTION_NS and not bare.closes:
                 self.fail(f"{contract} of account {account} was without a stop for 3 s and nothing closes it")
-            unable_ns = facts.evidence.boot_ns - bare.boot_ns - waited_ns
+            # A sleeping machine shows nothing: what is open is told, and got out of, when it wakes (F-TIM-02).
+            unable_ns = facts.evidence.boot_ns - facts.asleep_ns - bare.awake_ns - waited_ns
             if facts.paused and unable_ns > ALERT_NS and not facts.alert(account):
                 self.fail(f"{contract} of account {account} is unprotected, nobody can act, and no alert stands")
 
