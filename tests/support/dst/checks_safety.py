@@ -18,7 +18,7 @@ AGREE_NS = 15 * NS_PER_S
 # C_RECON_IDLE, a second look after C_RECON_CONFIRM, the queries themselves.
 EXPLAIN_NS = 45 * NS_PER_S
 # C_RECON_OPEN, a second look after C_RECON_CONFIRM; a change of the stop that is refused twice, and its replacement.
-SHRINK_NS = 45 * NS_PER_S
+SHRINK_NS = 20 * NS_PER_S
 ALERT_NS = 60 * NS_PER_S  # unprotected and nobody can act: somebody must be told by now
 
 ODD = frozenset({"RC_MISMATCH", "RC_FOREIGN", "RC_ORPHAN", "RC_SECOND_ENGINE"})

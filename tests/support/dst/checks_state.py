@@ -241,7 +241,6 @@ class BackAgain(Check):
             return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
 
-
     def _limited(self) -> bool:
         evidence = self.facts.evidence
         since_ns = evidence.boot_ns - LIMITED_NS - RETRIED_NS
