@@ -218,6 +218,7 @@ def test_I12_F_ACC_01_the_way_out_of_what_a_fault_opened_past_the_limit_costs_it
 def test_I14_F_ACC_03_a_lock_that_the_broker_lifted_is_lost_with_the_journal(locked_s):
     """Nobody can find it out anew, so the lost journal halts until a person looked; one that still stands binds."""
     plan = [
+        Fault("p", "person.pause", at=10.0),
         Fault("l", "account.lock", at=20.0, seconds=locked_s),
         Fault("d", "disk.damage", at=45.0, args={"how": "wipe"}),
     ]

@@ -39,7 +39,7 @@ STANDING = frozenset(
 )  # fmt: skip
 # What a start finds out anew from the broker; other locks live in the journal alone.
 DERIVED = frozenset({"RC_DAILY_LOSS", "RC_CONSEC_LOSSES", "RC_BROKER_LOCK"})
-BROKER_LOCK = frozenset({"RC_BROKER_LOCK"})
+BROKER_LOCK = frozenset({"RC_BROKER_LOCK", "RC_OPERATOR"})  # a pause beside the lock ends with the person's resume
 
 
 @world_check("I14")
