@@ -212,3 +212,27 @@ def test_I12_F_ACC_01_the_way_out_of_what_a_fault_opened_past_the_limit_costs_it
     verdict = run(60050, plan, replace(draw_scene(60050), faults_s=60.0, calm_s=20.0))
     assert not verdict.violations, verdict.text()
     assert verdict.judged["I12"] > 0
+
+
+def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up_the_budget():
+    """Start-up queries found the halved budget gone; the reserve was for proofs of commands that nobody could give."""
+    plan = [
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("k", "proc.kill_point", at=87.41, args={"point": "K-EX-07", "down": 1.39}),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I24_R3_an_order_that_nobody_answered_for_keeps_its_contract_from_being_proven_flat():
+    """A close of something else waited for it in REDUCING for the horizon that R3 gives it."""
+    plan = [
+        Fault("m", "account.mutate_position", at=107.21, args={"size": 1}),
+        Fault("h", "rest.html", at=67.36, seconds=4.13),
+        Fault("p", "order.place", after=2, args={"outcome": "never", "answer": "ok"}),
+    ]
+    verdict = run(5060, plan, draw_scene(5060))
+    assert not verdict.violations, verdict.text()
