@@ -46,8 +46,8 @@ ENTRY_TTL_NS = 1_500_000_000  # C_SIGNAL_TTL: an entry that waited longer than t
 # answer is there before the Desk gives them up (RiskLimits.command_timeout_ns) and does something else instead.
 SINGLE_TTL_NS = 2_000_000_000
 PROOF_NS = 30 * NS_PER_S  # queries this soon after a protective command are its proof and may use the reserve
-# What urgent queries leave of the reserve (R9: 40): two rounds of cancels, closes and their proof. And for how long after
-# one that took from the reserve the next of its account may not: C_RECON_CONFIRM, less the way of the answer.
+# What urgent queries leave of the reserve (R9: 40): two rounds of cancels, closes and their proof. And for how long
+# after one that took from the reserve the next of its account may not: C_RECON_CONFIRM, less the way of the answer.
 URGENT_KEEPS = 20
 URGENT_GAP_NS = 900_000_000
 LOGOUT_PAUSE_S = 5.0

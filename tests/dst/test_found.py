@@ -217,8 +217,12 @@ def test_I12_F_ACC_01_the_way_out_of_what_a_fault_opened_past_the_limit_costs_it
 def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up_the_budget():
     """Start-up queries found the halved budget gone; the reserve was for proofs of commands that nobody could give."""
     plan = [
+        Fault("j", "proc.kill_point", at=67.27, args={"point": "K-JR-04", "down": 0.63}),
+        Fault("h", "market.halt", at=90.44, seconds=4.47),
         Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("s", "fill.slip", at=24.99, args={"ticks": 3}),
         Fault("k", "proc.kill_point", at=87.41, args={"point": "K-EX-07", "down": 1.39}),
+        Fault("q", "ws.mute", at=65.7, seconds=4.0),
         Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
         Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
         Fault("d", "ws.drop", at=109.82, seconds=35.78),
