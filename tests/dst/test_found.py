@@ -231,6 +231,18 @@ def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up
     assert not verdict.violations, verdict.text()
 
 
+def test_I3_F_API_03_a_budget_that_was_used_up_before_it_was_halved_leaves_the_reserve():
+    """More than half was gone when the 429 came: not even a proof was affordable for a minute."""
+    plan = [
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
 def test_I24_R3_an_order_that_nobody_answered_for_keeps_its_contract_from_being_proven_flat():
     """A close of something else waited for it in REDUCING for the horizon that R3 gives it."""
     plan = [
