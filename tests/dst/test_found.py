@@ -266,3 +266,43 @@ def test_I25_I26_F_PRC_01_what_a_dead_executor_asked_for_is_answered_to_nobody(s
     assert asked - {step.item.command_id for step in first if isinstance(step.item, Snapshot)}
     second = next(step for step in evidence.steps if step.executor == 2)
     assert second.boot_ns - evidence.born[2] > 60_000_000_000
+
+
+def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up_the_budget():
+    """Start-up queries found the halved budget gone; the reserve was for proofs of commands that nobody could give."""
+    plan = [
+        Fault("j", "proc.kill_point", at=67.27, args={"point": "K-JR-04", "down": 0.63}),
+        Fault("h", "market.halt", at=90.44, seconds=4.47),
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("s", "fill.slip", at=24.99, args={"ticks": 3}),
+        Fault("k", "proc.kill_point", at=87.41, args={"point": "K-EX-07", "down": 1.39}),
+        Fault("q", "ws.mute", at=65.7, seconds=4.0),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I3_F_API_03_a_budget_that_was_used_up_before_it_was_halved_leaves_the_reserve():
+    """More than half was gone when the 429 came: not even a proof was affordable for a minute."""
+    plan = [
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I24_R3_an_order_that_nobody_answered_for_keeps_its_contract_from_being_proven_flat():
+    """A close of something else waited for it in REDUCING for the horizon that R3 gives it."""
+    plan = [
+        Fault("m", "account.mutate_position", at=107.21, args={"size": 1}),
+        Fault("h", "rest.html", at=67.36, seconds=4.13),
+        Fault("p", "order.place", after=2, args={"outcome": "never", "answer": "ok"}),
+    ]
+    verdict = run(5060, plan, draw_scene(5060))
+    assert not verdict.violations, verdict.text()

@@ -1,19 +1,22 @@
 """Checks of what is open at the broker: I3 protected, I4 known, I5 explained, I10 the kill switch gets out of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dst.checks_orders import CANCEL, CLOSE, PLACE, symbol_of
 from dst.evidence import JournalStep, WireRequest
 from dst.purse import product_of
 from dst.referee import Check, Facts, world_check
-from tbot.domain.messages import Intent, OperatorIn
+from tbot.domain.messages import Intent, OperatorIn, PositionUpdate
 from tbot.domain.timeframes import NS_PER_S
 from tbot.execution.book_types import Holding, Order
+from tbot.gateway.codec_tables import POSITION_SEARCH_OPEN
 
 NAKED_NS = 3 * NS_PER_S  # C_NAKED_MAX
 NAKED_FLAT_NS = 10 * NS_PER_S
 # A timer every 0.5 s, and the way of the request to the broker.
 REACTION_NS = 750_000_000
+# C_RECON_IDLE and the calls of a query: so long may a position that nobody tells of stay unseen.
+UNSEEN_NS = 35 * NS_PER_S
 AGREE_NS = 15 * NS_PER_S
 # C_RECON_IDLE, a second look after C_RECON_CONFIRM, the queries themselves.
 EXPLAIN_NS = 45 * NS_PER_S
@@ -80,12 +83,18 @@ class Stops:
 
 @dataclass
 class Bare:
-    """A position without its stop: since when (patience, calm, boot awake), and closes asked for since then."""
+    """A position without its stop: since when (patience, calm, boot awake), and closes asked for since then.
+
+    `unseen`: it came of no order, and nothing has told the engine yet. Why that is no fault of it: a hub may hide an
+    event while its socket looks healthy (F-NET-08), and where nothing is open REST is asked every C_RECON_IDLE (R5).
+    """
 
     patience_ns: int
     calm_ns: int
     awake_ns: int
     closes: int = 0
+    unseen: bool = False
+    looks: list[WireRequest] = field(default_factory=list)  # requests for the positions since it came
 
 
 @world_check("I3")
@@ -97,17 +106,37 @@ class Protected(Check):
         self.stops = Stops(facts)
         self.bare: dict[tuple[int, str], Bare] = {}
         self.longest_ns = 0  # for the report of a run
+        self.mutated = 0  # positions that changed without a fill, as far as they were looked at
 
     def on_book(self, account: int) -> None:
         facts = self.facts
         naked = self.stops.naked(account)
+        mutated = {item[:2] for item in facts.evidence.mutated[self.mutated :]}
+        self.mutated = len(facts.evidence.mutated)
         for key in [key for key in self.bare if key[0] == account and key[1] not in naked]:
             del self.bare[key]
         for contract in naked:
-            start = Bare(facts.patience_ns, facts.calm_ns, facts.evidence.boot_ns - facts.asleep_ns)
+            unseen = (account, contract) in mutated
+            start = Bare(facts.patience_ns, facts.calm_ns, facts.awake_ns, unseen=unseen)
             self.bare.setdefault((account, contract), start)
 
+    def on_step(self, step: JournalStep) -> None:
+        if isinstance(step.item, PositionUpdate):
+            bare = self.bare.get((step.item.account, step.item.contract))
+            if bare is not None and bare.unseen:
+                self._seen(bare)
+
+    def _seen(self, bare: Bare) -> None:
+        """From now on it can be known."""
+        facts = self.facts
+        bare.unseen, bare.awake_ns = False, facts.awake_ns
+        bare.patience_ns, bare.calm_ns = facts.patience_ns, facts.calm_ns
+
     def on_request(self, request: WireRequest) -> None:
+        if request.path == POSITION_SEARCH_OPEN.path:
+            for (account, _), bare in self.bare.items():
+                if account == request.account:
+                    bare.looks.append(request)
         if self.bare and (request.path == CLOSE or request.tag in self.facts.protective):
             bare = self.bare.get((request.account or 0, symbol_of(request.body["contractId"]) or ""))
             if bare is not None:
@@ -118,13 +147,17 @@ class Protected(Check):
         for (account, contract), bare in self.bare.items():
             self.judge()
             waited_ns = facts.waited_ns(bare.patience_ns)
+            if bare.unseen:
+                if waited_ns > UNSEEN_NS or any(request.status == 200 for request in bare.looks):
+                    self._seen(bare)
+                continue
             self.longest_ns = max(self.longest_ns, waited_ns)
             if waited_ns > NAKED_FLAT_NS + REACTION_NS:
                 self.fail(f"{contract} of account {account} was without a stop for more than 10 s")
             elif facts.calm_waited_ns(bare.calm_ns) > NAKED_NS + REACTION_NS and not bare.closes:
                 self.fail(f"{contract} of account {account} was without a stop for 3 s and nothing closes it")
             # A sleeping machine shows nothing: what is open is told, and got out of, when it wakes (F-TIM-02).
-            unable_ns = facts.evidence.boot_ns - facts.asleep_ns - bare.awake_ns - waited_ns
+            unable_ns = facts.awake_ns - bare.awake_ns - waited_ns
             if facts.paused and unable_ns > ALERT_NS and not facts.alert(account):
                 self.fail(f"{contract} of account {account} is unprotected, nobody can act, and no alert stands")
 

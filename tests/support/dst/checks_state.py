@@ -23,6 +23,9 @@ SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
 LIMITED_NS = 60 * NS_PER_S  # F-API-03: so long a 429 pauses entries, by design ...
 RETRIED_NS = 10 * NS_PER_S  # ... from the end of the call that met it
+# R3: so long may an order be UNKNOWN that nobody answered for, and so long after it left did its call end.
+UNKNOWN_NS = 60 * NS_PER_S
+CALL_NS = 8 * NS_PER_S
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
 # And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
@@ -239,7 +242,20 @@ class BackAgain(Check):
         # F-API-03 halves the budget and pauses entries for a minute; longer than that it is no reason.
         if "RC_RATE_LIMIT" in codes and self._limited():
             return False
+        if view["state"] == "REDUCING" and self._open_end(set(view["unknown"])):
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
+
+    def _open_end(self, unknown: set[str]) -> bool:
+        """Whether an order of ours may still fill, so that nothing can be proven flat (R7 step 6).
+
+        I24 itself speaks of hubs; that trading goes on is our reading of it, and R3 says when it may: a request that
+        nobody answered can be accepted long after the network is well again, so it counts for C_UNKNOWN_HORIZON.
+        """
+        evidence = self.facts.evidence
+        since_ns = evidence.boot_ns - UNKNOWN_NS - CALL_NS - RETRIED_NS
+        newest = takewhile(lambda request: request.boot_ns >= since_ns, reversed(evidence.wire))
+        return any(request.tag in unknown for request in newest)
 
     def _limited(self) -> bool:
         evidence = self.facts.evidence

@@ -84,6 +84,11 @@ class Facts:
         self._speaks = False
         self._view: dict[str, Any] | None = None
 
+    @property
+    def awake_ns(self) -> int:
+        """Boot time without the machine's sleep."""
+        return self.evidence.boot_ns - self.asleep_ns
+
     def update(self) -> None:
         """Find what is new. The stretch of time before this event counts as what it was before it."""
         seen = self.evidence
