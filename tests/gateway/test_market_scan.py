@@ -360,7 +360,7 @@ def test_bad_arguments_are_refused_and_odd_names_are_never_matched():
     for name in ('a"b', "a\\b", "ä", "a\n", ""):
         scanner = MarketScanner([MarketBook(name, "F.US.MNQ", 1, 0.25)], 10**18, 10**18)
         for spelled in (name.encode(), json.dumps(name).encode()[1:-1]):
-            frame = QUOTE.replace(b'["CON.F.US.MNQ.Z26"', b'["' + spelled + b'"').replace(b',"contract":"CON.F.US.MNQ.Z26"', b"")
+            frame = QUOTE.replace(b',"contract":"CON.F.US.MNQ.Z26"', b"").replace(b"CON.F.US.MNQ.Z26", spelled)
             assert scanner.scan(frame, 0, 7, NOW, 10) == 0
     many = [MarketBook(f"C{n}", "S", n, 0.25) for n in range(MAX_BOOKS + 1)]
     scanner = MarketScanner(many, 10**18, 10**18)
