@@ -13,6 +13,7 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_request
+from tbot.engine.bulk_ticks import bulk_ticks
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
@@ -35,6 +36,7 @@ from tbot.gateway.codec_market import (
     MarketDecoder,
 )
 from tbot.gateway.hub import HubDown
+from tbot.gateway.hub_sockets import fastest
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
@@ -139,9 +141,11 @@ class Feed:
             list(self._subscribed()),
             token=self._voice.token,
             on_record=self._on_record,
+            on_bulk=self._on_bulk,
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
+            opener=fastest(),
         )
         self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
         loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
@@ -213,6 +217,15 @@ class Feed:
         self._goodbyes = 0
         self._hops.record("frame_ring", time.time_ns() - recv_ns)
         return True
+
+    def _on_bulk(self, data: bytes, at: int, recv_ns: int) -> tuple[int, int]:
+        """As many whole quotes and trades as the scanner knows, into their rings."""
+        assert self._decoder is not None
+        end, records = bulk_ticks(self._decoder, self._contracts, data, at, recv_ns, self._now_ns())
+        if records:
+            self._goodbyes = 0
+            self._hops.record("frame_ring", time.time_ns() - recv_ns, records)
+        return end, records
 
     def _note_unknown(self, target: str) -> None:
         """The gateway has learned something new: said once for each name, for a few names."""

@@ -39,9 +39,9 @@ class Hops:
     def __init__(self, *names: str) -> None:
         self._histograms = {name: LatencyHistogram() for name in names}
 
-    def record(self, name: str, elapsed_ns: int) -> None:
-        """Add one duration in ns; a negative one (clock step) counts as zero."""
-        self._histograms[name].record(max(0, elapsed_ns))
+    def record(self, name: str, elapsed_ns: int, times: int = 1) -> None:
+        """Add one duration in ns, so many times; a negative one (clock step) counts as zero."""
+        self._histograms[name].record(max(0, elapsed_ns), times)
 
     def status(self) -> dict[str, dict[str, int]]:
         """p50, p99, p999, max in ns and the count of every hop that was passed at least once."""
