@@ -42,6 +42,7 @@ IDLE_NS = 100_000_000
 FLUSH_NS = 200_000_000
 STOP_PATIENCE_NS = 10 * NS_PER_S  # C_STOP_GRACE
 RETRY_NS = 500_000_000  # between attempts to get the gateway's first answers
+HELD_NS = 100_000_000  # between looks at a simulated market that has not started, when nothing else is missing
 
 
 class Executor:
@@ -111,6 +112,8 @@ class Executor:
                 self._link = open_link(self._settings, self._context)
             clock, accounts = self._start_values()
             if clock is None or accounts is None:
+                if accounts is not None:
+                    self._next_try_ns = boot_ns() + HELD_NS
                 return
             if not self._lock(account.account for account in accounts):
                 return

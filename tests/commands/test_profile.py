@@ -214,7 +214,8 @@ def test_a_process_of_the_running_engine(tmp_path: Path, which: tuple[str, str])
         pytest.skip("this machine lets no process look into another")
     with running(tmp_path, "run", "--contracts", "MNQ", "--quiet") as engine:
         engine.await_state("ACTIVE")
-        command = [sys.executable, "-m", "tbot", "profile", *which, "--for", "3s", "--idle", "--json"]
+        options = ("--for", "3s", "--idle", "--json", "--out", str(tmp_path))
+        command = [sys.executable, "-m", "tbot", "profile", *which, *options]
         environment = {**os.environ, "TBOT_HOME": str(tmp_path)}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
