@@ -55,6 +55,9 @@ GOODBYES = 3  # Close records without allowReconnect in a row: a person must kno
 MAX_UNKNOWN = 16  # names of unknown events that are told
 KNOWN_TARGETS = frozenset({QUOTE_TARGET, TRADE_TARGET, DEPTH_TARGET})
 WATCH_S = 1.0  # between looks at silence and token
+STOP_LOOK_S = 0.2
+HISTORY_LOOK_S = 0.02  # while history is missing somewhere
+HISTORY_CALM_S = 0.1
 
 CLOCK = int(Kind.CLOCK)
 
@@ -150,8 +153,9 @@ class Feed:
         self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
         loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
         tasks = [asyncio.create_task(loop()) for loop in loops]
-        while not self._context.stop.is_set() and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.1)
+        ended: set[Any] = set()
+        while not self._context.stop.is_set() and not ended:
+            ended, _ = await asyncio.wait(tasks, timeout=STOP_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
         self._hub.stop()
         for task in tasks[1:]:
             task.cancel()
@@ -322,7 +326,8 @@ class Feed:
     # ----------------------------------------------------------------------------------------------------- history
     async def _history_loop(self) -> None:
         while True:
-            await asyncio.sleep(0.02)
+            waiting = any(contract.request or not contract.last_good_ns for contract in self._contracts.values())
+            await asyncio.sleep(HISTORY_LOOK_S if waiting else HISTORY_CALM_S)
             self._take_control()
             if self._clock is not None:
                 await self._filler.look(self._contracts.values(), self._clock.now_ns())
@@ -380,7 +385,7 @@ class Feed:
         while True:
             if self._beat.due():
                 self._beat.send(self._state(), self._status() if self._beat.status_due() else None)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self._beat.due_in_ns() / NS_PER_S)
 
     def _state(self) -> str:
         return "OK" if self._hub is not None and self._hub.connected else "CONNECTING"

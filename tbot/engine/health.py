@@ -81,6 +81,10 @@ class Beat:
         """It is time to call `send`."""
         return boot_ns() >= self._next_ns
 
+    def due_in_ns(self) -> int:
+        """Time left until then; 0 when it has come."""
+        return max(0, self._next_ns - boot_ns())
+
     def status_due(self) -> bool:
         """It is time to give `send` a fresh status."""
         return boot_ns() >= self._next_status_ns
