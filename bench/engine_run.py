@@ -198,9 +198,8 @@ class Run:
     def processes(self) -> dict[str, psutil.Process]:
         """Every process of the engine by name, the launcher and the simulator included."""
         pids = {name: told["pid"] for name, told in self.status()["processes"].items()}
-        return {
-            name: psutil.Process(pid) for name, pid in {**pids, "launcher": self.engine.pid, "sim": self.sim.pid}.items()
-        }
+        pids |= {"launcher": self.engine.pid, "sim": self.sim.pid}
+        return {name: psutil.Process(pid) for name, pid in pids.items()}
 
     def ask_sim(self, path: str) -> dict[str, Any]:
         """One of the simulator's own endpoints."""
@@ -295,6 +294,28 @@ def _process(command: list[str], environment: dict[str, str], errors: Path) -> I
 
 
 # ---------------------------------------------------------------- what passed
+
+
+class HopTail:
+    """The kept latencies as they are written, so that a long run need not be read at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[Path, int] = {}
+
+    def take(self) -> dict[str, Values]:
+        """Every value that was written since the last call, all processes together."""
+        found: dict[str, list[int]] = {}
+        for path in sorted(self._folder.glob("*.hops")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                data = file.read()
+            whole = data.rfind(b"\n") + 1
+            self._read[path] = self._read.get(path, 0) + whole
+            for line in data[:whole].splitlines():
+                for name, values in json.loads(line)["hops"].items():
+                    found.setdefault(name, []).extend(values)
+        return {name: np.array(values, np.int64) for name, values in found.items()}
 
 
 class RingTap:

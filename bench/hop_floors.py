@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from engine_run import PERCENTILES, cells, percentiles, table
 
 import tbot_ext
-from engine_run import PERCENTILES, cells, percentiles, table
 from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
@@ -56,7 +56,10 @@ def compile_floors(folder: Path) -> Path:
     if shutil.which("gcc") is None:
         raise SystemExit("the floors need gcc; install it, or leave them out with --no-floors")
     made = subprocess.run(
-        ["gcc", "-O2", "-std=c11", str(FLOORS / "hops.c"), "-o", str(program)], capture_output=True, text=True
+        ["gcc", "-O2", "-std=c11", str(FLOORS / "hops.c"), "-o", str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if made.returncode:
         raise SystemExit(f"floors/hops.c does not compile: {made.stderr}")
@@ -78,7 +81,9 @@ def compile_ends(folder: Path) -> bool:
         return False
     shutil.copy(FLOORS / "ring_ends.pyx", folder)
     package = Path(str(tbot_ext.__file__)).parents[1]
-    done = subprocess.run([sys.executable, "-c", SETUP, str(package)], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SETUP, str(package)], cwd=folder, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"floors/ring_ends.pyx does not compile: {done.stdout}{done.stderr}")
     return True

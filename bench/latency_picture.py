@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from engine_run import Values
 
 if TYPE_CHECKING:
@@ -42,14 +41,14 @@ def dress(axes: Any, title: str, most: float) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     ticks = [tail for tail in TAILS if 1 / (1 - tail / 100) <= most] or [50]
-    axes.set_xticks([1, *(1 / (1 - tail / 100) for tail in ticks)], ["min", *(f"p{tail:g}" for tail in ticks)])
+    axes.set_xticks([1 / (1 - tail / 100) for tail in ticks], [f"p{tail:g}" for tail in ticks])
     axes.minorticks_off()
     axes.set_xlim(1, max(2.2, most))
     axes.set_ylabel("microseconds")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value < 1e4 else f"{value / 1e3:g} k")
     axes.grid(True, which="major", alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7.5, loc="upper left", framealpha=0.85)
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
 
 
 def panel(axes: Any, title: str, curves: Sequence[tuple[str, Values, dict[str, Any]]]) -> None:
@@ -73,7 +72,7 @@ def draw(path: Path, cells: Sequence["Cell"], floors: dict[str, Values]) -> None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, ((hops, ticks), (requests, ring)) = plt.subplots(2, 2, figsize=(15, 10.5), layout="constrained")
+    figure, ((hops, ticks), (requests, ring)) = plt.subplots(2, 2, figsize=(18, 10.5), layout="constrained")
     first = cells[0]
     panel(hops, f"Hops of a signal at {first.name}", [
         (hop, first.values(hop), {"color": color, "linewidth": 2.4 if hop in TOTALS else 1.4})

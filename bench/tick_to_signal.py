@@ -26,8 +26,8 @@ Beside it the bare floors in C and the ring's own hop (hop_floors.py).
 Cells: every load with the default wait strategy and one worker per contract; then the other wait strategies (`poll`,
 `spin`), and 1, 2 and 3 worker processes sharing the six contracts (they look at their rings every millisecond instead
 of sleeping on one), at one load. Saturation: the load doubles from 2 000 on until less than 98 % of the prints offered
-is in the rings half a second after the end. `spin` keeps a core busy for each worker: with fewer cores than processes it
-shows what happens then, nothing else.
+is in the rings half a second after the end. `spin` keeps a core busy for each worker: with fewer cores than processes
+it shows what happens then, nothing else.
 
 Run: python bench/tick_to_signal.py [--seconds N] [--rounds N] [--json FILE] [--picture FILE.png]
 """
@@ -43,9 +43,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import hop_floors
+import numpy as np
 from engine_run import (
     PERCENTILES,
     SHARES,
@@ -66,6 +65,7 @@ from engine_run import (
     us,
     write_tape,
 )
+
 from tbot.storage.tape import TapeReader
 from tbot_ext.records import Kind
 
