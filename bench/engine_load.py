@@ -14,28 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
+from engine_run import cpu_s, pss_mb, read_status
 
 SETTLE_S = 8
 MEASURE_S = 50
-
-
-def read_status(home: Path) -> dict[str, Any]:
-    """The status document, {} while there is none."""
-    try:
-        pointer = json.loads((home / "current.json").read_text())
-        document = json.loads(Path(pointer["status"]).read_text())
-    except (OSError, json.JSONDecodeError):
-        return {}
-    assert isinstance(document, dict)
-    return document
-
-
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def measure(home: Path, launcher: subprocess.Popen[str]) -> None:
@@ -52,7 +36,7 @@ def measure(home: Path, launcher: subprocess.Popen[str]) -> None:
     before = {name: cpu_s(process) for name, process in processes.items()}
     time.sleep(MEASURE_S)
     share = {name: (cpu_s(process) - before[name]) / MEASURE_S for name, process in processes.items()}
-    memory = {name: process.memory_full_info().pss / 1e6 for name, process in processes.items()}
+    memory = {name: pss_mb(process) for name, process in processes.items()}
     for name in processes:
         print(f"{name:12} {share[name]:6.1%} of a core {memory[name]:6.0f} MB")
     engine = [name for name in processes if name != "sim"]
