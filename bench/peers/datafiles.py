@@ -1,8 +1,8 @@
 """The data that both sides of a comparison read: real ticks and bars of the shared folder, else seeded synthetic ones.
 
 Prices are whole ticks, times UTC ns. Times of a tick file rise strictly: records of one instant are put a nanosecond
-apart, so that no engine has to choose an order. Two real days of gold are repeated on the trading days from Monday
-2026-06-01 on, Monday to Thursday; only the dates are invented.
+apart, so that no engine has to choose an order. Real days (two of gold for the bars, two hours of the S&P future for the
+backtests) are repeated on the trading days from Monday 2026-06-01 on, Monday to Thursday; only the dates are invented.
 """
 
 import os
@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from tbot.domain.contracts import PRODUCTS, Product
-from tbot.storage.tick_stream import QuoteDeriver
 from tbot_ext.records import TICK_DTYPE, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY_NS = 86_400 * 10**9
 MONDAY_NS = 1_780_272_000 * 10**9  # 2026-06-01
-GOLD = PRODUCTS["GC"]
-GOLD_DAYS = ("GCZ3_trades_20131007.parquet", "GCZ3_trades_20131008.parquet")
+GOLD, INDEX = PRODUCTS["GC"], PRODUCTS["ES"]
+FILES = {
+    "GC": ("GCZ3_trades_20131007.parquet", "GCZ3_trades_20131008.parquet"),
+    "ES": ("ESM8_trades_20180507_1330-1530Z.parquet",),  # has no sizes: every print is one contract
+}
 SYNTHETIC_PER_DAY = 45_000
 Prints = tuple[np.ndarray, np.ndarray, np.ndarray]  # time of day in ns, price in ticks, size
 
@@ -31,19 +33,19 @@ def shared_file(relative: str) -> Path | None:
     return path if path.exists() else None
 
 
-def real_days() -> list[Prints]:
-    """The two days of gold, [] when they are not there."""
+def real_days(product: Product) -> list[Prints]:
+    """The real days of a product, [] when they are not there."""
     import pyarrow.parquet as pq
 
     days = []
-    for name in GOLD_DAYS:
+    for name in FILES[product.symbol]:
         path = shared_file(f"market/ticks/{name}")
         if path is None:
             return []
         table = pq.read_table(path)
         times = table["ts"].to_numpy().astype("datetime64[ns]").astype(np.int64) % DAY_NS
-        price = np.rint(table["price"].to_numpy() / float(GOLD.tick_size)).astype(np.int64)
-        size = table["size"].to_numpy().astype(np.int64)
+        price = np.rint(table["price"].to_numpy() / float(product.tick_size)).astype(np.int64)
+        size = table["size"].to_numpy().astype(np.int64) if "size" in table.schema.names else np.ones_like(price)
         keep = size > 0  # a print without a size makes no bar here; what peers make of it differs
         days.append((times[keep], price[keep], size[keep]))
     return days
@@ -61,10 +63,10 @@ def synthetic_days(seed: int = 11) -> list[Prints]:
     return days
 
 
-def prints(count: int) -> tuple[dict[str, Any], str]:
+def prints(product: Product, count: int) -> tuple[dict[str, Any], str]:
     """(exch_ns, price, size of so many prints, where they come from)."""
-    days = real_days()
-    source = "real gold prints" if days else "synthetic prints, seed 11"
+    days = real_days(product)
+    source = f"real {product.symbol} prints" if days else "synthetic prints, seed 11"
     days = days or synthetic_days()
     parts: list[Prints] = []
     have = number = 0
@@ -84,19 +86,10 @@ def strictly_rising(times: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum.accumulate(times - steps) + steps)
 
 
-def tick_records(columns: dict[str, Any], product: Product = GOLD) -> np.ndarray:
+def tick_records(columns: dict[str, Any], product: Product) -> np.ndarray:
     """Prints as records of ours."""
     ticks = np.zeros(len(columns["price"]), TICK_DTYPE)
     ticks["contract_id"], ticks["kind"], ticks["volume"] = product.contract_id, Kind.TRADE, -1
     for name in ("exch_ns", "price", "size"):
         ticks[name] = columns[name]
-    return ticks
-
-
-def quoted(columns: dict[str, Any], product: Product = GOLD) -> np.ndarray:
-    """Prints with the quotes, one tick wide, that our importer derives for files that have none (ruling 20)."""
-    ticks = QuoteDeriver({product.contract_id: product.spread_ticks}).push(tick_records(columns, product))
-    ticks["flags"] = 0
-    # Why two apart first: a quote stands a nanosecond before its print, and nothing may stand between.
-    ticks["exch_ns"] = strictly_rising(ticks["exch_ns"])
     return ticks

@@ -12,7 +12,7 @@ from nautilus_trader.common.component import TestClock
 from nautilus_trader.data.aggregation import TimeBarAggregator
 from nautilus_trader.model.data import Bar, BarType
 
-from nautilus_market import gold, prints
+from nautilus_market import NAME, future, prints
 from protocol import Columns, Measure, load, serve
 
 TIMEFRAMES = (1, 5, 15, 30, 60)
@@ -22,11 +22,11 @@ NAMES = ("open", "high", "low", "close")
 
 def bar_type(minutes: int) -> BarType:
     step = f"{minutes}-MINUTE" if minutes < 60 else f"{minutes // 60}-HOUR"
-    return BarType.from_str(f"GC.SIM-{step}-LAST-INTERNAL")
+    return BarType.from_str(f"{NAME}.SIM-{step}-LAST-INTERNAL")
 
 
 def make(job: dict[str, Any]) -> dict[str, Measure]:
-    instrument = gold()
+    instrument = future()
     ticks = prints(instrument, load(job["data"])["ticks"])
 
     def run() -> dict[int, list[Bar]]:
@@ -57,7 +57,7 @@ def make(job: dict[str, Any]) -> dict[str, Measure]:
         for minutes, bars in found.items():
             columns[f"{minutes}m start_ns"] = np.array([bar.ts_init - minutes * NS_PER_MIN for bar in bars], np.int64)
             for name in NAMES:
-                values = [round(float(getattr(bar, name)) * 10) for bar in bars]
+                values = [round(float(getattr(bar, name))) for bar in bars]
                 columns[f"{minutes}m {name}"] = np.array(values, np.int64)
             columns[f"{minutes}m volume"] = np.array([round(float(bar.volume)) for bar in bars], np.int64)
         return columns
