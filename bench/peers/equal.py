@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-
 from windows import WINDOW
 
 Columns = dict[str, Any]

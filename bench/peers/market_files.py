@@ -4,11 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import datafiles
 import numpy as np
 import ours_backtest
 import test_backtesting as interop
 
-import datafiles
 from smc_bars import market_bars
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
 from protocol import Columns, Measure, load, serve
+
 from scripted_trader import Cue, ScriptedTrader
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-
 from protocol import Columns, Measure, load, serve
+
 from tbot_ext.bars import BarBuilder
 from tbot_ext.records import Kind
 

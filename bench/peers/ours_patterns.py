@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-
 from protocol import Columns, Measure, load, serve
+from windows import LIVE, stacked, windows
+
 from smc_calls import SIX, columns, six_calls
 from tbot.compat import smc
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, EventCode, Kind
-from windows import LIVE, stacked, windows
 
 NS_PER_MIN = 60 * 10**9
 

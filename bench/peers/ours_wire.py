@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 import numpy as np
-from feed_rig import MNQ, RingFeed, feeding, until
-
 from protocol import Columns, Measure, serve
+
+from feed_rig import MNQ, RingFeed, feeding, until
 from tbot_ext.records import Kind
 
 

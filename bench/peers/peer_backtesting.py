@@ -1,4 +1,4 @@
-"""backtesting.py: the bracket strategy of tests/interop/test_backtesting.py on 1m bars, prices in money of a contract."""
+"""backtesting.py: the bracket strategy of tests/interop/test_backtesting.py on 1m bars, in money of a contract."""
 
 import warnings
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from backtesting import Backtest, Strategy
-
 from protocol import Columns, Measure, load, serve
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import backtrader as bt
 import numpy as np
-
 from protocol import Columns, Measure, load, serve
 
 

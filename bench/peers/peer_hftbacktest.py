@@ -24,7 +24,6 @@ from hftbacktest import (
 )
 from hftbacktest.types import event_dtype
 from numba import njit
-
 from protocol import Columns, Measure, load, serve
 
 TRADE = 1

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
+from nautilus_market import TRADE, VENUE, future, prints, quotes
 from nautilus_trader.backtest.config import BacktestEngineConfig
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.config import LoggingConfig
@@ -17,8 +18,6 @@ from nautilus_trader.model.data import QuoteTick
 from nautilus_trader.model.enums import AccountType, OmsType, OrderSide
 from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.trading.strategy import Strategy
-
-from nautilus_market import TRADE, VENUE, future, prints, quotes
 from protocol import Columns, Measure, load, serve
 
 

@@ -8,11 +8,10 @@ bucket is the start of that bucket, so the start is taken from when the bar was 
 from typing import Any
 
 import numpy as np
+from nautilus_market import NAME, future, prints
 from nautilus_trader.common.component import TestClock
 from nautilus_trader.data.aggregation import TimeBarAggregator
 from nautilus_trader.model.data import Bar, BarType
-
-from nautilus_market import NAME, future, prints
 from protocol import Columns, Measure, load, serve
 
 TIMEFRAMES = (1, 5, 15, 30, 60)

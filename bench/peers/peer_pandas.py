@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from protocol import Columns, Measure, load, serve
 
 TIMEFRAMES = (1, 5, 15, 30, 60)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-
 from protocol import Columns, Measure, load, serve
 
 TIMEFRAMES = (1, 5, 15, 30, 60)

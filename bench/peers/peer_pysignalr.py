@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 import numpy as np
+from protocol import Columns, Measure, serve
 from pysignalr.client import SignalRClient
 
-from protocol import Columns, Measure, serve
-
+LIMIT_S = 100
 METHODS = ("SubscribeContractQuotes", "SubscribeContractTrades")
 
 
@@ -34,7 +34,8 @@ async def receive(url: str, contract: str, count: int) -> tuple[float, list[Any]
     client.on_open(subscribe)
     client.on("GatewayQuote", keep)
     task = asyncio.create_task(client.run())
-    await done.wait()
+    async with asyncio.timeout(LIMIT_S):
+        await done.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return times[1] - times[0], quotes

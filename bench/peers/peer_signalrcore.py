@@ -1,4 +1,4 @@
-"""signalrcore: from the wire to a callback in its thread; CPU seconds of the process from the first quote to the last."""
+"""signalrcore: from the wire to a callback in its thread; the process's CPU seconds from the first quote to the last."""
 
 import logging
 import threading
@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import numpy as np
+from protocol import Columns, Measure, serve
 from signalrcore.hub_connection_builder import HubConnectionBuilder
 
-from protocol import Columns, Measure, serve
-
+LIMIT_S = 100
 METHODS = ("SubscribeContractQuotes", "SubscribeContractTrades")
 
 
@@ -37,7 +37,8 @@ def receive(url: str, contract: str, count: int) -> tuple[float, list[Any]]:
     hub.on_open(subscribe)
     hub.on("GatewayQuote", keep)
     hub.start()
-    done.wait()
+    if not done.wait(LIMIT_S):
+        raise TimeoutError(f"{len(quotes)} of {count} quotes after {LIMIT_S} s")
     hub.stop()
     return times[1] - times[0], quotes
 

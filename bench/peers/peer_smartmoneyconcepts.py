@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
-from smartmoneyconcepts import smc
-from smc_calls import SIX, columns, six_calls
-
 from protocol import Measure, load, serve
+from smartmoneyconcepts import smc
 from windows import LIVE, stacked, windows
+
+from smc_calls import SIX, columns, six_calls
 
 
 def make(job: dict[str, Any]) -> dict[str, Measure]:

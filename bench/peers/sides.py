@@ -1,5 +1,6 @@
 """One side of a comparison as a process: commands go in, JSON lines come out (see protocol.py)."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LIMIT_S = 1_200.0  # of one command
+LIMIT_S = 300.0  # of one command
 
 
 class SideFailed(Exception):
@@ -69,10 +70,8 @@ class Side:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None and not stream.closed:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
     def _ask(self, command: str) -> dict[str, Any]:
         assert self._process.stdin is not None
