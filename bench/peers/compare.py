@@ -37,9 +37,10 @@ def environment(peer: Peer) -> tuple[Path | None, str]:
 
 def version_of(python: Path, package: str) -> str:
     """The installed version, and the Python it runs on."""
-    code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]), 'on Python %d.%d' % sys.version_info[:2])"
+    code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]), 'on Python', *sys.version_info[:2])"
     done = subprocess.run([str(python), "-c", code, package], capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout.strip() or "?"
+    version, _, python_version = done.stdout.strip().rpartition(" on Python ")
+    return f"{version} on Python {python_version.replace(' ', '.')}" if version else "?"
 
 
 def rounds_for(first_s: float, quick: bool) -> int:

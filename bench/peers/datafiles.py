@@ -1,8 +1,8 @@
 """The data that both sides of a comparison read: real ticks and bars of the shared folder, else seeded synthetic ones.
 
 Prices are whole ticks, times UTC ns. Times of a tick file rise strictly: records of one instant are put a nanosecond
-apart, so that no engine has to choose an order. Real days (two of gold for the bars, two hours of an index future for the
-backtests) are repeated on the trading days from Monday 2026-06-01 on, Monday to Thursday; only the dates are invented.
+apart, so that no engine has to choose an order. Real days (two of gold for the bars, two hours of an index future for
+the backtests) are repeated on the trading days from Monday 2026-06-01 on, Monday to Thursday; only dates are invented.
 """
 
 import os

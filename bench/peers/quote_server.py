@@ -141,11 +141,12 @@ def _exactly(link: socket.socket, count: int) -> bytes:
 
 def _read(link: socket.socket) -> list[dict[str, object]]:
     """The records of the client's next frame; pings and closes of the socket's own are nothing."""
-    first, size = _exactly(link, 2)
-    size &= 0x7F
+    first, second = _exactly(link, 2)
+    size = second & 0x7F
     if size > 125:
         size = int.from_bytes(_exactly(link, 2 if size == 126 else 8), "big")
-    mask, data = _exactly(link, 4), _exactly(link, size)
+    mask = _exactly(link, 4) if second & 0x80 else bytes(4)  # signalrcore's close frame has none
+    data = _exactly(link, size)
     text = bytes(byte ^ mask[k % 4] for k, byte in enumerate(data))
     if first & 15 == 8:
         raise EOFError
