@@ -2,7 +2,7 @@
 
 It has no brackets and no stops: the target is a resting limit order, the stop a look at every print and a market order.
 While flat the strategy lets it run to the next wish in one call, which is the quickest way it has. What Numba compiles
-before the first run is told apart as `compile_s` (CPU seconds of a first run on a handful of events).
+before the first run is told apart as a note (CPU seconds of a first run on a handful of events).
 """
 
 import time
@@ -135,7 +135,7 @@ def make(job: dict[str, Any]) -> dict[str, Measure]:
 
     begin = time.process_time()
     run(events[:FEW])
-    notes = {"compile_s": round(time.process_time() - begin, 2), "events": len(events)}
+    notes = {"compiled before, s": round(time.process_time() - begin, 2), "its events": len(events)}
 
     def common(out: np.ndarray) -> Columns:
         return {name: out[:, k] for k, name in enumerate(("side", "entry", "exit", "opened_ns", "closed_ns"))}

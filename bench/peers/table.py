@@ -15,6 +15,7 @@ class Row:
 
     work: str
     peer: str  # name and version
+    data: str = ""  # on what
     unit: str = ""  # tick, bar, message
     shape: Literal["time", "rate"] = "time"  # as CPU time of a unit, or units in a CPU second
     theirs: list[float] = field(default_factory=list)  # CPU seconds of one unit, of each round
@@ -73,12 +74,13 @@ def number(value: float) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """One line of the table."""
     if row.reason:
-        return (row.work, row.peer, "not run: " + " ".join(row.reason.split()), "", "", "", "", "")
-    extra = "; ".join(f"{name} {value}" for name, value in row.notes.items())
+        return row.work, row.peer, "not run: " + " ".join(row.reason.split()), "", "", "", "", ""
+    extra = "; ".join(f"{name}: {value}" for name, value in row.notes.items())
     memory, imports = (f"{a:.{digits}f} : {b:.{digits}f}" for (a, b), digits in ((row.memory_mb, 0),
                                                                                 (row.import_s, 2)))  # fmt: skip
     theirs = figure(row, row.theirs) + (f"; {extra}" if extra else "")
-    return row.work, row.peer, theirs, figure(row, row.ours), number(row.ratio), row.equal, memory, imports
+    work = f"{row.work}; {row.data}" if row.data else row.work
+    return work, row.peer, theirs, figure(row, row.ours), number(row.ratio), row.equal, memory, imports
 
 
 def render(rows: Sequence[Row]) -> str:

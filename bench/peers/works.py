@@ -135,7 +135,7 @@ def _bars(name: str, peer: Peer, script: str, pairs: tuple[tuple[str, str, str],
 
 
 def _patterns(name: str, n: int) -> Work:
-    pairs = tuple((f"{one}, {n // 1000} k bars", one, one) for one in FUNCTIONS)
+    pairs = tuple((f"patterns: {one}", one, one) for one in FUNCTIONS)
     return Work(name, SMC, "peer_smartmoneyconcepts.py", "ours_patterns.py", "tbot.compat.smc", pairs, "bar",
                 partial(patterns, n=n))  # fmt: skip
 
