@@ -85,7 +85,8 @@ def _measured(
             answer, output = theirs.check(their_name)
             our_answer, our_output = ours.check(our_name)
             told = (data.equals or {}).get((their_name, our_name), data.equal)(output, our_output)
-            row = Row(what, peer, data.source, work.unit, work.shape, equal=told, import_s=imports, notes=answer["notes"])
+            row = Row(what, peer, data.source, work.unit, work.shape)
+            row.equal, row.import_s, row.notes = told, imports, answer["notes"]
             count = rounds_for(answer["cpu_s"], quick)
             for number in range(1, count + 1):  # one and the other: what disturbs the machine disturbs both
                 say(f"{what}: round {number} of {count}")

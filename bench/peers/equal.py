@@ -53,6 +53,15 @@ def trades_equal(theirs: Columns, ours: Columns) -> str:
     return f"yes, {len(a)} trades"
 
 
+def delivered(theirs: Columns, ours: Columns, count: int) -> str:
+    """Of so many quotes: how many arrived at all."""
+    got, own = len(theirs["bid"]), len(ours["bid"])
+    lost, own_lost = ((count - n) / count for n in (got, own))
+    if not lost and not own_lost:
+        return f"{columns_equal(theirs, ours)}: all {count:,} quotes"
+    return f"no: {lost:.1%} of {count:,} quotes lost, ours {own_lost:.1%}"
+
+
 def gaps_of_windows(found: Columns) -> set[tuple[int, int, int, int]]:
     """(place from the end of the data, side, top, bottom) of the gap that each window's newest bar confirmed."""
     flags, top, bottom = (found[f"fvg|{name}"][:, WINDOW - 2] for name in ("FVG", "Top", "Bottom"))

@@ -43,11 +43,12 @@ def frame(payload: bytes) -> bytes:
 
 
 class QuoteServer:
-    """Serves until the process ends. `rate` 0: all at once; else so many quotes a second, stamped with their time."""
+    """Serves until the process ends. `rate` 0: all at once; else so many quotes a second."""
 
     def __init__(self, count: int, rate: int = 0) -> None:
-        self._count, self._rate = count, rate
-        self._block = b"" if rate else b"".join(frame(record(n, START_S + n / 1_000)) for n in range(count))
+        self._rate = rate
+        self._frames = [frame(record(n, START_S + n / 1_000)) for n in range(count)]
+        self._block = b"".join(self._frames)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -118,11 +119,11 @@ class QuoteServer:
             return
         begin = time.monotonic()
         pause = threading.Event()
-        for number in range(self._count):
+        for number, data in enumerate(self._frames):
             wait = begin + number / self._rate - time.monotonic()
             if wait > 0:
                 pause.wait(wait)
-            link.sendall(frame(record(number, time.time())))
+            link.sendall(data)
 
 
 def _some(link: socket.socket, count: int) -> bytes:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -100,7 +101,8 @@ class Side:
         self._errors.flush()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "without a word"
+        raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines
+        return raised[-1][:300] if raised else "without a word"
 
     def __enter__(self) -> "Side":
         return self

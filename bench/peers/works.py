@@ -87,6 +87,13 @@ def wire(folder: Path, quick: bool) -> Prepared:
     return Prepared(job, job, f"{count:,} quotes of 250 bytes, one a message", equal.columns_equal)
 
 
+def paced(folder: Path, quick: bool, rate: int) -> Prepared:
+    """The same quotes at a set rate."""
+    count = rate * (2 if quick else 10)
+    job = {"url": QuoteServer(count, rate).url, "contract": CONTRACT, "count": count, "rate": rate}
+    return Prepared(job, job, f"{count:,} quotes at {rate:,} a second", partial(equal.delivered, count=count))
+
+
 def tick_backtest(folder: Path, quick: bool) -> Prepared:
     """Prints of the S&P future, each with a quote before it."""
     theirs, ours, source = market_files.tick_files(folder, 200_000 if quick else 1_000_000)
@@ -113,6 +120,7 @@ NAUTILUS = Peer("nautilus_trader", ("nautilus_trader==1.231.0",), "nautilus_trad
 SMC = Peer("smartmoneyconcepts", ("smartmoneyconcepts==0.0.27",), "smartmoneyconcepts.smc")
 PYSIGNALR = Peer("pysignalr", ("pysignalr==1.3.3", "numpy"), "pysignalr.client")
 SIGNALRCORE = Peer("signalrcore", ("signalrcore==1.0.2", "numpy"), "signalrcore.hub_connection_builder")
+PROJECT_X = Peer("project-x-py", ("project-x-py==4.4.1",), "project_x_py", (3, 12))
 HFT = Peer("hftbacktest", ("hftbacktest==2.4.4",), "hftbacktest")
 BACKTESTING = Peer("backtesting", ("backtesting==0.6.6",), "backtesting")
 BACKTRADER = Peer("backtrader", ("backtrader==1.9.78.123", "numpy"), "backtrader")
@@ -145,6 +153,13 @@ def _wire(peer: Peer) -> Work:
                 wire, "rate")  # fmt: skip
 
 
+def _paced(rate: int) -> Work:
+    what = "quotes from the wire into its bars (stamped by its own clock), for each that got there, ours to the ring"
+    pairs = ((what, "quotes", "quotes"),)
+    return Work(f"quotes-{rate}", PROJECT_X, "peer_project_x_py.py", "ours_wire.py", OUR_WIRE, pairs, "quote",
+                partial(paced, rate=rate))  # fmt: skip
+
+
 def _backtest(name: str, peer: Peer, script: str, ticks: bool) -> Work:
     pairs, unit, prepare = (ON_TICKS, "record", tick_backtest) if ticks else (ON_BARS, "bar", bar_backtest)
     return Work(name, peer, script, "ours_backtest.py", OUR_RUN, pairs, unit, prepare)
@@ -153,6 +168,8 @@ def _backtest(name: str, peer: Peer, script: str, ticks: bool) -> Work:
 WORKS: tuple[Work, ...] = (
     _wire(PYSIGNALR),
     _wire(SIGNALRCORE),
+    _paced(100),
+    _paced(1_000),
     _bars("bars-pandas", Peer("pandas", ("pandas",), "pandas"), "peer_pandas.py", ARRAYS),
     _bars("bars-polars", Peer("polars", ("polars", "numpy"), "polars"), "peer_polars.py", ARRAYS),
     _bars("bars-nautilus", NAUTILUS, "peer_nautilus_bars.py", CALLS),
