@@ -15,4 +15,5 @@ def of_row(row: tuple[Any, ...]) -> Evidence:
 
 def in_full(row: tuple[Any, ...]) -> Evidence:
     """The zone or a trigger itself: with the parts of its score by name, so far as its kind has any."""
-    return Evidence(*row[:-1], parts=dict(zip(PART_NAMES.get(row[1], ()), row[-1], strict=False)))
+    parts = dict(zip(PART_NAMES.get(row[1], ()), row[-1], strict=False))
+    return Evidence(*(*row[:-1], parts))
