@@ -42,7 +42,9 @@ QUOTES = 0.6  # share of quotes among the records
 TAP_SLOT = 7  # of the ring's readers
 PATIENCE_S = 60.0
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
-CONFIG = "[risk]\nmin_target_cost_ratio = 0\n"
+# Only the micros are traded: six entries at one minute's close and the next within 60 s would be a runaway, which halts
+# the account (C_MAX_ENTRY_RATE). The minis' signals go the same way up to their denial.
+CONFIG = "[risk]\nmin_target_cost_ratio = 0\nmax_minis = 0\n"
 
 Values = npt.NDArray[np.int64]
 

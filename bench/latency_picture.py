@@ -23,7 +23,12 @@ SHOWN = {  # the hops of a signal in the first panel
     "signal > request": "#7f0000",
 }
 TOTALS = ("tick > signal", "signal > request")
-FLOOR_STYLE = {"C futex": ("#555555", ":"), "C spin": ("#999999", ":"), "C tcp": ("#777777", "-."), "disk sync": ("#333333", "--")}
+FLOOR_STYLE = {
+    "C futex": ("#555555", ":"),
+    "C spin": ("#999999", ":"),
+    "C tcp": ("#777777", "-."),
+    "disk sync": ("#333333", "--"),
+}
 
 
 def curve(axes: Any, values: Values, label: str, **style: Any) -> None:

@@ -50,7 +50,7 @@ from tbot.storage.tape import TapeReader
 from tbot_ext.records import Kind
 
 RATE, BURST = 500, 1000  # updates a second; in one second of each minute
-SETTLE_S = 45  # of tape beside the measured minutes: time to start; what is left of it is played behind them
+SETTLE_S = 60  # of tape beside the measured minutes: time to start; what is left of it is played behind them
 PERIOD_S = 60.0
 GROWTH_MB = 4.0
 FAST_MS, STUCK_MS = 20.0, 2000.0

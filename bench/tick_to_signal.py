@@ -4,7 +4,7 @@ The real processes over real sockets: `tbot sim` plays a made-up tape of six con
 both hubs and REST (mode sim: orders go out through the live broker). The market is at sixty times real speed, so that a
 minute closes every second in each contract; the load is in updates (prints and quotes, all contracts together) of real
 time. At each closed minute the packaged strategy does its work, and the bench's trader (often.py) gives one signal
-whatever it found: 6 signals a second, of which the Desk takes what its rules allow, at most 40 entries a run.
+whatever it found: 6 signals a second. The Desk takes what its rules allow, of the micros only, at most 40 a run.
 
 What is measured, by the engine's own stamps (boot clock, one machine):
   exchange > frame     each update, from its moment in the market to its receipt by the feed; the simulator sends every
@@ -83,6 +83,7 @@ WAITS = ("futex", "poll", "spin")
 WORKERS = (1, 2, 3)
 COMMON_LOAD = 150  # of the cells that compare something else than loads
 RAMP = (2000, 4000, 8000, 16_000, 32_000)
+RAMP_S = 20.0  # longest stretch of each: the tape lies in memory
 ARRIVES = 0.98  # share of the offered load below which it is too much
 BUDGET_US = {"tick > signal": 100.0, "own code": 15.0, "signal > request": 2000.0}
 LONGEST_S = 280  # of a measured stretch: the market day has so many hours in which entries are taken
@@ -240,13 +241,13 @@ class Series:
     def add(self, cell: Cell) -> None:
         """All rounds of a cell."""
         for number in range(self._rounds):
-            self._round([cell], number, 0.0)
+            self._round([cell], number, 0.0, self._seconds)
         self.cells.append(cell)
 
     def ramp(self) -> int:
         """Double the load until it is too much, in one engine; the last load that was not, 0 when the first one was."""
         cells = [Cell(load) for load in RAMP]
-        self._round(cells, 0, 1.3 * self._longest_start_s + WARM_S)
+        self._round(cells, 0, 1.3 * self._longest_start_s + WARM_S, min(self._seconds, RAMP_S))
         good = 0
         for cell in cells:
             self.cells.append(cell)
@@ -255,12 +256,12 @@ class Series:
             good = cell.load
         return good
 
-    def _round(self, cells: list[Cell], number: int, lead_s: float) -> None:
+    def _round(self, cells: list[Cell], number: int, lead_s: float, seconds: float) -> None:
         names = "; ".join(cell.name for cell in cells)
         print(f"  {names}: round {number + 1} of {self._rounds} ...", end="", flush=True)
         at = self._folder / str(next(self._made))
         try:
-            took_s = measure(cells, at, self._seconds, lead_s, number + 1)
+            took_s = measure(cells, at, seconds, lead_s, number + 1)
         except NotReady as failure:  # one of many rounds, on a machine that had something else to do
             print(f" left out: {failure}")
             return
