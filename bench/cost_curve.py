@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine_run import SHARES, S, boot_ns, cpu_s, machine, make_ticks, running, table, write_tape
+from engine_run import SHARES, S, boot_ns, cpu_s, end_in_order, machine, make_ticks, running, table, write_tape
 
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.run import run_backtest
@@ -289,6 +289,7 @@ def draw(path: Path, found: dict[str, Repetitions], fits: dict[str, Fit]) -> Non
 
 def main() -> None:
     """Command line."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--axes", default=",".join(AXES), help=f"of {', '.join(AXES)}")
     parser.add_argument("--seconds", type=float, default=10, help="measured stretch of each engine")

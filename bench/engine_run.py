@@ -42,7 +42,9 @@ QUOTES = 0.6  # share of quotes among the records
 TAP_SLOT = 7  # of the ring's readers
 PATIENCE_S = 60.0
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
-CONFIG = "[risk]\nmin_target_cost_ratio = 0\n"
+# Only the micros are traded: six entries at one minute's close and the next within 60 s would be a runaway, which halts
+# the account (C_MAX_ENTRY_RATE). The minis' signals go the same way up to their denial.
+CONFIG = "[risk]\nmin_target_cost_ratio = 0\nmax_minis = 0\n"
 
 Values = npt.NDArray[np.int64]
 
@@ -105,7 +107,8 @@ def make_ticks(symbol: str, per_second: npt.NDArray[np.float64], speed: float, s
     ticks = np.zeros(len(real_s), TICK_DTYPE)
     ticks["contract_id"] = product.contract_id
     ticks["exch_ns"] = START + (real_s * speed * S).astype(np.int64)
-    wobble = np.rint(2 * np.sin(np.arange(len(ticks)) / 7) + chance.normal(0, 0.7, len(ticks))).astype(np.int64)
+    # Never 4 ticks up and down: often.py's stops are 8 away, and two losses in a row end a day's trading.
+    wobble = np.rint(np.sin(np.arange(len(ticks)) / 7) + chance.normal(0, 0.4, len(ticks)).clip(-1, 1)).astype(np.int64)
     path = BASE.get(symbol, 20_000) + (ticks["exch_ns"] - START) * CLIMB // MINUTE + wobble
     quote = chance.random(len(ticks)) < QUOTES
     ticks["kind"] = np.where(quote, Kind.QUOTE, Kind.TRADE)
@@ -163,6 +166,10 @@ def pss_mb(process: psutil.Process) -> float:
     return float(process.memory_full_info().pss) / 1e6
 
 
+class NotReady(SystemExit):
+    """The engine did not come up: why, in words. Ends a bench that does not go on without it."""
+
+
 @dataclass
 class Run:
     """An engine against a simulator; `folder` holds both homes and the kept latencies."""
@@ -184,16 +191,16 @@ class Run:
         return document if document.get("pid") == self.engine.pid else {}
 
     def await_active(self, patience_s: float = PATIENCE_S) -> float:
-        """Seconds until the engine was ACTIVE with every contract live. SystemExit when it never is."""
+        """Seconds until the engine was ACTIVE with every contract live. NotReady when it never is."""
         begin = time.monotonic()
         while time.monotonic() - begin < patience_s:
             status = self.status()
             if status.get("state") == "ACTIVE" and all(found["live"] for found in status["contracts"].values()):
                 return time.monotonic() - begin
             if self.engine.poll() is not None:
-                raise SystemExit(f"the engine ended: {(self.folder / 'engine.err').read_text()[-2000:]}")
+                raise NotReady(f"the engine ended: {(self.folder / 'engine.err').read_text()[-2000:]}")
             time.sleep(0.05)
-        raise SystemExit(f"the engine is {self.status().get('state')}: {self.status().get('reason')}")
+        raise NotReady(f"the engine is {self.status().get('state')}: {self.status().get('reason')}")
 
     def processes(self) -> dict[str, psutil.Process]:
         """Every process of the engine by name, the launcher and the simulator included."""
@@ -209,6 +216,10 @@ class Run:
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
+
+    def speak(self) -> None:
+        """From about a second from now on every closed minute gives a signal."""
+        (self.folder / "speak").touch()
 
     def open_taps(self, symbols: Iterable[str]) -> None:
         """Look into these contracts' rings from now on."""
@@ -236,6 +247,11 @@ class Run:
         return {name: np.array(values, np.int64) for name, values in found.items()}
 
 
+def end_in_order() -> None:
+    """Let a SIGTERM end the bench as an exception does, so that simulator and engine go with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 @contextlib.contextmanager
 def running(
     folder: Path,
@@ -245,12 +261,8 @@ def running(
     *,
     wait: str = "futex",
     workers: int = 0,
-    speak_ns: int | None = None,
 ) -> Iterator[Run]:
-    """Simulator and engine on a tape, both certainly gone afterwards. `speak_ns`: from when on often.py gives signals.
-
-    None: the packaged strategy alone.
-    """
+    """Simulator and engine on a tape, both certainly gone afterwards; the packaged strategy alone until `Run.speak`."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TBOT_")}
     (folder / "engine").mkdir(parents=True)
     (folder / "sim").mkdir()
@@ -270,8 +282,6 @@ def running(
         command = [sys.executable, str(BENCH / "often.py"), str(folder), "run", "--gateway", ready["rest"], "--json"]
         command += ["--contracts", ",".join(symbols), "--config", str(config)]
         environment = {**clean, **login, "TBOT_HOME": str(folder / "engine")}
-        if speak_ns is not None:
-            environment["TBOT_BENCH_SPEAK"] = str(speak_ns)
         engine = stack.enter_context(_process(command, environment, folder / "engine.err"))
         yield Run(folder, sim, ready, engine)
 

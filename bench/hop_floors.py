@@ -3,8 +3,9 @@
 Floors in C (floors/hops.c, compiled here with gcc): a futex wake-up, a spinning look, a loopback TCP message of a
 quote's size. Beside them the ring, its receiver asleep in `RingReader.wait` or spinning: once with both ends in
 compiled code (floors/ring_ends.pyx), which is what the budget is about, and once called from Python, as feed and worker
-do. All stamps are of the monotonic clock, from before the send to when the receiver holds the message. Floors and ring
-take turns, so that a change of the machine's load meets both; of the turns all figures are put together.
+do. And a bare sync of the disk, of which the journal needs two for an order (its row, its head). All stamps are of the
+monotonic clock, from before the send to when the receiver holds the message. Floors and ring take turns, so that a
+change of the machine's load meets both; of the turns all figures are put together.
 
 Budget (design, section 6): ring p50 at most 1.5 times the futex floor, spinning 2 times the spin floor.
 Run: python bench/hop_floors.py [--turns N] [--json FILE]. Needs gcc, and Cython for the compiled ends.
@@ -35,8 +36,10 @@ from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
 
 FLOORS = Path(__file__).parent / "floors"
 SLEEP_PAUSE_NS, SPIN_PAUSE_NS = 300_000, 3_000  # between two hops: long enough to fall asleep; short
+SYNC_PAUSE_S, SYNCS, BLOCK = 0.01, 100, 4096
 CAPACITY = 1024
 NAME, SLOT, CONTRACT, RUN = "ring.bench", 0, 1, 1
+SYNC = "disk sync"
 BUDGETS = {"asleep": 1.5, "spinning": 2.0}
 FLOOR_OF = {"asleep": "C futex", "spinning": "C spin"}
 SETUP = """
@@ -71,6 +74,22 @@ def floor(program: Path, kind: str, rounds: int) -> Samples:
     pause = SPIN_PAUSE_NS if kind == "spin" else SLEEP_PAUSE_NS
     told = subprocess.run([program, kind, str(rounds), str(pause)], capture_output=True, text=True, check=True).stdout
     return np.array(told.split(), np.int64)
+
+
+def disk_syncs(folder: Path, rounds: int) -> Samples:
+    """Durations in ns of syncing a block of 4 KiB that was appended to a file in `folder`."""
+    took = np.zeros(rounds, np.int64)
+    handle = os.open(folder / "synced", os.O_WRONLY | os.O_CREAT)
+    try:
+        for number in range(rounds):
+            time.sleep(SYNC_PAUSE_S)
+            begin = time.monotonic_ns()
+            os.pwrite(handle, bytes(BLOCK), number * BLOCK)
+            os.fdatasync(handle)
+            took[number] = time.monotonic_ns() - begin
+    finally:
+        os.close(handle)
+    return took
 
 
 def compile_ends(folder: Path) -> bool:
@@ -180,6 +199,7 @@ def measure(turns: int, sleeping_rounds: int, spinning_rounds: int) -> dict[str,
         for _ in range(turns):
             for kind, rounds in (("futex", sleeping_rounds), ("tcp", sleeping_rounds), ("spin", spinning_rounds)):
                 found.setdefault(f"C {kind}", []).append(floor(program, kind, rounds))
+            found.setdefault(SYNC, []).append(disk_syncs(folder, SYNCS))
             for word, spin, rounds in (("asleep", False, sleeping_rounds), ("spinning", True, spinning_rounds)):
                 if ends is not None:
                     found.setdefault(f"ring, {word}", []).append(ring_hops(rounds, spin, ends))

@@ -23,7 +23,12 @@ SHOWN = {  # the hops of a signal in the first panel
     "signal > request": "#7f0000",
 }
 TOTALS = ("tick > signal", "signal > request")
-FLOOR_STYLE = {"C futex": ("#555555", ":"), "C spin": ("#999999", ":"), "C tcp": ("#777777", "-.")}
+FLOOR_STYLE = {
+    "C futex": ("#555555", ":"),
+    "C spin": ("#999999", ":"),
+    "C tcp": ("#777777", "-."),
+    "disk sync": ("#333333", "--"),
+}
 
 
 def curve(axes: Any, values: Values, label: str, **style: Any) -> None:
@@ -94,7 +99,7 @@ def draw(path: Path, cells: Sequence["Cell"], floors: dict[str, Values]) -> None
         else (name, values, {"linewidth": 1.4})
         for name, values in floors.items()
     ]
-    panel(ring, "One hop: the ring and the bare floors (C)", lines)
+    panel(ring, "One hop through the ring, and the bare floors", lines)
     figure.suptitle("T-BOT: from tick to order request (mode sim, loopback, one machine)", fontsize=14)
     figure.savefig(path, dpi=110)
     plt.close(figure)

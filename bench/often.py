@@ -1,14 +1,12 @@
 """`tbot` as the benches run it: `python often.py FOLDER run ...`; a strategy that speaks often, and kept latencies.
 
-Two things differ from `tbot`. The workers' trader does all the work of the packaged one at every bar, and gives one
-signal at each closed minute, so that a short run has many (the packaged one gives a few a day): from the market time
-TBOT_BENCH_SPEAK (UTC ns) in the environment on; without it the strategy is the packaged one alone. And every process
-keeps each value that it adds to its latency histograms: FOLDER/<process>.hops gets, whenever the process reports (about
-once a second), one JSON line {"boot_ns": ..., "hops": {name: [ns, ...]}}.
+Two things differ from `tbot`. The workers' trader does all the work of the packaged one at every bar, and, once there
+is a file FOLDER/speak, gives one signal at each closed minute, so that a short run has many (the packaged one gives a
+few a day). And every process keeps each value that it adds to its latency histograms: FOLDER/<process>.hops gets,
+whenever the process reports (about once a second), one JSON line {"boot_ns": ..., "hops": {name: [ns, ...]}}.
 """
 
 import json
-import os
 import sys
 from array import array
 from dataclasses import replace
@@ -37,7 +35,7 @@ MAINS = {"feed": feed.main, "executor": executor.main, "worker": worker.main}
 class OftenTrader(ContractTrader):
     """The packaged strategy at work, and a long signal at every closed minute whatever it found."""
 
-    SPEAK_NS = 0
+    SPEAKS = False
 
     def __init__(self, contract: Product, settings: StrategySettings) -> None:
         super().__init__(contract, settings)
@@ -48,7 +46,7 @@ class OftenTrader(ContractTrader):
         """All that the packaged strategy does; its own word, if it has one, else ours."""
         found = super().on_events(events, view)
         minute = view.now_ns // NS_PER_MIN
-        if minute == self._minute or view.now_ns < self.SPEAK_NS or not view.live:
+        if minute == self._minute or not self.SPEAKS or not view.live:
             return found
         if view.bid == NO_PRICE or view.bid > view.ask:
             return found
@@ -76,9 +74,10 @@ class OftenTrader(ContractTrader):
 
 
 class KeptHops(Hops):
-    """The engine's histograms, and each value for the bench; `path` is set before a process makes its own."""
+    """The engine's histograms, and each value for the bench; `folder` and `process` are set before one is made."""
 
-    path: Path
+    folder: Path
+    process: str
 
     def __init__(self, *names: str) -> None:
         super().__init__(*names)
@@ -91,9 +90,10 @@ class KeptHops(Hops):
 
     def status(self) -> dict[str, dict[str, int]]:
         """See Hops; writes down what came since the last call."""
+        OftenTrader.SPEAKS = OftenTrader.SPEAKS or (self.folder / "speak").exists()  # looked at where nothing waits
         hops = {name: values.tolist() for name, values in self._kept.items() if values}
         if hops:
-            with self.path.open("a") as file:
+            with (self.folder / f"{self.process}.hops").open("a") as file:
                 file.write(json.dumps({"boot_ns": boot_ns(), "hops": hops}) + "\n")
             self._kept = {name: array("q") for name in self._kept}
         return super().status()
@@ -101,12 +101,10 @@ class KeptHops(Hops):
 
 def child_main(settings: EngineSettings, context: ChildContext) -> None:
     """Process entry point of feed, executor and workers."""
-    KeptHops.path = Path(context.secrets["bench"]) / f"{context.name}.hops"
+    KeptHops.folder, KeptHops.process = Path(context.secrets["bench"]), context.name
     for module in (feed, executor, worker):
         module.Hops = KeptHops  # type: ignore[misc]
-    if "TBOT_BENCH_SPEAK" in os.environ:
-        OftenTrader.SPEAK_NS = int(os.environ["TBOT_BENCH_SPEAK"])
-        decider_module.ContractTrader = OftenTrader  # type: ignore[misc]
+    decider_module.ContractTrader = OftenTrader  # type: ignore[misc]
     MAINS[context.name.partition("-")[0]](settings, context)
 
 

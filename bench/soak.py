@@ -34,6 +34,7 @@ from engine_run import (
     S,
     boot_ns,
     cpu_s,
+    end_in_order,
     exchange_to_frame,
     machine,
     percentiles,
@@ -49,7 +50,7 @@ from tbot.storage.tape import TapeReader
 from tbot_ext.records import Kind
 
 RATE, BURST = 500, 1000  # updates a second; in one second of each minute
-SETTLE_S = 45  # of tape beside the measured minutes: time to start; what is left of it is played behind them
+SETTLE_S = 60  # of tape beside the measured minutes: time to start; what is left of it is played behind them
 PERIOD_S = 60.0
 GROWTH_MB = 4.0
 FAST_MS, STUCK_MS = 20.0, 2000.0
@@ -230,8 +231,9 @@ def measure(folder: Path, minutes: float) -> tuple[list[Minute], dict[str, int]]
     tape = folder / "soak.tape"
     count = write_tape(tape, shared_out(tuple(SHARES), rates(int(SETTLE_S + periods * period_s) + 3)), 1.0)
     print(f"{count:,} updates in {periods} periods of {period_s:g} s", flush=True)
-    with running(folder / "run", tape, 1.0, tuple(SHARES), speak_ns=START) as run:
+    with running(folder / "run", tape, 1.0, tuple(SHARES)) as run:
         print(f"ACTIVE after {run.await_active(SETTLE_S):.1f} s", flush=True)
+        run.speak()
         run.open_taps(SHARES)
         soak = Soak(run, tape, period_s)
         for number in range(periods):
@@ -247,6 +249,7 @@ def measure(folder: Path, minutes: float) -> tuple[list[Minute], dict[str, int]]
 
 def main() -> None:
     """Command line."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60, help="how long; market hours end after 6 hours")
     parser.add_argument("--json", type=Path, metavar="FILE")

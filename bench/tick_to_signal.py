@@ -4,7 +4,7 @@ The real processes over real sockets: `tbot sim` plays a made-up tape of six con
 both hubs and REST (mode sim: orders go out through the live broker). The market is at sixty times real speed, so that a
 minute closes every second in each contract; the load is in updates (prints and quotes, all contracts together) of real
 time. At each closed minute the packaged strategy does its work, and the bench's trader (often.py) gives one signal
-whatever it found: 6 signals a second, of which the Desk takes what its rules allow, at most 40 entries a run.
+whatever it found: 6 signals a second. The Desk takes what its rules allow, of the micros only, at most 40 a run.
 
 What is measured, by the engine's own stamps (boot clock, one machine):
   exchange > frame     each update, from its moment in the market to its receipt by the feed; the simulator sends every
@@ -25,9 +25,9 @@ Beside it the bare floors in C and the ring's own hop (hop_floors.py).
 
 Cells: every load with the default wait strategy and one worker per contract; then the other wait strategies (`poll`,
 `spin`), and 1, 2 and 3 worker processes sharing the six contracts (they look at their rings every millisecond instead
-of sleeping on one), at one load. Saturation: the load doubles from 2 000 on until less than 98 % of the prints offered
-is in the rings half a second after the end. `spin` keeps a core busy for each worker: with fewer cores than processes
-it shows what happens then, nothing else.
+of sleeping on one), at one load. Saturation: in one engine the load doubles from 2 000 to 32 000; the first at which
+less than 98 % of the prints offered are received within half a second of their stretch is too much. `spin` keeps a core
+busy for each worker: with fewer cores than processes it shows what happens then, nothing else.
 
 Run: python bench/tick_to_signal.py [--seconds N] [--rounds N] [--json FILE] [--picture FILE.png]
 """
@@ -37,6 +37,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -49,11 +50,14 @@ from engine_run import (
     PERCENTILES,
     SHARES,
     START,
+    NotReady,
     Run,
     Values,
     boot_ns,
+    boot_of_wall_ns,
     cells,
     cpu_s,
+    end_in_order,
     exchange_to_frame,
     hops_of,
     machine,
@@ -70,18 +74,19 @@ from tbot.storage.tape import TapeReader
 from tbot_ext.records import Kind
 
 SPEED = 60.0
-FIRST_LEAD_S = 20.0  # of tape before the measured stretch, for the engine's start; later cells know how long it takes
-SLACK_S = 15.0  # of tape behind it, for a start that took longer
-LATE_S = 0.5  # what is in the rings so long after the end has arrived in time
-LEAD_LOAD = 65  # updates a second before the measured stretch
+START_S = 90.0  # of tape before the measured stretch, for the engine's start on a busy machine
+WARM_S = 2.5  # from ready to the measured stretch: the strategy begins to speak
+LATE_S = 0.5  # what the feed has received so long after the end has arrived in time
+LEAD_LOAD = 65  # updates a second before the ramp
 LOADS = (65, 150, 400, 1000)
 WAITS = ("futex", "poll", "spin")
 WORKERS = (1, 2, 3)
 COMMON_LOAD = 150  # of the cells that compare something else than loads
-RAMP_FROM, RAMP_TO = 2000, 64_000
+RAMP = (2000, 4000, 8000, 16_000, 32_000)
+RAMP_S = 20.0  # longest stretch of each: the tape lies in memory
 ARRIVES = 0.98  # share of the offered load below which it is too much
 BUDGET_US = {"tick > signal": 100.0, "own code": 15.0, "signal > request": 2000.0}
-LONGEST_S = 300  # of a measured stretch: the market day has so many hours in which entries are taken
+LONGEST_S = 280  # of a measured stretch: the market day has so many hours in which entries are taken
 TRACED = {  # name of a hop -> its first and last stamp in a Trace
     "frame > woke": ("frame", "woke"),
     "woke > signal": ("woke", "sent"),
@@ -109,6 +114,7 @@ class Cell:
     arrived: int = 0
     lost: int = 0
     cpu: dict[str, float] = field(default_factory=dict)  # share of a core
+    denials: Counter[str] = field(default_factory=Counter)  # of whole runs, by reason
 
     @property
     def name(self) -> str:
@@ -122,7 +128,7 @@ class Cell:
     def own_code_us(self) -> float:
         """Our own code between receipt and signal: decoding into the ring, and the deciding turn, p50 of each."""
         parts = [self.values(hop) for hop in ("frame > ring", "woke > signal")]
-        return sum(float(np.median(part)) for part in parts if len(part)) / 1e3
+        return sum(percentiles(part)["p50"] for part in parts if len(part)) / 1e3
 
     def overloaded(self) -> bool:
         """More than could be taken in time."""
@@ -138,51 +144,61 @@ class Cell:
             "arrived": self.arrived,
             "lost": self.lost,
             "cpu_cores": {name: round(share, 4) for name, share in self.cpu.items()},
+            "denials": dict(self.denials),
             "own_code_us": round(self.own_code_us(), 2),
             "hops_ns": {hop: percentiles(self.values(hop)) for hop in HOPS},
         }
 
 
-def measure(cell: Cell, folder: Path, seconds: float, lead_s: float, seed: int) -> float:
-    """One round: a fresh tape, simulator and engine; adds to what the cell has. Returns how long the start took, s."""
+def measure(cells: Sequence[Cell], folder: Path, seconds: float, lead_s: float, seed: int) -> float:
+    """One round: a fresh tape, simulator and engine, one stretch after the other; how long the start took, s.
+
+    `lead_s`: of light load before the first stretch; 0: the load of the first from the start on, which then begins
+    when the engine is ready.
+    """
     folder.mkdir()
-    per_second = np.full(int(lead_s + seconds + SLACK_S) + 1, float(cell.load))
-    per_second[: int(lead_s)] = min(cell.load, LEAD_LOAD)
+    first = cells[0]
+    lead = [LEAD_LOAD] * int(lead_s * 10) or [first.load] * int(START_S * 10)
+    per_tenth = [*lead, *(cell.load for cell in cells for _ in range(int(seconds * 10))), *[cells[-1].load] * 20]
     tape = folder / "bench.tape"
-    write_tape(tape, shared_out(tuple(SHARES), per_second), SPEED, seed)
-    begin_ns = START + int(lead_s * SPEED * 1e9)  # market time
-    options = {"wait": cell.wait, "workers": cell.workers, "speak_ns": begin_ns}
-    with running(folder / "run", tape, SPEED, tuple(SHARES), **options) as run:
-        started_s = run.await_active()
+    write_tape(tape, shared_out(tuple(SHARES), np.array(per_tenth) / 10), SPEED / 10, seed)
+    with running(folder / "run", tape, SPEED, tuple(SHARES), wait=first.wait, workers=first.workers) as run:
+        started_s = run.await_active(START_S)
         run.open_taps(SHARES)
+        run.speak()
         clock = run.ask_sim("/sim/clock")
-        begin = max(boot_ns(), boot_of(clock, begin_ns)) + 500_000_000  # let the change of load pass
-        _rest_until(begin)
-        processes = run.processes()
-        before, since = {name: cpu_s(process) for name, process in processes.items()}, boot_ns()
-        ticks = []
-        end = begin + int(seconds * 1e9)
-        while boot_ns() < end:
-            time.sleep(0.1)
-            ticks += [tap.take() for tap in run.taps.values()]
-        for name, process in processes.items():
-            cell.cpu[name] = (cpu_s(process) - before[name]) / (boot_ns() - since) * 1e9
-        _rest_until(end + int(LATE_S * 1e9))
-        ticks += [tap.take() for tap in run.taps.values()]
-        cell.lost += sum(tap.lost for tap in run.taps.values())
-        run.stop()
-        _add(cell, run, begin, end)
-        _count(cell, tape, np.concatenate(ticks), clock, (begin, end))
+        begin = max(boot_ns() + int(WARM_S * 1e9), boot_of(clock, START + int(lead_s * SPEED * 1e9)) if lead_s else 0)
+        edges = [begin + int(number * seconds * 1e9) for number in range(len(cells) + 1)]
+        ticks = _watch(run, cells, edges)
+        first.denials.update(run.stop()["denials"])
+        for cell, start, end in zip(cells, edges[:-1], edges[1:], strict=True):
+            _add(cell, run, start, end)
+            _count(cell, tape, ticks, clock, (start, end))
     return started_s
+
+
+def _watch(run: Run, cells: Sequence[Cell], edges: Sequence[int]) -> Any:
+    """What comes into the rings until the last edge and a little longer; each cell's processor time."""
+    processes, ticks = run.processes(), []
+    before: dict[str, float] = {}
+    for cell, edge in zip((None, *cells), edges, strict=True):
+        while boot_ns() < edge:
+            time.sleep(max(0.0, min(0.1, (edge - boot_ns()) / 1e9)))
+            ticks += [tap.take() for tap in run.taps.values()]
+        now = {name: cpu_s(process) for name, process in processes.items()}
+        if cell is not None:
+            length_s = (edges[1] - edges[0]) / 1e9
+            cell.cpu = {name: (spent - before[name]) / length_s for name, spent in now.items()}
+        before = now
+    time.sleep(LATE_S)
+    ticks += [tap.take() for tap in run.taps.values()]
+    cells[-1].lost += sum(tap.lost for tap in run.taps.values())
+    return np.concatenate(ticks)
 
 
 def boot_of(clock: dict[str, Any], market_ns: int) -> int:
     """Boot-clock reading at a market time, by the answer of /sim/clock."""
     return int(clock["boot_ns"] + (market_ns - clock["market_ns"]) / clock["speed"])
-
-
-def _rest_until(at_boot_ns: int) -> None:
-    time.sleep(max(0.0, (at_boot_ns - boot_ns()) / 1e9))
 
 
 def _add(cell: Cell, run: Run, begin: int, end: int) -> None:
@@ -199,10 +215,9 @@ def _add(cell: Cell, run: Run, begin: int, end: int) -> None:
 
 def _count(cell: Cell, tape: Path, ticks: Any, clock: dict[str, Any], stretch: tuple[int, int]) -> None:
     """Prints offered and arrived (there is a record for each; quotes are paced), and the simulator's own pacing."""
-    first, last = (
-        int(clock["market_ns"] + (boot - clock["boot_ns"]) * clock["speed"]) for boot in stretch
-    )
+    first, last = (int(clock["market_ns"] + (boot - clock["boot_ns"]) * clock["speed"]) for boot in stretch)
     inside = ticks[(ticks["exch_ns"] >= first) & (ticks["exch_ns"] < last)]
+    inside = inside[inside["recv_ns"] + boot_of_wall_ns() <= stretch[1] + int(LATE_S * 1e9)]
     cell.hops.setdefault("exchange > frame", []).append(exchange_to_frame(inside, clock))
     cell.arrived += int((inside["kind"] == Kind.TRADE).sum())
     with TapeReader(tape) as reader:
@@ -219,28 +234,46 @@ class Series:
 
     def __init__(self, folder: Path, seconds: float, rounds: int) -> None:
         self._folder, self._seconds, self._rounds = folder, seconds, rounds
-        self._lead_s = FIRST_LEAD_S
+        self._longest_start_s = 5.0
         self._made = count()
         self.cells: list[Cell] = []
 
-    def add(self, cell: Cell) -> Cell:
+    def add(self, cell: Cell) -> None:
         """All rounds of a cell."""
         for number in range(self._rounds):
-            print(f"  {cell.name}: round {number + 1} of {self._rounds} ...", end="", flush=True)
-            at = self._folder / str(next(self._made))
-            started_s = measure(cell, at, self._seconds, self._lead_s, number + 1)
-            shutil.rmtree(at)
-            self._lead_s = min(60.0, max(5.0, 1.3 * started_s))
-            print(f" {cell.arrived:,} of {cell.offered:,} prints, {len(cell.values('tick > signal'))} signals so far")
+            self._round([cell], number, 0.0, self._seconds)
         self.cells.append(cell)
-        return cell
 
     def ramp(self) -> int:
-        """Double the load until it is too much; the last load that was not, 0 when the first one was."""
-        load, good = RAMP_FROM, 0
-        while load <= RAMP_TO and not self.add(Cell(load)).overloaded():
-            load, good = 2 * load, load
+        """Double the load until it is too much, in one engine; the last load that was not, 0 when the first one was."""
+        cells = [Cell(load) for load in RAMP]
+        self._round(cells, 0, 1.3 * self._longest_start_s + WARM_S, min(self._seconds, RAMP_S))
+        good = 0
+        for cell in cells:
+            self.cells.append(cell)
+            if cell.overloaded():
+                break
+            good = cell.load
         return good
+
+    def _round(self, cells: list[Cell], number: int, lead_s: float, seconds: float) -> None:
+        names = "; ".join(cell.name for cell in cells)
+        print(f"  {names}: round {number + 1} of {self._rounds} ...", end="", flush=True)
+        at = self._folder / str(next(self._made))
+        try:
+            took_s = measure(cells, at, seconds, lead_s, number + 1)
+        except NotReady as failure:  # one of many rounds, on a machine that had something else to do
+            print(f" left out: {failure}")
+            return
+        finally:
+            shutil.rmtree(at)
+        self._longest_start_s = max(self._longest_start_s, took_s)
+        arrived = ", ".join(f"{cell.arrived:,} of {cell.offered:,}" for cell in cells)
+        signals = sum(len(cell.values("tick > signal")) for cell in cells)
+        orders = sum(len(cell.values("signal > request")) for cell in cells)
+        print(f" ready after {took_s:.1f} s; prints in time: {arrived}; so far {signals} signals, {orders} orders")
+        if not orders:
+            print(f"    no order: {dict(cells[0].denials)}")
 
 
 def report(found: Sequence[Cell], saturation: int | None) -> None:
@@ -265,15 +298,14 @@ def report(found: Sequence[Cell], saturation: int | None) -> None:
     ]
     print(table(("", "own code p50, us", "engine, of a core", "prints in time", "lapped"), rows))
     if saturation is not None:
-        print(f"\nsaturation: {saturation:,} updates/s were taken in time, {2 * saturation or RAMP_FROM:,} were not or "
-              f"not tried")  # fmt: skip
+        print(f"\nsaturation: {saturation:,} updates/s were taken in time; tried: {', '.join(map(str, RAMP))}")
     print(f"\nbudgets (p50, us, quiet machine): {BUDGET_US}; at {first.name}: {verdict(first)}")
 
 
 def verdict(cell: Cell) -> dict[str, float]:
     """The budgeted figures of a cell, us."""
     found = {hop: cell.values(hop) for hop in ("tick > signal", "signal > request")}
-    told = {hop: round(float(np.median(values)) / 1e3, 1) for hop, values in found.items() if len(values)}
+    told = {hop: round(percentiles(values)["p50"] / 1e3, 1) for hop, values in found.items() if len(values)}
     return {**told, "own code": round(cell.own_code_us(), 1)}
 
 
@@ -302,6 +334,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print, write."""
+    end_in_order()
     options = arguments()
     begun, saturation = time.monotonic(), None
     floors: dict[str, Values] = {}
