@@ -60,18 +60,26 @@ class RingFeed:
             feed = ContractFeed(products[name].symbol, products[name], name, writer, None)
             self.contracts[products[name].contract_id] = feed
         self.downs: list[HubDown] = []
+        self.kept: dict[str, np.ndarray] = {}
         self.connects = 0
         self.hub = MarketHub(
             url,
             list(contracts),
             token=self._token,
             on_record=self._on_record,
-            on_bulk=lambda *where: bulk_ticks(self.decoder, self.contracts, *where, NOW_NS),
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
-            **({"timings": QUICK, "random": lambda: 0.0, "opener": opener()} | options),
+            **(self._settings() | options),
         )
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "timings": QUICK,
+            "random": lambda: 0.0,
+            "opener": opener(),
+            "on_bulk": lambda *where: bulk_ticks(self.decoder, self.contracts, *where, NOW_NS),
+        }
 
     async def _token(self, refused: bool) -> str:
         return "canary-token"
