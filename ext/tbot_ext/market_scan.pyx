@@ -146,7 +146,8 @@ cdef class MarketScanner:
             self.records += 1
         return p - start
 
-    cdef const unsigned char* _record(self, const unsigned char* p, const unsigned char* end, int64_t recv_ns) except? NULL:
+    cdef const unsigned char* _record(self, const unsigned char* p, const unsigned char* end,
+                                      int64_t recv_ns) except? NULL:
         # The place behind the record, or NULL: not known, nothing changed.
         cdef MarketBook book
         cdef bint quote
