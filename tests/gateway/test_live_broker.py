@@ -41,16 +41,11 @@ from tbot.gateway.live_broker import (
     MAX_PAGES,
     PROOF_NS,
     QUEUE_LIMIT,
-    READS,
     SINGLE_TTL_NS,
     THREADS,
-    URGENT_GAP_NS,
-    URGENT_KEEPS,
     LiveBroker,
 )
-from tbot.gateway.net import NS_PER_S
 from tbot.gateway.outcomes import LOCAL_LIMIT
-from tbot.gateway.throttle import Throttle
 
 BRACKET = PlaceBracket("e1", 1001, "MNQ", 1, 2, -40, 80, "TB1-x-E", "s1")
 STOP = PlaceStop("p1", 1001, "MNQ", -1, 2, 100378, "TB1-x-S")
@@ -423,51 +418,6 @@ def test_I9_queries_soon_after_a_protective_command_may_use_the_reserve(rig):
     rig.rest.calls.clear()
     rig.do(replace(QUERY, command_id="q3"))
     assert flags() == {False}
-
-
-def test_I3_I9_an_urgent_query_may_cost_a_part_of_the_reserve_and_never_all_of_it(rig):
-    """After a restart nothing was asked while the budget was used up, and a position stayed naked for ten seconds."""
-    numbers = iter(range(100))
-
-    def ask(*, urgent: bool = True, account: int = 1001) -> str:
-        rig.rest.calls.clear()
-        told = rig.do(Query(f"u{next(numbers)}", account, 5, urgent))
-        flags = {protective for _, _, protective in rig.rest.calls}
-        return told.text or str(flags)
-
-    assert ask() == "{False}"  # not while there is room without it
-    rig.rest.left = READS - 1
-    assert ask(urgent=False) == LOCAL_LIMIT
-    assert ask() == "{True}"
-    assert ask() == LOCAL_LIMIT  # not so soon again
-    assert ask(account=1002) != LOCAL_LIMIT  # another account has a turn of its own
-    rig.boot += URGENT_GAP_NS
-    rig.rest.left = URGENT_KEEPS + READS - 40
-    assert ask() == "{True}"
-    rig.boot += URGENT_GAP_NS
-    rig.rest.left -= 1
-    assert ask() == LOCAL_LIMIT
-    rig.do(CLOSE)  # what was left is for this, and for its proof
-    assert ask(urgent=False) == "{True}"
-
-
-def test_I9_urgent_queries_leave_protective_commands_their_budget():
-    """The real budget: however often somebody asks, half of the reserve is still there."""
-    throttle, now_ns = Throttle(), 10**12
-    window = throttle.general
-    while window.take(now_ns):
-        pass
-    asked = 0
-    with Rig() as rig:
-        rig.rest.room = lambda *, protective=False: window.free(now_ns, protective)
-        for name in ("account_search", "position_search_open", "order_v2_query", "trade_search"):
-            kept = rig.rest.answers[name]
-            rig.rest.answers[name] = lambda *_, kept=kept, **__: window.take(now_ns, True) and kept
-        for number in range(60):
-            asked += rig.do(Query(f"u{number}", 1001, 5, True)).complete
-            rig.boot += NS_PER_S
-    assert asked == (window.budget.reserve - URGENT_KEEPS) // READS
-    assert window.free(now_ns, protective=True) >= URGENT_KEEPS
 
 
 # ---------------------------------------------------------------------------------------------------------- user events
