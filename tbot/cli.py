@@ -1,15 +1,16 @@
 """The command line: names and one-line help of the commands; each is loaded when it is called.
 
-Imports click only. A command lives in `tbot/commands/<module>.py` and calls into the packages below.
+Imports click and the group that loads the rest. A command lives in `tbot/commands/<module>.py` and calls into the
+packages below.
 """
 
-import importlib
 import sys
 from typing import Any
 
 import click
 
 from tbot import __version__
+from tbot.commands.lazy_group import LazyGroup
 from tbot.errors import TbotError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -32,32 +33,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
+    "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
+    "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports the one that is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list without importing anything."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tbot")
 def root() -> None:
     """T-BOT trades TopstepX evaluation accounts with Smart Money Concepts. Paper is the default."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from tbot.backtest.plan import BacktestPlan
 from tbot.backtest.sweep import Axis, Params, point, size_of
-from tbot.commands.launch import announced_caps
-from tbot.commands.past import configured_accounts
+from tbot.commands import past
 from tbot.config import Config, load, of_document
 from tbot.errors import ConfigError
 
@@ -51,16 +50,10 @@ def plan_of(config: Config, *, firm: bool) -> BacktestPlan:
 
     `firm` False leaves the firm's rules out: an account that is lost in March says nothing of its strategy in April.
     """
-    accounts = configured_accounts(config)
+    accounts = past.configured_accounts(config)
     if not firm:
         accounts = tuple(replace(one, settings=replace(one.settings, rules=None)) for one in accounts)
-    return BacktestPlan(
-        accounts=accounts,
-        strategy=config.strategy,
-        limits=config.risk,
-        fills=config.past_fills(),
-        caps=announced_caps(config),
-    )
+    return past.plan_of(config, accounts=accounts)
 
 
 def planner(document: Mapping[str, Any], *, firm: bool) -> Callable[[Params], BacktestPlan]:

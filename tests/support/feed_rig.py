@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hub_openers import opener
 from tbot.domain.contracts import PRODUCTS
+from tbot.engine.bulk_ticks import bulk_ticks
 from tbot.engine.clocks import boot_ns
 from tbot.engine.contract_feed import ContractFeed
 from tbot.gateway import signalr
@@ -64,10 +66,11 @@ class RingFeed:
             list(contracts),
             token=self._token,
             on_record=self._on_record,
+            on_bulk=lambda *where: bulk_ticks(self.decoder, self.contracts, *where, NOW_NS),
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
-            **({"timings": QUICK, "random": lambda: 0.0} | options),
+            **({"timings": QUICK, "random": lambda: 0.0, "opener": opener()} | options),
         )
 
     async def _token(self, refused: bool) -> str:

@@ -42,6 +42,7 @@ STANDING = frozenset(
 )  # fmt: skip
 # What a start finds out anew from the broker; other locks live in the journal alone.
 DERIVED = frozenset({"RC_DAILY_LOSS", "RC_CONSEC_LOSSES", "RC_BROKER_LOCK"})
+BROKER_LOCK = frozenset({"RC_BROKER_LOCK", "RC_OPERATOR"})  # a pause beside the lock ends with the person's resume
 
 
 @world_check("I14")
@@ -58,12 +59,26 @@ class LocksLast(Check):
         if isinstance(item, OperatorIn) and item.verb == "resume":
             for account in list(self.halted):
                 if item.account in (None, account):
+                    self._looked(account)
                     del self.halted[account]
         for output in step.outputs:
             if isinstance(output, StateChange):
                 self._state(output, step)
             elif isinstance(output, Intent):
                 self._trading(output.account, output.now_ns, f"{output.tag} was approved")
+
+    def _looked(self, account: int) -> None:
+        """A person resumes a halted account: after a lost journal, a lock that the broker lifted before is no more.
+
+        The broker tells that it lets an account trade, not that it did not an hour ago, so nothing can be found out
+        anew; that is why the lost journal halts, and says that a lock may have been in it.
+        """
+        halts, _ = self.halted[account]
+        if account in self.locked and "RC_JOURNAL_LOST" in halts and "RC_BROKER_LOCK" not in halts:
+            _, codes, _ = self.locked[account]
+            lifted = self.facts.evidence.accounts[account].can_trade
+            if lifted and BROKER_LOCK.issuperset(codes):
+                del self.locked[account]
 
     def _state(self, change: StateChange, step: JournalStep) -> None:
         account = change.account
