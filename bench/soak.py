@@ -50,11 +50,12 @@ from tbot.storage.tape import TapeReader
 from tbot_ext.records import Kind
 
 RATE, BURST = 500, 1000  # updates a second; in one second of each minute
-SETTLE_S = 60  # of tape beside the measured minutes: time to start; what is left of it is played behind them
+SETTLE_S = 60  # of tape for the start, unless told otherwise; what is left of it is played behind the measured minutes
 PERIOD_S = 60.0
 GROWTH_MB = 4.0
 FAST_MS, STUCK_MS = 20.0, 2000.0
 TAKE_S = 0.2
+QUIET_NS, LAST_WORD_NS = 3 * S, 75 * S
 PRINT = ("price", "size", "side")
 
 
@@ -170,10 +171,8 @@ class Soak:
             minute.cpu[name] = round((after[name] - before[name]) / (now - then) * S, 4)
 
 
-def chain(run: Run, sent: dict[str, int], lapped: int) -> dict[str, int]:
-    """Losses between simulator, feed, rings and workers by the counters of each, after the tape's end; all zero is
-    well."""
-    status = run.status()
+def chain(status: dict[str, Any], sent: dict[str, int], lapped: int) -> dict[str, int]:
+    """Losses between simulator, feed, rings and workers by the counters of each, after the tape's end; 0 is well."""
     feed, contracts = status["feed"], status["contracts"].values()
     return {
         "not received": sum(sent.values()) - feed["items"],
@@ -224,27 +223,39 @@ def rates(seconds: int) -> np.ndarray:
     return np.where(np.arange(seconds) % 60 == 30, float(BURST), float(RATE))
 
 
-def measure(folder: Path, minutes: float) -> tuple[list[Minute], dict[str, int]]:
+def measure(folder: Path, minutes: float, settle_s: int) -> tuple[list[Minute], dict[str, int]]:
     """The whole soak; prints a line for each period."""
     period_s = min(PERIOD_S, max(2.0, minutes * 60 / 4))
     periods = max(1, round(minutes * 60 / period_s))
     tape = folder / "soak.tape"
-    count = write_tape(tape, shared_out(tuple(SHARES), rates(int(SETTLE_S + periods * period_s) + 3)), 1.0)
+    count = write_tape(tape, shared_out(tuple(SHARES), rates(int(settle_s + periods * period_s) + 3)), 1.0)
     print(f"{count:,} updates in {periods} periods of {period_s:g} s", flush=True)
     with running(folder / "run", tape, 1.0, tuple(SHARES)) as run:
-        print(f"ACTIVE after {run.await_active(SETTLE_S):.1f} s", flush=True)
+        print(f"ACTIVE after {run.await_active(settle_s):.1f} s", flush=True)
         run.speak()
         run.open_taps(SHARES)
         soak = Soak(run, tape, period_s)
         for number in range(periods):
             minute = soak.period(number)
             print("  ".join(f"{name} {cell}" for name, cell in zip(HEAD, minute.row(), strict=True)), flush=True)
-        while not run.ask_sim("/sim/clock")["ended"]:
-            time.sleep(TAKE_S)
-        time.sleep(2.0)  # for what is under way
-        sent = run.ask_sim("/sim/state")["sent"]
+        losses = _last_word(run, soak)
         run.stop()
-        return soak.minutes, chain(run, sent, soak.lapped)
+        return soak.minutes, losses
+
+
+def _last_word(run: Run, soak: Soak) -> dict[str, int]:
+    """What is missing when the tape has ended. The processes report one after the other, so a clock record of a minute
+    can be in one's count and not yet in another's: what is lost is so in every later document, too."""
+    while not run.ask_sim("/sim/clock")["ended"]:
+        time.sleep(TAKE_S)
+    ended_ns, sent = time.time_ns(), run.ask_sim("/sim/state")["sent"]
+    while True:
+        status = run.status()
+        if status and status["written_ns"] > ended_ns + QUIET_NS:  # written every 30 s at the latest
+            losses = chain(status, sent, soak.lapped)
+            if not any(losses.values()) or time.time_ns() - ended_ns > LAST_WORD_NS:
+                return losses
+        time.sleep(TAKE_S)
 
 
 def main() -> None:
@@ -252,12 +263,13 @@ def main() -> None:
     end_in_order()
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=60, help="how long; market hours end after 6 hours")
+    parser.add_argument("--settle", type=int, default=SETTLE_S, metavar="S", help="of tape for the engine's start")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     if not 0 < options.minutes <= 360:
         parser.error("--minutes lies between 0 and 360")
     with tempfile.TemporaryDirectory() as name:
-        minutes, losses = measure(Path(name), options.minutes)
+        minutes, losses = measure(Path(name), options.minutes, options.settle)
     verdicts = judge(minutes, losses)
     print(table(HEAD, [minute.row() for minute in minutes]))
     for name, (good, why) in verdicts.items():

@@ -151,3 +151,26 @@ def test_ratios_are_of_medians_against_the_right_floor() -> None:
     }  # fmt: skip
     found = {name: one["ratio"] for name, one in hop_floors.ratios(samples).items()}
     assert found == {"ring, asleep": 1.5, "ring, spinning": 1.5, "ring from Python, spinning": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        ({}, {}),
+        ({"sent": 101}, {"not received": 1}),
+        ({"accepted": 98}, {"dropped by the feed": 2}),
+        ({"lost": 3}, {"lapped by workers": 3, "not consumed": -3}),
+        ({"consumed": 90}, {"not consumed": 10}),
+        ({"gaps": 1}, {"gaps": 1}),
+    ],
+)
+def test_a_loss_between_two_processes_is_named(change: dict[str, int], lost: dict[str, int]) -> None:
+    figures = {"sent": 100, "accepted": 100, "lost": 0, "consumed": 100, "gaps": 0} | change
+    contract = {"ticks": 100, "lost": figures["lost"], "lag": 0, "counters": {"ticks": figures["consumed"]}}
+    status = {
+        "feed": {"items": 100, "accepted": figures["accepted"]},
+        "gaps": figures["gaps"],
+        "contracts": {"MNQ": contract},
+    }
+    sent = {"prints": 40, "quotes": figures["sent"] - 41, "snapshots": 1}
+    assert {name: count for name, count in soak.chain(status, sent, 0).items() if count} == lost
