@@ -2,7 +2,7 @@
 
 Flavours (environment variables):
     TBOT_CHECKED=1   bounds, wraparound and initialisation checks on, -O1: run the tests of the extensions under it
-    TBOT_LINES=1     the C code names the lines of its .pyx, and annotated HTML is made: for profilers (bench/README.md)
+    TBOT_LINES=1     annotated HTML beside the C code, whose comments name its lines: for bench/profile_worker.py
     TBOT_NATIVE=1    -march=native: never for a wheel, fused multiply-add lets results differ between machines
 After switching flavour pass --force to build_ext.
 """
@@ -53,7 +53,6 @@ setup(
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{FLAVOUR}",
         annotate=LINES,
-        emit_linenums=LINES,
         nthreads=os.cpu_count() or 1,
     ),
     options={

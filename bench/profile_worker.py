@@ -7,10 +7,11 @@ stages     processor time per tick of each stage, the earlier ones included: rec
 functions  cProfile of the whole fold: Python and the border to the extensions, no further.
 flame      py-spy with native frames over the same run (extra `profile`): flame graph and top table.
 lines      instructions by line of the .pyx files, counted by callgrind (needs valgrind): the extensions are built
-           anew in build/lines with `#line` directives (TBOT_LINES=1); Cython's annotated HTML lies beside the C files.
+           anew in build/lines with annotated HTML beside the C files (TBOT_LINES=1), whose comments name the lines.
 
-Why callgrind and not perf annotate: its counts are the same on a busy machine and on one whose processor hides its
-counters, as virtual machines do; perf reads the same build where it works:
+Why comments and not `#line` directives: Cython writes none when it annotates. Why callgrind and not perf annotate: its
+counts are the same on a busy machine and on one whose processor hides its counters, as virtual machines do; perf reads
+the same build where it works:
 `perf record -e cpu-clock -- env PYTHONPATH=build/lines python bench/profile_worker.py TAPE play`, then `perf annotate`.
 Without TAPE a random walk with the rate of an index future in its liquid hours is made (60 records a second).
 Reference machine: 2 virtual cores of an x86-64 server shared with other work.
@@ -20,11 +21,13 @@ import argparse
 import cProfile
 import os
 import pstats
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from ctypes import c_uint64
 from pathlib import Path
@@ -46,6 +49,7 @@ ROUNDS = 5
 CHUNK = 1 << 15  # records that are pushed, then drained: half a ring, so that nothing is lapped
 CAPACITY = 1 << 16
 TOP = 40
+ORIGIN = re.compile(r'\s*/\* "tbot_ext/(?P<file>[\w.]+)":(?P<line>\d+)')
 MINUTE_NS = 60_000_000_000
 
 
@@ -123,14 +127,14 @@ def flame(tape: Path, arguments: list[str]) -> None:
     from tbot.commands.profile import find_program, table
 
     picture = Path("worker.svg")
-    run = [sys.executable, __file__, str(tape), *arguments, "play"]
+    run = [sys.executable, __file__, *arguments, str(tape), "play"]
     subprocess.run([find_program(), "record", "--native", "--rate", "500", "-o", str(picture), "--", *run], check=True)
     samples, rows = flame_graph.read(picture.read_text())
     print("\n".join([*table(samples, rows[:TOP]), f"flame graph: {picture}"]))
 
 
 def lines(tape: Path, arguments: list[str]) -> None:
-    """Build with line directives, count under callgrind, print the lines with the most instructions."""
+    """Build with annotations, count under callgrind, print the lines with the most instructions."""
     if shutil.which("valgrind") is None:
         raise SystemExit("this needs valgrind; install it with the system's packages, then try again")
     environment = {**os.environ, "TBOT_LINES": "1", "PYTHONPATH": str(LINES)}
@@ -141,32 +145,55 @@ def lines(tape: Path, arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         counts = Path(folder) / "callgrind.out"
         count = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={counts}"]
-        run = [sys.executable, __file__, str(tape), *arguments, "play"]
+        run = [sys.executable, __file__, *arguments, str(tape), "play"]
         subprocess.run([*count, *run], env=environment, check=True)
-        # Own instructions of each source line; where the C compiler inlined, the line is still its own.
-        text = subprocess.run(
-            ["callgrind_annotate", "--auto=yes", "--context=0", "--threshold=99", f"--include={ROOT}", str(counts)],
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-    print_lines(text)
+        print_lines(own_costs(counts))
     print(f"annotated HTML: {ROOT / 'build' / 'cython-lines'}/**/*.html")
 
 
-def print_lines(text: str) -> None:
-    """The lines of .pyx and .pxd files out of callgrind_annotate's sections, most instructions first."""
-    found: list[tuple[int, str, str]] = []
-    source = ""
-    for line in text.splitlines():
-        if line.startswith("-- Auto-annotated source:"):
-            source = line.split(":", 1)[1].strip()
-            continue
-        number, _, rest = line.strip().partition(" ")
-        digits = number.replace(",", "")
-        if digits.isdecimal() and source.endswith((".pyx", ".pxd")) and "=>" not in rest:
-            found.append((int(digits), Path(source).name, rest.partition(")")[2].strip()))
-    total = sum(count for count, _, _ in found) or 1
-    for count, file, words in sorted(found, reverse=True)[:TOP]:
-        print(f"{count / total:6.1%} {count:>14,} {file:20} {words}")
+def own_costs(counts: Path) -> Counter[tuple[str, int]]:
+    """Instructions by (C file, line) out of callgrind's file, those of called functions left out.
+
+    Format: https://valgrind.org/docs/manual/cl-format.html. File names are given once and then by number; positions
+    may be relative to the last one; the line after `calls=` holds what the call cost inclusively.
+    """
+    found: Counter[tuple[str, int]] = Counter()
+    names: dict[str, str] = {}
+    file, line, called = "", 0, False
+    with counts.open(encoding="utf-8", errors="replace") as text:
+        for row in text:
+            kind, _, rest = row.strip().partition("=")
+            if kind in ("fl", "fi", "fe", "cfl", "cfi"):
+                number, _, name = rest.partition(" ")
+                named = names.setdefault(number, name)
+                file = file if kind[0] == "c" else named
+            elif row.startswith("calls="):
+                called = True
+            elif row[0] in "0123456789+-*":
+                place, _, cost = row.partition(" ")
+                line = line if place == "*" else line + int(place) if place[0] in "+-" else int(place)
+                if not called:
+                    found[file, line] += int(cost or 0)
+                called = False
+    return found
+
+
+def print_lines(costs: Counter[tuple[str, int]]) -> None:
+    """The lines of the .pyx and .pxd files with the most instructions: the C code names its origin in comments."""
+    found: Counter[tuple[str, str]] = Counter()
+    for file in {file for file, _ in costs if "/cython-lines/" in file and file.endswith(".c")}:
+        origin, words = "", ""
+        for number, row in enumerate((ROOT / file).read_text(encoding="utf-8").splitlines(), start=1):
+            comment = ORIGIN.match(row)
+            if comment is not None:
+                origin = f"{comment['file']}:{comment['line']}"
+            elif row.startswith(" *") and "# <<<<<" in row:
+                words = row[2:].partition("# <<<<<")[0].strip()
+            if origin and costs[file, number]:
+                found[origin, words] += costs[file, number]
+    total = sum(found.values()) or 1
+    for (origin, words), count in found.most_common(TOP):
+        print(f"{count / total:6.1%} {count:>14,} {origin:28} {words}")
 
 
 def made_tape(folder: Path, product: Product, ticks: int) -> Path:
@@ -189,7 +216,7 @@ def main() -> None:
     parser.add_argument("--contract", default="MNQ", choices=sorted(PRODUCTS))
     parser.add_argument("--ticks", type=int, default=500_000, help="at most so many records")
     parser.add_argument("what", choices=("stages", "functions", "flame", "lines", "play"))
-    chosen = parser.parse_args()
+    chosen = parser.parse_intermixed_args()
     product = PRODUCTS[chosen.contract]
     arguments = ["--contract", chosen.contract, "--ticks", str(chosen.ticks)]
     with tempfile.TemporaryDirectory() as folder:
