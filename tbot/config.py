@@ -84,6 +84,10 @@ class Config:
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
 
+    def __post_init__(self) -> None:
+        if self.strategy.dollar != self.dxy:  # the trader asks its own settings
+            object.__setattr__(self, "strategy", dataclasses.replace(self.strategy, dollar=self.dxy))
+
     def paper_fills(self) -> FillSettings:
         """How orders fill in a paper run."""
         return dataclasses.replace(FillSettings(), **self.fills)

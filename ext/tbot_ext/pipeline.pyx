@@ -44,6 +44,7 @@ from tbot_ext.records cimport (
     FLAG_INCOMPLETE,
     FLAG_WARMUP,
     TICK_CLOCK,
+    TICK_CONTEXT,
     TICK_GAP,
     TICK_HISTORY,
     TICK_QUOTE,
@@ -196,7 +197,7 @@ cdef class ContractPipeline:
         self.epoch = t.epoch
         cdef Bar closed
         cdef int result
-        if t.exch_ns > self.now_ns and t.kind != TICK_HISTORY:
+        if t.exch_ns > self.now_ns and t.kind != TICK_HISTORY and t.kind != TICK_CONTEXT:  # facts move no clock
             self.now_ns = t.exch_ns
         if t.kind == TICK_TRADE:
             self._trade(t)
@@ -211,6 +212,9 @@ cdef class ContractPipeline:
             self._gap(t.exch_ns, True)
         elif t.kind == TICK_HISTORY:
             return self._history_record(t)
+        elif t.kind == TICK_CONTEXT and 0 <= t.aux < CONTEXT_KEYS_C:
+            self._context[t.aux] = t[0]
+            self.context_records += 1
         return 0
 
     cdef void _trade(self, const Tick* t) noexcept nogil:
@@ -410,6 +414,11 @@ cdef class ContractPipeline:
     def events(self):
         """Events of the last feed or drain, in order of emission: a read-only view, valid until the next call."""
         return self._events[:self._sink.n]
+
+    @property
+    def context(self):
+        """The newest CONTEXT record of each key, a TICK_DTYPE copy; kind 0 where none has come."""
+        return np.frombuffer((<unsigned char*>&self._context[0])[:CONTEXT_KEYS_C * sizeof(Tick)], TICK_DTYPE)
 
     @property
     def pending(self):

@@ -1,11 +1,12 @@
 """What must be true of the market before a trigger may become a signal.
 
 Hours are not asked here: they bind every strategy alike and belong to the Desk. Outside facts (news, the dollar index)
-will reach a worker as context records of its ring and become further predicates of this module.
+reach a worker as CONTEXT records of its ring; what the index means for a trade stands in `dollar`.
 """
 
 from dataclasses import dataclass
 
+from tbot.domain.context import NO_CONTEXT, MarketContext
 from tbot_ext.records import NO_PRICE, Flag
 
 UNCLEAN = int(Flag.INCOMPLETE | Flag.SUSPECT)  # of a bar that may not tell what was traded
@@ -23,6 +24,7 @@ class MarketView:
     epoch: int
     ring_seq: int  # last record consumed
     live: bool  # history is stitched and no gap is open
+    context: MarketContext = NO_CONTEXT  # outside facts that its stream told
 
 
 def refusal(view: MarketView, decided_ns: int, period_ns: int, bar_flags: int) -> str:
@@ -39,4 +41,6 @@ def refusal(view: MarketView, decided_ns: int, period_ns: int, bar_flags: int) -
         return "too_late"
     if view.bid == NO_PRICE or view.ask == NO_PRICE or view.bid > view.ask:
         return "no_quote"
+    if view.context.news is not None and view.context.news.action == "block":
+        return "news"
     return ""

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal, Why
 from tbot.domain.timeframes import NAMES, NS_PER_MIN, TIMEFRAMES_MIN
-from tbot.strategy import confluence, reasons
+from tbot.strategy import confluence, dollar, reasons
 from tbot.strategy.events import WARMUP, EventRow, rows_of
 from tbot.strategy.filters import UNCLEAN, MarketView, refusal
 from tbot.strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook, Place
@@ -55,9 +56,12 @@ COUNTERS = (
     "unclean_bar",
     "too_late",
     "no_quote",
+    "news",
     "no_atr",  # why single setups gave nothing when triggered
     "no_risk",
     "target_below_cost",
+    "dollar_stale",
+    "against_dollar",
     "score_too_low",
     "outscored",  # a better setup was triggered at the same close
     "signals",
@@ -219,7 +223,11 @@ class ContractTrader:
             "confluence": confluence.confluence_share(len(zones) + len(places), settings.confluence_full),
             "location": confluence.location_share(zone.side, entry, leg_high, leg_low),
         }
-        score = confluence.weighted_score(parts)
+        verdict = dollar.judge(settings.dollar, view.context.dollar, self._product.family, zone.side)
+        if verdict.refusal:
+            self.counters[verdict.refusal] += 1
+            return None
+        score = dollar.adjusted(confluence.weighted_score(parts), verdict)
         if score < settings.min_score:
             self.counters["score_too_low"] += 1
             return None
@@ -251,6 +259,7 @@ class ContractTrader:
             decided_ns=decided_ns,
             ring_seq=view.ring_seq,
             why=why,
+            context=None if view.context == NO_CONTEXT else view.context,
         )
 
     def _why(self, chosen: Candidate) -> Why:
