@@ -184,7 +184,8 @@ def _spreads(name: str, spreads: Any) -> bool:
 
 def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
     before = len(problems)
-    accepted = _accepted(name, get_type_hints(kind), values, problems)
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if hint is not DollarSettings}  # it is [dxy]
+    accepted = _accepted(name, hints, values, problems)
     return _made(f"[{name}]", kind, accepted, problems) if len(problems) == before else None
 
 

@@ -23,14 +23,7 @@ from libc.stdint cimport INT64_MIN, int64_t, uint16_t
 from libc.string cimport memset
 
 from tbot_ext.bars cimport (
-    MINUTE_CLOSED,
-    aggregate,
-    aggregate_clock,
-    aggregate_init,
-    forming_bar,
-    minute_clock,
-    minute_gap,
-    minute_init,
+    MINUTE_CLOSED, aggregate, aggregate_clock, aggregate_init, forming_bar, minute_clock, minute_gap, minute_init,
     minute_trade,
 )
 from tbot_ext.detector cimport detector_bars, detector_init, detector_push, detector_unbroken, detector_zones
