@@ -346,11 +346,15 @@ class CloseContract:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Ask the broker for a Snapshot; fills since `since_ns`."""
+    """Ask the broker for a Snapshot; fills since `since_ns`.
+
+    `urgent`: whether something is open without protection hangs on the answer, so it may cost a part of the reserve.
+    """
 
     command_id: str
     account: int
     since_ns: int
+    urgent: bool = False
 
 
 Command = PlaceBracket | PlaceStop | PlaceTarget | PlaceExit | ModifyStop | CancelOrder | CloseContract | Query

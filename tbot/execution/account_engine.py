@@ -324,7 +324,8 @@ class AccountEngine:
         self.caretaker.move_stops(self.now_ns, self.market.quotes)
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
-        self.reconciler.flush(self.now_ns, self.step, busy=self.busy)
+        alarm = bool(self.guards.naked_ns or self.hub_differs_ns)
+        self.reconciler.flush(self.now_ns, self.step, busy=self.busy, alarm=alarm)
         self._say_state()
 
     def _guard(self) -> None:

@@ -8,7 +8,8 @@ An answer may come from a replica that lags behind (F-ACC-05), and two such answ
 whose fills leave out one that was heard of before its query left is older than what is known, and proves nothing: it
 counts like an unproven one and is asked for again. A fill that answers leave out for C_UNKNOWN_HORIZON is no witness
 any more. The position list alone may lag, too: a position is not adopted within C_RECON_OPEN of the contract's newest
-fill.
+fill. The exception is a position without a stop that no lag explains, as it was at no time before those fills and comes
+of no order whose fills may still be untold: it must be gone in C_NAKED_MAX (R6), so C_RECON_CONFIRM is all it gets.
 """
 
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
 from tbot.execution.settings import DeskSettings
 from tbot.execution.tags import parse_tag
+
+SKEW_NS = 2_000_000_000  # C_SKEW_MAX: so far may the gateway's stamps be from our market time
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Witness:
     made_ns: int
     heard_ns: int
     step: int
+    change: int  # of the position, signed
     missing_ns: int | None = None  # answers leave it out, first at this time
 
 
@@ -90,8 +94,8 @@ class Reconciler:
         self.want_ns = at_ns if self.want_ns is None else min(self.want_ns, at_ns)
         self.want_step = max(self.want_step, step)
 
-    def flush(self, now_ns: int, step: int, *, busy: bool) -> None:
-        """Send the query that is due, if one is; never two at a time."""
+    def flush(self, now_ns: int, step: int, *, busy: bool, alarm: bool = False) -> None:
+        """Send the query that is due, if one is; never two at a time. `alarm`: a position may be without protection."""
         if self.asked is not None:
             if now_ns - self.asked.sent_ns < self._settings.patience(self._limits.command_timeout_ns):
                 return
@@ -106,7 +110,8 @@ class Reconciler:
         self.asked = Asked(self._outbox.new_id(), now_ns, step, since_ns)
         if self.want_ns is not None and self.want_ns <= now_ns:
             self.want_ns = None
-        self._outbox.command(Query(self.asked.command_id, self._outbox.account, since_ns))
+        urgent = alarm or bool(self.mismatches) or not self.started  # before the first proof anything may be open
+        self._outbox.command(Query(self.asked.command_id, self._outbox.account, since_ns, urgent))
 
     def start_over(self, step: int, now_ns: int) -> None:
         """Back to RECONCILING: nothing is proven any more."""
@@ -147,7 +152,8 @@ class Reconciler:
 
     def heard(self, fill: Fill, now_ns: int, step: int) -> None:
         """A fill was told, by whatever way; only its first telling counts."""
-        self.witnesses.setdefault(fill.fill_id, Witness(fill.contract, fill.now_ns, now_ns, step))
+        change = 0 if fill.voided else fill.side * fill.size
+        self.witnesses.setdefault(fill.fill_id, Witness(fill.contract, fill.now_ns, now_ns, step, change))
 
     def forget(self) -> None:
         """A new trading day: answers list its own fills only."""
@@ -167,9 +173,58 @@ class Reconciler:
                 behind = behind or snapshot.now_ns - witness.missing_ns < horizon_ns
         return behind
 
-    def _just_filled(self, contract: str, now_ns: int) -> bool:
-        times = [witness.heard_ns for witness in self.witnesses.values() if witness.contract == contract]
-        return bool(times) and now_ns - max(times) < self._settings.patience(self._limits.recon_open_ns)
+    def _just_filled(self, contract: str, now_ns: int) -> list[Witness]:
+        """The fills that a position list may not show yet, newest first."""
+        since_ns = now_ns - self._settings.patience(self._limits.recon_open_ns)
+        found = [
+            witness
+            for witness in self.witnesses.values()
+            if witness.contract == contract and witness.heard_ns > since_ns and witness.made_ns > since_ns - SKEW_NS
+        ]
+        return sorted(found, key=lambda witness: witness.made_ns, reverse=True)
+
+    def _explained(self, contract: str, theirs: int, snapshot: Snapshot) -> bool:
+        """Whether fills may be behind a difference: some that the list does not show yet, or some not told to us."""
+        held = earlier = self._picture.ledger.position(contract).size
+        for witness in self._just_filled(contract, snapshot.now_ns):
+            earlier -= witness.change
+            if earlier == theirs:
+                return True
+        side = 1 if theirs > held else -1
+        return self._untold(contract, side, snapshot) >= abs(theirs - held)
+
+    def _untold(self, contract: str, side: int, snapshot: Snapshot) -> int:
+        """Contracts that orders of this side may have filled beyond what fills tell.
+
+        An order that the answer lists has filled what that list says: it was read after the positions.
+        """
+        picture, untold = self._picture, 0
+        listed = {update.order_id for update in snapshot.orders}
+        for number, seen in picture.orders.items():
+            order = seen.order
+            if (order.contract, order.side) != (contract, side):
+                continue
+            # A leg that is gone went with its sibling; anything else that is gone may have filled on its way.
+            over = order.final and not (seen.presumed and (seen.tag is None or not seen.tag.leg))
+            most = order.filled if over or number in listed else order.size
+            untold += max(0, most - picture.ledger.filled(number))
+        for placement in picture.live_placements():
+            if (placement.contract, placement.side) == (contract, side) and placement.order_id not in picture.orders:
+                filled = 0 if placement.order_id is None else picture.ledger.filled(placement.order_id)
+                untold += placement.size - filled
+        return untold
+
+    def _naked(self, contract: str, theirs: int, snapshot: Snapshot) -> bool:
+        """Whether an answer shows a position that its stops do not cover and that no fill can account for."""
+        covered = sum(
+            update.size - update.filled
+            for update in snapshot.orders
+            if update.contract == contract
+            and update.status == "open"
+            and update.order_type in ("stop", "trailing_stop")
+            and update.side * theirs < 0
+        )
+        return covered < abs(theirs) and not self._explained(contract, theirs, snapshot)
 
     def _confirm_ns(self) -> int:
         return self._settings.patience(self._limits.recon_confirm_ns)
@@ -240,11 +295,12 @@ class Reconciler:
             self.ask(now_ns + self._confirm_ns(), step)
             before = self.mismatches.get(contract)
             moved = before is not None and (before.broker_size, before.own_size) != (theirs, held)
-            if picture.fill_step.get(contract, -1) > asked.sent_step and before is None:
+            naked = self._naked(contract, theirs, snapshot)
+            if picture.fill_step.get(contract, -1) > asked.sent_step and before is None and not naked:
                 continue
             if before is None or moved:
                 self.mismatches[contract] = Mismatch(theirs, held, now_ns)
-            elif now_ns - before.first_ns >= self._confirm_ns() and not self._just_filled(contract, now_ns):
+            elif now_ns - before.first_ns >= self._confirm_ns() and (naked or not self._just_filled(contract, now_ns)):
                 basis = told[contract].price_size_sum if contract in told else 0
                 picture.ledger.adopt_position(contract, theirs, basis, now_ns)
                 picture.activity_step = step

@@ -46,6 +46,10 @@ ENTRY_TTL_NS = 1_500_000_000  # C_SIGNAL_TTL: an entry that waited longer than t
 # answer is there before the Desk gives them up (RiskLimits.command_timeout_ns) and does something else instead.
 SINGLE_TTL_NS = 2_000_000_000
 PROOF_NS = 30 * NS_PER_S  # queries this soon after a protective command are its proof and may use the reserve
+# What urgent queries leave of the reserve (R9: 40): two rounds of cancels, closes and their proof. And for how long
+# after one that took from the reserve the next of its account may not: C_RECON_CONFIRM, less the way of the answer.
+URGENT_KEEPS = 20
+URGENT_GAP_NS = 900_000_000
 LOGOUT_PAUSE_S = 5.0
 MAX_LOGOUT_PAUSE_S = 300.0
 READS = 4  # requests of a snapshot whose orders fit one page
@@ -176,6 +180,7 @@ class LiveBroker:
         self._queues: dict[Lane, _Queue] = {lane: _Queue() for lane in THREADS}
         self._seen: set[str] = set()
         self._last_protective_ns: dict[int, int] = {}
+        self._last_urgent_ns: dict[int, int] = {}  # account -> boot clock of its newest query out of the reserve
         self.counts: Counter[str] = Counter()
         # Boot clock when the signal that is being handled left its worker: an entry's age counts from there (I23),
         # through the journal's sync and this queue. 0: not known, then from its hand-over.
@@ -378,8 +383,7 @@ class LiveBroker:
         they explain every position seen; they carry the gateway's execution time as `now_ns`.
         """
         account = query.account
-        last_ns = self._last_protective_ns.get(account)
-        proof = last_ns is not None and self._boot_ns() - last_ns <= PROOF_NS
+        proof = self._may_use_reserve(query)
         if self._rest.room(protective=proof) < READS:
             # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and half
             # the budget no answer was complete for minutes (F-API-03).
@@ -423,6 +427,25 @@ class LiveBroker:
             text="; ".join(missing)[:300],
             situation=_worst(answers.values()),
         )
+
+    def _may_use_reserve(self, query: Query) -> bool:
+        """Whether a query is the proof of a protective command (R9), or urgent and the rest of the reserve suffices.
+
+        A process that comes back finds the budget of the one before it used up (429, crash): what that one left open
+        would stay naked for as long as the start may not even ask (I3).
+        """
+        now_ns = self._boot_ns()
+        last_ns = self._last_protective_ns.get(query.account)
+        if last_ns is not None and now_ns - last_ns <= PROOF_NS:
+            return True
+        if not query.urgent or self._rest.room() >= READS:
+            return False
+        last_ns = self._last_urgent_ns.get(query.account)
+        early = last_ns is not None and now_ns - last_ns < URGENT_GAP_NS
+        if early or self._rest.room(protective=True) < URGENT_KEEPS + READS:
+            return False
+        self._last_urgent_ns[query.account] = now_ns
+        return True
 
     def _all_working(self, account: int, proof: bool) -> Answer[list[BrokerOrder]]:
         """All pages of the orders that are not final. Accepted only when as many were listed as the gateway counts."""

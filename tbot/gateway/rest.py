@@ -294,7 +294,9 @@ class RestClient:
             left_s = (deadline_ns - self._boot_ns()) / NS_PER_S
             if left_s <= 0:
                 return answer
-            answer = self._once(call, request, token, left_s, protective)
+            before, answer = answer, self._once(call, request, token, left_s, protective)
+            if before.situation is outcomes.Situation.TOO_MANY and answer.text == LOCAL_LIMIT:
+                return before  # the 429 halved the budget: that is the cause, and the Desk must hear of it (F-API-03)
             if answer.ok:
                 return answer
             rule = outcomes.rule(call, answer.situation)

@@ -37,6 +37,7 @@ class SlidingWindow:
         self.budget = budget
         self.refused = 0
         self._log: deque[int] = deque()
+        self._protective: deque[bool] = deque()  # of each in the log: whether it was protective
         self._halved_until_ns = 0
 
     def take(self, now_ns: int, protective: bool = False) -> bool:
@@ -45,25 +46,37 @@ class SlidingWindow:
             self.refused += 1
             return False
         self._log.append(max(now_ns, self._log[-1] if self._log else now_ns))
+        self._protective.append(protective)
         return True
 
     def give_back(self) -> None:
         """The newest request never left this machine: it counts for nobody."""
         if self._log:
             self._log.pop()
+            self._protective.pop()
 
     def remember(self, times_ns: Iterable[int], now_ns: int) -> None:
         """Log what a process before this one sent, oldest first; before the first `take`. Times to come are none."""
         self._log.extend(time_ns for time_ns in times_ns if time_ns <= now_ns)
+        self._protective.extend(False for _ in range(len(self._log) - len(self._protective)))
 
     def free(self, now_ns: int, protective: bool = False) -> int:
-        """How many requests would be allowed now."""
+        """How many requests would be allowed now.
+
+        Half a budget may be used up already when it is halved. The reserve is still there then (F-API-03), inside the
+        published limit: else nothing could be closed for a minute.
+        """
         horizon = now_ns - self.budget.window_ns
         while self._log and self._log[0] <= horizon:
             self._log.popleft()
+            self._protective.popleft()
         limit = self.budget.limit // 2 if now_ns < self._halved_until_ns else self.budget.limit
         reserve = 0 if protective else min(self.budget.reserve, limit)
-        return max(0, limit - reserve - len(self._log))
+        left = limit - reserve - len(self._log)
+        if protective and limit < self.budget.limit:
+            kept = min(self.budget.reserve - sum(self._protective), self.budget.limit - len(self._log))
+            left = max(left, kept)
+        return max(0, left)
 
     def penalise(self, now_ns: int) -> None:
         """The gateway said 429: half the budget for a minute."""

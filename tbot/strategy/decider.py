@@ -11,21 +11,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tbot.domain.context import (
-    NO_CONTEXT,
-    ContextKey,
-    ContextRecord,
-    DollarState,
-    MarketContext,
-    NewsState,
-    context_at,
-)
+from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
-from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
-from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings, view_of
 from tbot_ext.pipeline import ContractPipeline
-from tbot_ext.records import Kind
 from tbot_ext.ring import RingReader
 
 Records = npt.NDArray[np.void]
@@ -58,9 +48,6 @@ class ContractDecider:
         self.pipeline = ContractPipeline(product.contract_id, settings.detectors(product), history=history)
         self._settings = settings
         self._resets = 0
-        self._context_records = 0  # told so far
-        self._dollar: DollarState | None = None
-        self._news: tuple[NewsState, ...] = ()
         self.trader: Trader = self._make_trader(product, settings)
 
     def drain(self, reader: RingReader, limit: int) -> tuple[int, list[Signal]]:
@@ -75,6 +62,15 @@ class ContractDecider:
         """
         end = self.pipeline.feed(ticks, start)
         return end, self._decide()
+
+    def run(self, ticks: Records, start: int = 0) -> tuple[int, list[Signal]]:
+        """The same as `feed`, but it may go on past records whose events gave no signal. Call it like `feed`."""
+        if type(self.trader) is not ContractTrader:
+            return self.feed(ticks, start)
+        end, signals = self.trader.feed(self.pipeline, ticks, start)
+        if self._resets != self.pipeline.resets:
+            self._begin_anew()
+        return end, signals
 
     def history_agrees(self) -> bool:
         """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
@@ -96,52 +92,15 @@ class ContractDecider:
         self.trader = self._make_trader(self.product, self._settings)
         self.trader.counters.update(counters)
 
-    def _context(self, now_ns: int) -> MarketContext:
-        """The facts that the stream has told so far, as they are at `now_ns`."""
-        if self._context_records != self.pipeline.context_records:
-            self._context_records = self.pipeline.context_records
-            rows = self.pipeline.context
-            told = {int(row["aux"]): _record(row) for row in rows[rows["kind"] == Kind.CONTEXT]}
-            dollar = told.get(ContextKey.DOLLAR)
-            self._dollar = None if dollar is None else DollarState.of(dollar)
-            found = (told.get(ContextKey.NEWS_EVEN), told.get(ContextKey.NEWS_ODD))
-            self._news = tuple(_news(record) for record in found if record is not None)
-        max_age_ns = self._settings.dollar.stale_s * NS_PER_S + 2 * NS_PER_MIN
-        return context_at(now_ns, self._dollar, self._news, max_age_ns)
-
     def _decide(self) -> list[Signal]:
         if self._resets != self.pipeline.resets:
             self._begin_anew()
         events = self.pipeline.events
         if not len(events):
             return []
-        pipeline = self.pipeline
-        view = MarketView(
-            now_ns=pipeline.now_ns,
-            bid=pipeline.bid,
-            ask=pipeline.ask,
-            quote_ns=pipeline.quote_ns,
-            quote_seq=pipeline.quote_seq,
-            epoch=pipeline.epoch,
-            ring_seq=pipeline.ring_seq,
-            live=pipeline.live and pipeline.history_agrees,
-            context=self._context(pipeline.now_ns),
-        )
+        view = view_of(self.pipeline)
         signals = self.trader.on_events(events, view)
         if view.context == NO_CONTEXT:
             return signals
         # Whatever strategy speaks, the gate and the reports see what the news were.
         return [one if one.context is not None else replace(one, context=view.context) for one in signals]
-
-
-def _record(row: np.void) -> ContextRecord:
-    names = ("side", "price", "price2", "size", "volume", "flags")
-    return ContextRecord(int(row["aux"]), *(int(row[name]) for name in names))
-
-
-def _news(record: ContextRecord) -> NewsState:
-    """What this version cannot read is news that nobody knows."""
-    try:
-        return NewsState.of(record)
-    except ValueError:
-        return NewsState(record.price, record.price2, stale=True)

@@ -9,7 +9,7 @@ from dst.referee import Referee
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
 from dst.world import START_BOOT_NS, World
-from tbot.domain.messages import StateChange
+from tbot.domain.messages import OperatorIn, Query, Snapshot, StateChange
 from tbot.gateway.codec_tables import LOGIN_KEY, POSITION_CLOSE
 
 
@@ -212,3 +212,97 @@ def test_I12_F_ACC_01_the_way_out_of_what_a_fault_opened_past_the_limit_costs_it
     verdict = run(60050, plan, replace(draw_scene(60050), faults_s=60.0, calm_s=20.0))
     assert not verdict.violations, verdict.text()
     assert verdict.judged["I12"] > 0
+
+
+@pytest.mark.parametrize("locked_s", [15.0, 55.0])
+def test_I14_F_ACC_03_a_lock_that_the_broker_lifted_is_lost_with_the_journal(locked_s):
+    """Nobody can find it out anew, so the lost journal halts until a person looked; one that still stands binds."""
+    plan = [
+        Fault("p", "person.pause", at=10.0),
+        Fault("l", "account.lock", at=20.0, seconds=locked_s),
+        Fault("d", "disk.damage", at=45.0, args={"how": "wipe"}),
+    ]
+    verdict = run(5486, plan, replace(draw_scene(5486), faults_s=80.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    steps = [step for step in verdict.world.evidence.steps if step.executor == 2]
+    changes = [output for step in steps for output in step.outputs if isinstance(output, StateChange)]
+    assert (changes[0].state, changes[0].reasons[0]) == ("HALTED", "RC_JOURNAL_LOST")
+    assert any(isinstance(step.item, OperatorIn) and step.item.verb == "resume" for step in steps)
+    assert changes[-1].state == ("ACTIVE" if locked_s < 25.0 else "HALTED")  # a resume of a locked day is refused
+
+
+def test_I3_F_TIM_02_a_sleeping_machine_is_not_blamed_for_telling_nobody():
+    """A position that changed at the broker was without its stop for as long as the machine slept, and no longer."""
+    plan = [
+        Fault("z", "clock.suspend", at=40.0, seconds=90.0),
+        Fault("m", "account.mutate_position", at=45.0, args={"size": 1}),
+    ]
+    verdict = run(5505, plan, replace(draw_scene(5505), faults_s=150.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    wire = verdict.world.evidence.wire
+    closes = [request.boot_ns for request in wire if request.path == POSITION_CLOSE.path]
+    assert START_BOOT_NS + 130_000_000_000 <= min(closes) < START_BOOT_NS + 133_000_000_000
+    referee = verdict.world.referee
+    assert isinstance(referee, Referee)
+    assert referee.facts.asleep_ns > 80_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("seed", "fault", "killed_at"),
+    [
+        (7561, Fault("n", "rest.refused", at=20.0, seconds=85.0), 32.0),
+        (7385, Fault("f", "disk.full", at=20.0, seconds=75.0), 23.5),
+    ],
+)
+def test_I25_I26_F_PRC_01_what_a_dead_executor_asked_for_is_answered_to_nobody(seed, fault, killed_at):
+    """The next one cannot take its first step for a minute, and the dead one's question was still waited for."""
+    slow = Fault("s", "rest.latency", at=15.0, seconds=30.0, args={"seconds": 1.5})
+    kill = Fault("k", "proc.kill", at=killed_at, args={"down": 1.0})
+    verdict = run(seed, [fault, slow, kill], replace(draw_scene(seed), faults_s=110.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    evidence = verdict.world.evidence
+    first = [step for step in evidence.steps if step.executor == 1]
+    asked = {output.command_id for step in first for output in step.outputs if isinstance(output, Query)}
+    assert asked - {step.item.command_id for step in first if isinstance(step.item, Snapshot)}
+    second = next(step for step in evidence.steps if step.executor == 2)
+    assert second.boot_ns - evidence.born[2] > 60_000_000_000
+
+
+def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up_the_budget():
+    """Start-up queries found the halved budget gone; the reserve was for proofs of commands that nobody could give."""
+    plan = [
+        Fault("j", "proc.kill_point", at=67.27, args={"point": "K-JR-04", "down": 0.63}),
+        Fault("h", "market.halt", at=90.44, seconds=4.47),
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("s", "fill.slip", at=24.99, args={"ticks": 3}),
+        Fault("k", "proc.kill_point", at=87.41, args={"point": "K-EX-07", "down": 1.39}),
+        Fault("q", "ws.mute", at=65.7, seconds=4.0),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I3_F_API_03_a_budget_that_was_used_up_before_it_was_halved_leaves_the_reserve():
+    """More than half was gone when the 429 came: not even a proof was affordable for a minute."""
+    plan = [
+        Fault("w", "userhub.withhold", at=18.7, seconds=30.0, args={"kind": "order"}),
+        Fault("m", "account.mutate_position", at=109.79, args={"size": -1}),
+        Fault("t", "rest.status", at=112.04, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": True}),
+        Fault("d", "ws.drop", at=109.82, seconds=35.78),
+    ]
+    verdict = run(4848, plan, draw_scene(4848))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I24_R3_an_order_that_nobody_answered_for_keeps_its_contract_from_being_proven_flat():
+    """A close of something else waited for it in REDUCING for the horizon that R3 gives it."""
+    plan = [
+        Fault("m", "account.mutate_position", at=107.21, args={"size": 1}),
+        Fault("h", "rest.html", at=67.36, seconds=4.13),
+        Fault("p", "order.place", after=2, args={"outcome": "never", "answer": "ok"}),
+    ]
+    verdict = run(5060, plan, draw_scene(5060))
+    assert not verdict.violations, verdict.text()

@@ -6,7 +6,7 @@ import pytest
 
 from desk_rig import PRICE, Rig, round_trips
 from scripted_broker import ScriptedBroker
-from tbot.domain.messages import CloseContract, Fill, Query, Snapshot
+from tbot.domain.messages import Barred, CloseContract, Fill, PositionUpdate, Query, Snapshot
 
 ENTRY = PRICE["MNQ"] + 1
 
@@ -114,3 +114,115 @@ def test_R7_a_flatten_goes_on_in_rounds_while_answers_lag() -> None:
     broker.old = None
     rig.run(6)
     assert rig.desk.is_flat(1001)
+
+
+# ------------------------------------------------------------------------- what no lag explains, soon after a fill (R6)
+def until(rig: Rig, kind: type, limit_s: float) -> float:
+    """Seconds until a command of this kind leaves."""
+    before, began_ns = len(rig.broker.sent(kind)), rig.now_ns
+    while len(rig.broker.sent(kind)) == before:
+        assert rig.now_ns - began_ns < limit_s * 10**9, f"no {kind.__name__} within {limit_s} s"
+        rig.tick()
+    return (rig.now_ns - began_ns) / 10**9
+
+
+@pytest.mark.parametrize("size", [7, -2])
+def test_I3_F_ACC_01_what_no_fill_explains_is_closed_in_time_although_the_contract_has_just_filled(size: int) -> None:
+    """It waited for C_RECON_OPEN after the fill, in which a position list may lag; it had never been of this size."""
+    rig = Rig().start()
+    rig.signal(1)
+    side = 1 if size > 0 else -1
+    rig.broker.held["MNQ"] = [(side, ENTRY)] * abs(size)
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "MNQ", size, ENTRY * size))
+    assert until(rig, CloseContract, 3.0) >= 1.0  # two answers, C_RECON_CONFIRM apart
+    rig.run(12)
+    assert rig.view()["positions"] == []
+    assert rig.desk.is_flat(1001)
+
+
+def test_I3_F_ACC_01_a_change_that_the_stop_covers_waits_for_the_lag_to_end() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.broker.held["MNQ"] = [(1, ENTRY)] * 4
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "MNQ", 4, ENTRY * 4))
+    assert until(rig, CloseContract, 8) > 4.0
+
+
+def test_F_ACC_05_I11_a_fill_that_answers_do_not_tell_yet_is_no_strange_position() -> None:
+    """Two more filled, nobody told of it but the positions and the order; their stop is missing."""
+    broker = Replica(fill_entries=False)
+    rig = Rig(broker=broker).start()
+    rig.signal(1)
+    entry = next(number for number, order in broker.orders.items() if order.order_type == "market")
+    broker.fill(entry, 2)
+    rig.pump()
+    rig.run(1)
+    broker.freeze("fills")
+    broker.deaf = True
+    del broker.brackets[entry]  # the legs do not grow
+    broker.fill(entry, 2)
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "MNQ", 4, ENTRY * 4))
+    rig.run(3.5)
+    assert rig.view()["positions"][0]["size"] == 2
+    assert rig.of(Barred) == []
+    broker.old = None
+    rig.run(1.25)
+    assert (rig.view()["positions"][0]["size"], rig.view()["positions"][0]["surprise"]) == (4, "")
+    assert rig.of(Barred) == []
+
+
+def test_F_ACC_05_an_entry_whose_answer_is_out_may_be_what_the_position_list_shows() -> None:
+    broker = Replica()
+    rig = Rig(broker=broker).start()
+    rig.signal(1, target_ticks=40)
+    rig.run(2)
+    broker.fill(broker.leg("TP").order_id, price=ENTRY + 40)
+    rig.pump()
+    rig.run(4)  # the next entry is allowed again
+    broker.freeze("fills", "orders")
+    broker.fill(broker.place_foreign("MNQ", 1, 1, "limit"))  # told by the hub: the contract has just filled
+    rig.pump()
+    broker.deaf = True
+    broker.script["place"] = ["ambiguous_done"]
+    rig.signal(2)
+    rig.run(3)
+    assert rig.of(Barred) == []
+
+
+def test_I3_F_ACC_01_the_first_answer_of_a_start_already_tells_a_naked_position() -> None:
+    """The day's fills were told by that answer alone, so it counted as one with news on the way: ACTIVE meanwhile."""
+    before = Rig().start()
+    before.signal(1)
+    before.operator("flatten")
+    before.run(30)
+    assert before.desk.is_flat(1001)
+    before.broker.held["MNQ"] = [(1, ENTRY)] * 2
+    before.broker.events.clear()
+    rig = Rig(broker=before.broker, now_ns=before.now_ns).start()
+    assert rig.state == "RECONCILING"
+    assert [reason["code"] for reason in rig.view()["reasons"]] == ["RC_RECONCILING", "RC_MISMATCH"]
+    assert until(rig, CloseContract, 2.0) >= 1.0
+    rig.run(12)
+    assert rig.desk.is_flat(1001)
+
+
+def test_I3_R9_queries_are_urgent_while_a_position_may_be_without_protection() -> None:
+    """Only they may take from the reserve when the budget is used up."""
+    rig = Rig().start()
+    asked = rig.broker.sent(Query)
+    assert isinstance(asked[0], Query)
+    assert asked[0].urgent  # before the first proof
+    rig.run(40)
+    assert not any(query.urgent for query in rig.broker.sent(Query)[1:])  # type: ignore[union-attr]
+    rig.broker.held["MES"] = [(1, 26_000)]
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "MES", 1, 26_000))
+    count = len(rig.broker.sent(Query))
+    rig.run(3.5)
+    assert rig.broker.sent(CloseContract)
+    assert [query.urgent for query in rig.broker.sent(Query)[count : count + 2]] == [True, True]  # type: ignore[union-attr]
+    rig.run(10)
+    rig.broker.legs = ()
+    count = len(rig.broker.sent(Query))
+    rig.signal(1)  # naked
+    rig.run(2)
+    assert any(query.urgent for query in rig.broker.sent(Query)[count:])  # type: ignore[union-attr]

@@ -53,6 +53,19 @@ def test_F_API_03_a_429_halves_the_budget_for_a_minute_and_keeps_the_reserve():
     assert window.free(60 * S) == 160
 
 
+def test_F_API_03_I9_a_429_after_more_than_half_the_budget_leaves_the_reserve():
+    """Nothing could be closed for a minute: more than the halved budget was used up before it was halved."""
+    window = SlidingWindow(GENERAL)
+    window.remember([0] * 100, 0)
+    assert sum(window.take(0) for _ in range(300)) == 60
+    window.penalise(0)
+    assert window.free(1) == 0
+    assert sum(window.take(1, protective=True) for _ in range(300)) == 40
+    window.give_back()
+    assert window.free(1, protective=True) == 1
+    assert window.free(60 * S, protective=True) == 1  # never more than the published limit
+
+
 def test_two_budgets_are_independent():
     throttle = Throttle()
     assert sum(throttle.window(True).take(0) for _ in range(60)) == 50

@@ -75,7 +75,7 @@ def test_a_trader_asks_the_filter_and_keeps_what_it_saw() -> None:
     kept = signals(RISING)[1][0]
     assert (kept.context, kept.score) == (MarketContext(None, RISING), plain.score)
     scene, refused = signals(RISING, filter="require")
-    assert (refused, scene.died()["against_dollar"], scene.trader.open_setups) == ([], 1, 1)
+    assert (refused, scene.died()["against_dollar"], scene.trader.open_setups) == ([], 1, 0)
     assert signals(FALLING, filter="require")[1][0].score == plain.score
     worse, better = (signals(state, filter="prefer", points=4.0)[1][0] for state in (RISING, FALLING))
     assert (round(worse.score - plain.score, 6), round(better.score - plain.score, 6)) == (-4.0, 4.0)
@@ -86,7 +86,7 @@ def test_a_trader_asks_the_filter_and_keeps_what_it_saw() -> None:
 
 
 @pytest.mark.parametrize(("action", "fires"), [("", True), ("warn", True), ("reduce", True), ("block", False)])
-def test_a_trader_is_silent_while_news_block_and_its_setup_waits(action: str, fires: bool) -> None:
+def test_a_trader_is_silent_while_news_block(action: str, fires: bool) -> None:
     news = NewsState(action=action, event_ns=5, impact="High")
     scene, found = signals(news=news)
     assert bool(found) == fires
@@ -94,8 +94,6 @@ def test_a_trader_is_silent_while_news_block_and_its_setup_waits(action: str, fi
     if fires:
         assert found[0].context == MarketContext(news)
         assert "news: High-impact news at 5" in "\n".join(story(found[0], PRODUCTS["MNQ"], str))
-    else:
-        assert scene.trader.open_setups == 1
 
 
 def test_a_filter_that_is_off_is_no_other_strategy() -> None:

@@ -1,22 +1,27 @@
 """Checks of what is open at the broker: I3 protected, I4 known, I5 explained, I10 the kill switch gets out of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dst.checks_orders import CANCEL, CLOSE, PLACE, symbol_of
 from dst.evidence import JournalStep, WireRequest
 from dst.purse import product_of
 from dst.referee import Check, Facts, world_check
-from tbot.domain.messages import Intent, OperatorIn
+from tbot.domain.messages import Intent, OperatorIn, PositionUpdate
 from tbot.domain.timeframes import NS_PER_S
 from tbot.execution.book_types import Holding, Order
+from tbot.gateway.codec_tables import POSITION_SEARCH_OPEN
 
 NAKED_NS = 3 * NS_PER_S  # C_NAKED_MAX
 NAKED_FLAT_NS = 10 * NS_PER_S
 # A timer every 0.5 s, and the way of the request to the broker.
 REACTION_NS = 750_000_000
+# C_RECON_IDLE and the calls of a query: so long may a position that nobody tells of stay unseen.
+UNSEEN_NS = 35 * NS_PER_S
 AGREE_NS = 15 * NS_PER_S
 # C_RECON_IDLE, a second look after C_RECON_CONFIRM, the queries themselves.
 EXPLAIN_NS = 45 * NS_PER_S
+# C_RECON_OPEN, a second look after C_RECON_CONFIRM; a change of the stop that is refused twice, and its replacement.
+SHRINK_NS = 20 * NS_PER_S
 ALERT_NS = 60 * NS_PER_S  # unprotected and nobody can act: somebody must be told by now
 
 ODD = frozenset({"RC_MISMATCH", "RC_FOREIGN", "RC_ORPHAN", "RC_SECOND_ENGINE"})
@@ -27,6 +32,13 @@ NO_ENTRY_NS, FIRST_CLOSE_NS, ALL_FLAT_NS = NS_PER_S // 2, 2 * NS_PER_S, 10 * NS_
 def base_of(tag: str) -> str:
     """A tag without the suffix of a bracket leg."""
     return tag.removesuffix("-SL").removesuffix("-TP")
+
+
+def told_odd(facts: Facts, account: int) -> bool:
+    """Whether the Desk says that something is there which nothing explains, or is getting out of it."""
+    view = facts.account_view(account)
+    codes = set() if view is None else {reason["code"] for reason in view["reasons"]}
+    return view is None or view["state"] == "REDUCING" or not codes.isdisjoint(ODD)
 
 
 class Stops:
@@ -71,12 +83,18 @@ class Stops:
 
 @dataclass
 class Bare:
-    """A position without its stop: since when (patience, calm, boot), and closes asked for since then."""
+    """A position without its stop: since when (patience, calm, boot awake), and closes asked for since then.
+
+    `unseen`: it came of no order, and nothing has told the engine yet. Why that is no fault of it: a hub may hide an
+    event while its socket looks healthy (F-NET-08), and where nothing is open REST is asked every C_RECON_IDLE (R5).
+    """
 
     patience_ns: int
     calm_ns: int
-    boot_ns: int
+    awake_ns: int
     closes: int = 0
+    unseen: bool = False
+    looks: list[WireRequest] = field(default_factory=list)  # requests for the positions since it came
 
 
 @world_check("I3")
@@ -88,17 +106,37 @@ class Protected(Check):
         self.stops = Stops(facts)
         self.bare: dict[tuple[int, str], Bare] = {}
         self.longest_ns = 0  # for the report of a run
+        self.mutated = 0  # positions that changed without a fill, as far as they were looked at
 
     def on_book(self, account: int) -> None:
         facts = self.facts
         naked = self.stops.naked(account)
+        mutated = {item[:2] for item in facts.evidence.mutated[self.mutated :]}
+        self.mutated = len(facts.evidence.mutated)
         for key in [key for key in self.bare if key[0] == account and key[1] not in naked]:
             del self.bare[key]
         for contract in naked:
-            start = Bare(facts.patience_ns, facts.calm_ns, facts.evidence.boot_ns)
+            unseen = (account, contract) in mutated
+            start = Bare(facts.patience_ns, facts.calm_ns, facts.awake_ns, unseen=unseen)
             self.bare.setdefault((account, contract), start)
 
+    def on_step(self, step: JournalStep) -> None:
+        if isinstance(step.item, PositionUpdate):
+            bare = self.bare.get((step.item.account, step.item.contract))
+            if bare is not None and bare.unseen:
+                self._seen(bare)
+
+    def _seen(self, bare: Bare) -> None:
+        """From now on it can be known."""
+        facts = self.facts
+        bare.unseen, bare.awake_ns = False, facts.awake_ns
+        bare.patience_ns, bare.calm_ns = facts.patience_ns, facts.calm_ns
+
     def on_request(self, request: WireRequest) -> None:
+        if request.path == POSITION_SEARCH_OPEN.path:
+            for (account, _), bare in self.bare.items():
+                if account == request.account:
+                    bare.looks.append(request)
         if self.bare and (request.path == CLOSE or request.tag in self.facts.protective):
             bare = self.bare.get((request.account or 0, symbol_of(request.body["contractId"]) or ""))
             if bare is not None:
@@ -109,12 +147,17 @@ class Protected(Check):
         for (account, contract), bare in self.bare.items():
             self.judge()
             waited_ns = facts.waited_ns(bare.patience_ns)
+            if bare.unseen:
+                if waited_ns > UNSEEN_NS or any(request.status == 200 for request in bare.looks):
+                    self._seen(bare)
+                continue
             self.longest_ns = max(self.longest_ns, waited_ns)
             if waited_ns > NAKED_FLAT_NS + REACTION_NS:
                 self.fail(f"{contract} of account {account} was without a stop for more than 10 s")
             elif facts.calm_waited_ns(bare.calm_ns) > NAKED_NS + REACTION_NS and not bare.closes:
                 self.fail(f"{contract} of account {account} was without a stop for 3 s and nothing closes it")
-            unable_ns = facts.evidence.boot_ns - bare.boot_ns - waited_ns
+            # A sleeping machine shows nothing: what is open is told, and got out of, when it wakes (F-TIM-02).
+            unable_ns = facts.awake_ns - bare.awake_ns - waited_ns
             if facts.paused and unable_ns > ALERT_NS and not facts.alert(account):
                 self.fail(f"{contract} of account {account} is unprotected, nobody can act, and no alert stands")
 
@@ -194,12 +237,6 @@ class Explained(Check):
                 found.add(f"{held[contract]} {contract}")
         return found
 
-    def _told(self, account: int) -> bool:
-        """Whether the Desk says that something of the kind is there, or is getting out of it."""
-        view = self.facts.account_view(account)
-        codes = set() if view is None else {reason["code"] for reason in view["reasons"]}
-        return view is None or view["state"] == "REDUCING" or not codes.isdisjoint(ODD)
-
     def _ours(self, order: Order) -> bool:
         base = base_of(order.tag)
         return base in self.facts.intents or base in self.facts.protective
@@ -218,10 +255,64 @@ class Explained(Check):
     def on_event(self) -> None:
         for account, what in list(self.odd):
             waited_ns = self.facts.calm_waited_ns(self.odd[(account, what)])
-            if waited_ns > EXPLAIN_NS and not self._told(account):
+            if waited_ns > EXPLAIN_NS and not told_odd(self.facts, account):
                 self._look(account)  # a cancel may be on its way, which the book does not show
                 if (account, what) in self.odd:
                     self.fail(f"account {account}: {what} is explained by nobody, and nobody removes it")
+
+
+@world_check("I5")
+class NoSurplus(Check):
+    """Stops of ours take no more out of a position than there is: what is over would open the opposite one.
+
+    The surplus is a working order that no position explains. A stop without any position is the business of Explained.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self.large: dict[tuple[int, str], int] = {}  # (account, contract) -> calm_ns since when
+        self.cancelled: set[tuple[int, int]] = set()  # (account, order) that a cancel was sent for
+        self.longest_ns = 0
+
+    def on_request(self, request: WireRequest) -> None:
+        if request.path == CANCEL and request.account is not None:
+            self.cancelled.add((request.account, request.body["orderId"]))
+
+    def on_book(self, account: int) -> None:
+        surplus = self._surplus(account)
+        for key in [key for key in self.large if key[0] == account and key[1] not in surplus]:
+            del self.large[key]
+        for contract in surplus:
+            self.large.setdefault((account, contract), self.facts.calm_ns)
+
+    def _surplus(self, account: int) -> dict[str, int]:
+        """By contract, what our stops would sell or buy beyond what is held."""
+        evidence, found = self.facts.evidence, {}
+        for holding in evidence.holdings(account):
+            stops = [order for order in evidence.working(account) if self._is_stop(order, holding, account)]
+            over = sum(order.remaining for order in stops) - abs(holding.size)
+            if over > 0:
+                found[holding.contract] = over
+        return found
+
+    def _is_stop(self, order: Order, holding: Holding, account: int) -> bool:
+        facts, base = self.facts, base_of(order.tag)
+        if order.contract != holding.contract or order.status != "open" or order.closing:
+            return False
+        if order.order_type not in ("stop", "trailing_stop") or order.side * holding.size >= 0:
+            return False
+        ours = base in facts.intents or base in facts.protective
+        return ours and (account, order.order_id) not in self.cancelled
+
+    def on_event(self) -> None:
+        for (account, contract), since_ns in self.large.items():
+            self.judge()
+            waited_ns = self.facts.calm_waited_ns(since_ns)
+            self.longest_ns = max(self.longest_ns, waited_ns)
+            if waited_ns > SHRINK_NS and not told_odd(self.facts, account):
+                over = self._surplus(account).get(contract, 0)  # a cancel may be on its way
+                if over > 0:
+                    self.fail(f"account {account}: stops of {contract} would turn the position round by {over}")
 
 
 @dataclass

@@ -23,6 +23,9 @@ SKEW_NS = 2 * NS_PER_S  # C_SKEW_MAX
 BACK_NS = 40 * NS_PER_S  # C_BACKOFF cap + 10 s
 LIMITED_NS = 60 * NS_PER_S  # F-API-03: so long a 429 pauses entries, by design ...
 RETRIED_NS = 10 * NS_PER_S  # ... from the end of the call that met it
+# R3: so long may an order be UNKNOWN that nobody answered for, and so long after it left did its call end.
+UNKNOWN_NS = 60 * NS_PER_S
+CALL_NS = 8 * NS_PER_S
 NOTICE_NS = 6 * NS_PER_S  # noticed within 5 s, told 1 s later
 SHOWN_NS = 1 * NS_PER_S  # a document is not older than this when it is written
 # And so late may it be written: the executor makes its part once a second and sends it with the next beat, and the
@@ -39,6 +42,7 @@ STANDING = frozenset(
 )  # fmt: skip
 # What a start finds out anew from the broker; other locks live in the journal alone.
 DERIVED = frozenset({"RC_DAILY_LOSS", "RC_CONSEC_LOSSES", "RC_BROKER_LOCK"})
+BROKER_LOCK = frozenset({"RC_BROKER_LOCK", "RC_OPERATOR"})  # a pause beside the lock ends with the person's resume
 
 
 @world_check("I14")
@@ -55,12 +59,26 @@ class LocksLast(Check):
         if isinstance(item, OperatorIn) and item.verb == "resume":
             for account in list(self.halted):
                 if item.account in (None, account):
+                    self._looked(account)
                     del self.halted[account]
         for output in step.outputs:
             if isinstance(output, StateChange):
                 self._state(output, step)
             elif isinstance(output, Intent):
                 self._trading(output.account, output.now_ns, f"{output.tag} was approved")
+
+    def _looked(self, account: int) -> None:
+        """A person resumes a halted account: after a lost journal, a lock that the broker lifted before is no more.
+
+        The broker tells that it lets an account trade, not that it did not an hour ago, so nothing can be found out
+        anew; that is why the lost journal halts, and says that a lock may have been in it.
+        """
+        halts, _ = self.halted[account]
+        if account in self.locked and "RC_JOURNAL_LOST" in halts and "RC_BROKER_LOCK" not in halts:
+            _, codes, _ = self.locked[account]
+            lifted = self.facts.evidence.accounts[account].can_trade
+            if lifted and BROKER_LOCK.issuperset(codes):
+                del self.locked[account]
 
     def _state(self, change: StateChange, step: JournalStep) -> None:
         account = change.account
@@ -224,8 +242,20 @@ class BackAgain(Check):
         # F-API-03 halves the budget and pauses entries for a minute; longer than that it is no reason.
         if "RC_RATE_LIMIT" in codes and self._limited():
             return False
+        if view["state"] == "REDUCING" and self._open_end(set(view["unknown"])):
+            return False
         return view["state"] != "ACTIVE" and (codes.isdisjoint(STANDING) or view["state"] in ("BOOT", "RECONCILING"))
 
+    def _open_end(self, unknown: set[str]) -> bool:
+        """Whether an order of ours may still fill, so that nothing can be proven flat (R7 step 6).
+
+        I24 itself speaks of hubs; that trading goes on is our reading of it, and R3 says when it may: a request that
+        nobody answered can be accepted long after the network is well again, so it counts for C_UNKNOWN_HORIZON.
+        """
+        evidence = self.facts.evidence
+        since_ns = evidence.boot_ns - UNKNOWN_NS - CALL_NS - RETRIED_NS
+        newest = takewhile(lambda request: request.boot_ns >= since_ns, reversed(evidence.wire))
+        return any(request.tag in unknown for request in newest)
 
     def _limited(self) -> bool:
         evidence = self.facts.evidence

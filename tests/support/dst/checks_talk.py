@@ -34,18 +34,29 @@ class Out:
     sent_ns: int | None = None  # when its request left
 
 
-@world_check("I25")
-class NothingLost(Check):
-    """Every signal gets its intent or denial from every account; every command gets its answer, whatever happens."""
+class Talk(Check):
+    """Keeps the commands of the present life that have no answer yet.
+
+    What a dead life asked for is answered to nobody, from the birth of the next one on and not from its first step:
+    that one may have to wait for a broker that refuses connections, or for a full disk. Being back in time is I24.
+    """
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self.out: dict[str, Out] = {}
-        self.life = 0
+        self._life = 0
+
+    def _of_life(self, number: int) -> None:
+        if number != self._life:
+            self._life, self.out = number, {}
+
+
+@world_check("I25")
+class NothingLost(Talk):
+    """Every signal gets its intent or denial from every account; every command gets its answer, whatever happens."""
 
     def on_step(self, step: JournalStep) -> None:
-        if step.executor != self.life:
-            self.life, self.out = step.executor, {}
+        self._of_life(step.executor)
         item = step.item
         if isinstance(item, SignalIn):
             self.judge()
@@ -59,6 +70,7 @@ class NothingLost(Check):
                 self.out[output.command_id] = Out(output, self.facts.moving_ns)
 
     def on_event(self) -> None:
+        self._of_life(self.facts.evidence.executor)
         if not self.out:
             return
         oldest = next(iter(self.out.values()))
@@ -68,17 +80,11 @@ class NothingLost(Check):
 
 
 @world_check("I26")
-class CallsEnd(Check):
+class CallsEnd(Talk):
     """Every request that is to move money ends 8 s after it left; a query with all its calls in as many times 8 s."""
 
-    def __init__(self, facts: Facts) -> None:
-        super().__init__(facts)
-        self.out: dict[str, Out] = {}
-        self.life = 0
-
     def on_step(self, step: JournalStep) -> None:
-        if step.executor != self.life:
-            self.life, self.out = step.executor, {}
+        self._of_life(step.executor)
         if isinstance(step.item, CommandResult | Snapshot):
             self.out.pop(step.item.command_id, None)
         for output in step.outputs:
@@ -106,6 +112,7 @@ class CallsEnd(Check):
         return path == "/api/Order/place" and request.tag == command.tag
 
     def on_event(self) -> None:
+        self._of_life(self.facts.evidence.executor)
         now_ns = self.facts.moving_ns
         for out in self.out.values():
             if out.sent_ns is None:

@@ -123,6 +123,15 @@ def an_order_of_a_dead_run_is_left_where_it_is(stage: Stage) -> None:
     stage.run(60)
 
 
+@mutant("I5", replaced(Protector, "_shrink", lambda *_: None))
+def a_stop_is_left_larger_than_what_a_person_left_of_the_position(stage: Stage) -> None:
+    stage.signal(1)
+    stage.run(8)
+    sold = stage.controls.human_trade(stage.account.account_id, "MNQ", -1, 2, stage.now_ns)
+    stage.evidence.foreign.add(sold)
+    stage.run(60)
+
+
 # ---------------------------------------------------------------------------------------------------------- I6 size
 @mutant("I6", replaced(RiskLimits, "max_contracts", lambda *_: 50))
 def the_size_limit_of_a_contract_is_forgotten(stage: Stage) -> None:

@@ -131,9 +131,9 @@ def fees_in_floating_point(stage: Stage) -> None:
 _flush = Reconciler.flush
 
 
-def _gives_up(self: Reconciler, now_ns: int, step: int, *, busy: bool) -> None:
+def _gives_up(self: Reconciler, now_ns: int, step: int, **of: bool) -> None:
     if self.failures < 3:
-        _flush(self, now_ns, step, busy=busy)
+        _flush(self, now_ns, step, **of)
 
 
 @mutant("I24", replaced(Reconciler, "flush", _gives_up))

@@ -21,6 +21,7 @@ from tbot.risk.limits import RiskLimits
 INVARIANTS = tuple(f"I{number}" for number in range(1, 34))
 # Faults in which the executor cannot run although it is alive: bounds in time wait for their end.
 FROZEN = frozenset({"F-TIM-02", "F-TIM-03", "F-PRC-02", "F-SYS-05"})
+ASLEEP = "F-TIM-02"  # of them the one in which nothing on this machine runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Facts:
         self.evidence, self.rules = evidence, rules
         self.patience_ns = 0  # boot time in which the engine could act and the broker answered
         self.moving_ns = 0  # boot time in which the executor was alive and not frozen
+        self.asleep_ns = 0  # boot time in which the machine slept: nobody on it can tell anybody anything
         self.calm_ns = 0  # like patience, and no fault was active
         # `patience_ns` when the present life of the executor took its first step. Why not when it began: it must log in
         # first, and a login that a fault caught hangs on for its whole time-out. That it is back in time is I24.
@@ -62,6 +64,7 @@ class Facts:
         self.life_calm_ns = 0  # `calm_ns` then
         self.paused = True
         self.quiet = self.moving = True
+        self.asleep = False
         self.requests: list[WireRequest] = []  # new ones
         self.steps: list[JournalStep] = []
         self.books: list[int] = []  # accounts whose book changed
@@ -81,6 +84,11 @@ class Facts:
         self._speaks = False
         self._view: dict[str, Any] | None = None
 
+    @property
+    def awake_ns(self) -> int:
+        """Boot time without the machine's sleep."""
+        return self.evidence.boot_ns - self.asleep_ns
+
     def update(self) -> None:
         """Find what is new. The stretch of time before this event counts as what it was before it."""
         seen = self.evidence
@@ -89,7 +97,9 @@ class Facts:
             self.patience_ns += elapsed_ns
             self.calm_ns += elapsed_ns if self.quiet else 0
         self.moving_ns += elapsed_ns if self.moving else 0
+        self.asleep_ns += elapsed_ns if self.asleep else 0
         self.quiet = not seen.faults
+        self.asleep = ASLEEP in seen.faults
         self.moving = seen.alive and FROZEN.isdisjoint(seen.faults)
         self.paused = not (self.moving and seen.answering and seen.market_open)
         if seen.executor != self._life:
