@@ -84,6 +84,10 @@ class Config:
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
 
+    def __post_init__(self) -> None:
+        if self.strategy.dollar != self.dxy:  # the trader asks its own settings
+            object.__setattr__(self, "strategy", dataclasses.replace(self.strategy, dollar=self.dxy))
+
     def paper_fills(self) -> FillSettings:
         """How orders fill in a paper run."""
         return dataclasses.replace(FillSettings(), **self.fills)
@@ -180,7 +184,8 @@ def _spreads(name: str, spreads: Any) -> bool:
 
 def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
     before = len(problems)
-    accepted = _accepted(name, get_type_hints(kind), values, problems)
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if hint is not DollarSettings}  # it is [dxy]
+    accepted = _accepted(name, hints, values, problems)
     return _made(f"[{name}]", kind, accepted, problems) if len(problems) == before else None
 
 

@@ -6,7 +6,7 @@ from tbot_ext.bars cimport BURST_C, Aggregator, MinuteBuilder
 from tbot_ext.detector cimport DetectorState
 from tbot_ext.events cimport BAR_EVENTS_C, EventSink
 from tbot_ext.params cimport TIMEFRAMES_C
-from tbot_ext.records cimport Bar, Tick
+from tbot_ext.records cimport CONTEXT_KEYS_C, Bar, Tick
 
 cdef enum:
     HELD_C = 2048               # minutes that can wait for history; a power of two
@@ -42,12 +42,14 @@ cdef class ContractPipeline:
     cdef readonly int epoch                 # of the last record taken
     cdef readonly int64_t resets            # GAP records with NEW_CONTRACT: everything before them is forgotten
     cdef readonly int64_t past_minutes      # 1m bars that were forgotten with them
+    cdef readonly int64_t context_records   # CONTEXT records taken: a reader of `context` sees whether there is more
 
     cdef MinuteBuilder _minute
     cdef Aggregator _higher
     cdef PipelineCounters _count
     cdef EventSink _sink
     cdef DetectorState* _detectors          # TIMEFRAMES_C of them, shortest first
+    cdef Tick _context[CONTEXT_KEYS_C]      # the newest record of each key; outlives resets: it is no market's
     cdef Bar* _held                         # ring of HELD_C
     cdef Bar _out[BURST_C]
     cdef int64_t _held_first, _held_n

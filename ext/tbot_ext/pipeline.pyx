@@ -30,17 +30,8 @@ from tbot_ext.levels cimport levels_array
 from tbot_ext.params cimport Params
 from tbot_ext.periods cimport periods_array
 from tbot_ext.pools cimport pools_array
-from tbot_ext.records cimport (
-    FLAG_FROM_HISTORY,
-    FLAG_INCOMPLETE,
-    FLAG_WARMUP,
-    TICK_CLOCK,
-    TICK_GAP,
-    TICK_HISTORY,
-    TICK_QUOTE,
-    TICK_TRADE,
-    Event,
-)
+from tbot_ext.records cimport CONTEXT_KEYS_C, FLAG_FROM_HISTORY, FLAG_INCOMPLETE, FLAG_WARMUP, TICK_CLOCK, TICK_CONTEXT
+from tbot_ext.records cimport TICK_GAP, TICK_HISTORY, TICK_QUOTE, TICK_TRADE, Event
 from tbot_ext.ring cimport NEXT_EMPTY, NEXT_LAPPED, RingReader
 from tbot_ext.series cimport SERIES_C, bar_possible, oldest_bar
 
@@ -187,7 +178,7 @@ cdef class ContractPipeline:
         self.epoch = t.epoch
         cdef Bar closed
         cdef int result
-        if t.exch_ns > self.now_ns and t.kind != TICK_HISTORY:
+        if t.exch_ns > self.now_ns and t.kind != TICK_HISTORY and t.kind != TICK_CONTEXT:  # facts move no clock
             self.now_ns = t.exch_ns
         if t.kind == TICK_TRADE:
             self._trade(t)
@@ -202,6 +193,9 @@ cdef class ContractPipeline:
             self._gap(t.exch_ns, True)
         elif t.kind == TICK_HISTORY:
             return self._history_record(t)
+        elif t.kind == TICK_CONTEXT and 0 <= t.aux < CONTEXT_KEYS_C:
+            self._context[t.aux] = t[0]
+            self.context_records += 1
         return 0
 
     cdef void _trade(self, const Tick* t) noexcept nogil:
@@ -413,6 +407,11 @@ cdef class ContractPipeline:
     def events(self):
         """Events of the last feed or drain, in order of emission: a read-only view, valid until the next call."""
         return self._events[:self._sink.n]
+
+    @property
+    def context(self):
+        """The newest CONTEXT record of each key, a TICK_DTYPE copy; kind 0 where none has come."""
+        return np.frombuffer((<unsigned char*>&self._context[0])[:CONTEXT_KEYS_C * sizeof(Tick)], TICK_DTYPE)
 
     @property
     def pending(self):

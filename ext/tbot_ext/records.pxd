@@ -14,6 +14,9 @@ cdef enum TickKind:             # Tick.kind
     TICK_HISTORY = 5            # `size` bars from absolute index price2 of the history segment cover time up to exch_ns
     TICK_CONTEXT = 6            # a slow outside fact: side/price/price2/size by `aux` (its ContextKey)
 
+cdef enum:
+    CONTEXT_KEYS_C = 8          # ContextKey lies in 0..7 (tbot/domain/context.py tells what the fields mean)
+
 cdef enum TickFlag:             # Tick.flags, Bar.flags and Event.flags share one numbering
     FLAG_SIZE_UNKNOWN = 1       # the source has no sizes: size is 1
     FLAG_SUSPECT = 2            # jump beyond the collar, not yet confirmed

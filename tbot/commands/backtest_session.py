@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from tbot import __version__
+from tbot.backtest.context_source import ContextSource
 from tbot.backtest.holdout import Lock, days_in, lock, may_open, parse_span
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult, Table
@@ -85,7 +86,7 @@ def answer(question: Question) -> Answer:
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
-        chosen = _chosen(question, source)
+        chosen = _chosen(question, config, source, news)
         span = source.first_ns, source.last_ns
         blank = _trial(question, chosen, span, plan, 0, {})
         if question.open_holdout:
@@ -143,14 +144,18 @@ def _data(question: Question) -> Iterator[tuple[Sources, Lock | None]]:
         yield part, locked
 
 
-def _chosen(question: Question, source: Sources) -> Source:
-    if not question.contracts:
-        return source
-    wanted = parse_symbols(question.contracts)
+def _chosen(question: Question, config: Config, source: Sources, news: Calendar) -> Source:
+    wanted = parse_symbols(question.contracts) if question.contracts else ()
+    followed = bool(question.news) or config.dxy.followed
+    if not wanted:
+        plain = ContextSource(source, config.dxy, config.news, news if question.news else None)
+        return plain if followed else source
     kept = {number: symbol for number, symbol in source.contracts.items() if symbol in wanted}
     missing = [symbol for symbol in wanted if symbol not in kept.values()]
     if missing:
         raise DataError(f"the data holds {', '.join(source.contracts.values())} and no {missing[0]}; name other files")
+    if followed:
+        return ContextSource(source, config.dxy, config.news, news if question.news else None, wanted)
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tbot import __version__
 from tbot.config import AccountConfig, Config, home
+from tbot.context.news_sources import FETCHING_MODES, fetches
 from tbot.domain.trading_hours import check_zone_data, trading_day
 from tbot.engine.build import build_id
 from tbot.engine.desk_record import desk_account
@@ -152,6 +153,9 @@ def base_settings(
         sessions=sessions,
         caps=() if embedded else announced_caps(config),
         pointer=home() / "current.json",
+        news=config.news,
+        news_home=home() if mode in FETCHING_MODES or config.news.files else None,
+        fetch_news=fetches(config.news, mode),
         **more,
     )
 

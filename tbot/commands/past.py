@@ -10,6 +10,7 @@ import numpy as np
 
 from tbot.analytics.bar_signals import bar_records
 from tbot.analytics.bar_tables import bars_of, table_columns
+from tbot.backtest.context_source import ContextSource
 from tbot.backtest.plan import AccountPlan, BacktestPlan, TraderFactory, code_hash
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.run import Progress, run_backtest
@@ -86,9 +87,9 @@ def backtest(
     if isinstance(data, str | Path) or (isinstance(data, list | tuple) and _are_paths(data)):
         paths = [Path(data)] if isinstance(data, str | Path) else [Path(one) for one in data]
         with open_sources(paths, contract=wanted[0] if len(wanted) == 1 else None) as source:
-            result = run_backtest(_chosen(source, wanted), plan, progress=progress)
+            result = run_backtest(_chosen(source, wanted, settings), plan, progress=progress)
     else:
-        result = run_backtest(_given(data, wanted), plan, progress=progress)
+        result = run_backtest(_given(data, wanted, settings), plan, progress=progress)
     append_trials(home(), [_trial(result)])  # before anybody sees it
     return result
 
@@ -157,7 +158,9 @@ def _are_paths(data: Sequence[Any]) -> bool:
     return bool(data) and all(isinstance(one, str | Path) for one in data)
 
 
-def _chosen(source: Source, wanted: tuple[str, ...]) -> Source:
+def _chosen(source: Source, wanted: tuple[str, ...], config: Config) -> Source:
+    if config.dxy.followed and (not wanted or set(wanted) & set(source.contracts.values())):
+        return ContextSource(source, config.dxy, named=wanted)
     if not wanted or set(source.contracts.values()) <= set(wanted):
         return source
     kept = {number: symbol for number, symbol in source.contracts.items() if symbol in wanted}
@@ -166,10 +169,10 @@ def _chosen(source: Source, wanted: tuple[str, ...]) -> Source:
     return Chosen(source, kept)
 
 
-def _given(data: Any, wanted: tuple[str, ...]) -> Source:
+def _given(data: Any, wanted: tuple[str, ...], config: Config) -> Source:
     """Data that is in memory: tick records, or bars of one contract."""
     if isinstance(data, np.ndarray) and data.dtype == TICK_DTYPE:
-        return _chosen(_ticks(data), wanted)
+        return _chosen(_ticks(data), wanted, config)
     if len(wanted) != 1:
         raise ConfigError("bars do not say whose they are: name their contract, like contracts='MES'")
     product = PRODUCTS[wanted[0]]

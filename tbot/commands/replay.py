@@ -29,6 +29,14 @@ from tbot.commands.sim import parse_speed
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
+@click.option(
+    "--news",
+    "news_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="News for the [news] rules: .json, .ics, .toml, .csv; repeatable.",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def replay(
     tape: Path | None,
@@ -45,6 +53,7 @@ def replay(
     quiet: bool,
     tz: str,
     keep_bars: Path | None,
+    news_files: tuple[Path, ...],
     debug: bool,
 ) -> int:
     """Play TAPE through the real processes. At speed `max` in lock-step: nothing is lost, the result is repeatable.
@@ -65,6 +74,8 @@ def replay(
     from tbot.commands.options import parse_zone
     from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import load
+    from tbot.context.news_files import read_files
+    from tbot.context.stream import told_contracts
     from tbot.domain.clock import MarketClock
     from tbot.domain.contracts import BY_ID
     from tbot.engine.clocks import NS_PER_S, boot_ns
@@ -75,11 +86,14 @@ def replay(
     zone = parse_zone(tz)
     config = load(config_path)
     with TapeReader(tape) as reader:
-        symbols = tuple(BY_ID[contract_id].symbol for contract_id in contract_ids(reader))
+        numbers = contract_ids(reader)
+        traded = told_contracts(numbers) if config.dxy.followed else numbers
+        symbols = tuple(BY_ID[contract_id].symbol for contract_id in traded)
         start_ns = first_ns(reader)
     settings = launch.base_settings(
         config, "replay", state_dir=out, symbols=symbols, tape=tape.resolve(), speed=speed, template_hours=True
     )
+    settings = replace(settings, calendar=read_files(news_files) if news_files else None)
     settings = replace(settings, keep_bars=keep_bars.resolve() if keep_bars else None)
     if speed:
         # Market time stands still at the first tick until the processes are up: three seconds on a small machine.

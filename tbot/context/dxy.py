@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbot.domain.context import INDEX_SCALE, DollarState
+from tbot.domain.context import CORRELATION_SCALE, INDEX_SCALE, DollarState
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.strategy.dollar import DollarSettings
@@ -177,7 +177,8 @@ class MinuteClose:
         """As one contract's decider is told."""
         state = self.state
         share = self.correlations.get(contract_id)
-        return DollarState(state.trend, state.index, state.minute_ns, share, state.stale)
+        told = None if share is None else round(share * CORRELATION_SCALE)
+        return DollarState(state.trend, state.index, state.minute_ns, told, state.stale)
 
 
 class DollarIndex:

@@ -54,19 +54,19 @@ class DollarState:
     trend: int  # +1 rising, -1 falling, 0 neither or not known yet
     index: int  # in 1 / INDEX_SCALE
     minute_ns: int  # end of that minute
-    correlation: float | None = None  # of 1m log returns; None: too few of them
+    correlation: int | None = None  # of 1m log returns, in 1 / CORRELATION_SCALE; None: too few of them
     stale: bool = False  # the price of one part is too old
 
     def record(self) -> ContextRecord:
         """As it is written."""
-        share = NO_CORRELATION if self.correlation is None else round(self.correlation * CORRELATION_SCALE)
+        share = NO_CORRELATION if self.correlation is None else self.correlation
         flags = DOLLAR_STALE if self.stale else 0
         return ContextRecord(ContextKey.DOLLAR, self.trend, self.index, self.minute_ns, share, flags=flags)
 
     @classmethod
     def of(cls, record: ContextRecord) -> "DollarState":
         """As it was written."""
-        share = None if record.size == NO_CORRELATION else record.size / CORRELATION_SCALE
+        share = None if record.size == NO_CORRELATION else record.size
         return cls(record.side, record.price, record.price2, share, bool(record.flags & DOLLAR_STALE))
 
 

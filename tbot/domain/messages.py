@@ -8,6 +8,8 @@ gateway's numeric account id. Encoded only in `transport/wire.py`.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tbot.domain.context import MarketContext
+
 Side = Literal[1, -1]
 
 # Order states and types keep the gateway's meaning but not its numbers (those stay in gateway/codec.py).
@@ -92,6 +94,7 @@ class Signal:
     decided_ns: int  # market time of the decision (close of the deciding bar)
     ring_seq: int  # last ring record the decision saw
     why: Why | None = None  # of the strategy's own signals; what makes a signal by script has no story
+    context: MarketContext | None = None  # news and the dollar index at the decision; None: nobody follows them
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_reques
 from tbot.engine.bulk_ticks import bulk_ticks
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
+from tbot.engine.context_feed import LOOK_S, NewsFeed
 from tbot.engine.contract_feed import ContractFeed
 from tbot.engine.feed_clock import FeedClock
 from tbot.engine.feed_voice import FeedVoice
@@ -76,6 +77,9 @@ class Feed:
         self._voice = FeedVoice(settings, wire, self._rest.tokens)
         self._calendar = SessionCalendar(settings.sessions, template_ok=True)
         self._filler = HistoryFiller(self._rest, self._calendar.is_open, self._tell, self._on_filled)
+        self._news: NewsFeed | None = None
+        if settings.news_home is not None:
+            self._news = NewsFeed(settings.news, settings.news_home, settings.fetch_news)
         self._hops = Hops("frame_ring")
         self._clock: RunClock | None = None if self._gateway.simulated else WallClock()
         self._time = FeedClock(self._rest)
@@ -151,7 +155,7 @@ class Feed:
             opener=fastest(),
         )
         self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
-        loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
+        loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop, self._news_loop)
         tasks = [asyncio.create_task(loop()) for loop in loops]
         ended: set[Any] = set()
         while not self._context.stop.is_set() and not ended:
@@ -366,8 +370,17 @@ class Feed:
                         contract.writer.push(CLOCK, boundary + grace_ns, time.time_ns(), NO_PRICE)
                     elif contract.request is None:
                         contract.last_good_ns = max(contract.last_good_ns, boundary - NS_PER_MIN)
+            if self._news is not None:
+                self._news.look(clock.now_ns(), self._contracts.values())
             wait_ns = boundary + NS_PER_MIN + grace_ns - clock.now_ns()
             await asyncio.sleep(min(1.0, max(0.001, clock.real_s(wait_ns))))
+
+    async def _news_loop(self) -> None:
+        """Sources of news, read beside everything else."""
+        while True:
+            if self._news is not None and (said := await asyncio.to_thread(self._news.refresh)):
+                self._tell("", said)
+            await asyncio.sleep(LOOK_S)
 
     async def _watch_loop(self) -> None:
         """Silence of contracts, and the token that the connection uses."""
@@ -445,6 +458,7 @@ class Feed:
             "reconnections": max(0, self._connects - 1),
             "counters": counters,
             "alarms": self._alarms(),
+            "news": None if self._news is None else self._news.status(self._now_ns(), self._contracts.values()),
             "hops": self._hops.status(),
         }
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tbot.context.news import Calendar
+from tbot.context.news_settings import NewsSettings
 from tbot.domain.clock import MarketClock
 from tbot.domain.trading_hours import SessionTable
 from tbot.errors import ConfigError
@@ -87,6 +89,10 @@ class EngineSettings:
     clock: MarketClock | None = None  # of a paced replay
     pointer: Path | None = None  # file that tells where the newest run keeps its state
     keep_bars: Path | None = None  # folder for the closed 1m bars of every contract
+    news: NewsSettings = field(default_factory=NewsSettings)
+    news_home: Path | None = None  # folder of the owner's rows and the cache; None: this run follows no news of today
+    fetch_news: bool = False  # ask the public address
+    calendar: Calendar | None = None  # news of a replay; None: none were given
 
     def __post_init__(self) -> None:
         gateway = self.gateway

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from tbot.context.stream import with_context
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import StepDone, StepMessage
 from tbot.engine.child import ChildContext
@@ -18,7 +19,7 @@ from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.settings import EngineSettings
 from tbot.engine.worker import READER_SLOTS
 from tbot.errors import DataError, Halted
-from tbot.storage.replay_stream import instants, replay_stream
+from tbot.storage.replay_stream import contract_ids, instants, replay_stream
 from tbot.storage.tape import TapeReader
 from tbot.transport import sockets
 from tbot.transport.shm import Segment
@@ -55,11 +56,14 @@ class TapeFeed:
             raise DataError("a replay needs a tape")
         self._wait_for_readers()
         with TapeReader(self._settings.tape) as tape:
-            if self._settings.lockstep:
-                self._lockstep(instants(replay_stream(tape)))
+            settings = self._settings
+            facts = settings.strategy.dollar, settings.news, settings.calendar
+            stream = with_context(replay_stream(tape), contract_ids(tape), *facts, traded=self._writers)
+            if settings.lockstep:
+                self._lockstep(instants(stream))
             else:
-                assert self._settings.clock is not None
-                self._paced(replay_stream(tape), SimulatedClock(self._settings.clock))
+                assert settings.clock is not None
+                self._paced(stream, SimulatedClock(settings.clock))
         self._report(force=True)
         self.close()
 

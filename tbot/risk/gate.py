@@ -16,10 +16,11 @@ rule, or a person's order.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tbot.domain.context import NewsState
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
-from tbot.risk.caps import Cap, most_contracts
+from tbot.risk.caps import EVERY_PRODUCT, Cap, most_contracts
 from tbot.risk.firm import FirmFacts
 from tbot.risk.limits import RiskLimits
 from tbot.risk.sizing import size_for, worst_per_contract_cents
@@ -89,6 +90,11 @@ class Request:
     caps: Sequence[Cap] = ()
 
     @property
+    def news(self) -> NewsState | None:
+        """What scheduled news meant for the contract when it was decided; None: nobody follows them."""
+        return self.signal.context.news if self.signal.context is not None else None
+
+    @property
     def adverse(self) -> int:
         """The side of the decision quote at which a market entry fills (ruling 16)."""
         return self.signal.quote.ask if self.signal.side > 0 else self.signal.quote.bid
@@ -125,6 +131,15 @@ def contract_is_traded(request: Request) -> Refusal | None:
 
 def window_is_open(request: Request) -> Refusal | None:
     return Refusal("RC_WINDOW", request.window_refusal) if request.window_refusal else None
+
+
+def news_allow_entries(request: Request) -> Refusal | None:
+    """The packaged strategy does not speak then; this binds every other one, too."""
+    news = request.news
+    if news is None or news.action != "block":
+        return None
+    why = "nobody knows what news are scheduled" if news.stale else f"{news.impact.lower()}-impact news are near"
+    return Refusal("NEWS", f"no entries in {request.signal.contract}: {why}")
 
 
 def signal_is_young(request: Request) -> Refusal | None:
@@ -328,6 +343,7 @@ CHECKS: tuple[Check, ...] = (
     state_is_active,
     contract_is_traded,
     window_is_open,
+    news_allow_entries,
     signal_is_young,
     feed_is_ok,
     quote_is_known,
@@ -408,7 +424,12 @@ def _room(request: Request) -> int | Refusal:
     most = (allowed - sum(held.micros for held in facts.exposures)) // product.micros
     if most < 1 or limits.max_contracts(product.micros) < 1:
         return Refusal("SIZE_LIMIT", f"the largest position allowed leaves no room for {product.symbol}")
-    cap = most_contracts(product, request.now_ns, request.caps, facts.firm.rules if facts.firm else None)
+    reduced = _reduced(request, limits.max_contracts(product.micros))
+    if reduced is not None:
+        if reduced < 1:
+            return Refusal("NEWS", f"news are near: the part of the largest size is less than one {product.symbol}")
+        most = min(most, reduced)
+    cap = most_contracts(product, request.now_ns, _caps(request), facts.firm.rules if facts.firm else None)
     if cap is None:
         return most
     family = sum(held.micros for held in facts.exposures if held.family == product.family)
@@ -416,6 +437,19 @@ def _room(request: Request) -> int | Refusal:
     if left < 1:
         return Refusal("LIMIT_OVERRIDE", f"at most {cap[0]} {product.symbol} are allowed now ({cap[1]})")
     return min(most, left)
+
+
+def _reduced(request: Request, largest: int) -> int | None:
+    """Contracts that news leave of the largest size; None: all of it."""
+    news = request.news
+    return largest * news.percent // 100 if news is not None and news.action == "reduce" else None
+
+
+def _caps(request: Request) -> Sequence[Cap]:
+    """The owner's caps, and the firm's for a CPI release when the calendar told of one."""
+    if request.news is None or not request.news.cpi:
+        return request.caps
+    return (*request.caps, Cap(EVERY_PRODUCT, 0, request.now_ns, request.now_ns + 1, "news calendar", cpi=True))
 
 
 def _known(request: Request) -> Quote:

@@ -5,11 +5,13 @@ over one stream of tick records: no clock, no other input.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings, view_of
@@ -94,4 +96,11 @@ class ContractDecider:
         if self._resets != self.pipeline.resets:
             self._begin_anew()
         events = self.pipeline.events
-        return self.trader.on_events(events, view_of(self.pipeline)) if len(events) else []
+        if not len(events):
+            return []
+        view = view_of(self.pipeline)
+        signals = self.trader.on_events(events, view)
+        if view.context == NO_CONTEXT:
+            return signals
+        # Whatever strategy speaks, the gate and the reports see what the news were.
+        return [one if one.context is not None else replace(one, context=view.context) for one in signals]

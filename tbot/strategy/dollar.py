@@ -6,7 +6,7 @@ shorts do; whatever else is traded has no side. Whether that helps is a question
 
 from dataclasses import dataclass
 
-from tbot.domain.context import DollarState
+from tbot.domain.context import CORRELATION_SCALE, DollarState
 from tbot.errors import ConfigError
 
 FILTERS = ("off", "prefer", "require")
@@ -74,7 +74,8 @@ def agreement(dollar: DollarState, family: str, side: int, min_correlation: floa
     sign = -1 if family in MOVES_AGAINST else 0
     if min_correlation > 0:
         share = dollar.correlation
-        sign = 0 if share is None or abs(share) < min_correlation else (1 if share > 0 else -1)
+        weak = share is None or abs(share) < min_correlation * CORRELATION_SCALE
+        sign = 0 if share is None or weak else (1 if share > 0 else -1)
     return sign * dollar.trend * side
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tbot.domain.context import CORRELATION_SCALE, INDEX_SCALE
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Evidence, Signal, Why
 from tbot.domain.timeframes import NAMES
@@ -45,6 +46,7 @@ def story(signal: Signal, product: Product, stamp: Stamp) -> list[str]:
             _location(signal, why, product),
             *_plan(signal, why, product),
         ]
+    lines += _context(signal, stamp)
     lines += [_sum(signal), f"parameters {signal.params_hash}; events {', '.join(map(str, signal.event_ids))}"]
     return lines
 
@@ -141,7 +143,30 @@ def _sum(signal: Signal) -> str:
     """Points out of the most there are, so that they can be added up."""
     known = [(name, 100 * weight) for name, weight in SCORE_WEIGHTS.items() if name in signal.parts]
     terms = [f"{_SCORE_NAMES[name]} {most * signal.parts[name]:.2f} of {most:.0f}" for name, most in known]
-    return f"score: {' + '.join(terms)} = {signal.score:.2f}" if terms else f"score: {signal.score:.2f}"
+    if not terms:
+        return f"score: {signal.score:.2f}"
+    moved = round(signal.score - sum(most * signal.parts[name] for name, most in known), 2)
+    if moved and signal.context is not None and signal.context.dollar is not None:
+        terms.append(f"dollar {moved:+.2f}")
+    return f"score: {' + '.join(terms)} = {signal.score:.2f}"
+
+
+def _context(signal: Signal, stamp: Stamp) -> list[str]:
+    """News and the dollar index at the decision, where they were followed."""
+    if signal.context is None:
+        return []
+    lines = []
+    news, dollar = signal.context.news, signal.context.dollar
+    if news is not None:
+        near = f"{news.impact}-impact news at {stamp(news.event_ns)}" if news.event_ns else "none near"
+        told = f" ({news.action})" if news.action else ""
+        lines.append(f"news: {'nobody knew of any' if news.stale and not news.event_ns else near}{told}")
+    if dollar is not None:
+        share = "unknown" if dollar.correlation is None else f"{dollar.correlation / CORRELATION_SCALE:+.2f}"
+        trend = {1: "rising", -1: "falling"}.get(dollar.trend, "without a trend")
+        stale = ", stale" if dollar.stale else ""
+        lines.append(f"dollar index: {dollar.index / INDEX_SCALE:.2f}, {trend}{stale}; correlation {share}")
+    return lines
 
 
 def _dollars(cents: int) -> str:

@@ -1,10 +1,12 @@
 """The market as a strategy sees it when it decides.
 
-Hours are not in it: they bind every strategy alike and belong to the Desk. Outside facts (news, the dollar index) will
-reach a worker as context records of its ring and become further fields of the view.
+Hours are not in it: they bind every strategy alike and belong to the Desk. Outside facts (news, the dollar index)
+reach a worker as CONTEXT records of its ring (`facts`); what the index means for a trade stands in `dollar`.
 """
 
 from dataclasses import dataclass
+
+from tbot.domain.context import NO_CONTEXT, MarketContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,4 @@ class MarketView:
     epoch: int
     ring_seq: int  # last record consumed
     live: bool  # history is stitched and no gap is open
+    context: MarketContext = NO_CONTEXT  # outside facts that its stream told

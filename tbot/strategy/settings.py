@@ -9,6 +9,7 @@ from typing import Any
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import MINUTES, TIMEFRAMES_MIN
 from tbot.errors import ConfigError
+from tbot.strategy.dollar import DollarSettings
 from tbot_ext.params import Params, complete_params, default_params, params_hash
 
 # Points between the round numbers that traders watch, by product; products that are not named have none.
@@ -40,6 +41,8 @@ class StrategySettings:
     round_step_points: dict[str, Any] = field(default_factory=dict)
     # Detector parameters (smc.md section 0) that differ from their defaults, by timeframe: {"1h": {"L": 4}}.
     detector: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    dollar: DollarSettings = field(default_factory=DollarSettings)  # section [dxy]
 
     def __post_init__(self) -> None:
         problems = []
@@ -96,7 +99,10 @@ class StrategySettings:
 
     def digest(self, product: Product | None = None) -> str:
         """Short hash of every option and every detector parameter of a product: the params_hash of a signal."""
-        options = {name: value for name, value in asdict(self).items() if name not in ("detector", "round_step_points")}
+        apart = {"detector", "round_step_points"}
+        if self.dollar.filter == "off":
+            apart.add("dollar")  # it changes no decision, so it makes no other strategy
+        options = {name: value for name, value in asdict(self).items() if name not in apart}
         text = json.dumps([options, params_hash(self.detectors(product))], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -7,15 +7,18 @@ module gives it its numbers and tells what it found. The bias zones of section 1
 """
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal, Why
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
-from tbot.strategy import confluence, reasons
+from tbot.strategy import confluence, dollar, reasons
+from tbot.strategy.facts import facts_of
 from tbot.strategy.filters import MarketView
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
@@ -46,13 +49,14 @@ class ContractTrader:
         atr_n = {minutes: params.atr_n for minutes, params in settings.detectors(contract).items()}
         rules = _rules(contract, settings)
         self._book = SetupBook(rules, settings.max_tests, settings.zone_timeframes_min, atr_n, self.counters)
+        self.counters.update(dict.fromkeys(("news", "dollar_stale", "against_dollar"), 0))
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
         book, signals = self._book, []
         at = book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
         while book.found:
-            signals.append(self._tell(view))
+            signals += self._allowed(self._tell(view), view)
             at = book.fold(events, at, view.now_ns, view.bid, view.ask, view.live)
         return signals
 
@@ -66,7 +70,7 @@ class ContractTrader:
         signals: list[Signal] = []
         while self._book.found:
             view = view_of(pipeline)
-            signals.append(self._tell(view))
+            signals += self._allowed(self._tell(view), view)
             at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
         return end, signals
 
@@ -83,6 +87,25 @@ class ContractTrader:
     def state(self) -> dict[str, Any]:
         """The whole state as plain values (tbot_ext.setup_story.state)."""
         return state(self._book)
+
+    # ------------------------------------------------------------------------------------------------ outside facts
+    def _allowed(self, signal: Signal, view: MarketView) -> list[Signal]:
+        """The signal with what news and the dollar index make of it; none (and a counter) when they forbid it.
+
+        The setup has had its trigger either way: a zone that was tested while news were out is not fresh any more.
+        """
+        if view.context == NO_CONTEXT and self._settings.dollar.filter == "off":
+            return [signal]
+        news = view.context.news
+        verdict = dollar.judge(self._settings.dollar, view.context.dollar, self._product.family, signal.side)
+        score = dollar.adjusted(signal.score, verdict)
+        refused = "news" if news is not None and news.action == "block" else verdict.refusal
+        if not refused and score < self._settings.min_score:
+            refused = "against_dollar"
+        if refused:
+            self.counters[refused] += 1
+            return []
+        return [replace(signal, score=score, context=None if view.context == NO_CONTEXT else view.context)]
 
     # ------------------------------------------------------------------------------------------------------ telling
     def _tell(self, view: MarketView) -> Signal:
@@ -143,6 +166,7 @@ def view_of(pipeline: ContractPipeline) -> MarketView:
         epoch=pipeline.epoch,
         ring_seq=pipeline.ring_seq,
         live=pipeline.live and pipeline.history_agrees,
+        context=facts_of(pipeline),
     )
 
 

@@ -463,7 +463,12 @@ def test_V12_trades_near_news_are_told_apart_and_a_file_that_is_none_is_refused(
     week = tmp_path / "week.json"
     event = {"title": "Payrolls", "country": "USD", "date": first["opened"].replace("Z", "+00:00"), "impact": "High"}
     week.write_text(json.dumps([event]))
-    told = done(market, *MOMENTUM, "--news", week, "--json").document["accounts"][0]["regimes"]["groups"]
+    denied = done(market, *MOMENTUM, "--news", week, "--json").document["accounts"][0]["denials"]
+    assert "NEWS" in {row["reason"] for row in denied}
+    watching = tmp_path / "tbot.toml"
+    watching.write_text('[news]\nhigh = "warn"\n')
+    asked = (*MOMENTUM, "--news", week, "--config", watching, "--json")
+    told = done(market, *asked).document["accounts"][0]["regimes"]["groups"]
     assert [group["trades"] for group in told if (group["dimension"], group["label"]) == ("news", "window")] == [1]
     week.write_text("<html>")
     assert "is no news file" in refused(9, market, *MOMENTUM, "--news", week)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from desk_rig import quote, signal
+from tbot.domain.context import MarketContext, NewsState
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_S
 from tbot.risk.caps import Cap, cpi_cap
@@ -54,6 +55,13 @@ MIN5 = 300 * NS_PER_S
 
 def release(later_ns: int) -> tuple[Cap, ...]:
     return (cpi_cap(NOW + later_ns, "calendar"),)
+
+
+def near(action: str = "", contract: str = "MNQ", **changes: object) -> dict[str, object]:
+    """A signal of a moment at which news meant this."""
+    state = NewsState(action=action, event_ns=NOW, impact="High", **changes)  # type: ignore[arg-type]
+    made = replace(signal(contract=contract), context=MarketContext(state))
+    return {"signal": made, "product": PRODUCTS[contract], "quote": quote(contract)}
 
 
 # (name, allowed neighbour, denied neighbour, code)
@@ -196,6 +204,11 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
         {"facts": CPI, "caps": release(-MIN5)},
         "LIMIT_OVERRIDE",
     ),
+    ("TR5 CPI of the calendar", {"facts": CPI, **near()}, {"facts": CPI, **near(cpi=True)}, "LIMIT_OVERRIDE"),
+    ("TR5 CPI, no rule", near(cpi=True), {"facts": CPI, **near("reduce", percent=100, cpi=True)}, "LIMIT_OVERRIDE"),
+    ("news", near("warn"), near("block"), "NEWS"),
+    ("news nobody knows", near("warn", stale=True), near("block", stale=True), "NEWS"),
+    ("news reduce", near("reduce", percent=20), near("reduce", percent=19), "NEWS"),
     ("TR6 day profit", {"facts": firm(day_net_cents=149_999)}, {"facts": firm(day_net_cents=150_000)}, "RC_DAY_PROFIT"),
     (
         "TR8 other account",
@@ -278,3 +291,17 @@ def test_size_shrinks_to_the_headroom_of_the_day() -> None:
     left = facts(realised_cents=-80_000 + 2 * 2_322)
     assert decide(request(facts=left)) == Approval(2, 40, 80, 2 * 2_322)
     assert headroom_cents(facts(realised_cents=100, exposures=(held(worst=300),)), LIMITS) == 79_800
+
+
+def test_news_reduce_the_largest_size_and_nothing_else() -> None:
+    """Five micros are the largest size; what the budget allows stays the upper bound."""
+    wide = replace(LIMITS, risk_per_trade_cents=80_000)
+    sizes = []
+    for percent in (100, 60, 59, 40, 20):
+        verdict = decide(request(**near("reduce", percent=percent), limits=wide))
+        assert isinstance(verdict, Approval)
+        sizes.append(verdict.size)
+    assert sizes == [5, 3, 2, 2, 1]
+    assert code(decide(request(**near("warn", percent=1), limits=wide))) == "APPROVED"
+    no_news = replace(signal(), context=MarketContext())
+    assert code(decide(request(signal=no_news, limits=wide))) == "APPROVED"
