@@ -8,6 +8,7 @@ Run: python -m pytest -s --benchmark-timer=time.process_time \
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,13 @@ def bench_ticks_from_a_tape(benchmark: Any, tmp_path: Path) -> None:
     note(benchmark, "ticks", TICKS)
 
 
-def bench_bars_of_a_minute(benchmark: Any, bars: ArraySource) -> None:
-    """Bars as ticks that are in memory, everything on."""
-    result: BacktestResult = benchmark.pedantic(lambda: run_backtest(bars, PLAN), rounds=3, warmup_rounds=1)
+@pytest.mark.parametrize("least", [0.0, 60.0, 100.0], ids=["any_score", "packaged_score", "no_signal"])
+def bench_bars_of_a_minute(benchmark: Any, bars: ArraySource, least: float) -> None:
+    """Bars as ticks that are in memory, everything on. Apart from each other by their signals: what one costs is the
+    difference. 100: what bars cost when none comes; 60: the packaged threshold, first tests only."""
+    strategy = replace(PLAN.strategy, min_score=least, max_tests=1 if least == 60.0 else 3)
+    plan = replace(PLAN, strategy=strategy)
+    result: BacktestResult = benchmark.pedantic(lambda: run_backtest(bars, plan), rounds=3, warmup_rounds=1)
     print(f"\n{len(result.signals)} signals, {len(result.trips)} round trips")
     note(benchmark, "bars", BARS)
 
