@@ -2,6 +2,7 @@
 
 Flavours (environment variables):
     TBOT_CHECKED=1   bounds, wraparound and initialisation checks on, -O1: run the tests of the extensions under it
+    TBOT_LINES=1     annotated HTML beside the C code, whose comments name its lines: for bench/profile_worker.py
     TBOT_NATIVE=1    -march=native: never for a wheel, fused multiply-add lets results differ between machines
 After switching flavour pass --force to build_ext.
 """
@@ -14,7 +15,8 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("TBOT_CHECKED") == "1"
 NATIVE = os.environ.get("TBOT_NATIVE") == "1"
-FLAVOUR = "checked" if CHECKED else "release"
+LINES = os.environ.get("TBOT_LINES") == "1"
+FLAVOUR = "lines" if LINES else "checked" if CHECKED else "release"
 
 # -ffp-contract=off: the same inputs give the same floats on every machine (scores are part of the proofs).
 CFLAGS = ["-std=c11", "-O1" if CHECKED else "-O3", "-g", "-Wall", "-Wextra", "-ffp-contract=off"]
@@ -50,7 +52,11 @@ setup(
         include_path=["ext"],
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{FLAVOUR}",
+        annotate=LINES,
         nthreads=os.cpu_count() or 1,
     ),
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+    options={
+        "build_ext": {"parallel": os.cpu_count() or 1},
+        **({"build": {"build_temp": "build/temp-lines"}} if LINES else {}),  # objects of another flavour are no use
+    },
 )

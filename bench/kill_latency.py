@@ -10,6 +10,7 @@ Budget (design, section 6): 300 ms. Run: python bench/kill_latency.py. Reference
 server shared with other work.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,40 +49,49 @@ def await_active(home: Path) -> None:
     raise SystemExit("the engine never became ACTIVE")
 
 
-def press(home: Path, ready: dict[str, Any]) -> tuple[float, float]:
-    """(ms until the first request, ms of processor time) of one `tbot kill`."""
+def press(home: Path, ready: dict[str, Any]) -> tuple[float, float, float]:
+    """(ms until the first request, ms until its end, ms of processor time) of one `tbot kill`."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     pressed_ns = time.clock_gettime_ns(BOOT)
     with start(home, "kill", "--no-wait") as command:
         command.communicate()
+    ended_ns = time.clock_gettime_ns(BOOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = requests.get(f"{ready['rest']}/sim/wire", headers={"X-Sim-Token": ready["control_token"]}, timeout=10)
     later = [entry["boot_ns"] for entry in answer.json()["requests"] if entry["boot_ns"] >= pressed_ns]
     cpu_s = after.ru_utime + after.ru_stime - spent.ru_utime - spent.ru_stime
-    return (min(later) - pressed_ns) / 1e6 if later else float("nan"), cpu_s * 1e3
+    first_ms = (min(later) - pressed_ns) / 1e6 if later else float("nan")
+    return first_ms, (ended_ns - pressed_ns) / 1e6, cpu_s * 1e3
+
+
+@contextlib.contextmanager
+def sim_and_engine(home: Path) -> Iterator[dict[str, Any]]:
+    """The simulator and an engine at it, certainly gone afterwards; gives what the simulator says when it is ready."""
+    sim = start(home, "sim", "--contracts", "MNQ")
+    assert sim.stdout is not None
+    ready = json.loads(sim.stdout.readline())
+    login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
+    engine = start(home, "run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet", **login)
+    try:
+        yield ready
+    finally:
+        engine.terminate()
+        engine.wait(30)
+        sim.terminate()
+        sim.wait(30)
 
 
 def main() -> None:
     """Print the fastest round (the machine's own speed), lower quartile and median by the wall clock, and the load."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        sim = start(home, "sim", "--contracts", "MNQ")
-        assert sim.stdout is not None
-        ready = json.loads(sim.stdout.readline())
-        login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
-        engine = start(home, "run", "--gateway", ready["rest"], "--contracts", "MNQ", "--quiet", **login)
-        try:
+        with sim_and_engine(home) as ready:
             await_active(home)
             figures = []
             for _ in range(ROUNDS):
                 figures.append(press(home, ready))
                 time.sleep(PAUSE_S)
-        finally:
-            engine.terminate()
-            engine.wait(30)
-            sim.terminate()
-            sim.wait(30)
-    names = ("until the first request, wall clock", "processor time of the command")
+    names = ("until the first request, wall clock", "until the end of the command", "processor time of the command")
     for name, values in zip(names, zip(*figures, strict=True), strict=True):
         quarter, middle, _ = statistics.quantiles(values, n=4)
         print(f"{name}: fastest {min(values):.0f} ms, lower quartile {quarter:.0f} ms, median {middle:.0f} of {ROUNDS}")

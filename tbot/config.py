@@ -15,12 +15,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import orjson
 
+from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.home import home
 from tbot.risk.limits import RiskLimits
+from tbot.strategy.dollar import DollarSettings
 from tbot.strategy.trader import StrategySettings
 
 __all__ = ["Config", "home", "load", "require_login"]
@@ -79,6 +81,8 @@ class Config:
     strategy: StrategySettings = field(default_factory=StrategySettings)
     risk: RiskLimits = field(default_factory=RiskLimits)
     fills: Mapping[str, Any] = field(default_factory=dict)  # FillSettings that [fills] changes
+    news: NewsSettings = field(default_factory=NewsSettings)
+    dxy: DollarSettings = field(default_factory=DollarSettings)
 
     def paper_fills(self) -> FillSettings:
         """How orders fill in a paper run."""

@@ -27,5 +27,6 @@ cdef class LatencyHistogram:
 
     # Count one duration in ns. One writer; a few ns; nothing is allocated.
     cdef void add(self, int64_t ns) noexcept nogil
+    cdef void add_times(self, int64_t ns, uint64_t times) noexcept nogil
 
     cdef HistogramData* _open(self) except NULL

@@ -78,6 +78,9 @@ cdef class LatencyHistogram:
         return self._data
 
     cdef void add(self, int64_t ns) noexcept nogil:
+        self.add_times(ns, 1)
+
+    cdef void add_times(self, int64_t ns, uint64_t times) noexcept nogil:
         # Relaxed loads and stores: there is one writer, and a reader only needs each word whole. Nothing is paired, so
         # `count` is summed from the buckets instead of kept, and always agrees with the percentiles.
         cdef HistogramData* data = self._data
@@ -87,20 +90,23 @@ cdef class LatencyHistogram:
             return
         value = <uint64_t>ns if ns > 0 else 0
         bucket = _bucket(value) if value < <uint64_t>1 << 37 else BUCKETS - 1
-        store_relaxed(&data.counts[bucket], load_relaxed(&data.counts[bucket]) + 1)
+        store_relaxed(&data.counts[bucket], load_relaxed(&data.counts[bucket]) + times)
         if value > load_relaxed(&data.largest):
             store_relaxed(&data.largest, value)
         if value < load_relaxed(&data.smallest):
             store_relaxed(&data.smallest, value)
         if ns < 0:
-            store_relaxed(&data.below, load_relaxed(&data.below) + 1)
+            store_relaxed(&data.below, load_relaxed(&data.below) + times)
         elif value >= <uint64_t>1 << 37:
-            store_relaxed(&data.above, load_relaxed(&data.above) + 1)
+            store_relaxed(&data.above, load_relaxed(&data.above) + times)
 
-    def record(self, int64_t ns):
-        """Count one duration in ns; a negative one counts as 0, one beyond 137 s in the last bucket."""
+    def record(self, int64_t ns, int64_t times=1):
+        """Count one duration in ns, so many times (none below 1); a negative one counts as 0, one beyond 137 s in the
+        last bucket.
+        """
         self._open()
-        self.add(ns)
+        if times > 0:
+            self.add_times(ns, <uint64_t>times)
 
     def merge(self, LatencyHistogram other not None):
         """Add all counts of another histogram to this one."""

@@ -66,6 +66,13 @@ cdef class ContractPipeline:
     cdef object _feed_array                 # the array `feed` is in the middle of, and its memory
     cdef const unsigned char[::1] _feed_bytes
 
+    # The parts of `feed`, for whoever goes on in compiled code: memory of an array; its records up to the first that
+    # gave events (they are in _sink), returns the index after it; the end of a call. `sound`: live, and history agrees.
+    cdef const Tick* lend(self, ticks, Py_ssize_t start) except? NULL
+    cdef Py_ssize_t take(self, const Tick* tick, Py_ssize_t i, Py_ssize_t n, int* code) noexcept nogil
+    cdef int taken(self, bint all_of_it, int code) except -1
+    cdef bint sound(self) noexcept nogil
+
     # Takes one record: 0, or -1 when a HISTORY record names more bars than the segment has.
     cdef int _step(self, const Tick* t) noexcept nogil
     cdef void _trade(self, const Tick* t) noexcept nogil

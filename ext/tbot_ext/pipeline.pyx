@@ -22,17 +22,8 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport INT64_MIN, int64_t, uint16_t
 from libc.string cimport memset
 
-from tbot_ext.bars cimport (
-    MINUTE_CLOSED,
-    aggregate,
-    aggregate_clock,
-    aggregate_init,
-    forming_bar,
-    minute_clock,
-    minute_gap,
-    minute_init,
-    minute_trade,
-)
+from tbot_ext.bars cimport MINUTE_CLOSED, aggregate, aggregate_clock, aggregate_init, forming_bar, minute_clock
+from tbot_ext.bars cimport minute_gap, minute_init, minute_trade
 from tbot_ext.detector cimport detector_bars, detector_init, detector_push, detector_unbroken, detector_zones
 from tbot_ext.events cimport minutes_ns
 from tbot_ext.levels cimport levels_array
@@ -348,29 +339,41 @@ cdef class ContractPipeline:
         passed over. So: `while i < len(ticks) or p.pending: i = p.feed(ticks, i); use(p.events)`.
         Raises ValueError for a bad array.
         """
-        cdef Py_ssize_t n = len(ticks), i = start
-        cdef const Tick* tick = NULL
+        cdef Py_ssize_t n = len(ticks), i
+        cdef const Tick* tick = self.lend(ticks, start)
         cdef int code = 0
-        if not 0 <= start <= n:
-            raise ValueError(f"start must lie in 0..{n}, not {start}")
+        with nogil:
+            i = self.take(tick, start, n, &code)
+        self.taken(i == n, code)
+        return i
+
+    cdef const Tick* lend(self, ticks, Py_ssize_t start) except? NULL:
+        if not 0 <= start <= len(ticks):
+            raise ValueError(f"start must lie in 0..{len(ticks)}, not {start}")
         if ticks is not self._feed_array:
             if ticks.dtype != TICK_DTYPE:
                 raise ValueError(f"ticks must have TICK_DTYPE, not {ticks.dtype}")
             self._feed_bytes = ticks.view(np.uint8)
             self._feed_array = ticks
-        if n:
-            tick = <const Tick*>&self._feed_bytes[0]
+        return <const Tick*>&self._feed_bytes[0] if len(ticks) else NULL
+
+    cdef Py_ssize_t take(self, const Tick* tick, Py_ssize_t i, Py_ssize_t n, int* code) noexcept nogil:
         self._sink.n = 0
-        with nogil:
-            if self._working:
-                self._work()
-            while i < n and code == 0 and self._sink.n == 0:
-                code = self._step(&tick[i])
-                i += 1
-        if i == n:
-            self._feed_array = self._feed_bytes = None
-        self._settle(code)
+        if self._working:
+            self._work()
+        while i < n and code[0] == 0 and self._sink.n == 0:
+            code[0] = self._step(&tick[i])
+            i += 1
         return i
+
+    cdef int taken(self, bint all_of_it, int code) except -1:
+        if all_of_it:
+            self._feed_array = self._feed_bytes = None
+        return self._settle(code)
+
+    cdef bint sound(self) noexcept nogil:
+        return (not self._holding and not self._working
+                and self._count.history_mismatch * 100 <= self._count.history_overlap)
 
     def drain(self, RingReader reader not None, int64_t limit=1024):
         """Take up to `limit` records of a ring; returns how many. 0 means that there was nothing to do.

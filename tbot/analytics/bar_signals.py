@@ -72,7 +72,7 @@ def bar_signals(
     for number, records in enumerate(bar_records(bars, product)):
         at = 0
         while at < len(records) or decider.pending:
-            at, found = decider.feed(records, at)
+            at, found = decider.run(records, at)
             signals += found
         if progress is not None:
             progress(min(number * _CHUNK, len(bars)), len(bars))

@@ -103,7 +103,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
     day_of = {trip.now_ns: (trading_day(trip.now_ns) - _EPOCH_DAY).days for trip in trips}
     told = (*survey.notes(), *source.notes) if source.notes else (*survey.notes(), *survey.assumptions())
     return BacktestResult(
-        contracts=tuple(source.contracts.values()),
+        contracts=tuple(bars),
         accounts=tuple(account.settings.account for account in plan.accounts),
         first_ns=survey.first_ns,
         last_ns=survey.last_ns,

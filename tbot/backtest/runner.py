@@ -86,7 +86,11 @@ class Runner:
         if first + len(chunk) > len(self._space):
             self._space = np.empty(2 * (first + len(chunk)), TICK_DTYPE)
         records = self._space[: first + len(chunk)]
-        records[:first], records[first:] = self._held, chunk
+        records[:first] = self._held
+        if chunk.flags.c_contiguous:
+            records[first:].view(np.uint8)[:] = chunk.view(np.uint8)  # Why bytes: numpy copies records field by field
+        else:
+            records[first:] = chunk
         self._numbers.number(records[first:])
         spoken = self._held_signals + self._decide(records, first)
         end = int(np.searchsorted(records["exch_ns"], records["exch_ns"][-1]))
@@ -110,7 +114,7 @@ class Runner:
 
     def _fed(self, decider: ContractDecider, ticks: Ticks, position: int) -> tuple[int, list[Signal]]:
         try:
-            end, signals = decider.feed(ticks, position)
+            end, signals = decider.run(ticks, position)
             for signal in signals:
                 _check(signal, decider.product.symbol)
         except (Exception, SystemExit) as error:  # leaving the program in the middle would look like success

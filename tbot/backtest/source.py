@@ -52,7 +52,7 @@ class ArraySource:
         """Of the bytes of the records."""
         digest = hashlib.sha256()
         for chunk in self.chunks:
-            digest.update(chunk.tobytes())
+            digest.update(np.ascontiguousarray(chunk).view(np.uint8).data)
         return digest.hexdigest()
 
     def stream(self) -> Iterator[Ticks]:

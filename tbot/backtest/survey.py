@@ -18,6 +18,9 @@ ROLL_RULE = (
     "cancelled"
 )
 
+# Why numbers: numpy compares a column with a member of an enumeration in 64 bits.
+_TRADE, _QUOTE, _GAP = int(Kind.TRADE), int(Kind.QUOTE), int(Kind.GAP)
+
 
 class Survey:
     """Watches a stream without changing it."""
@@ -44,9 +47,9 @@ class Survey:
         self.first_ns = self.first_ns or int(times[0])
         self.last_ns = int(times[-1])
         self.records += len(chunk)
-        kinds = chunk["kind"]
+        kinds = np.ascontiguousarray(chunk["kind"])
         # A clock that closes Friday's last bar would make a trading day of the Saturday behind it.
-        market = times[(kinds == Kind.TRADE) | (kinds == Kind.QUOTE)]
+        market = times[(kinds == _TRADE) | (kinds == _QUOTE)]
         at = 0
         while at < len(market):
             if int(market[at]) >= self._day_end_ns:
@@ -61,7 +64,7 @@ class Survey:
             if fresh:
                 known |= int(np.bitwise_or.reduce(flags[ids == contract_id]))
             self._flags[contract_id] = known
-        for row in chunk[chunk["kind"] == Kind.GAP].tolist():
+        for row in chunk[kinds == _GAP].tolist():
             contract_id, aux = row[8], row[6]
             if aux == NEW_CONTRACT:
                 self._rolls.append((contract_id, row[1]))

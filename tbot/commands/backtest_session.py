@@ -22,12 +22,13 @@ from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
+from tbot.context.news import Calendar, high_impact_ns
+from tbot.context.news_files import read_files
 from tbot.domain.trading_hours import CHICAGO, trading_day
 from tbot.errors import ConfigError, DataError
 from tbot.home import home
 from tbot.risk.firm import FirmRules
 from tbot.storage.firm_rules import load_rules
-from tbot.storage.news_files import News, read_news
 from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
@@ -80,7 +81,7 @@ def answer(question: Question) -> Answer:
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
     ledger = open_ledger(home())
-    news = read_news(question.news)
+    news = read_files(question.news)
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
@@ -193,7 +194,7 @@ def _assessments(
     plan: BacktestPlan,
     rules: FirmRules | None,
     others: Sequence[Trial],
-    news: News,
+    news: Calendar,
 ) -> tuple[Assessment, ...]:
     percentile, missing = _null_percentile(question, result, source, plan)
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
@@ -205,7 +206,7 @@ def _assessments(
             rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
             rivals=others,
             null_percentile=percentile,
-            news_ns=news.times_ns,
+            news_ns=high_impact_ns(news),
             null_missing=missing,
             seed=question.seed,
         )

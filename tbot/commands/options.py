@@ -3,14 +3,18 @@
 import contextlib
 import math
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
-from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:
     """`MNQ,ES` as symbols of the product table; ConfigError names the first unknown one."""
+    from tbot.domain.contracts import PRODUCTS  # late: the kill switch reads a duration here, and has 300 ms
+
     symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
     unknown = [symbol for symbol in symbols if symbol not in PRODUCTS]
     if unknown or not symbols:
@@ -43,8 +47,10 @@ def parse_duration_s(text: str) -> float:
     return seconds
 
 
-def parse_zone(name: str) -> ZoneInfo:
+def parse_zone(name: str) -> "ZoneInfo":
     """A time zone by its name."""
+    from zoneinfo import ZoneInfo
+
     with contextlib.suppress(KeyError, ValueError, OSError):
         return ZoneInfo(name)
     raise ConfigError(f"time zone {name!r} is not known; write it like Europe/Helsinki")

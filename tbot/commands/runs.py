@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 
-from tbot.domain.trading_hours import trading_day
 from tbot.errors import Halted, TbotError
 from tbot.home import home
 from tbot.storage import control_key
@@ -112,6 +111,13 @@ class Run:
         """Its kill switch's lock files."""
         lasting = self.state_dir.parent == home().resolve()
         return KillLocks(self.state_dir, home().resolve() if lasting else None, self.mode)
+
+
+def trading_day(now_ns: int) -> date:
+    """See tbot.domain.trading_hours; loaded when a lock file needs it, for a kill that is answered has 300 ms."""
+    from tbot.domain import trading_hours
+
+    return trading_hours.trading_day(now_ns)
 
 
 def _lives(pid: int, start: int) -> bool:

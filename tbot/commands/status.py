@@ -94,7 +94,7 @@ def _execution(document: dict[str, Any]) -> str:
 
 def newest_status() -> Path:
     """The newest status file of this user's runs; NotRunning when there is none. The journal lies beside it."""
-    from tbot.config import home
+    from tbot.home import home
 
     pointer = home() / "current.json"
     candidates = [home() / mode / "status.json" for mode in ("live", "paper", "sim")]

@@ -33,6 +33,7 @@ TABLE_WARN_DAYS = 45
 EXTRAS = {
     "data": "pyarrow", "report": "matplotlib", "web": "nicegui", "sweep": "optuna", "notify": "apprise",
     "metrics": "prometheus_client", "keyring": "keyring", "news": "icalendar",
+    "fast": "picows",
 }  # fmt: skip
 VIRTUAL = ("kvm", "qemu", "vmware", "virtualbox", "hyper-v", "virtual machine", "xen", "bochs", "parallels")
 TUNNELS = ("tun", "tap", "wg", "ppp", "utun", "tailscale", "zt")

@@ -6,6 +6,9 @@ All are frozen values; encoded only in `transport/wire.py`. A name that ends in 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tbot.domain.control_messages import AccountWord as AccountWord
+from tbot.domain.control_messages import ControlReply as ControlReply
+from tbot.domain.control_messages import ControlRequest as ControlRequest
 from tbot.domain.messages import Signal, SignalStamps
 
 
@@ -64,44 +67,6 @@ class OperatorAck:
     done: bool
     flat: bool
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """A command of a person to the executor, over the control socket (rule R8: it names its run and expires)."""
-
-    request_id: str
-    verb: Literal["pause", "resume", "flatten", "kill", "ask"]  # ask: only tell how things stand
-    run_id: int
-    sent_boot_ns: int
-    ttl_ns: int
-    account: int | None = None  # None: all
-    contract: str | None = None  # of flatten, and of ask after it
-
-
-@dataclass(frozen=True, slots=True)
-class AccountWord:
-    """How one account stands, and what it said to the request."""
-
-    account: int
-    name: str
-    taken: bool
-    said: str  # one plain sentence
-    state: str
-    reason: str
-    flat: bool  # proven: nothing of ours is open or working (in the contract that was named)
-    clear: bool  # proven: nothing at all is open or working, strangers' things neither
-    still_open: str = ""  # in words
-
-
-@dataclass(frozen=True, slots=True)
-class ControlReply:
-    """Executor to the command. `refused` "" or why nothing was done: expired, run, seen, starting, account."""
-
-    request_id: str
-    refused: str
-    text: str
-    accounts: tuple[AccountWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from tbot.domain.timeframes import bar_start_ns
 from tbot.engine.backfill import HistorySegment, HoleCheck, Request
 from tbot.gateway.codec_market import TickTuple
 from tbot.transport.shm import Segment
+from tbot_ext.market_book import MarketBook
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import NO_PRICE, Kind
+from tbot_ext.ring import RingWriter
 
 TRADE, GAP = int(Kind.TRADE), int(Kind.GAP)
 MINUTES_KEPT = 3_000  # of which it is known that ticks came: two trading days
@@ -83,14 +85,31 @@ class ContractFeed:
                 self.last_trade_ns = exch_ns
             self._note_minutes(ticks)
 
+    def take_waiting(self, book: MarketBook, now_boot_ns: int) -> None:
+        """The same for the ticks that wait in a book: those of several events, with one wake-up for all."""
+        assert isinstance(self.writer, RingWriter)
+        book.write(self.writer)
+        self.unmarked = True
+        self.last_recv_boot_ns = now_boot_ns
+        if book.data_ns > self.last_data_ns:
+            self.last_data_ns = book.data_ns
+            self.progress_boot_ns = now_boot_ns
+        if book.trade_ns:
+            self.last_trade_ns = max(self.last_trade_ns, book.trade_ns)
+            for minute in book.minutes:
+                self._note_minute(minute)
+
     def _note_minutes(self, ticks: list[TickTuple]) -> None:
-        seen = self.seen
         for tick in ticks:
-            minute = bar_start_ns(tick[1], 1)
-            if minute not in seen and not tick[9]:  # a suspect print may be missing in history for a good reason
-                seen[minute] = None
-                if len(seen) > MINUTES_KEPT:
-                    del seen[next(iter(seen))]
+            if not tick[9]:  # a suspect print may be missing in history for a good reason
+                self._note_minute(bar_start_ns(tick[1], 1))
+
+    def _note_minute(self, minute: int) -> None:
+        seen = self.seen
+        if minute not in seen:
+            seen[minute] = None
+            if len(seen) > MINUTES_KEPT:
+                del seen[next(iter(seen))]
 
     def lost(self, was_connected: bool, now_ns: int, recv_ns: int) -> None:
         """A connection ended. Data may come before it counts as connected, so that alone says nothing."""

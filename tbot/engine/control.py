@@ -15,13 +15,13 @@ from typing import Literal
 
 import zmq
 
-from tbot.domain.process_messages import ControlReply, ControlRequest
+from tbot.domain.control_messages import ControlReply, ControlRequest
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.errors import ProtocolError, TbotError
 from tbot.storage.control_key import read_key, write_key
 from tbot.transport import sockets
+from tbot.transport.frames import CONTROL, Frames
 from tbot.transport.process_identity import myself
-from tbot.transport.wire import Wire
 
 Verb = Literal["pause", "resume", "flatten", "kill", "ask"]
 
@@ -42,7 +42,7 @@ class ControlServer:
     def __init__(self, run_dir: Path, run_id: int) -> None:
         self.channel = sockets.router(socket_path(run_dir))
         self._key = write_key(run_dir, run_id, *myself())
-        self._wire = Wire(self._key.key, run_id, 0)
+        self._wire: Frames[ControlRequest | ControlReply] = Frames(self._key.key, run_id, 0, CONTROL)
         self._born_ns = boot_ns()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self.counts: Counter[str] = Counter()
@@ -107,7 +107,7 @@ class ControlClient:
         if key is None:
             raise ProtocolError(f"the run in {run_dir} has no control socket")
         self.key = key
-        self._wire = Wire(key.key, key.run_id, 0)
+        self._wire: Frames[ControlRequest | ControlReply] = Frames(key.key, key.run_id, 0, CONTROL)
         self._channel = sockets.dealer(socket_path(run_dir), b"op-" + secrets.token_hex(8).encode())
 
     def ask(

@@ -29,16 +29,20 @@ from tbot.engine.gateway_link import PAPER, Link, open_link
 from tbot.engine.gateway_watch import GatewayWatch
 from tbot.engine.health import FAILED, Beat, Hops, make_wire
 from tbot.engine.operator_desk import OperatorDesk
-from tbot.engine.prices import PriceRings
+from tbot.engine.prices import BATCH, PriceRings
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.engine.state_dir import AccountLocks
 from tbot.errors import AuthError, ConfigError, Halted, JournalError, ProtocolError, TbotError
 from tbot.transport import sockets
 
-LOOP_NS = 20_000_000  # longest wait: prices are looked at this often
+BUSY_NS = 20_000_000  # longest wait with something open, working or under way: prices are looked at this often
+# Longest wait when flat: nothing rests on a price then but a signal, which looks at them itself. What else is due goes
+# by quarters of a second and more; messages, the broker's news and persons wake the loop.
+IDLE_NS = 100_000_000
 FLUSH_NS = 200_000_000
 STOP_PATIENCE_NS = 10 * NS_PER_S  # C_STOP_GRACE
 RETRY_NS = 500_000_000  # between attempts to get the gateway's first answers
+HELD_NS = 100_000_000  # between looks at a simulated market that has not started, when nothing else is missing
 
 
 class Executor:
@@ -78,8 +82,7 @@ class Executor:
     def run(self) -> None:
         """Until told to stop and flat, or until patience ends."""
         while not self._finished():
-            # Lock-step: nothing happens between steps, so there is nothing to wake up for.
-            self._waiter.wait(NS_PER_S // 4 if self._settings.lockstep else LOOP_NS)
+            self._waiter.wait(self._longest_wait_ns())
             self._open()
             self._operator.look(self._desk, self._watch)  # before any signal: a lock binds from the first turn on
             if self._conditions is not None:
@@ -94,6 +97,11 @@ class Executor:
             self._report()
         self.close()
 
+    def _longest_wait_ns(self) -> int:
+        if self._settings.lockstep:  # nothing happens between steps, so there is nothing to wake up for
+            return NS_PER_S // 4
+        return IDLE_NS if self._desk is not None and not self._desk.desk.busy() else BUSY_NS
+
     def _open(self) -> None:
         """Bring up link and Desk step by step; each step may have to be tried again."""
         if self._desk is not None or self._fatal is not None or boot_ns() < self._next_try_ns:
@@ -104,6 +112,8 @@ class Executor:
                 self._link = open_link(self._settings, self._context)
             clock, accounts = self._start_values()
             if clock is None or accounts is None:
+                if accounts is not None:
+                    self._next_try_ns = boot_ns() + HELD_NS
                 return
             if not self._lock(account.account for account in accounts):
                 return
@@ -149,6 +159,8 @@ class Executor:
         for name in self._settings.symbols:
             while len(records := self._prices.take(name)):
                 desk.session.on_records(records, now_ns)
+                if len(records) < BATCH:
+                    break
         self._prices.publish()
 
     def _work(self, desk: TradingDesk) -> None:

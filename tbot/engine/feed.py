@@ -13,6 +13,7 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.engine.backfill import Bars, HistorySegment, gap_request, start_request
+from tbot.engine.bulk_ticks import bulk_ticks
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.contract_feed import ContractFeed
@@ -35,6 +36,7 @@ from tbot.gateway.codec_market import (
     MarketDecoder,
 )
 from tbot.gateway.hub import HubDown
+from tbot.gateway.hub_sockets import fastest
 from tbot.gateway.market_hub import MarketHub
 from tbot.gateway.rest import RestClient
 from tbot.gateway.signalr import Invocation
@@ -53,6 +55,9 @@ GOODBYES = 3  # Close records without allowReconnect in a row: a person must kno
 MAX_UNKNOWN = 16  # names of unknown events that are told
 KNOWN_TARGETS = frozenset({QUOTE_TARGET, TRADE_TARGET, DEPTH_TARGET})
 WATCH_S = 1.0  # between looks at silence and token
+STOP_LOOK_S = 0.2
+HISTORY_LOOK_S = 0.02  # while history is missing somewhere
+HISTORY_CALM_S = 0.1
 
 CLOCK = int(Kind.CLOCK)
 
@@ -139,15 +144,18 @@ class Feed:
             list(self._subscribed()),
             token=self._voice.token,
             on_record=self._on_record,
+            on_bulk=self._on_bulk,
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
+            opener=fastest(),
         )
         self._watch = FeedWatch(self._hub, self._rest, self._calendar, self._voice, self._tell, self._on_gap)
         loops = (self._hub.run, self._history_loop, self._clock_loop, self._watch_loop)
         tasks = [asyncio.create_task(loop()) for loop in loops]
-        while not self._context.stop.is_set() and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.1)
+        ended: set[Any] = set()
+        while not self._context.stop.is_set() and not ended:
+            ended, _ = await asyncio.wait(tasks, timeout=STOP_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
         self._hub.stop()
         for task in tasks[1:]:
             task.cancel()
@@ -213,6 +221,15 @@ class Feed:
         self._goodbyes = 0
         self._hops.record("frame_ring", time.time_ns() - recv_ns)
         return True
+
+    def _on_bulk(self, data: bytes, at: int, recv_ns: int) -> tuple[int, int]:
+        """As many whole quotes and trades as the scanner knows, into their rings."""
+        assert self._decoder is not None
+        end, records = bulk_ticks(self._decoder, self._contracts, data, at, recv_ns, self._now_ns())
+        if records:
+            self._goodbyes = 0
+            self._hops.record("frame_ring", time.time_ns() - recv_ns, records)
+        return end, records
 
     def _note_unknown(self, target: str) -> None:
         """The gateway has learned something new: said once for each name, for a few names."""
@@ -309,7 +326,8 @@ class Feed:
     # ----------------------------------------------------------------------------------------------------- history
     async def _history_loop(self) -> None:
         while True:
-            await asyncio.sleep(0.02)
+            waiting = any(contract.request or not contract.last_good_ns for contract in self._contracts.values())
+            await asyncio.sleep(HISTORY_LOOK_S if waiting else HISTORY_CALM_S)
             self._take_control()
             if self._clock is not None:
                 await self._filler.look(self._contracts.values(), self._clock.now_ns())
@@ -367,7 +385,7 @@ class Feed:
         while True:
             if self._beat.due():
                 self._beat.send(self._state(), self._status() if self._beat.status_due() else None)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self._beat.due_in_ns() / NS_PER_S)
 
     def _state(self) -> str:
         return "OK" if self._hub is not None and self._hub.connected else "CONNECTING"

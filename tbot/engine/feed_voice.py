@@ -7,7 +7,8 @@ from tbot.gateway.tokens import Token, TokenManager
 from tbot.transport import sockets
 from tbot.transport.wire import Wire
 
-LOOK_S = 0.05  # while there is no token, or the last one was refused
+LOOK_S = 0.05  # while there is no token, or the last one was refused, or there are no contracts
+CALM_S = 0.2
 RENEW_S = 1.0  # the executor takes a feed that is silent for 5 s for dead (engine/conditions.py)
 
 
@@ -30,7 +31,7 @@ class FeedVoice:
     @property
     def pause_s(self) -> float:
         """Until the next `listen`."""
-        return LOOK_S
+        return CALM_S if self.contracts and self._tokens.current() is not None else LOOK_S
 
     @property
     def contracts_changed(self) -> bool:
@@ -61,7 +62,7 @@ class FeedVoice:
 
     def say(self, *, connects: int, logouts: int) -> None:
         """At once when there is news, often while there is no token to use, every few seconds else."""
-        self._waited_s += LOOK_S
+        self._waited_s += self.pause_s
         token = self._tokens.current()
         if token is None:  # never had one, or the hub or the REST side did not accept it
             self._refused = max(self._refused, self._adopted)

@@ -39,9 +39,9 @@ class Hops:
     def __init__(self, *names: str) -> None:
         self._histograms = {name: LatencyHistogram() for name in names}
 
-    def record(self, name: str, elapsed_ns: int) -> None:
-        """Add one duration in ns; a negative one (clock step) counts as zero."""
-        self._histograms[name].record(max(0, elapsed_ns))
+    def record(self, name: str, elapsed_ns: int, times: int = 1) -> None:
+        """Add one duration in ns, so many times; a negative one (clock step) counts as zero."""
+        self._histograms[name].record(max(0, elapsed_ns), times)
 
     def status(self) -> dict[str, dict[str, int]]:
         """p50, p99, p999, max in ns and the count of every hop that was passed at least once."""
@@ -80,6 +80,10 @@ class Beat:
     def due(self) -> bool:
         """It is time to call `send`."""
         return boot_ns() >= self._next_ns
+
+    def due_in_ns(self) -> int:
+        """Time left until then; 0 when it has come."""
+        return max(0, self._next_ns - boot_ns())
 
     def status_due(self) -> bool:
         """It is time to give `send` a fresh status."""

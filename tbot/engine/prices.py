@@ -29,9 +29,8 @@ class PriceRings:
         self._buffer = np.empty(BATCH, TICK_DTYPE)
 
     def take(self, name: str) -> Records:
-        """Records of one contract since the last call, at most a batch; empty when there is nothing new."""
-        count = self.readers[name].read(self._buffer)
-        return self._buffer[:count].copy() if count else self._buffer[:0]
+        """Records of one contract since the last call, at most a batch, good until the next call; empty: none."""
+        return self._buffer[: self.readers[name].read(self._buffer)]
 
     def take_until(self, heads: dict[str, int]) -> Records:
         """Records of all contracts up to the given ring positions, merged by (exchange time, contract, sequence)."""
@@ -42,7 +41,7 @@ class PriceRings:
                 part = self.take(name)
                 if not len(part):
                     break
-                parts.append(part)
+                parts.append(part.copy())
         return merge_order(np.concatenate(parts)) if parts else self._buffer[:0]
 
     def publish(self) -> None:

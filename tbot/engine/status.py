@@ -22,6 +22,7 @@ from tbot.storage.private_file import replace_private
 
 WRITE_EVERY_NS = 30 * NS_PER_S
 CHANGE_EVERY_NS = NS_PER_S // 2  # changes are gathered for this long
+LOOK_EVERY_NS = NS_PER_S // 5  # between looks for a change
 
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 # Mildest first; the order in which an account itself decides (execution/engine_state.py).
@@ -243,12 +244,19 @@ class StatusFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._written_ns = 0
+        self._looked_ns = 0
         self._essence = b""
+        self._state = ""
+
+    def due(self) -> bool:
+        """Whether it is time for `update`: a document is dear to make, and a fifth of a second is soon enough (I33)."""
+        return boot_ns() - self._looked_ns >= LOOK_EVERY_NS
 
     def update(self, document: dict[str, Any]) -> None:
-        """Write when due; cheap when not."""
-        since = boot_ns() - self._written_ns
-        if since < CHANGE_EVERY_NS and self._written_ns:
+        """Write when due; cheap when not. Another state does not wait for other changes to gather."""
+        self._looked_ns = boot_ns()
+        since = self._looked_ns - self._written_ns
+        if since < CHANGE_EVERY_NS and self._written_ns and document["state"] == self._state:
             return
         keys = ("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps")
         shown = document["contracts"].values()
@@ -264,7 +272,7 @@ class StatusFile:
 
     def write(self, document: dict[str, Any]) -> None:
         """Atomic: a reader sees the old document or the new one."""
-        self._written_ns = boot_ns()
+        self._written_ns, self._state = boot_ns(), str(document.get("state"))
         try:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
             data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)

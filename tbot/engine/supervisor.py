@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from multiprocessing.connection import wait as wait_for
 from typing import Any, BinaryIO
 
@@ -59,6 +59,7 @@ class Supervisor:
         self._status_file = StatusFile(settings.state_dir / "status.json")
         self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
+        self._all_ready = False
         self._laps: dict[str, int] = {}  # times each contract's worker was lapped
         self._traded = False  # the executor has told of an order since it last told of its accounts
         executor = self.children.get("executor")
@@ -83,27 +84,41 @@ class Supervisor:
         self._executor = sockets.dealer(settings.socket("executor"), b"launcher")
         self._channels.append(self._executor)
         self._waiter = sockets.Waiter(self._bus, self._executor)
+        self._calm = sockets.Waiter(self._executor)
         for child in self.children.values():
             self._spawn(child)
 
     def _spawn(self, child: Child) -> None:
         child.spec.secrets["run_key"] = self._run_key
         child.start(epoch=0)
+        assert child.process is not None
+        self._calm.add(child.process.sentinel)
 
     # -------------------------------------------------------------------------------------------------- watch
     def poll(self, timeout_s: float) -> None:
-        """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh."""
-        self._waiter.wait(int(timeout_s * NS_PER_S))
+        """Wait up to `timeout_s` for news, take in all of it, act on deaths and silence, keep the status file fresh.
+
+        Once everybody is there, news is a death or an answer of the executor: beats come some thirty times a second
+        and may gather, for they are judged in seconds.
+        """
+        (self._calm if self._all_ready else self._waiter).wait(int(timeout_s * NS_PER_S))
         if self._pause.look(boot_ns(), time.monotonic_ns()):
             # The machine slept, or we were stopped, most likely with everybody else: they are not dead for that.
             for child in self.children.values():
                 child.pardon()
         self._take_messages()
         self._look_at_kill_switch()
+        self._all_ready = not self.phase.stopping and self.ready()
         if not self.phase.stopping:
-            for child in list(self.children.values()):
-                self._watch(child)
-        self._status_file.update(self.status())
+            children = list(self.children.values())
+            dead = set(wait_for([child.process.sentinel for child in children if child.process], timeout=0))
+            for child in children:
+                self._watch(child, dead)
+        self._tell_status()
+
+    def _tell_status(self) -> None:
+        if self._status_file.due():
+            self._status_file.update(self.status())
 
     def _take_messages(self) -> None:
         for _, data in self._bus.drain():
@@ -213,7 +228,8 @@ class Supervisor:
         if self._on_event is not None:
             self._on_event(event)
 
-    def _watch(self, child: Child) -> None:
+    def _watch(self, child: Child, dead: Container[Any] = ()) -> None:
+        """Judge one child; `dead` holds the sentinels of those that are gone."""
         if child.process is None:
             return
         if child.state == FAILED:
@@ -221,7 +237,7 @@ class Supervisor:
             self.phase.exit_code = int(child.status["exit_code"])
             self.phase.failure_code = FAILURE_CODES.get(self.phase.exit_code, "RC_CONFIG")
             return
-        gone = bool(wait_for([child.process.sentinel], timeout=0))
+        gone = child.process.sentinel in dead
         if gone:
             child.process.join(LAST_BREATH_S)
         if gone and child.process.exitcode == 0 and child.spec.name == "feed" and self.settings.mode == "replay":
@@ -233,6 +249,7 @@ class Supervisor:
                 child.state = "SUSPECT"
             return
         why = f"exit code {child.process.exitcode}" if gone else "no heartbeat for 5 s"
+        self._calm.remove(child.process.sentinel)
         self._end(child, grace_s=0.5 if gone else child.spec.grace_s)
         self._restart(child, why)
 
@@ -245,7 +262,7 @@ class Supervisor:
             self._pause.look(boot_ns(), time.monotonic_ns())
             self._take_messages()
             self._look_at_kill_switch()
-            self._status_file.update(self.status())
+            self._tell_status()
         child.reap()
 
     def _restart(self, child: Child, why: str) -> None:

@@ -27,7 +27,6 @@ from tbot_ext.records import BAR_DTYPE, EventCode, Flag
 from tbot_ext.ring import RingReader
 
 DRAIN_LIMIT = 4096
-SLEEP_NS = 50_000_000  # longest sleep on a silent ring, so that heartbeats go on
 POLL_S = 0.001  # between looks when several rings are served or the futex is not wanted
 LOCKSTEP_ACK_S = 5.0
 COLLECT_BARS = 1024  # what a pipeline remembers
@@ -137,13 +136,12 @@ class Worker:
         single = len(self.shells) == 1 and self._settings.wait == "futex"
         while not self._context.stop.is_set():
             worked = [self._drain(shell) for shell in self.shells]
-            self._take_acks()
+            if self._unacked:
+                self._take_acks()
             self._report()
-            if any(worked):
-                continue
-            if single:
-                self.shells[0].reader.wait(SLEEP_NS)
-            elif self._settings.wait != "spin":
+            if single:  # returns at once when there is something; SIGTERM ends it, too
+                self.shells[0].reader.wait(self._beat.due_in_ns())
+            elif not any(worked) and self._settings.wait != "spin":
                 time.sleep(POLL_S)
         self.close()
 
@@ -221,6 +219,7 @@ class Worker:
 
     def _report(self) -> None:
         if self._beat.due():
+            self._take_acks()  # also those that came too late
             live = all(shell.decider.pipeline.live for shell in self.shells)
             self._beat.send("OK" if live else "WARMING", self._status() if self._beat.status_due() else None)
 

@@ -31,8 +31,8 @@ class QuietSink(TickSink, Protocol):
     def due_ns(self) -> int | None:
         """From this exchange time on the next record of any contract does something; None: no such time."""
 
-    def pass_over(self, contract: str, trades: Ticks, quote: tuple[int, int, int] | None) -> None:
-        """All trades and the last quote (bid, ask, flags) of a stretch of quiet records of a contract."""
+    def pass_over(self, contract: str, records: Ticks, quote: tuple[int, int, int] | None) -> None:
+        """A stretch of records in which those of a contract were all quiet, and its last quote (bid, ask, flags)."""
 
     def quiet(self, contract: str) -> tuple[float, float]:
         """Trades strictly between these prices, and then all quotes, do nothing; low above high: every tick may."""
@@ -151,17 +151,12 @@ class LockstepSession(DeskSession):
                 self._keep_quote(contract, ticks[last_whole].item())
             if last_trade >= 0 and self._watching:
                 self._see(contract, low, high)
-            self._tell_broker(contract, ticks[start : last_trade + 1], last_quote, ticks)
+            quote = None
+            if last_quote >= 0:
+                row = ticks[last_quote].item()
+                quote = (row[3], row[4], row[11])
+            self._broker.pass_over(contract, ticks[start : last_trade + 1], quote)
         return found
-
-    def _tell_broker(self, contract: str, ticks: Ticks, last_quote: int, of: Ticks) -> None:
-        """What was passed over moves the broker's market; `ticks` up to the contract's last trade."""
-        trades = ticks[(ticks["kind"] == _TRADE) & (ticks["contract_id"] == PRODUCTS[contract].contract_id)]
-        quote = None
-        if last_quote >= 0:
-            row = of[last_quote].item()
-            quote = (row[3], row[4], row[11])
-        self._broker.pass_over(contract, trades, quote)
 
     def _set_watch(self) -> None:
         for contract_id, contract in self._contracts.items():

@@ -4,82 +4,23 @@ The fill model and every account book read the same state; it is folded from tic
 Prices are integer ticks, times UTC nanoseconds.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.timeframes import NS_PER_MIN
+from tbot_ext.activity import Activity, pass_over
 from tbot_ext.local_time import utc_offset
 from tbot_ext.records import NO_PRICE, Flag
 
+__all__ = ["BAR_END", "Activity", "MarketState"]
+
 BAR_END = 1  # `aux` of a synthetic trade: the last print of its bar
-ACTIVITY_MINUTES = 14  # minutes whose true ranges are averaged, as in the usual ATR
 
 _SYNTHETIC, _SIZE_UNKNOWN, _DERIVED = int(Flag.SYNTHETIC), int(Flag.SIZE_UNKNOWN), int(Flag.DERIVED)
 _NS_PER_HOUR = 60 * NS_PER_MIN
 _HOURS = 24
-
-
-@dataclass(slots=True)
-class Activity:
-    """Range and volume of the last whole minutes that had trades, for slippage that grows with them.
-
-    The measure of range is the mean true range of the last ACTIVITY_MINUTES such minutes: highest of high and the
-    close before, less the lowest of low and the close before (Wilder 1978, simple mean). The minute that is still
-    forming does not count, so what an order pays never depends on prices after it.
-    """
-
-    ranges: deque[int] = field(default_factory=lambda: deque(maxlen=ACTIVITY_MINUTES))
-    volume: int = 0  # of the last whole minute; 0: sizes unknown, or no whole minute yet
-    _minute: int | None = None
-    _high: int = 0
-    _low: int = 0
-    _close: int = 0
-    _size: int = 0
-    _before: int | None = None  # close of the minute before the forming one
-
-    def on_print(self, at_ns: int, price: int, size: int) -> None:
-        """Take one trade; `size` 0 is unknown."""
-        minute = at_ns // NS_PER_MIN
-        if minute == self._minute:
-            self._high, self._low = max(self._high, price), min(self._low, price)
-            self._close = price
-            self._size += size
-            return
-        self._turn(minute)
-        self._high = self._low = self._close = price
-        self._size = size
-
-    def absorb(self, at_ns: npt.NDArray[np.int64], price: npt.NDArray[np.int64], size: npt.NDArray[np.int64]) -> None:
-        """The same as `on_print` for each of these trades, oldest first: for whoever skips prints nobody waits for."""
-        if not len(price):
-            return
-        minutes = at_ns // NS_PER_MIN
-        starts = np.flatnonzero(np.diff(minutes, prepend=minutes[0] - 1))
-        last = np.append(starts[1:], len(price)) - 1
-        columns = (
-            minutes[starts], np.maximum.reduceat(price, starts), np.minimum.reduceat(price, starts), price[last],
-            np.add.reduceat(size, starts),
-        )  # fmt: skip
-        for minute, high, low, close, volume in zip(*(column.tolist() for column in columns), strict=True):
-            if minute == self._minute:
-                self._high, self._low = max(self._high, high), min(self._low, low)
-                self._close = close
-                self._size += volume
-            else:
-                self._turn(minute)
-                self._high, self._low, self._close, self._size = high, low, close, volume
-
-    def _turn(self, minute: int) -> None:
-        """The forming minute is over, `minute` begins."""
-        if self._minute is not None:
-            before = self._close if self._before is None else self._before
-            self.ranges.append(max(self._high, before) - min(self._low, before))
-            self.volume = self._size
-            self._before = self._close
-        self._minute = minute
 
 
 @dataclass(slots=True)
@@ -134,6 +75,14 @@ class MarketState:
             self.activity.on_print(at_ns, price, self.size)
         if self.hourly and at_ns // _NS_PER_HOUR != self._hour:
             self._on_hour(at_ns)
+
+    def pass_over(self, records: npt.NDArray[np.void], contract_id: int) -> None:
+        """The same as `on_trade` for each trade of a contract among these records: of a trade nothing is remembered but
+        it, the one before it, and what makes up the activity."""
+        for index in pass_over(records, contract_id, self.activity):
+            if index >= 0:
+                _, exch_ns, _, price, _, size, aux, _, _, _, side, flags, _ = records[index].item()
+                self.on_trade(price, exch_ns, size, flags, aux, side)
 
     def _on_hour(self, at_ns: int) -> None:
         """The typical spread of this hour counts; the way from a trade to the adverse price is half of it, rounded up.

@@ -58,7 +58,7 @@ from tbot.execution.book_types import (
 from tbot.execution.fill_model import FillSettings, MarketState, market_of
 from tbot.execution.matching import AccountBook
 from tbot_ext.pipeline import NEW_CONTRACT
-from tbot_ext.records import Flag, Kind
+from tbot_ext.records import Kind
 
 _TRADE, _QUOTE, _GAP = int(Kind.TRADE), int(Kind.QUOTE), int(Kind.GAP)
 
@@ -201,22 +201,15 @@ class PaperBroker:
         """From this exchange time on the next record of any contract brings a command to the venue; None: no such."""
         return self._line[0][0] if self._line else None
 
-    def pass_over(self, contract: str, trades: npt.NDArray[np.void], quote: tuple[int, int, int] | None) -> None:
-        """All trades and the last quote (bid, ask, flags) of a stretch of records of a contract that were all quiet.
+    def pass_over(self, contract: str, records: npt.NDArray[np.void], quote: tuple[int, int, int] | None) -> None:
+        """A stretch of records in which those of a contract were all quiet, and its last quote (bid, ask, flags).
 
-        The same as `on_tick` for each of them: the market knows of a trade no more than it and the one before it.
+        The same as `on_tick` for each of the contract's.
         """
         state = self._states[contract]
         if quote is not None:
             state.on_quote(*quote)
-        if state.activity is not None and len(trades) > 2:
-            past = trades[:-2]
-            unknown = past["flags"] & int(Flag.SIZE_UNKNOWN) != 0
-            sizes = np.where(unknown, 0, past["size"]).astype(np.int64)
-            state.activity.absorb(past["exch_ns"], past["price"], sizes)
-        for row in trades[-2:].tolist():
-            _, exch_ns, _, price, _, size, aux, _, _, _, side, flags, _ = row
-            state.on_trade(price, exch_ns, size, flags, aux, side)
+        state.pass_over(records, self._products[contract].contract_id)
 
     def _roll(self, contract: str, state: MarketState, exch_ns: int) -> None:
         if self._roll_closes:

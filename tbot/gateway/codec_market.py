@@ -5,7 +5,7 @@ Every item (a quote message, one print of a trade message) is either accepted or
 `counts["items"]` = `counts["accepted"]` + `counts["dropped"]`, always (invariant I21).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -19,12 +19,13 @@ from tbot.gateway.codec_tables import DomType
 from tbot.gateway.codec_values import (
     INT32_MAX,
     MAX_EXACT_FLOAT,
-    NS_PER_S,
     Counts,
     format_time,
     has_duplicate_keys,
     too_dense,
 )
+from tbot_ext.market_book import MarketBook
+from tbot_ext.market_scan import MarketScanner
 from tbot_ext.records import NO_PRICE, Flag, Kind
 
 QUOTE_TARGET = "GatewayQuote"
@@ -40,9 +41,7 @@ UNSUBSCRIBE_DEPTH = "UnsubscribeContractMarketDepth"
 TRADE, QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
 SUSPECT = int(Flag.SUSPECT)
 
-COLLAR_TICKS = 400  # C_PRICE_COLLAR: within 2 % and 400 ticks of the last good price
-COLLAR_PERCENT = 2
-CONFIRM_NS = NS_PER_S  # a jump is confirmed by a second print or quote within 1 s
+SCAN_RECORDS = 256  # taken in one step at most: a tenth of a millisecond
 
 # The arguments of RingWriter.push in order: kind, exch_ns, recv_ns, price, price2, size, aux, volume, side, flags
 TickTuple = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -81,59 +80,16 @@ _TRADE_NAMES = (b'"price"', b'"volume"', b'"timestamp"', b'"type"')
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class QuoteBook(PricedBook):
-    """What is known of one contract: the merged sparse quote, the last good price and a jump that waits for proof.
+class QuoteBook(MarketBook):
+    """What is known of one contract: see MarketBook, which keeps it for both readers of a frame; and its prices."""
 
-    Prices are ticks or NO_PRICE, `volume` is the session's cumulative volume or -1. A missing field of a message means
-    unchanged, never 0.
-    """
-
-    __slots__ = (
-        "ask", "bid", "candidate", "candidate_message", "candidate_ns", "fence_ns", "good", "last", "last_trade_ns",
-        "updated_ns", "volume",
-    )  # fmt: skip
+    __slots__ = ("product", "ticks_of")
 
     def __init__(self, broker_id: str, product: Product) -> None:
-        super().__init__(broker_id, product)
-        self.good = NO_PRICE  # last price that was not suspect
-        self.last_trade_ns = 0  # newest accepted print
-        self.fence_ns = 0  # prints up to here were seen before the last reconnect
-        self.forget_quote()
-
-    def forget_quote(self) -> None:
-        """After a gap "unchanged" refers to something we did not see: the quote is unknown again."""
-        self.bid = self.ask = self.last = NO_PRICE
-        self.volume = -1
-        self.updated_ns = 0
-        self.candidate = NO_PRICE
-        self.candidate_ns = 0
-        self.candidate_message = -1
-
-    def judge(self, low: int, high: int, exch_ns: int, message: int) -> int:
-        """Flags of a print (low = high) or quote (bid, ask): 0, or SUSPECT for an unconfirmed jump (design ruling 19).
-
-        `message` numbers the frame it came in: two prints of one frame are no independent witnesses.
-        """
-        good = self.good
-        if good != NO_PRICE:
-            collar = min(COLLAR_TICKS, good * COLLAR_PERCENT // 100)
-            beyond = low < good - collar or high > good + collar
-            if beyond and not self._confirmed(low, high, exch_ns, message):
-                self.candidate = (low + high) // 2
-                self.candidate_ns = exch_ns
-                self.candidate_message = message
-                return SUSPECT
-        self.good = (low + high) // 2
-        self.candidate = NO_PRICE
-        return 0
-
-    def _confirmed(self, low: int, high: int, exch_ns: int, message: int) -> bool:
-        candidate = self.candidate
-        if candidate == NO_PRICE or self.candidate_message == message:
-            return False
-        collar = min(COLLAR_TICKS, candidate * COLLAR_PERCENT // 100)
-        in_time = abs(exch_ns - self.candidate_ns) <= CONFIRM_NS
-        return in_time and low >= candidate - collar and high <= candidate + collar
+        priced = PricedBook(broker_id, product)
+        super().__init__(broker_id, priced.symbol_id, product.contract_id, float(product.tick_size))
+        self.product = product
+        self.ticks_of = priced.ticks_of
 
 
 class MarketDecoder:
@@ -155,7 +111,7 @@ class MarketDecoder:
         self._max_future_ns = max_future_ns
         self._max_past_ns = max_past_ns
         self._books: dict[str, QuoteBook] = {}
-        self._message = 0
+        self._scanner = MarketScanner((), max_future_ns, max_past_ns)
         self._malformed = 0  # that somebody has asked for
         self.set_contracts(contracts)
 
@@ -165,6 +121,7 @@ class MarketDecoder:
         self._books = {
             broker_id: old.get(broker_id) or QuoteBook(broker_id, product) for broker_id, product in contracts.items()
         }
+        self._scanner.set_books(self._books.values())
 
     def book(self, broker_id: str) -> QuoteBook:
         """What is known of a contract; KeyError when it is not subscribed."""
@@ -192,12 +149,31 @@ class MarketDecoder:
         before, self._malformed = self._malformed, self.counts["malformed"]
         return self._malformed != before
 
+    def scan(self, data: bytes, at: int, recv_ns: int, now_ns: int) -> tuple[int, int, Sequence[MarketBook]]:
+        """Whole records from `at` on that the scanner knows: (where it stopped, how many, books with ticks waiting).
+
+        The same in every respect as `decode` of these records one after the other; the ticks wait in the books until
+        the next call. Stops before the first record that it does not know, which is then one for `decode`.
+        """
+        scanner = self._scanner
+        end = scanner.scan(data, at, recv_ns, now_ns, SCAN_RECORDS)
+        if scanner.items:
+            counts = self.counts
+            counts["items"] += scanner.items
+            counts["accepted"] += scanner.items
+            for name in ("suspect", "crossed"):
+                if number := getattr(scanner, name):
+                    counts[name] += number
+            if scanner.out_of_order:
+                counts["trade_out_of_order"] += scanner.out_of_order
+        return end, scanner.records, scanner.touched
+
     def decode(self, event: signalr.Invocation, recv_ns: int, now_ns: int) -> Batch | None:
         """Ticks of one market-hub event, or None when there is none (foreign target, everything dropped).
 
         `recv_ns` goes into the ticks as it is; `now_ns` is market time, used only to refuse absurd stamps.
         """
-        self._message += 1
+        self._scanner.message += 1
         target = event.target
         if target == QUOTE_TARGET:
             self.counts["items"] += 1
@@ -228,30 +204,16 @@ class MarketDecoder:
         if updated_ns < book.updated_ns:
             raise Refused("quote_out_of_order")
         bid, ask, last = book.ticks_of(data.best_bid), book.ticks_of(data.best_ask), book.ticks_of(data.last_price)
-        volume = book.volume if data.volume is None else whole_number(data.volume, 0, MAX_EXACT_FLOAT, "bad_volume")
-        book.updated_ns = updated_ns
-        book.volume = volume
-        if bid != NO_PRICE:
-            book.bid = bid
-        if ask != NO_PRICE:
-            book.ask = ask
-        if last != NO_PRICE:
-            book.last = last
+        volume = -1 if data.volume is None else whole_number(data.volume, 0, MAX_EXACT_FLOAT, "bad_volume")
+        flags = book.merge(updated_ns, exch_ns, bid, ask, last, volume, self._scanner.message)
         self.counts["accepted"] += 1
-        return self._quote_tick(book, exch_ns, recv_ns)
-
-    def _quote_tick(self, book: QuoteBook, exch_ns: int, recv_ns: int) -> Batch | None:
-        bid, ask = book.bid, book.ask
-        if bid == NO_PRICE and ask == NO_PRICE:
-            return None  # nothing but the session's numbers yet
-        if bid != NO_PRICE and ask != NO_PRICE and bid > ask:
-            flags = SUSPECT  # crossed: gives no entry and proves nothing about the price
-            self.counts["crossed"] += 1
-        else:
-            flags = book.judge(ask if bid == NO_PRICE else bid, bid if ask == NO_PRICE else ask, exch_ns, self._message)
+        if flags < 0:
+            return None
         if flags:
             self.counts["suspect"] += 1
-        return book.product.contract_id, [(QUOTE, exch_ns, recv_ns, bid, ask, 0, 0, book.volume, 0, flags)]
+            if book.crossed:
+                self.counts["crossed"] += 1
+        return book.contract_id, [(QUOTE, exch_ns, recv_ns, book.bid, book.ask, 0, 0, book.volume, 0, flags)]
 
     # ------------------------------------------------------------------------------------------------------- trades
     def _trades(self, arguments: bytes, recv_ns: int, now_ns: int) -> Batch | None:
@@ -309,13 +271,11 @@ class MarketDecoder:
         price = book.ticks_of(item.price)
         size = whole_number(item.volume, 1, INT32_MAX, "bad_size")
         side = 1 if item.type == 0 else -1 if item.type == 1 else 0
-        flags = book.judge(price, price, exch_ns, self._message)
+        if exch_ns < book.last_trade_ns:
+            self.counts["trade_out_of_order"] += 1  # kept: it counts in a bar that is still open
+        flags = book.trade(exch_ns, price, self._scanner.message)
         if flags:
             self.counts["suspect"] += 1
-        if exch_ns > book.last_trade_ns:
-            book.last_trade_ns = exch_ns
-        elif exch_ns < book.last_trade_ns:
-            self.counts["trade_out_of_order"] += 1  # kept: it counts in a bar that is still open
         return (TRADE, exch_ns, recv_ns, price, 0, size, 0, -1, side, flags)
 
     # ------------------------------------------------------------------------------------------------------- shared

@@ -1,37 +1,30 @@
 """One hub connection that never gives up: connect, handshake, subscribe, read, watch, reconnect.
 
-The asyncio shell around `signalr.py`, on the `websockets` library. The owner gives callbacks and may run the loop in a
-thread of its own. Rules: constants C_HUB_SILENT and C_BACKOFF, failures F-NET-01 to F-NET-05 and F-NET-09; a reconnect
-is a new connection, so everything is subscribed again before it counts as connected.
+The asyncio shell around `signalr.py`, on a WebSocket of `hub_sockets.py`. The owner gives callbacks and may run the
+loop in a thread of its own. Rules: constants C_HUB_SILENT and C_BACKOFF, failures F-NET-01 to F-NET-05 and
+F-NET-09; a reconnect is a new connection, so everything is subscribed again before it counts as connected.
 """
 
 import asyncio
 import contextlib
-import inspect
-import logging
 import random as random_module
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
-
-import websockets
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
 
 from tbot.errors import ProtocolError
 from tbot.gateway import signalr
 from tbot.gateway.http_exchange import HttpExchange
+from tbot.gateway.hub_link import HubLink, Taker
+from tbot.gateway.hub_sockets import Opener, SocketFailed, UpgradeRefused, open_websockets
 from tbot.gateway.net import NS_PER_S, boot_ns, check_url, retry_after_s
 from tbot.gateway.redact import redact
 
 MAX_MESSAGE = 16 * 1024 * 1024
 BAD_RECORDS = 20  # more than this many in BAD_WINDOW_NS: reconnect (F-DAT-01)
 BAD_WINDOW_NS = 10 * NS_PER_S
-SLOW_HANDLER_NS = 10_000_000  # one message must not hold up the loop for longer (F-DAT-01); counted
-YIELD_RECORDS = 256  # after so many of one message, pings and watchdog get their turn
 MAX_REASONS = 64  # kinds of endings counted by name: a hostile server must not fill memory with them
 
 Subscription = tuple[str, Sequence[object]]
@@ -75,32 +68,14 @@ class _Lost(Exception):
         self.goodbye = goodbye
 
 
-class _Connect(connect):
-    """websockets' connect without redirects: the token stands in the address."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-# The library logs addresses, and the token is in them: its log goes nowhere.
-_SILENT = logging.Logger("tbot.gateway.hub.websockets", logging.CRITICAL + 1)
-_NO_PROXY: dict[str, Any] = {"proxy": None} if "proxy" in inspect.signature(connect.__init__).parameters else {}
-
-
-def _closed(error: websockets.ConnectionClosed) -> str:
-    """Why the library closed the connection, in words."""
-    if error.sent is not None and error.sent.code == 1009:
-        return f"closed 1009: a message was larger than {MAX_MESSAGE} bytes"
-    return f"closed {error.rcvd.code if error.rcvd is not None else 1006}"
-
-
 class HubClient:
     """One hub. All methods but `run` and `invoke` may be called only in the loop's thread (use call_soon_threadsafe).
 
     `token(refused)` is asked before each attempt for the newest token; `refused` tells that the last one got HTTP
-    401 or 403. `on_record(invocation, recv_ns)` returns False for a bad record. `on_connected()` comes after every
-    subscription was accepted; records may come before it. `on_down(HubDown)` comes after every failed attempt too, and
-    after it nothing comes from the old connection.
+    401 or 403. `on_record(invocation, recv_ns)` returns False for a bad record. `on_bulk`, where given, is asked first:
+    it takes whole records that it knows straight from the bytes (see hub_link.Taker). `on_connected()` comes after
+    every subscription was accepted; records may come before it. `on_down(HubDown)` comes after every failed attempt
+    too, and after it nothing comes from the old connection.
     """
 
     def __init__(
@@ -110,6 +85,7 @@ class HubClient:
         token: Callable[[bool], Awaitable[str | None]],
         subscriptions: Sequence[Subscription],
         on_record: Callable[[signalr.Invocation, int], bool | None],
+        on_bulk: Taker | None = None,
         on_connected: Callable[[], None] = lambda: None,
         on_down: Callable[[HubDown], None] = lambda down: None,
         negotiate: bool = False,
@@ -117,6 +93,7 @@ class HubClient:
         random: Callable[[], float] = random_module.random,
         boot_clock: Callable[[], int] = boot_ns,
         recv_clock: Callable[[], int] = boot_ns,
+        opener: Opener = open_websockets,
     ) -> None:
         """`url`: http(s) or ws(s); unencrypted only to this machine. `recv_clock`: what `recv_ns` is taken from."""
         scheme, _, rest = url.partition("://")
@@ -124,6 +101,7 @@ class HubClient:
         self._token = token
         self._subscriptions = list(subscriptions)
         self._on_record = on_record
+        self._on_bulk = on_bulk
         self._on_connected = on_connected
         self._on_down = on_down
         self._negotiate = negotiate
@@ -132,7 +110,8 @@ class HubClient:
         self._boot_ns = boot_clock
         self._recv_ns = recv_clock
         self._stop = asyncio.Event()
-        self._socket: ClientConnection | None = None
+        self._open_socket = opener
+        self._link: HubLink | None = None
         self._protocol = signalr.SignalRConnection(signalr.Role.CLIENT)
         self._pending: dict[str, asyncio.Future[signalr.Completion]] = {}
         self._lost: _Lost | None = None
@@ -143,7 +122,6 @@ class HubClient:
         self._connected_ns = 0
         self.counts: Counter[str] = Counter()  # messages, records, bad, reconnects by reason, handler_errors ...
         self.connected = False
-        self.last_recv_ns = 0  # boot clock
 
     def __repr__(self) -> str:
         return f"HubClient({self._url}, connected={self.connected})"
@@ -176,7 +154,9 @@ class HubClient:
             return self._lost
         if isinstance(outcome, ProtocolError):
             return _Lost(str(outcome))
-        if not isinstance(outcome, OSError | TimeoutError | websockets.WebSocketException):
+        if isinstance(outcome, SocketFailed):
+            return _Lost(str(outcome))
+        if not isinstance(outcome, OSError | TimeoutError):
             self.counts["internal_errors"] += 1
         return _Lost(type(outcome).__name__)
 
@@ -197,17 +177,16 @@ class HubClient:
 
         ConnectionError: not connected, or lost meanwhile; then it is unknown whether the server did it.
         """
-        if self._socket is None:
+        link = self._link
+        if link is None or link.socket is None:
             raise ConnectionError("the hub is not connected")
         invocation_id, record = self._protocol.invoke(target, arguments)
         future: asyncio.Future[signalr.Completion] = asyncio.get_running_loop().create_future()
         self._pending[invocation_id] = future
         try:
             async with asyncio.timeout(self._timings.invoke_s):
-                await self._socket.send(record.decode())
+                await link.socket.send(record)
                 return await future
-        except websockets.ConnectionClosed:
-            raise ConnectionError("the hub connection was lost") from None
         finally:
             self._pending.pop(invocation_id, None)
 
@@ -222,24 +201,29 @@ class HubClient:
         query = f"?access_token={quote(token, safe='')}"
         if self._negotiate:
             query += f"&id={quote(await self._negotiated_id(token), safe='')}"
+        link = self._link = self._make_link()
         try:
             async with asyncio.timeout(self._timings.open_s):
-                self._socket = await _Connect(
-                    self._url + query,
-                    compression=None,
-                    user_agent_header=None,
-                    open_timeout=None,  # ours is around it
-                    ping_interval=None,  # hub pings and our own watchdog do it
-                    close_timeout=self._timings.close_s,
-                    max_size=MAX_MESSAGE,
-                    logger=_SILENT,
-                    **_NO_PROXY,
-                )
-        except InvalidStatus as error:
-            raise self._status_error(error) from None
+                link.attach(await self._open_socket(self._url + query, link, self._timings.close_s, MAX_MESSAGE))
+        except UpgradeRefused as error:
+            least_s = self._least_s(error.status, error.retry_after)
+            refused = error.status in (401, 403)
+            raise _Lost(f"HTTP {error.status} on upgrade", least_s=least_s, refused=refused) from None
         except TimeoutError:
             raise _Lost("no connection in time") from None
-        await self._session(self._socket)
+        await self._session(link)
+
+    def _make_link(self) -> HubLink:
+        return HubLink(
+            self._protocol,
+            self.counts,
+            dispatch=self._dispatch,
+            take=self._on_bulk,
+            taken=self._taken,
+            trouble=lambda reason: self._fail(_Lost(reason)),
+            boot_clock=self._boot_ns,
+            recv_clock=self._recv_ns,
+        )
 
     async def _negotiated_id(self, token: str) -> str:
         parts = urlsplit(self._url)
@@ -258,66 +242,39 @@ class HubClient:
             raise _Lost(f"negotiate: {result.error or f'HTTP {result.status}'}", least_s=least_s)
         return signalr.decode_negotiation(result.body)
 
-    def _status_error(self, error: InvalidStatus) -> _Lost:
-        status = error.response.status_code
-        least_s = self._least_s(status, error.response.headers.get("Retry-After"))
-        return _Lost(f"HTTP {status} on upgrade", least_s=least_s, refused=status in (401, 403))
-
     def _least_s(self, status: int | None, retry_after: str | None) -> float:
         """Least wait after an HTTP refusal: what the server asks for, or a pause of ours when it is overloaded."""
         if status not in (429, 503):
             return 0.0
         return retry_after_s(retry_after, time.time()) or self._timings.goodbye_s
 
-    async def _session(self, socket: ClientConnection) -> None:
-        self.last_recv_ns = self._boot_ns()
+    async def _session(self, link: HubLink) -> None:
         try:
             async with asyncio.timeout(self._timings.handshake_s):
-                await socket.send(self._protocol.handshake().decode())
-                while self._protocol.state is signalr.State.HANDSHAKE:
-                    await self._read(socket)
+                await link.handshake()
         except TimeoutError:
             raise self._lost or _Lost("no handshake in time") from None
-        except websockets.ConnectionClosed:
+        except ConnectionError:
             raise self._lost or _Lost("closed in the handshake") from None
         if self._lost is not None:
             raise self._lost
         helpers = [
-            asyncio.create_task(self._pinger(socket)),
-            asyncio.create_task(self._watchdog()),
+            asyncio.create_task(self._pinger(link)),
+            asyncio.create_task(self._watchdog(link)),
             asyncio.create_task(self._subscribe()),
         ]
         try:
-            while self._lost is None:
-                await self._read(socket)
-        except websockets.ConnectionClosed as error:
-            if self._lost is None:
-                self._lost = _Lost(_closed(error))
+            reason = await link.over
+            self._lost = self._lost or _Lost(reason)
         finally:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-        if self._lost is not None:
-            raise self._lost
+        raise self._lost
 
-    # ------------------------------------------------------------------------------------------------------- reading
-    async def _read(self, socket: ClientConnection) -> None:
-        data = await socket.recv(decode=False)
-        recv_ns = self._recv_ns()
-        self.last_recv_ns = self._boot_ns()
-        self.counts["messages"] += 1
-        self.counts["bytes"] += len(data)
-        began_ns = self.last_recv_ns
-        for number, message in enumerate(self._protocol.receive(data), 1):
-            self._dispatch(message, recv_ns)
-            if number % YIELD_RECORDS == 0:
-                self._note_slow(began_ns)
-                await asyncio.sleep(0)
-                began_ns = self._boot_ns()
-        self._note_slow(began_ns)
-        answer = self._protocol.data_to_send()
-        if answer and self._lost is None:
-            await socket.send(answer.decode())
+    # ------------------------------------------------------------------------------------------------------- records
+    def _taken(self, records: int) -> None:
+        self._goodbyes = 0
 
     def _dispatch(self, message: signalr.Message, recv_ns: int) -> None:
         kind = type(message)
@@ -349,10 +306,6 @@ class HubClient:
         elif isinstance(message, signalr.HandshakeFailed):
             self._fail(_Lost(f"handshake refused: {message.error}"))
 
-    def _note_slow(self, began_ns: int) -> None:
-        if self._boot_ns() - began_ns > SLOW_HANDLER_NS:
-            self.counts["slow_batches"] += 1
-
     def _note_bad(self) -> None:
         self.counts["bad"] += 1
         now = self._boot_ns()
@@ -364,22 +317,25 @@ class HubClient:
         """End the connection: abort, no farewell. A half-open peer would keep a polite close waiting."""
         if self._lost is None:
             self._lost = lost
-        if self._socket is not None:
-            self._socket.transport.abort()
+        if self._link is not None:
+            self._link.end(lost.reason)
+            if self._link.socket is not None:
+                self._link.socket.abort()
 
     # ------------------------------------------------------------------------------------------------------- helpers
-    async def _pinger(self, socket: ClientConnection) -> None:
-        with contextlib.suppress(websockets.ConnectionClosed):
+    async def _pinger(self, link: HubLink) -> None:
+        assert link.socket is not None
+        with contextlib.suppress(ConnectionError):
             while True:
-                await socket.send(signalr.PING.decode())
+                await link.socket.send(signalr.PING)
                 self.counts["pings_sent"] += 1
                 await asyncio.sleep(self._timings.ping_s)
 
-    async def _watchdog(self) -> None:
+    async def _watchdog(self, link: HubLink) -> None:
         limit_ns = int(self._timings.silent_s * NS_PER_S)
         while True:
             await asyncio.sleep(min(1.0, self._timings.silent_s / 10))
-            if self._boot_ns() - self.last_recv_ns > limit_ns:
+            if self._boot_ns() - link.last_recv_ns > limit_ns:
                 self._fail(_Lost(f"silent for {self._timings.silent_s:g} s"))
                 return
 
@@ -405,17 +361,20 @@ class HubClient:
             self.counts["handler_errors"] += 1
 
     async def _clean_up(self) -> None:
-        socket, self._socket = self._socket, None
+        link, self._link = self._link, None
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(ConnectionError("the hub connection was lost"))
         self._pending.clear()
-        if socket is not None:
+        if link is None:
+            return
+        link.end("left")
+        if link.socket is not None:
             if not self._stop.is_set():
-                socket.transport.abort()
+                link.socket.abort()
             else:
                 with contextlib.suppress(Exception):
-                    await socket.close()
+                    await link.socket.close()
 
     async def _wait(self, lost: _Lost, was_connected: bool) -> None:
         timings = self._timings

@@ -15,6 +15,7 @@ from tbot.gateway.codec_market import LOGOUT_TARGET, market_subscriptions
 from tbot.gateway.codec_overlap import barrier, topics
 from tbot.gateway.handover import CatchUp, Handover
 from tbot.gateway.hub import HubClient, HubDown
+from tbot.gateway.hub_link import Taker
 from tbot.gateway.net import NS_PER_S, boot_ns
 from tbot.gateway.signalr import Completion, Invocation
 
@@ -40,17 +41,22 @@ class MarketHub:
         on_record: Callable[[Invocation, int], bool | None],
         on_connected: Callable[[], None],
         on_down: Callable[[HubDown], None],
+        on_bulk: Taker | None = None,
         boot_clock: Callable[[], int] = boot_ns,
         quiet_s: float = QUIET_S,
         look_s: float = LOOK_S,
         patience_s: float = PATIENCE_S,
         **options: Any,
     ) -> None:
-        """`options` go to every HubClient. `quiet_s`, `look_s`, `patience_s`: see the constants."""
+        """`on_bulk`: as of HubClient; not asked while the connection changes. `options` go to every HubClient.
+
+        `quiet_s`, `look_s`, `patience_s`: see the constants.
+        """
         self._url = url
         self._broker_ids = list(broker_ids)
         self._token = token
         self._on_record = on_record
+        self._on_bulk = on_bulk
         self._on_connected = on_connected
         self._on_down = on_down
         self._boot_ns = boot_clock
@@ -160,6 +166,7 @@ class MarketHub:
             token=self._token,
             subscriptions=market_subscriptions(self._broker_ids),
             on_record=lambda event, recv_ns: self._record(client, event, recv_ns),
+            on_bulk=lambda data, at, recv_ns: self._bulk(client, data, at, recv_ns),
             on_connected=lambda: self._connected(client),
             on_down=lambda down: self._down(client, down),
             boot_clock=self._boot_ns,
@@ -198,6 +205,17 @@ class MarketHub:
             handover.new(event, recv_ns)
             self._look()
         return True  # what a connection that was left still says has been delivered by its successor
+
+    def _bulk(self, client: HubClient, data: bytes, at: int, recv_ns: int) -> tuple[int, int]:
+        """Records in bulk, while exactly one connection delivers and nothing has to be compared record by record."""
+        if (
+            self._on_bulk is None
+            or client is not self._active
+            or self._handover is not None
+            or self._catch_up is not None
+        ):
+            return at, 0
+        return self._on_bulk(data, at, recv_ns)
 
     def _catching_up(self, catch_up: CatchUp, event: Invocation) -> bool:
         """Whether a record of the new connection is to be delivered; a difference is a gap, told as one."""

@@ -300,6 +300,21 @@ class SignalRConnection:
         return messages
 
     @property
+    def between_records(self) -> bool:
+        """The handshake is over and the next byte begins a record: a faster reader may take whole records first."""
+        return self.state is State.OPEN and not self._tail
+
+    def passed(self, records: int, size: int) -> None:
+        """Count records that a faster reader took instead of `receive`: `size` bytes with their separators."""
+        self.counts["records"] += records
+        self.counts["bytes"] += size
+
+    @property
+    def has_answer(self) -> bool:
+        """`data_to_send` has something."""
+        return bool(self._out)
+
+    @property
     def tail_bytes(self) -> int:
         """Bytes of a record that is not complete yet."""
         return self._tail_bytes

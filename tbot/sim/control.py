@@ -88,6 +88,7 @@ class ControlApi:
     def _state(self, _body: bytes, _query: dict[str, str]) -> Reply:
         document = {
             "market_ns": self._shell.moment().market_ns,
+            "sent": self._shell.sent(),
             "accounts": [_account(account) for account in self._exchange.accounts.values()],
             "contracts": {
                 symbol: {

@@ -61,6 +61,10 @@ class FaultShell:
         """Now, on both clocks."""
         return Moment(self._market.now_ns, boot_ns() / NS)
 
+    def sent(self) -> dict[str, int]:
+        """How many prints, quotes and full quotes for new subscribers the market hub was given since the start."""
+        return dict(self._market.sent)
+
     def describe(self, contract: str) -> tuple[tuple[str, ...], Decimal]:
         """(names in lower case, tick size) of a contract by its id; an unknown one is called what it is called."""
         found = self._exchange.find_contract(contract)

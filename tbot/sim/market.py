@@ -98,7 +98,7 @@ class Market:
         self.every_quote = every_quote
         self.history = History(self.source)
         self.controls = MarketControls(self.source, self.history, exchange, self._quote_of)
-        self.trades_sent = 0
+        self.sent = {"prints": 0, "quotes": 0, "snapshots": 0}  # records for the market hub
         self._seed = seed
         self._tapes = {c.product.contract_id: HubTape(c) for c in exchange.contracts.values()}
         self._by_broker_id = {tape.contract.broker_id: tape for tape in self._tapes.values()}
@@ -150,7 +150,9 @@ class Market:
     def snapshot(self, broker_id: str) -> bytes | None:
         """A full quote for a new subscriber: later quotes are sparse and would never tell what does not change."""
         tape = self._by_broker_id.get(broker_id)
-        return None if tape is None else tape.quote(self._now_ns, full=True)
+        found = None if tape is None else tape.quote(self._now_ns, full=True)
+        self.sent["snapshots"] += found is not None
+        return found
 
     def depth_snapshot(self, broker_id: str) -> bytes | None:
         """The whole book for a new subscriber. From here on the book is kept, until a step without subscribers."""
@@ -227,7 +229,7 @@ class Market:
             if prints is not None:
                 tape.take_trades(prints)
                 if ("trade", broker_id) in wanted:
-                    self.trades_sent += len(prints)
+                    self.sent["prints"] += len(prints)
                     for data in tape.trades(prints):
                         yield HubRecord("trade", broker_id, data)
             if at is not None:
@@ -235,6 +237,7 @@ class Market:
             if (at is not None or prints is not None) and ("quote", broker_id) in wanted:
                 data_or_none = tape.quote(self._now_ns)
                 if data_or_none is not None:
+                    self.sent["quotes"] += 1
                     yield HubRecord("quote", broker_id, data_or_none)
             if tape.depth is not None and ("depth", broker_id) in wanted:
                 yield from self._tell_depth(tape, prints)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
-from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
+from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings, view_of
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.ring import RingReader
 
@@ -61,6 +61,15 @@ class ContractDecider:
         end = self.pipeline.feed(ticks, start)
         return end, self._decide()
 
+    def run(self, ticks: Records, start: int = 0) -> tuple[int, list[Signal]]:
+        """The same as `feed`, but it may go on past records whose events gave no signal. Call it like `feed`."""
+        if type(self.trader) is not ContractTrader:
+            return self.feed(ticks, start)
+        end, signals = self.trader.feed(self.pipeline, ticks, start)
+        if self._resets != self.pipeline.resets:
+            self._begin_anew()
+        return end, signals
+
     def history_agrees(self) -> bool:
         """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
         return bool(self.pipeline.history_agrees)
@@ -85,17 +94,4 @@ class ContractDecider:
         if self._resets != self.pipeline.resets:
             self._begin_anew()
         events = self.pipeline.events
-        if not len(events):
-            return []
-        pipeline = self.pipeline
-        view = MarketView(
-            now_ns=pipeline.now_ns,
-            bid=pipeline.bid,
-            ask=pipeline.ask,
-            quote_ns=pipeline.quote_ns,
-            quote_seq=pipeline.quote_seq,
-            epoch=pipeline.epoch,
-            ring_seq=pipeline.ring_seq,
-            live=pipeline.live and pipeline.history_agrees,
-        )
-        return self.trader.on_events(events, view)
+        return self.trader.on_events(events, view_of(self.pipeline)) if len(events) else []

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Evidence, Signal, Why
 from tbot.domain.timeframes import NAMES
-from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS
-from tbot.strategy.triggers import SHIFT_ALONE, SWEEP_ALONE, SWEEP_AND_SHIFT
+from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS, SHIFT_ALONE, SWEEP_ALONE, SWEEP_AND_SHIFT
 from tbot.strategy.words import band, evidence_words, ordinal, place_words, trigger_words, zone_words
 
 Stamp = Callable[[int], str]  # UTC ns -> text in the reader's time zone

@@ -18,7 +18,7 @@ from typing import Final
 import zmq
 
 from tbot.errors import Halted
-from tbot.transport.wire import MAX_MESSAGE
+from tbot.transport.frames import MAX_MESSAGE
 
 QUEUE_LENGTH: Final = 1000  # messages each way, for each peer
 HEARTBEAT_MS: Final = 500

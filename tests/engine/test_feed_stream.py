@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from feed_rig import ES, MNQ, RingFeed, feeding, quote, trade, until
+from hub_openers import each_socket  # noqa: F401
 from hub_peer import HubPeer, Link
 from hub_rig import run
 from tbot.gateway import signalr

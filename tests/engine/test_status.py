@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 
 from status_rig import HOP, LIVE, account, child, family, settings
 from tbot.engine import status as module
-from tbot.engine.status import CHANGE_EVERY_NS, STRICTNESS, WRITE_EVERY_NS, Phase, StatusFile, build_status, iso
+from tbot.engine.status import (
+    CHANGE_EVERY_NS,
+    LOOK_EVERY_NS,
+    STRICTNESS,
+    WRITE_EVERY_NS,
+    Phase,
+    StatusFile,
+    build_status,
+    iso,
+)
 from tbot.execution import engine_state
 
 SECOND = 1_000_000_000
@@ -241,6 +250,26 @@ def test_a_change_is_written_and_sameness_is_not(tmp_path: Path, file: StatusFil
     clock[0] += 1
     file.update(document(tmp_path, uptime_s=5, fills=2))
     assert shown(file)["uptime_s"] == 5
+
+
+def test_I33_another_state_does_not_wait_for_other_changes(
+    tmp_path: Path, file: StatusFile, clock: list[int]
+) -> None:
+    file.update(document(tmp_path, state="ACTIVE"))
+    clock[0] += 1
+    file.update(document(tmp_path, state="ACTIVE", fills=1))
+    assert shown(file)["fills"] == 0
+    file.update(document(tmp_path, state="HALTED", fills=1))
+    assert (shown(file)["state"], shown(file)["fills"]) == ("HALTED", 1)
+
+
+def test_I33_it_is_looked_at_five_times_a_second(tmp_path: Path, file: StatusFile, clock: list[int]) -> None:
+    assert file.due()
+    file.update(document(tmp_path))
+    clock[0] += LOOK_EVERY_NS - 1
+    assert not file.due()
+    clock[0] += 1
+    assert file.due()
 
 
 def test_without_a_change_it_is_written_now_and_then(tmp_path: Path, file: StatusFile, clock: list[int]) -> None:

@@ -171,22 +171,24 @@ def test_F_ACC_05_I11_a_fill_that_answers_do_not_tell_yet_is_no_strange_position
     assert rig.of(Barred) == []
 
 
-def test_F_ACC_05_an_entry_whose_answer_is_out_may_be_what_the_position_list_shows() -> None:
+def test_F_ACC_05_an_entry_whose_outcome_is_open_may_be_what_the_position_list_shows() -> None:
     broker = Replica()
     rig = Rig(broker=broker).start()
-    rig.signal(1, target_ticks=40)
-    rig.run(2)
-    broker.fill(broker.leg("TP").order_id, price=ENTRY + 40)
+    rig.signal(1)
+    rig.run(5)
+    broker.fill(broker.leg("TP").order_id, price=ENTRY + 80)  # the contract has just filled
     rig.pump()
-    rig.run(4)  # the next entry is allowed again
     broker.freeze("fills", "orders")
-    broker.fill(broker.place_foreign("MNQ", 1, 1, "limit"))  # told by the hub: the contract has just filled
-    rig.pump()
     broker.deaf = True
     broker.script["place"] = ["ambiguous_done"]
-    rig.signal(2)
+    rig.signal(2, side=-1)
+    assert broker.size("MNQ") == -5
     rig.run(3)
-    assert rig.of(Barred) == []
+    assert rig.view()["unknown"]
+    assert (rig.view()["positions"], rig.of(Barred)) == ([], [])
+    broker.old = None
+    rig.run(1.25)
+    assert [(held["side"], held["size"], held["surprise"]) for held in rig.view()["positions"]] == [(-1, 5, "")]
 
 
 def test_I3_F_ACC_01_the_first_answer_of_a_start_already_tells_a_naked_position() -> None:

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from hub_openers import each_socket  # noqa: F401
 from hub_peer import Link
 from hub_rig import FAST, Rig, opened, run, running
 from rude_http import RudeServer, answer

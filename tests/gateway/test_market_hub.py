@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from hub_openers import each_socket, opener  # noqa: F401
 from hub_peer import HubPeer, Link
 from hub_rig import FAST, run
 from tbot.gateway import signalr
@@ -42,6 +43,7 @@ class Rig:
         self.tokens = 0
         self.changed = asyncio.Event()
         settings = {"timings": FAST, "random": lambda: 0.0, "quiet_s": 0.05, "look_s": 0.01}
+        settings["opener"] = opener()
         self.hub = MarketHub(
             url,
             [A],

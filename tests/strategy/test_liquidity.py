@@ -3,8 +3,8 @@
 import pytest
 
 from event_builder import START_NS, EventBuilder
-from tbot.strategy.events import rows_of
-from tbot.strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook, Place
+from plain_strategy.events import rows_of
+from plain_strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook, Place
 from tbot_ext.records import EventCode, Source
 
 

@@ -5,16 +5,17 @@ from dataclasses import fields, replace
 import pytest
 
 from event_builder import EventBuilder, view_at
+from plain_strategy.confluence import confluence_share, mtf_share, weighted_score
+from plain_strategy.events import rows_of
+from plain_strategy.liquidity import LiquidityBook
+from plain_strategy.order_block import TradePlan, plan_trade
+from plain_strategy.zone_book import Zone
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError
-from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS, confluence_share, mtf_share, weighted_score
+from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS
 from tbot.strategy.decider import ContractDecider
-from tbot.strategy.events import rows_of
-from tbot.strategy.liquidity import LiquidityBook
-from tbot.strategy.order_block import TradePlan, plan_trade
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.trader import ContractTrader
-from tbot.strategy.zone_book import Zone
 from tbot_ext.params import default_params, params_hash
 
 MNQ = PRODUCTS["MNQ"]
@@ -135,4 +136,4 @@ def test_detector_parameters_reach_the_detectors_and_the_atr() -> None:
     make.quiet_bars(15, 0, 3, 140, 100)
     trader = ContractTrader(PRODUCTS["MNQ"], settings)
     trader.on_events(make.take(), view_at(0, 1, 2))
-    assert trader._states[15].atr.value == 40
+    assert trader.state()["frames"][15][0] == 40

@@ -3,8 +3,8 @@
 import pytest
 
 from event_builder import EventBuilder
-from tbot.strategy.events import rows_of
-from tbot.strategy.structure import Swing, TimeframeState, WilderAtr
+from plain_strategy.events import rows_of
+from plain_strategy.structure import Swing, TimeframeState, WilderAtr
 from tbot_ext.records import EventCode, Flag
 
 

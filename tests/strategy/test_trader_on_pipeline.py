@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from plain_strategy.events import rows_of
+from plain_strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook
+from random_bars import random_bars, ticks_of
 from random_stream import Batches
 from shared_data import shared
 from slow_trader import short, signals_of
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal
-from tbot.strategy.events import rows_of
-from tbot.strategy.liquidity import LIQUIDITY_EVENTS, LiquidityBook
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings
 from tbot_ext.detector import Detector
 from tbot_ext.params import Params
@@ -54,54 +55,25 @@ class Rig:
 
     def check(self) -> None:
         """Structure and zones of every timeframe, item by item."""
-        pipeline, trader = self.pipeline, self.trader
-        for minutes, state in trader._states.items():
-            assert (state.atr.value or 0.0) == pipeline.atr(minutes)
-            assert state.trend == pipeline.trend(minutes)
+        pipeline, known = self.pipeline, self.trader.state()
+        for minutes, frame in known["frames"].items():
+            assert (frame[0] or 0.0) == pipeline.atr(minutes)
+            assert frame[4] == pipeline.trend(minutes)
             held = pipeline.zones(minutes)
             live = held[held["state"] != ZoneState.FILLED]
             expected = sorted((int(z["id"]), int(z["side"]), int(z["bottom"]), int(z["top"])) for z in live)
-            found = [zone for zone in trader._book.live.values() if zone.timeframe_min == minutes]
-            assert sorted((zone.id, zone.side, zone.bottom, zone.top) for zone in found) == expected
+            found = {row[1]: row for row in known["zones"] if not row[0] and row[5] == minutes}
+            assert sorted((row[1], row[4], row[6], row[7]) for row in found.values()) == expected
             for zone in live:
                 factor = 100 if zone["state"] in (ZoneState.OPEN, ZoneState.TOUCHED, ZoneState.HALF) else 1
                 factor = 100 if zone["state"] == ZoneState.INVERTED else factor
-                assert trader._book.live[int(zone["id"])].score == pytest.approx(float(zone["score"]) * factor)
+                assert found[int(zone["id"])][12] == pytest.approx(float(zone["score"]) * factor)
 
 
 def record(product: Product, kind: Kind, exch_ns: int, size: int = 0) -> np.ndarray:
     ticks = np.zeros(1, TICK_DTYPE)
     ticks["kind"], ticks["exch_ns"], ticks["size"], ticks["contract_id"] = kind, exch_ns, size, product.contract_id
     return ticks
-
-
-def ticks_of(bars: np.ndarray, product: Product) -> np.ndarray:
-    """Five records a minute: a quote around the open, then open, low, high and close as trades."""
-    ticks = np.zeros((len(bars), 5), TICK_DTYPE)
-    ticks["contract_id"] = product.contract_id
-    ticks["exch_ns"] = bars["start_ns"][:, None] + np.arange(5) * 10_000_000_000
-    ticks["kind"] = [Kind.QUOTE, *[Kind.TRADE] * 4]
-    ticks["price"] = np.stack([bars["open"], bars["open"], bars["low"], bars["high"], bars["close"]], axis=1)
-    ticks["price2"][:, 0] = bars["open"] + 1
-    ticks["size"][:, 1:] = 1
-    ticks["size"][:, 1] = np.maximum(1, bars["volume"] - 3)
-    ticks["volume"] = -1
-    return ticks.reshape(-1)
-
-
-def random_bars(seed: int, count: int) -> np.ndarray:
-    """A rough walk with a break of an hour a day; enough movement for every kind of zone."""
-    chance = np.random.default_rng(seed)
-    minutes = np.arange(count) + np.arange(count) // 1380 * 60
-    bars = np.zeros(count, BAR_DTYPE)
-    bars["start_ns"] = 1_795_000_020_000_000_000 // MINUTE * MINUTE + minutes * MINUTE
-    steps = chance.integers(-6, 7, (count, 4)) * chance.choice([1, 1, 1, 4], (count, 1))
-    path = 50_000 + np.cumsum(steps, axis=None).reshape(count, 4)
-    bars["open"], bars["close"] = path[:, 0], path[:, 3]
-    bars["high"], bars["low"] = path.max(axis=1), path.min(axis=1)
-    bars["volume"] = chance.integers(4, 500, count)
-    bars["timeframe_min"], bars["trades"] = 1, 4
-    return bars
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -128,7 +100,8 @@ def test_warm_up_then_live_equals_having_run_live(seed: int) -> None:
     lived.feed(ticks_of(bars[:3000], product))
     for rig in (warmed, lived):
         rig.feed(ticks_of(bars[3000:], product))
-    assert warmed.trader._book.state() == lived.trader._book.state()
+    for name in ("zones", "places", "frames", "passed_through"):
+        assert warmed.trader.state()[name] == lived.trader.state()[name]
     since = int(bars["start_ns"][3000]) + 13 * MINUTE  # setups of warm-up, which differ on purpose, are over by then
     live_signals = [signal for signal in lived.signals if signal.decided_ns > since]
     warm_signals = [signal for signal in warmed.signals if signal.decided_ns > since]

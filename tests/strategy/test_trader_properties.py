@@ -156,5 +156,7 @@ def test_state_is_bounded() -> None:
         make.order_block(number, 5, 1, 100, 110, 50.0)
         make.pool(number, 1, 10_000 - number)
     trader.on_events(make.take(), RandomStream(0)._view(1))
-    assert len(trader._book.live) == len(trader._liquidity.live) == 4096
-    assert trader._book.dropped == trader._liquidity.dropped == 104
+    known = trader.state()
+    assert len(known["zones"]) == len(known["places"]) == 4096
+    assert known["dropped"] == (104, 104)
+    assert min(row[1] for row in known["zones"]) == 1000 + 2 * 104  # the oldest went

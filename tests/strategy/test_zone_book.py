@@ -3,8 +3,8 @@
 import pytest
 
 from event_builder import MINUTE_NS, START_NS, EventBuilder
-from tbot.strategy.events import rows_of
-from tbot.strategy.zone_book import ZoneBook
+from plain_strategy.events import rows_of
+from plain_strategy.zone_book import ZoneBook
 from tbot_ext.records import EventCode, Flag
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hub_openers import opener
 from tbot.domain.contracts import PRODUCTS
+from tbot.engine.bulk_ticks import bulk_ticks
 from tbot.engine.clocks import boot_ns
 from tbot.engine.contract_feed import ContractFeed
 from tbot.gateway import signalr
@@ -58,6 +60,7 @@ class RingFeed:
             feed = ContractFeed(products[name].symbol, products[name], name, writer, None)
             self.contracts[products[name].contract_id] = feed
         self.downs: list[HubDown] = []
+        self.kept: dict[str, np.ndarray] = {}
         self.connects = 0
         self.hub = MarketHub(
             url,
@@ -67,8 +70,16 @@ class RingFeed:
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,
-            **({"timings": QUICK, "random": lambda: 0.0} | options),
+            **(self._settings() | options),
         )
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "timings": QUICK,
+            "random": lambda: 0.0,
+            "opener": opener(),
+            "on_bulk": lambda *where: bulk_ticks(self.decoder, self.contracts, *where, NOW_NS),
+        }
 
     async def _token(self, refused: bool) -> str:
         return "canary-token"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from hub_openers import opener
 from hub_peer import HubPeer, Link
 from tbot.gateway import signalr
 from tbot.gateway.hub import HubClient, HubDown, HubTimings
@@ -21,6 +22,7 @@ class Rig:
         self.tokens: list[bool] = []
         self.verdict: object = None
         settings: dict[str, object] = {"timings": FAST, "random": lambda: 0.0, "subscriptions": SUBSCRIPTIONS}
+        settings["opener"] = opener()
         self.hub = HubClient(
             url,
             token=self.token,

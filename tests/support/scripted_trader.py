@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import tbot.strategy.decider as decider_module
+from plain_strategy.events import WARMUP, rows_of
+from plain_strategy.filters import refusal
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.engine import worker
 from tbot.engine.child import ChildContext
 from tbot.engine.settings import EngineSettings
-from tbot.strategy.events import WARMUP, rows_of
-from tbot.strategy.filters import MarketView, refusal
+from tbot.strategy.filters import MarketView
 from tbot.strategy.trader import StrategySettings
 from tbot_ext.records import EventCode
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from backtest_cases import T0, Tape
+from plain_strategy.events import rows_of
 from tbot.backtest.source import Source
 from tbot.backtest.sweep import Outcome
 from tbot.backtest.sweep_run import Task
@@ -21,7 +22,6 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Quote, Signal
 from tbot.domain.timeframes import NS_PER_S
 from tbot.storage.tape import TapeWriter, tape_meta
-from tbot.strategy.events import rows_of
 from tbot.strategy.filters import MarketView
 from tbot.strategy.settings import StrategySettings
 from tbot_ext.records import EventCode

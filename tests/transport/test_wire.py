@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from message_strategies import every_message, every_record, instances
 from tbot.domain import messages, process_messages
 from tbot.errors import ProtocolError
+from tbot.transport import wire as wire_module
+from tbot.transport.frames import CONTROL
 from tbot.transport.wire import COUNTERS, MAX_MESSAGE, VERSION, Wire, decode_record, encode_record
 
 KEY = bytes(range(32))
@@ -283,3 +285,9 @@ def test_errors_and_repr_do_not_show_the_key_or_the_token() -> None:
 def test_a_wire_with_a_weak_key_or_ids_that_do_not_fit_cannot_be_made(key: bytes, run_id: int, epoch: int) -> None:
     with pytest.raises(ValueError, match=r"run key|64 bits"):
         Wire(key, run_id, epoch)
+
+
+def test_the_control_socket_has_the_tags_of_the_whole_schema() -> None:
+    """Else a `tbot kill` that was upgraded could not speak to the engine that runs on."""
+    assert all(wire_module._TYPES[tag] is cls for tag, cls in CONTROL.items())
+    assert set(CONTROL.values()) == {process_messages.ControlRequest, process_messages.ControlReply}

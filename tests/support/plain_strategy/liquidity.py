@@ -13,7 +13,7 @@ decision cost a binary search.
 from bisect import bisect_left, insort
 from math import ceil, floor
 
-from tbot.strategy.events import EventRow
+from plain_strategy.events import EventRow
 from tbot_ext.records import EventCode, Source
 
 # The pipeline keeps a few hundred pools and levels in all; the bound is for a broken stream.

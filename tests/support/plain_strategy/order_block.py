@@ -7,10 +7,10 @@ and source (for a long: pools above highs, resistances) that lies far enough.
 import math
 from dataclasses import dataclass
 
+from plain_strategy.liquidity import LiquidityBook, Place
+from plain_strategy.zone_book import Zone
 from tbot.domain.contracts import Product
-from tbot.strategy.liquidity import LiquidityBook, Place
 from tbot.strategy.settings import StrategySettings
-from tbot.strategy.zone_book import Zone
 
 
 @dataclass(frozen=True, slots=True)

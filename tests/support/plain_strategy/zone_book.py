@@ -9,7 +9,7 @@ A breaker is a zone of its own with its own id and tests; a birth with the flag 
 from collections.abc import Iterable
 from typing import Literal
 
-from tbot.strategy.events import EventRow
+from plain_strategy.events import EventRow
 from tbot_ext.records import EventCode, Flag
 
 ZoneKind = Literal["ob", "fvg", "ifvg", "breaker", "mitigation"]
@@ -238,7 +238,7 @@ class ZoneBook:
         # Same bounds, other side, a life of its own: its tests count from here.
         zone = Zone(event, "ifvg", -gap.side, gap.score, gap.id)
         zone.top, zone.bottom, zone.parts = gap.top, gap.bottom, gap.parts
-        zone.event_ids = (*gap.event_ids, event.id)
+        zone.event_ids = (gap.event_ids[0], event.id)
         self._add(zone)
         return removed
 

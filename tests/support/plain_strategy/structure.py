@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tbot.strategy.events import EventRow
+from plain_strategy.events import EventRow
 from tbot_ext.records import Flag
 
 _SESSION_BREAK = int(Flag.SESSION_BREAK)

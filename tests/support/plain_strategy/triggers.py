@@ -11,14 +11,12 @@ unclean bar is forgotten; one that only the moment forbade (no quote, a gap) sta
 
 from collections.abc import Iterable
 
-from tbot.strategy.events import EventRow
-from tbot.strategy.zone_book import Zone
+from plain_strategy.events import EventRow
+from plain_strategy.zone_book import Zone
+from tbot.strategy.confluence import SHIFT_ALONE, SWEEP_ALONE, SWEEP_AND_SHIFT
 from tbot_ext.records import EventCode
 
 TRIGGER_KINDS = frozenset({EventCode.CHOCH, EventCode.MSS, EventCode.SWEEP})
-
-# Share of the score.
-SWEEP_AND_SHIFT, SWEEP_ALONE, SHIFT_ALONE = 1.0, 0.7, 0.5
 
 
 class Setup:

@@ -1,0 +1,496 @@
+"""The strategy of one contract as far as it is bookkeeping and judging. Rules: smc.md section 11; words: tbot.strategy.
+
+A setup is a zone of a traded timeframe that price has entered. On the entry timeframe three things trigger it: a CHoCH
+or MSS of its side, a SWEEP of its side whose excursion ends inside the zone, or both since it opened. A decision is
+made at the close of an entry bar, when all events of that instant are in. Of all setups that it triggers, of both
+sides, the best speaks and the others have had their trigger; one whose score is too low, or that a rule forbids, waits
+for its next trigger. `SetupBook` stops there: the caller takes what was found, tells it, and goes on.
+
+Rulings. All triggers of one close are judged together, so that a sweep and a CHoCH of one bar count as both. An MSS is
+the same trigger as the CHoCH that it confirms: when that gave a signal, the MSS is no trigger. If one bar swept several
+pools, the furthest whose excursion ends in the zone is the one (the last event). A trigger of a bar of warm-up or of an
+unclean bar is forgotten; one that only the moment forbade (no quote, a gap) stays in the setup's memory. Confluence
+counts zones, pools and levels of 5m and longer (of the entry timeframe and longer when that is longer): those of 1m are
+always near something and would tell nothing apart. The target may be a pool or level of any timeframe.
+
+The same rules in Python, slow and plain, are what the tests hold this to: tests/support/plain_strategy.
+"""
+cimport cython
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.math cimport ceil, floor, rint
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t
+from libc.string cimport memset
+
+from tbot_ext.events cimport minutes_ns
+from tbot_ext.pipeline cimport ContractPipeline
+from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
+from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
+from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
+from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SESSION_BREAK, FLAG_SUSPECT
+from tbot_ext.records cimport FLAG_WARMUP, Event, Tick
+from tbot_ext.zone_book cimport HeldZone, zone_book_apply, zone_book_enter, zone_book_init, zone_book_neighbours
+
+import numpy as np
+
+from tbot_ext.params import TIMEFRAMES
+from tbot_ext.records import EVENT_DTYPE
+
+__all__ = ["SetupBook"]
+
+# What became of zones, setups and triggers, in the order of the funnel.
+_COUNTERS = (
+    "tests",  # a live bar entered a zone: a setup opened
+    "tests_warmup",  # entered in warm-up: the test is spent
+    "died_no_trigger",  # setups without a trigger in time
+    "died_zone",  # setups whose zone broke, filled or expired
+    "triggers_idle",  # closes with a trigger that concerns no setup
+    "triggers",  # closes with one that concerns at least one
+    "warmup",  # why such closes gave nothing
+    "data_only",
+    "not_live",
+    "unclean_bar",
+    "too_late",
+    "no_quote",
+    "no_atr",  # why single setups gave nothing when triggered
+    "no_risk",
+    "target_below_cost",
+    "score_too_low",
+    "outscored",  # a better setup was triggered at the same close
+    "signals",
+)
+
+# ---------------------------------------------------------------- leaves
+
+cdef inline int _frame_of(int timeframe_min) noexcept nogil:
+    """Place of a timeframe among the frames, -1 if it is none of ours."""
+    if timeframe_min == 1:
+        return 0
+    if timeframe_min == 5:
+        return 1
+    if timeframe_min == 15:
+        return 2
+    if timeframe_min == 30:
+        return 3
+    return 4 if timeframe_min == 60 else -1
+
+
+cdef void _frame_bar(Frame* frame, const Event* bar) noexcept nogil:
+    """Average true range after Wilder. Across a session break the gap does not count."""
+    cdef int64_t high = bar.top, low = bar.bottom
+    if frame.has_close and not bar.flags & FLAG_SESSION_BREAK:
+        high, low = max(high, frame.last_close), min(low, frame.last_close)
+    frame.last_close, frame.has_close = bar.level, True
+    if frame.ranges == frame.atr_n:
+        frame.atr = (frame.atr * (frame.atr_n - 1) + (high - low)) / frame.atr_n
+        return
+    frame.range_sum += high - low
+    frame.ranges += 1
+    if frame.ranges == frame.atr_n:
+        frame.atr = <double>frame.range_sum / frame.atr_n
+
+
+cdef inline int64_t _wick(const Event* sweep) noexcept nogil:
+    """Where the excursion ended."""
+    return sweep.bottom if sweep.side > 0 else sweep.top
+
+
+@cython.final
+cdef class SetupBook:
+    """Events of one contract in, the best triggered setup out; see the module. State is bounded.
+
+    `rules`: the fields of Rules by name. `zone_timeframes_min`: those that are traded. `atr_n`: bars of the average
+    true range by timeframe in minutes. `counters`: a dict in which this book counts on.
+    """
+
+    def __cinit__(self):
+        self._zones = <ZoneBook*>PyMem_Calloc(1, sizeof(ZoneBook))
+        self._places = <PlaceBook*>PyMem_Calloc(1, sizeof(PlaceBook))
+        self._setups = <Setup*>PyMem_Calloc(ZONES_C + 1, sizeof(Setup))
+        self._triggers = <Event*>PyMem_Calloc(TRIGGERS_C, sizeof(Event))
+        self._found = <int32_t*>PyMem_Calloc(2 * ZONES_C + PLACES_C + 4, sizeof(int32_t))
+        if not (self._zones and self._places and self._setups and self._triggers and self._found):
+            raise MemoryError()
+
+    def __dealloc__(self):
+        PyMem_Free(self._zones)
+        PyMem_Free(self._places)
+        PyMem_Free(self._setups)
+        PyMem_Free(self._triggers)
+        PyMem_Free(self._found)
+
+    def __init__(self, dict rules, int64_t max_tests, zone_timeframes_min, dict atr_n, dict counters):
+        cdef int i
+        self._rules = rules
+        zone_book_init(self._zones, max_tests)
+        place_book_init(self._places)
+        for minutes in zone_timeframes_min:
+            self._zones.traded[<uint8_t>minutes] = True
+        memset(&self._frames[0], 0, sizeof(self._frames))
+        for i, minutes in enumerate(TIMEFRAMES):
+            self._frames[i].atr_n = atr_n[minutes]
+            self._frames[i].trend_event = self._frames[i].high_event = self._frames[i].low_event = -1
+        memset(&self._counters[0], 0, sizeof(self._counters))
+        self._told = counters
+        counters.update(dict.fromkeys(_COUNTERS, 0))
+        self._setups_n = self._triggers_n = 0
+        self._bar_flags = 0
+        self._spoken = self._best.setup = -1
+
+    # ------------------------------------------------------------ folding in
+
+    cdef int64_t _fold(self, const Event* events, int64_t at, int64_t n, const Market* market) noexcept nogil:
+        """Take in events from `at` on; the next one to take in, less than n only when a setup was found."""
+        while at < n:
+            if self._triggers_n and events[at].known_ns != self._triggers[0].known_ns:
+                self._decide(market)
+                if self._best.setup >= 0:
+                    return at
+            self._on_event(&events[at])
+            at += 1
+        if self._triggers_n:
+            self._decide(market)
+        return at
+
+    cdef void _on_event(self, const Event* event) noexcept nogil:
+        cdef int kind = event.kind, members = 0
+        cdef int at = _frame_of(event.timeframe_min)
+        cdef Frame* frame = &self._frames[at if at >= 0 else 0]
+        if EVENT_POOL <= kind <= EVENT_LEVEL_EXPIRED:
+            members = place_book_apply(self._places, event)
+        elif EVENT_FVG <= kind <= EVENT_MITIGATION_EXPIRED:
+            self._on_zone(event)
+        elif at < 0:
+            return
+        elif kind == EVENT_BAR:
+            _frame_bar(frame, event)
+            if event.timeframe_min == self._rules.entry_min:
+                self._on_entry_bar(event)
+        elif kind == EVENT_BOS or kind == EVENT_CHOCH:
+            frame.trend, frame.trend_event = event.side, event.id
+        elif kind == EVENT_SWING_HIGH or kind == EVENT_SWING_LOW:
+            if event.side > 0:
+                frame.high, frame.high_event = event.level, event.id
+            else:
+                frame.low, frame.low_event = event.level, event.id
+        if (kind == EVENT_CHOCH or kind == EVENT_MSS or kind == EVENT_SWEEP) and (
+                event.timeframe_min == self._rules.entry_min):
+            self._on_trigger(event, members)
+
+    cdef void _on_zone(self, const Event* event) noexcept nogil:
+        cdef int32_t lost[3]
+        cdef int n = zone_book_apply(self._zones, event, &lost[0]), i
+        for i in range(n):
+            self._setups[lost[i]].zone = -1         # it is no more, or another one
+        for i in range(n):
+            self._close(lost[i])
+            if i + 1 < n and lost[i + 1] == self._setups_n:
+                lost[i + 1] = lost[i]
+        self._counters[DIED_ZONE] += n
+
+    cdef void _on_trigger(self, const Event* event, int members) noexcept nogil:
+        """A sweep's own n, the place in the cluster, has told its order: the members of its pool replace it."""
+        if event.kind == EVENT_MSS and event.parent_id == self._spoken != -1:
+            return
+        if self._triggers_n == TRIGGERS_C:
+            return
+        self._triggers[self._triggers_n] = event[0]
+        if event.kind == EVENT_SWEEP:
+            self._triggers[self._triggers_n].n = <unsigned short>members
+        self._triggers_n += 1
+
+    cdef void _close(self, int32_t number) noexcept nogil:
+        """A setup ends; the last one takes its number."""
+        if self._setups[number].zone >= 0:
+            self._zones.items[self._setups[number].zone].setup = -1
+        self._setups_n -= 1
+        if number != self._setups_n:
+            self._setups[number] = self._setups[self._setups_n]
+            if self._setups[number].zone >= 0:
+                self._zones.items[self._setups[number].zone].setup = number
+
+    cdef void _on_entry_bar(self, const Event* bar) noexcept nogil:
+        cdef int32_t i = self._setups_n
+        cdef int n
+        cdef HeldZone* zone
+        cdef Setup* setup
+        self._bar_flags = bar.flags
+        while i > 0:
+            i -= 1
+            if bar.known > self._setups[i].bar + self._rules.trigger_bars:
+                self._close(i)
+                self._counters[DIED_NO_TRIGGER] += 1
+        n = zone_book_enter(self._zones, bar.top, bar.bottom, bar.known_ns - minutes_ns(self._rules.entry_min),
+                            self._found)
+        if bar.flags & FLAG_WARMUP:
+            self._counters[TESTS_WARMUP] += n
+            return
+        self._counters[TESTS] += n
+        for i in range(n):
+            zone = &self._zones.items[self._found[i]]
+            if zone.setup < 0:                      # else: tested anew before its last test had its trigger
+                zone.setup = self._setups_n
+                self._setups_n += 1
+            setup = &self._setups[zone.setup]
+            memset(setup, 0, sizeof(Setup))
+            setup.zone, setup.test, setup.bar = self._found[i], zone.tests, bar.known
+            setup.bar_event, setup.entered_ns = bar.id, bar.known_ns
+
+    # ------------------------------------------------------------ deciding
+
+    cdef bint _concerns(self, const Setup* setup, const Event* trigger) noexcept nogil:
+        """Whether an event of a trigger's kind triggers this setup."""
+        cdef const HeldZone* zone = &self._zones.items[setup.zone]
+        if trigger.side != zone.side:
+            return False
+        return trigger.kind != EVENT_SWEEP or zone.bottom <= _wick(trigger) <= zone.top
+
+    cdef bint _waited(self, const Setup* setup) noexcept nogil:
+        """Whether any trigger of this close is its."""
+        cdef int32_t i
+        for i in range(self._triggers_n):
+            if self._concerns(setup, &self._triggers[i]):
+                return True
+        return False
+
+    cdef void _remember(self, Setup* setup) noexcept nogil:
+        """Take in the triggers of this close that concern a setup, in order of emission."""
+        cdef const Event* trigger
+        cdef int32_t i
+        for i in range(self._triggers_n):
+            trigger = &self._triggers[i]
+            if not self._concerns(setup, trigger):
+                continue
+            if trigger.kind == EVENT_SWEEP:
+                setup.sweep, setup.has_sweep = trigger[0], True
+            elif setup.shifts_n and trigger.parent_id == setup.shifts[setup.shifts_n - 1].id:
+                setup.shifts[0] = setup.shifts[setup.shifts_n - 1]
+                setup.shifts[1] = trigger[0]
+                setup.shifts_n = 2
+            else:
+                setup.shifts[0] = trigger[0]
+                setup.shifts_n = 1
+
+    cdef int _refusal(self, const Market* market, int64_t decided_ns, int64_t flags) noexcept nogil:
+        """Why nothing may be decided at this close (a counter), -1 when something may.
+
+        A decision counts until the next bar of the entry timeframe would have closed. Later it rests on a bar that is
+        not the newest (bars held back during a gap come out in one go).
+        """
+        if flags & FLAG_WARMUP:
+            return WARMUP
+        if self._rules.data_only:
+            return DATA_ONLY
+        if not market.live:
+            return NOT_LIVE
+        if flags & (FLAG_INCOMPLETE | FLAG_SUSPECT):
+            return UNCLEAN_BAR
+        if market.now_ns >= decided_ns + minutes_ns(self._rules.entry_min):
+            return TOO_LATE
+        if market.bid == INT64_MIN or market.ask == INT64_MIN or market.bid > market.ask:
+            return NO_QUOTE
+        return -1
+
+    cdef void _decide(self, const Market* market) noexcept nogil:
+        """Judge the close whose triggers have come in."""
+        cdef int64_t flags = self._triggers[0].flags | self._bar_flags, decided_ns = self._triggers[0].known_ns
+        cdef bint clean = not flags & (FLAG_WARMUP | FLAG_INCOMPLETE | FLAG_SUSPECT)
+        cdef int refused
+        cdef int32_t i, waiting = 0
+        for i in range(self._setups_n):
+            self._setups[i].found = self._waited(&self._setups[i])
+            if self._setups[i].found:
+                waiting += 1
+                if clean:
+                    self._remember(&self._setups[i])
+        self._triggers_n = 0
+        if not waiting:
+            self._counters[TRIGGERS_IDLE] += 1
+            return
+        self._counters[TRIGGERS] += 1
+        refused = self._refusal(market, decided_ns, flags)
+        if refused >= 0:
+            self._counters[refused] += 1
+        else:
+            self._choose(market, decided_ns)
+
+    cdef void _choose(self, const Market* market, int64_t decided_ns) noexcept nogil:
+        """Of the setups that wait the best one that may be traded; all that may have had their trigger."""
+        cdef Candidate candidate
+        cdef int32_t i
+        cdef int refused, k
+        for i in range(self._setups_n):
+            if not self._setups[i].found:
+                continue
+            refused = self._judge(i, market, &candidate)
+            self._setups[i].found = refused < 0
+            if refused >= 0:
+                self._counters[refused] += 1
+            elif self._best.setup < 0 or self._better(&candidate, &self._best):
+                self._counters[OUTSCORED] += self._best.setup >= 0
+                self._best = candidate
+            else:
+                self._counters[OUTSCORED] += 1
+        if self._best.setup < 0:
+            return
+        self._best.decided_ns = decided_ns
+        self._chosen = self._setups[self._best.setup]
+        i = self._setups_n
+        while i > 0:
+            i -= 1
+            if self._setups[i].found:
+                self._close(i)
+        self._spoken = -1
+        for k in range(self._chosen.shifts_n):
+            if self._chosen.shifts[k].kind == EVENT_CHOCH and self._spoken < 0:
+                self._spoken = self._chosen.shifts[k].id
+        self._counters[SIGNALS] += 1
+
+    cdef bint _better(self, const Candidate* one, const Candidate* other) noexcept nogil:
+        cdef const HeldZone* mine = &self._zones.items[self._setups[one.setup].zone]
+        cdef const HeldZone* theirs = &self._zones.items[self._setups[other.setup].zone]
+        if one.score != other.score:
+            return one.score > other.score
+        if mine.timeframe_min != theirs.timeframe_min:
+            return mine.timeframe_min > theirs.timeframe_min
+        return mine.id < theirs.id
+
+    # ------------------------------------------------------------ judging
+
+    cdef int _plan(self, const HeldZone* zone, double atr, const Market* market, Candidate* found) noexcept nogil:
+        """Entry, stop and target; the rule that forbids the trade (a counter), -1 when none does.
+
+        The entry is the adverse side of the quote. The stop lies beyond the distal edge by max(least ticks, a share of
+        the ATR), rounded away from the entry; the target is the nearest opposing pool or level that lies far enough,
+        else a multiple of the risk, rounded towards the entry.
+        """
+        cdef const Rules* rules = &self._rules
+        cdef double distance = max(<double>rules.stop_min_ticks, rules.stop_atr * atr)
+        cdef int side = zone.side
+        cdef int64_t risk
+        cdef int32_t place
+        found.entry = market.ask if side > 0 else market.bid
+        found.stop = <int64_t>(floor(zone.bottom - distance) if side > 0 else ceil(zone.top + distance))
+        risk = (found.entry - found.stop) * side
+        if risk <= 0:
+            return NO_RISK                          # price is already where the stop would be
+        place = place_book_ahead(self._places, side, found.entry, rules.min_rr * risk)
+        if place >= 0:
+            found.target, found.place_id = self._places.items[place].level, self._places.items[place].id
+        else:
+            found.target, found.place_id = found.entry + side * <int64_t>floor(rules.default_rr * risk), -1
+        if (found.target - found.entry) * side * rules.tick_value_cents < rules.cost_multiple * rules.round_turn_cents:
+            return TARGET_BELOW_COST
+        return -1
+
+    cdef int _judge(self, int32_t number, const Market* market, Candidate* found) noexcept nogil:
+        """A triggered setup as a trade; a counter when a rule forbids it, else -1."""
+        cdef const Rules* rules = &self._rules
+        cdef const Setup* setup = &self._setups[number]
+        cdef const HeldZone* zone = &self._zones.items[setup.zone]
+        cdef int frame = _frame_of(zone.timeframe_min)
+        cdef int refused, near, k
+        cdef double total = 0.0
+        if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
+            return NO_ATR
+        refused = self._plan(zone, self._frames[frame].atr, market, found)
+        if refused >= 0:
+            return refused
+        found.setup = number
+        found.near = <int64_t>(rules.confluence_atr * self._frames[frame].atr)     # distances are whole ticks
+        near = zone_book_neighbours(self._zones, setup.zone, found.near, rules.least_tf, self._found)
+        near += place_book_neighbours(self._places, zone.side, zone.bottom, zone.top, found.near, rules.least_tf,
+                                      self._found)
+        found.parts[0] = zone.score / 100.0
+        found.parts[1] = self._mtf(zone.side)
+        found.parts[2] = self._trigger(setup)
+        found.parts[3] = min(1.0, <double>near / rules.confluence_full)
+        found.parts[4] = self._location(zone.side, found.entry)
+        for k in range(5):
+            total += rules.weights[k] * found.parts[k]
+        # 0..100. Rounded far below any meaning, so that a sum such as 59.99999999 is not taken for less than 60.
+        found.score = rint(100.0 * total * 1e6) / 1e6
+        return SCORE_TOO_LOW if found.score < rules.min_score else -1
+
+    cdef double _mtf(self, int side) noexcept nogil:
+        """Weight of the timeframes whose trend has this side, the longest first."""
+        cdef double share = 0.0
+        cdef int i = TIMEFRAMES_C
+        while i > 0:
+            i -= 1
+            if self._frames[i].trend == side:
+                share += self._rules.mtf[i]
+        return share
+
+    cdef double _trigger(self, const Setup* setup) noexcept nogil:
+        if setup.has_sweep:
+            return self._rules.sweep_and_shift if setup.shifts_n else self._rules.sweep_alone
+        return self._rules.shift_alone if setup.shifts_n else 0.0
+
+    cdef double _location(self, int side, int64_t entry) noexcept nogil:
+        """1 when the entry lies in the cheaper half of the leg between the last 1h swings (of a short: the dearer).
+
+        0 without both swings, or when the last high does not lie above the last low: then there is no leg to halve.
+        """
+        cdef const Frame* hour = &self._frames[TIMEFRAMES_C - 1]
+        if hour.high_event < 0 or hour.low_event < 0 or hour.high <= hour.low:
+            return 0.0
+        return 1.0 if (2 * entry - (hour.high + hour.low)) * side <= 0 else 0.0
+
+    # ------------------------------------------------------------ for Python
+
+    cdef _count(self):
+        """Bring the counters to where Python sees them."""
+        cdef int i
+        for i, name in enumerate(_COUNTERS):
+            if self._counters[i]:
+                self._told[name] += self._counters[i]
+                self._counters[i] = 0
+
+    def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live):
+        """Take in an EVENT_DTYPE array from index `at` on, the market being as told; returns the next index.
+
+        When `found` is true a setup waits for `setup_story.tell`; then call again from that index, until it is not.
+        """
+        if events.dtype != EVENT_DTYPE:
+            raise ValueError(f"events must have EVENT_DTYPE, not {events.dtype}")
+        cdef Market market
+        cdef int64_t n = len(events)
+        cdef const unsigned char[::1] raw
+        market.now_ns, market.bid, market.ask, market.live = now_ns, bid, ask, live
+        if n:
+            raw = events.view(np.uint8)
+            at = self._fold(<const Event*>&raw[0], at, n, &market)
+        self._count()
+        return at
+
+    def feed(self, ContractPipeline pipeline not None, ticks, Py_ssize_t start=0):
+        """`pipeline.feed` and `fold` in one, going on until a setup was found, the market was reset, or at the end.
+
+        Returns (index after the last record taken, index of the next event of `pipeline.events` to fold).
+        """
+        cdef Py_ssize_t n = len(ticks), i = start
+        cdef const Tick* tick = pipeline.lend(ticks, start)
+        cdef Market market
+        cdef int64_t at = 0
+        cdef int code = 0
+        with nogil:
+            while True:
+                i = pipeline.take(tick, i, n, &code)
+                market.now_ns, market.bid, market.ask = pipeline.now_ns, pipeline.bid, pipeline.ask
+                market.live = pipeline.sound()
+                at = self._fold(pipeline._sink.items, 0, pipeline._sink.n, &market)
+                if self._best.setup >= 0 or code or pipeline._sink.n == 0:
+                    break
+        pipeline.taken(i == n, code)
+        self._count()
+        return i, at
+
+    @property
+    def found(self):
+        """A setup was found and waits for `setup_story.tell`."""
+        return self._best.setup >= 0
+
+    @property
+    def open_setups(self):
+        """Zones that price has entered and that wait for a trigger."""
+        return self._setups_n

@@ -1,0 +1,1 @@
+# Nothing for other modules: what a SetupBook has found is told to Python only.

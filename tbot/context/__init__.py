@@ -1,0 +1,1 @@
+"""Slow outside facts, from their sources to the CONTEXT records that deciders see: the dollar index and the news."""
