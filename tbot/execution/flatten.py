@@ -20,6 +20,9 @@ from tbot.execution.settings import DeskSettings
 
 # Pause before round 1, 2, 3, ... in ns of machine time.
 PAUSES_NS = (250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
+# And after those when the closes are refused for no cause but a market that is shut: C_RECON_OPEN. At two seconds, two
+# accounts with two contracts ask more than 200 times a minute: when it opens, no budget is left for the cancels (R9).
+SHUT_PAUSE_NS = 5_000_000_000
 HUNG_ROUNDS = 4  # a close whose order still works after so many rounds (about 4 s) is given up; I3 leaves 10 s
 
 Phase = Literal["close", "prove_flat", "cancel_rest", "prove_done"]
@@ -172,6 +175,7 @@ class Flattener:
             self.job = None
             self.finished += 1
             self.manager.close_refused.clear()
+            self.manager.shut.clear()
         else:
             # What is UNKNOWN may still fill: keep looking until it is found or presumed dead.
             self._next_round(job, now_ns, "close")
@@ -199,7 +203,9 @@ class Flattener:
 
     def _next_round(self, job: Job, now_ns: int, phase: Phase, *, pause: bool = True) -> None:
         if pause:
-            real_ns = PAUSES_NS[min(job.rounds, len(PAUSES_NS) - 1)]
+            last = len(PAUSES_NS)
+            shut = job.rounds >= last and any(self._inside(name, job) for name in self.manager.shut)
+            real_ns = SHUT_PAUSE_NS if shut else PAUSES_NS[min(job.rounds, last - 1)]
             job.not_before_ns = now_ns + self.settings.patience(real_ns)
             job.rounds += 1
         job.phase, job.proof_step = phase, -1

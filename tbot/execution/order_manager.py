@@ -26,6 +26,7 @@ from tbot.domain.messages import (
 )
 from tbot.execution.entries import Entry, Placement, Protective
 from tbot.execution.exposure import exposures
+from tbot.execution.line import TOO_MANY
 from tbot.execution.outbox import Outbox
 from tbot.execution.picture import Picture
 from tbot.execution.settings import DeskSettings
@@ -34,6 +35,7 @@ from tbot.execution.tags import Role
 from tbot.risk.gate import Approval, Exposure, Refusal, Request
 
 Kind = Literal["place", "cancel", "close", "modify", "stop", "target", "exit"]
+LIMITS = (TOO_MANY, "no budget")  # gateway.outcomes.Situation: told by the gateway, or refused here
 _ROLES: dict[Literal["stop", "target", "exit"], Role] = {"stop": "S", "target": "T", "exit": "X"}
 
 
@@ -76,9 +78,11 @@ class OrderManager:
         self.pending: dict[str, Pending] = {}
         self.abandoned: dict[str, str] = {}  # command id -> tag of placements that were presumed dead unanswered
         self.tried_ns: dict[int, int] = {}  # order id -> last cancel
+        self.vain: dict[int, int] = {}  # order id -> cancels in a row that were refused, here or there
         self.moves = MoveLog()
         self.closed: dict[str, Closed] = {}  # by contract
         self.close_refused: dict[str, int] = {}  # contract whose close the account's kind forbids -> step of the answer
+        self.shut: set[str] = set()  # contracts whose newest close was refused without a cause: no market now, maybe
         self.quarantine: dict[str, Refusal] = {}  # contract -> why it takes no entries for the rest of the day
         self.rejects: dict[str, list[int]] = {}  # contract -> times of refused entries
         self.sent: list[tuple[int, str]] = []  # (now_ns, contract) of the day's entries
@@ -143,9 +147,13 @@ class OrderManager:
         return own
 
     def cancel(self, contract: str, order_id: int, now_ns: int) -> bool:
-        """Cancel an order by id; at most one request at a time, repeats only after C_RECON_CONFIRM."""
+        """Cancel an order by id; at most one request at a time, repeats only after C_RECON_CONFIRM.
+
+        What is refused (it may have filled) or meets a limit again waits longer, up to four times that: every second
+        it would use up the reserve that the query and the close behind it need (R9, F-API-03).
+        """
         waiting = any(command.kind == "cancel" and command.order_id == order_id for command in self.pending.values())
-        pause = self._settings.patience(self._limits.recon_confirm_ns)
+        pause = self._settings.patience(self._limits.recon_confirm_ns) << min(max(self.vain.get(order_id, 0) - 1, 0), 2)
         if waiting or now_ns - self.tried_ns.get(order_id, now_ns - pause) < pause:
             return False
         command_id = self._outbox.new_id()
@@ -201,11 +209,23 @@ class OrderManager:
             return
         if command.kind == "modify":
             self.moves.answered(command.order_id, result.outcome, step)
-        elif command.kind == "close" and result.outcome == "rejected" and result.cause == "account":
-            self.close_refused[command.contract] = step
-        if result.outcome != "accepted" or command.kind == "close":
-            # Refused can mean "already gone", ambiguous can mean "done": the next explicit answer decides.
+        elif command.kind == "cancel":
+            vain = result.outcome == "rejected" or result.situation in LIMITS
+            self.vain[command.order_id] = self.vain.get(command.order_id, 0) + 1 if vain else 0
+        else:
+            self._close_answered(command.contract, result, step)
+        if result.outcome != "accepted" and command.kind != "close":
+            # Refused can mean "already gone", ambiguous can mean "done": the next explicit answer decides. What came of
+            # a close the Flattener asks itself, once for all that it closed.
             self._ask(result.now_ns)
+
+    def _close_answered(self, contract: str, result: CommandResult, step: int) -> None:
+        if result.outcome == "rejected" and result.cause == "account":
+            self.close_refused[contract] = step
+        if result.outcome == "rejected" and not result.cause:
+            self.shut.add(contract)
+        else:
+            self.shut.discard(contract)
 
     def _placed(self, placement: Placement, result: CommandResult, step: int) -> None:
         if isinstance(placement, Entry) and result.sent_boot_ns:
@@ -295,6 +315,7 @@ class OrderManager:
         self.placed = {signal: at for signal, at in self.placed.items() if at >= start_ns - 24 * 3_600 * 10**9}
         live = {seen.order.order_id for seen in self._picture.working()}
         self.tried_ns = {number: at for number, at in self.tried_ns.items() if number in live}
+        self.vain = {number: times for number, times in self.vain.items() if number in live}
         self.moves.forget(live)
 
     # ----------------------------------------------------------------------------------------------- questions
@@ -324,7 +345,7 @@ class OrderManager:
     def state(self) -> list[object]:
         """Data for the digest."""
         commands = [self.pending, self.abandoned, self.tried_ns, self.moves, self.closed, self.close_refused]
-        return [*commands, self.quarantine, self.rejects, self.sent, self.placed]
+        return [*commands, self.vain, self.shut, self.quarantine, self.rejects, self.sent, self.placed]
 
 
 def _placement(own: Protective, account: int) -> PlaceStop | PlaceTarget | PlaceExit:

@@ -389,8 +389,10 @@ class LiveBroker:
             # the budget no answer was complete for minutes (F-API-03).
             return self._unanswered(query, LOCAL_LIMIT)
         accounts = self._rest.account_search(False, protective=proof)
-        if accounts.situation is Situation.UNAUTHORIZED and self._rest.tokens.refused:
-            # Nothing but a lost token is left, and it is still not taken (F-API-02): one question is enough to know.
+        lost = accounts.situation is Situation.UNAUTHORIZED and self._rest.tokens.refused
+        if lost or accounts.situation is Situation.TOO_MANY:
+            # Nothing but a lost token is left, and it is still not taken (F-API-02); or the gateway wants quiet, and
+            # three times three more requests would use up the reserve for no answer (F-API-03). One question will do.
             return self._unanswered(query, f"account: {accounts.outcome} {accounts.text}", accounts.situation.value)
         positions = self._rest.position_search_open(account, protective=proof)
         orders = self._all_working(account, proof)

@@ -7,6 +7,8 @@ Written by the executor through the one connection of `Journal`; everybody else 
   second. Others wait for `flush` and are committed together; a crash may cost the newest of them, which the broker's
   own lists bring back.
 * The head goes to its file after the commit that it names, so it may lag behind the rows but never lead them.
+* A start on a full disk goes on when there is a journal with rows already: its own row waits like any other, and what
+  the run before could only note stays in the emergency file until it is committed. Protection does not wait (R1).
 """
 
 import contextlib
@@ -100,6 +102,7 @@ class Journal(JournalReader):
         self._max_unwritten = max_unwritten
         self._entry_ttl_ns = entry_ttl_ns
         self._waiting: list[Row] = []
+        self._left = 0  # lines of the emergency file that the start row holds, while that is not committed
         self._since_checkpoint = 0
         self._broken = False
         self._closed = False
@@ -243,7 +246,7 @@ class Journal(JournalReader):
             return self._row(*head, "start", "RunInfo", _start_body(run, left, continued(*head)), run.started_ns, None)
 
         try:
-            rotated = bool(rotate_rows) and rotate(self.path, self._codec, rotate_rows, first_row)
+            rotated = bool(rotate_rows) and self._rotate(rotate_rows, first_row)
             head = read_head(head_path(self.path))
             self._head_file = self._closing.enter_context(contextlib.closing(HeadFile(head_path(self.path))))
             if head is None and not self.path.exists():
@@ -259,11 +262,33 @@ class Journal(JournalReader):
         except (OSError, sqlite3.Error) as error:
             kind = JournalDamaged if is_damage(error) else JournalError
             raise kind(f"the journal {self.path} cannot be opened: {error}") from error
-        if not rotated:
-            self._append("start", "RunInfo", _start_body(run, left), run.started_ns, None)
+        self._left = len(left)
+        if rotated:
+            self._clear_left()
+            return
+        known = self._committed[0] > 0
+        self._append("start", "RunInfo", _start_body(run, left), run.started_ns, None)
+        try:
             self._commit()
-        if left:
-            self._emergency.clear()
+        except JournalError:
+            if self._broken or not known:
+                raise
+            # Only out of room: a position that a dead run left without a stop cannot wait for that (F-SYS-01, I3).
+
+    def _rotate(self, rotate_rows: int, first_row: Callable[[tuple[int, bytes]], Row]) -> bool:
+        """As `rotate`; on a full disk the old file is written on."""
+        try:
+            return rotate(self.path, self._codec, rotate_rows, first_row)
+        except (OSError, sqlite3.Error) as error:
+            if _no_room(error):
+                return False
+            raise
+
+    def _clear_left(self) -> None:
+        """What the run before noted is in the start row, on disk; what was noted since stays."""
+        count, self._left = self._left, 0
+        if count:
+            self._emergency.clear(count)
 
     def _checked(self) -> tuple[int, bytes]:
         """Seq and hash of the last row of a sound file."""
@@ -342,6 +367,7 @@ class Journal(JournalReader):
         self._waiting.clear()
         try:
             self._head_file.write(*self._committed)
+            self._clear_left()
         except OSError as error:
             raise self._failed(error) from error
         self.trouble = ""
@@ -370,7 +396,7 @@ class Journal(JournalReader):
 
     def _failed(self, error: Exception) -> JournalError:
         """Note what is wrong; everything but a full disk ends the trust in this file."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in FOR_NOW or getattr(error, "errno", 0) in NO_ROOM:
+        if _no_room(error):
             self.trouble = f"no room to write: {error}"
         else:
             self._break(str(error))
@@ -387,6 +413,11 @@ class Journal(JournalReader):
         for output in outputs:
             if not isinstance(output, (Note, PlaceBracket, Query)):
                 self.emergency(repr(output))
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether the same connection may work again later."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in FOR_NOW or getattr(error, "errno", 0) in NO_ROOM
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -167,11 +167,12 @@ class EmergencyFile:
         """What was appended since the last `clear`, oldest first; a torn last line is left out."""
         return [line[9:] for line in _whole_lines(self._content())]
 
-    def clear(self) -> None:
-        """Forget all lines. Raises OSError."""
-        os.pwrite(self._descriptor, bytes(self._used), 0)
+    def clear(self, count: int) -> None:
+        """Forget the `count` oldest lines. Raises OSError."""
+        kept = b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in self.lines()[count:])
+        os.pwrite(self._descriptor, kept.ljust(self._used, b"\0"), 0)
         os.fdatasync(self._descriptor)
-        self._used = 0
+        self._used = len(kept)
 
     def close(self) -> None:
         """Gives the lock back too."""

@@ -9,7 +9,7 @@ from dst.referee import Referee
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
 from dst.world import START_BOOT_NS, World
-from tbot.domain.messages import OperatorIn, Query, Snapshot, StateChange
+from tbot.domain.messages import OperatorIn, PlaceStop, Query, Snapshot, StateChange
 from tbot.gateway.codec_tables import LOGIN_KEY, POSITION_CLOSE
 
 
@@ -248,14 +248,14 @@ def test_I3_F_TIM_02_a_sleeping_machine_is_not_blamed_for_telling_nobody():
 
 
 @pytest.mark.parametrize(
-    ("seed", "fault", "killed_at"),
+    ("seed", "fault", "killed_at", "waits"),
     [
-        (7561, Fault("n", "rest.refused", at=20.0, seconds=85.0), 32.0),
-        (7385, Fault("f", "disk.full", at=20.0, seconds=75.0), 23.5),
+        (7561, Fault("n", "rest.refused", at=20.0, seconds=85.0), 32.0, True),
+        (7385, Fault("f", "disk.full", at=20.0, seconds=75.0), 23.5, False),
     ],
 )
-def test_I25_I26_F_PRC_01_what_a_dead_executor_asked_for_is_answered_to_nobody(seed, fault, killed_at):
-    """The next one cannot take its first step for a minute, and the dead one's question was still waited for."""
+def test_I25_I26_F_PRC_01_what_a_dead_executor_asked_for_is_answered_to_nobody(seed, fault, killed_at, waits):
+    """The next one could not take its first step for a minute, and the dead one's question was still waited for."""
     slow = Fault("s", "rest.latency", at=15.0, seconds=30.0, args={"seconds": 1.5})
     kill = Fault("k", "proc.kill", at=killed_at, args={"down": 1.0})
     verdict = run(seed, [fault, slow, kill], replace(draw_scene(seed), faults_s=110.0, calm_s=20.0))
@@ -265,7 +265,7 @@ def test_I25_I26_F_PRC_01_what_a_dead_executor_asked_for_is_answered_to_nobody(s
     asked = {output.command_id for step in first for output in step.outputs if isinstance(output, Query)}
     assert asked - {step.item.command_id for step in first if isinstance(step.item, Snapshot)}
     second = next(step for step in evidence.steps if step.executor == 2)
-    assert second.boot_ns - evidence.born[2] > 60_000_000_000
+    assert (second.boot_ns - evidence.born[2] > 60_000_000_000) == waits
 
 
 def test_I3_F_API_03_what_a_dead_run_left_naked_is_asked_for_although_it_used_up_the_budget():
@@ -306,3 +306,36 @@ def test_I24_R3_an_order_that_nobody_answered_for_keeps_its_contract_from_being_
     ]
     verdict = run(5060, plan, draw_scene(5060))
     assert not verdict.violations, verdict.text()
+
+
+def test_I3_F_SYS_01_a_start_on_a_full_disk_does_not_wait_for_room_to_protect():
+    """It logged in and took no step for as long as its first row found no room; the referee let that pass."""
+    plan = [
+        Fault("f", "disk.full", at=40.0, seconds=60.0),
+        Fault("h", "human.cancel", at=44.0, args={"which": "stops"}),
+        Fault("k", "proc.kill", at=43.5, args={"down": 1.0}),
+    ]
+    verdict = run(7385, plan, replace(draw_scene(7385), faults_s=110.0, calm_s=20.0))
+    assert not verdict.violations, verdict.text()
+    second = [step for step in verdict.world.evidence.steps if step.executor == 2]
+    assert any(isinstance(output, PlaceStop) for step in second for output in step.outputs)
+    assert second[0].boot_ns < START_BOOT_NS + 50_000_000_000
+
+
+def test_I3_F_API_03_cancels_of_what_filled_do_not_use_up_the_reserve_while_the_gateway_wants_quiet():
+    """One a second for an entry that had filled unseen, and no query of the position was affordable any more."""
+    plan = [
+        Fault("b", "bracket", at=39.59, args={"kind": "reject", "which": "both", "size": 1, "ticks": 20, "after": 0.5}),
+        Fault("u", "userhub.blackhole", at=93.06, seconds=9.25),
+        Fault("t", "rest.status", at=97.37, seconds=20.0, args={"status": 429, "retry_after": 5, "handled": False}),
+    ]
+    verdict = run(8394, plan, draw_scene(8394))
+    assert not verdict.violations, verdict.text()
+
+
+def test_I10_R9_a_kill_in_a_shut_market_leaves_a_budget_for_when_it_opens():
+    """Two accounts closed two contracts every two seconds, and the cancels had to wait for the minute to be over."""
+    plan = [Fault("h", "market.halt", at=90.71, seconds=39.9), Fault("k", "person.kill", at=114.75)]
+    verdict = run(8261, plan, draw_scene(8261))
+    assert not verdict.violations, verdict.text()
+    assert verdict.judged["I10"] > 0

@@ -1,5 +1,7 @@
 """The flatten procedure R7: order of steps, repeats, restarts, faults inside it."""
 
+import itertools
+
 import pytest
 
 from desk_rig import Rig
@@ -122,3 +124,38 @@ def test_REDUCING_takes_no_entries() -> None:
     rig.operator("flatten")
     rig.signal(2, "ES", stop_ticks=8)
     assert rig.denials == ["RC_OPERATOR"]
+
+
+def gaps(rig: Rig, kind: type) -> list[float]:
+    """Seconds between the commands of a kind, as sent in timers of a quarter of a second."""
+    sent = [item.now_ns for item, outputs in rig.rows for output in outputs if isinstance(output, kind)]
+    return [(after - before) / 1e9 for before, after in itertools.pairwise(sent)]
+
+
+def test_R9_closes_that_a_shut_market_refuses_get_further_apart_and_the_next_job_begins_anew() -> None:
+    rig = holding()
+    rig.broker.script["close"] = ["rejected"] * 8
+    rig.operator("flatten")
+    rig.run(40)
+    found = gaps(rig, CloseContract)
+    assert len(found) == 8
+    assert max(found[:3]) < 3.0
+    assert all(5.0 <= gap < 6.0 for gap in found[4:])
+    assert not rig.view()["positions"]
+    assert rig.desk.is_flat(1001)
+    assert not rig.broker.working()
+
+
+@pytest.mark.parametrize("answer", ["rejected", "429", "no_budget"])
+def test_R9_F_API_03_cancels_in_vain_get_further_apart(answer: str) -> None:
+    """One a second used up the reserve that the query of the position behind it needed."""
+    rig = Rig().start()
+    rig.broker.fill_entries = False
+    rig.signal(1)
+    rig.broker.script["cancel"] = [answer] * 5
+    rig.run(30)
+    found = gaps(rig, CancelOrder)
+    assert found[:4] == sorted(found[:4])
+    assert found[0] < 2.0 <= found[1] < 3.0
+    assert all(4.0 <= gap < 5.0 for gap in found[2:4])
+    assert not rig.broker.working()

@@ -111,13 +111,27 @@ def test_F_ORD_03_the_same_code_means_another_thing_at_another_call(rig, command
 
 @pytest.mark.parametrize(
     ("statuses", "situation"),
-    [((None, None), ""), ((429, None), "429"), ((None, 401), "401"), ((429, 401), "401"), ((500, 503), "")],
+    [
+        ((None, None), ""),
+        ((429, 401), "429"),
+        ((None, 401), "401"),
+        ((None, 429), "429"),
+        ((401, 429), "401"),
+        ((500, 503), ""),
+    ],
 )
 def test_F_API_01_F_API_03_an_answer_tells_the_worst_column_of_its_reads(rig, statuses, situation):
     for method, status in zip(("account_search", "trade_search"), statuses, strict=True):
         if status is not None:
             rig.rest.answers[method] = Answer("ambiguous", status=status)
     assert rig.do(QUERY).situation == situation
+
+
+def test_F_API_03_after_a_429_the_other_lists_are_not_asked_for(rig):
+    """Three requests each, out of the reserve, for an answer that would prove nothing."""
+    rig.rest.answers["account_search"] = Answer("ambiguous", status=429)
+    told = rig.do(QUERY)
+    assert (told.complete, told.situation, len(rig.rest.calls)) == (False, "429", 1)
 
 
 def test_F_API_02_after_a_refused_login_one_question_with_a_dead_token_is_enough(rig):

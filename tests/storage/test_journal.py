@@ -399,9 +399,12 @@ def test_emergency_lines_end_where_the_room_ends(tmp_path: Path) -> None:
             count += 1
         assert count == EMERGENCY_BYTES // 1010
         assert (len(notes.lines()), notes.lost) == (count, 1)
-        notes.clear()
+        notes.clear(count)
         assert notes.lines() == []
         assert notes.append(b"again")
+        assert notes.append(b"newer")
+        notes.clear(1)
+        assert notes.lines() == [b"newer"]
     assert (tmp_path / "e").stat().st_size == EMERGENCY_BYTES
 
 

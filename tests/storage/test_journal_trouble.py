@@ -1,6 +1,7 @@
 """The journal on a disk that is slow, full or failing: what is refused, what goes on, what is told."""
 
 import dataclasses
+import errno
 import os
 import shutil
 import sqlite3
@@ -250,3 +251,83 @@ def test_F_CFG_05_I1_a_journal_that_was_taken_away_lets_no_entry_leave(tmp_path:
         with pytest.raises(JournalError, match="not written any more"):
             journal.flush()
     assert put_aside_if_lost(path, wire) is not None, "the next start knows that there was one"
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that is opened from now on finds no room for one more row."""
+    connect = journal_module._connect
+
+    def connect_full(path: Path, fresh: bool) -> sqlite3.Connection:
+        db = connect(path, fresh)
+        db.execute("PRAGMA max_page_count = 1")  # SQLite takes the number of pages there are
+        return db
+
+    monkeypatch.setattr(journal_module, "_connect", connect_full)
+
+
+def test_F_SYS_01_a_start_on_a_full_disk_protects_and_its_row_waits_for_room(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was done before there was room: what a dead run left without a stop stayed so for as long."""
+    with journal_at(path) as first:
+        first.record(*step(5))
+        first.emergency("noted by the first")
+    no_room(monkeypatch)
+    big = dataclasses.replace(RUN, run_id=8, desk="x" * 50_000)
+    with pytest.raises(JournalError, match="cannot be written"), Journal(path, wire, big) as cut_short:
+        cut_short.record(*step(10))
+    with Journal(path, wire, big) as second:
+        assert "no room" in second.trouble
+        second.record(*step(10))  # protection
+        with pytest.raises(JournalError):
+            second.record(*step(3))  # an entry
+        noted = second._emergency.lines()
+        assert noted[0] == b"noted by the first"
+        assert sum(b"'x10'" in line for line in noted) == 2
+        second.emergency("noted by somebody else")
+        second._db.execute("PRAGMA max_page_count = 100000")
+        second.flush()
+        assert second.trouble == ""
+        assert [run.run_id for _, run in second.runs()] == [RUN.run_id, 8]
+        kept = tuple(line.decode() for line in second._emergency.lines())
+        assert second.runs()[-1][1].emergency + kept == (*(line.decode() for line in noted), "noted by somebody else")
+        assert [(found.item, list(found.outputs)) for found in second.steps()][1:] == [step(10), step(3)]
+    assert Journal.open_readonly(path, wire).verify().state == "ok"
+
+
+def test_F_SYS_01_a_first_start_on_a_full_disk_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_room(monkeypatch)
+    with pytest.raises(JournalError, match="full"):
+        Journal(path, wire, dataclasses.replace(RUN, desk="x" * 50_000))
+
+
+def test_F_SYS_02_a_start_row_that_meets_an_error_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal_at(path).close()
+
+    def fail(self: object, seq: int, hash_: bytes) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(journal_module.HeadFile, "write", fail)
+    with pytest.raises(JournalError, match="Input/output"):
+        journal_at(path)
+
+
+@pytest.mark.parametrize(("code", "starts"), [(errno.ENOSPC, True), (errno.EIO, False)])
+def test_F_SYS_01_without_room_for_a_new_file_the_full_one_is_written_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, starts: bool
+) -> None:
+    with journal_at(path) as first:
+        first.record(*step(1))
+
+    def fail(*_: object) -> bool:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(journal_module, "rotate", fail)
+    if not starts:
+        with pytest.raises(JournalError):
+            journal_at(path, rotate_rows=1)
+        return
+    with journal_at(path, rotate_rows=1) as second:
+        assert len(second.runs()) == 2

@@ -38,7 +38,7 @@ class Talk(Check):
     """Keeps the commands of the present life that have no answer yet.
 
     What a dead life asked for is answered to nobody, from the birth of the next one on and not from its first step:
-    that one may have to wait for a broker that refuses connections, or for a full disk. Being back in time is I24.
+    that one may have to wait for a broker that refuses connections. Being back in time is I24.
     """
 
     def __init__(self, facts: Facts) -> None:

@@ -16,11 +16,14 @@ from typing import Any, TypeVar
 from dst.evidence import Evidence, JournalStep, WireRequest
 from tbot.domain.messages import Intent, PlaceExit, PlaceStop, PlaceTarget
 from tbot.domain.timeframes import NS_PER_S
+from tbot.gateway.codec_tables import LOGIN_KEY
 from tbot.risk.limits import RiskLimits
 
 INVARIANTS = tuple(f"I{number}" for number in range(1, 34))
 # Faults in which the executor cannot run although it is alive: bounds in time wait for their end.
 FROZEN = frozenset({"F-TIM-02", "F-TIM-03", "F-PRC-02", "F-SYS-05"})
+FULL = "F-SYS-01"
+NEW_JOURNAL = ("disk.damage", "disk.error")
 ASLEEP = "F-TIM-02"  # of them the one in which nothing on this machine runs
 
 
@@ -60,6 +63,7 @@ class Facts:
         self.calm_ns = 0  # like patience, and no fault was active
         # `patience_ns` when the present life of the executor took its first step. Why not when it began: it must log in
         # first, and a login that a fault caught hangs on for its whole time-out. That it is back in time is I24.
+        # Once it has a login, a full disk is no excuse: it protects without its journal (R1, F-SYS-01).
         self.life_ns = 0
         self.life_calm_ns = 0  # `calm_ns` then
         self.paused = True
@@ -81,6 +85,7 @@ class Facts:
         # (account, contract) -> how many fills the book had when the contract was last flat
         self._flat_at: dict[tuple[int, str], int] = {}
         self._life = 0
+        self._logged_in = False  # the present life
         self._speaks = False
         self._view: dict[str, Any] | None = None
 
@@ -103,11 +108,13 @@ class Facts:
         self.moving = seen.alive and FROZEN.isdisjoint(seen.faults)
         self.paused = not (self.moving and seen.answering and seen.market_open)
         if seen.executor != self._life:
-            self._life, self._speaks = seen.executor, False
-        if not self._speaks:
+            self._life, self._speaks, self._logged_in = seen.executor, False, False
+        if not self._speaks and not (FULL in seen.faults and self._logged_in and self._has_journal()):
             self.life_ns, self.life_calm_ns = self.patience_ns, self.calm_ns
         self.requests, self._seen_wire = seen.wire[self._seen_wire :], len(seen.wire)
         self.steps, self._seen_steps = seen.steps[self._seen_steps :], len(seen.steps)
+        others = (request for request in self.requests if request.path != LOGIN_KEY.path)
+        self._logged_in = self._logged_in or any(request.executor == self._life for request in others)
         self._speaks = self._speaks or any(step.executor == self._life for step in self.steps)
         for step in self.steps:
             self._index(step)
@@ -120,6 +127,10 @@ class Facts:
                 self._note_flat(number)
         before, self._view = self._view, seen.view
         self.view_changed = self._view is not before
+
+    def _has_journal(self) -> bool:
+        """Whether a start finds a journal to write on; where one was lost it begins another, and that takes room."""
+        return bool(self.evidence.steps) and not any(name.endswith(NEW_JOURNAL) for _, name in self.evidence.fired)
 
     def _index(self, step: JournalStep) -> None:
         for output in step.outputs:
