@@ -1,0 +1,1 @@
+# Nothing for other modules: the scanner is driven from Python only.
