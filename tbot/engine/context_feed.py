@@ -14,6 +14,7 @@ from tbot.context.news import Calendar
 from tbot.context.news_settings import NewsSettings
 from tbot.context.news_sources import cache_of, gather, own_files
 from tbot.context.news_windows import NewsTeller, Told
+from tbot.domain.context import LONG_AGO_NS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.engine.contract_feed import ContractFeed
 from tbot_ext.records import Kind
@@ -50,6 +51,10 @@ class NewsFeed:
         if calendar != self._calendar:
             self._calendar = calendar
         return said
+
+    def tell_again(self) -> None:
+        """Somebody came anew: the next look tells everything, whether it is time or not."""
+        self._again_ns = LONG_AGO_NS
 
     def look(self, now_ns: int, contracts: Iterable[ContractFeed]) -> None:
         """Write what is due. Until the sources were read once nothing is written."""

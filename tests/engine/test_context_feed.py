@@ -62,6 +62,17 @@ def test_news_reach_the_ring_before_their_edge_and_again_every_minute(tmp_path: 
     assert status["actions"] == {"MNQ": "none"}
 
 
+def test_who_comes_anew_need_not_wait_for_the_minute(tmp_path: Path) -> None:
+    (tmp_path / "news.csv").write_text(ROW)
+    rig = Rig(tmp_path)
+    rig.feed.refresh()
+    rig.look(AT)
+    rig.feed.tell_again()
+    assert sorted(key for key, _ in rig.look(AT + 1)) == [ContextKey.NEWS_EVEN, ContextKey.NEWS_ODD]
+    assert rig.look(AT + 2) == []
+    assert len(rig.look(AT + 1 + MIN)) == 2
+
+
 def test_a_calendar_that_changes_is_told_at_once(tmp_path: Path) -> None:
     own = tmp_path / "news.csv"
     own.write_text(ROW)
