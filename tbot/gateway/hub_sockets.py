@@ -177,14 +177,18 @@ def fastest() -> Opener:
 
 
 class _PicowsSocket:
-    def __init__(self, package: Any, transport: Any, gone: asyncio.Event, close_s: float) -> None:
+    def __init__(
+        self, package: Any, transport: Any, gone: asyncio.Event, writable: asyncio.Event, close_s: float
+    ) -> None:
         self._package, self._transport, self._gone, self._close_s = package, transport, gone, close_s
+        self._writable = writable
         self._text = package.WSMsgType.TEXT
 
     async def send(self, data: bytes) -> None:
         if self._transport.is_disconnected or self._transport.is_close_frame_sent:
             raise ConnectionError("the hub connection was lost")
         self._transport.send(self._text, data)
+        await self._writable.wait()  # a peer that does not read holds us up; picows itself would keep everything
 
     def pause(self) -> None:
         self._transport.underlying_transport.pause_reading()
@@ -209,7 +213,7 @@ def _close_code(info: Any) -> int:
     return int(getattr(info.code, "value", info.code)) or 1005
 
 
-def _listener(package: Any, sink: Sink, gone: asyncio.Event, max_size: int) -> Any:
+def _listener(package: Any, sink: Sink, gone: asyncio.Event, writable: asyncio.Event, max_size: int) -> Any:
     """What picows calls; made here because its base class comes with the extra."""
     data_kinds = frozenset({package.WSMsgType.CONTINUATION, package.WSMsgType.TEXT, package.WSMsgType.BINARY})
     loop = asyncio.get_running_loop()
@@ -238,9 +242,16 @@ def _listener(package: Any, sink: Sink, gone: asyncio.Event, max_size: int) -> A
                 self.parts, self.messages = [], 0
                 sink.on_data(parts[0] if len(parts) == 1 else b"".join(parts), messages)
 
+        def pause_writing(self) -> None:
+            writable.clear()
+
+        def resume_writing(self) -> None:
+            writable.set()
+
         def on_ws_disconnected(self, transport: Any) -> None:
             self.flush()
             gone.set()
+            writable.set()
             closing = transport.close_handshake
             if closing is not None and closing.sent is not None and _close_code(closing.sent) == 1009:
                 sink.on_closed(too_large(max_size))
@@ -254,13 +265,14 @@ def _listener(package: Any, sink: Sink, gone: asyncio.Event, max_size: int) -> A
 async def open_picows(url: str, sink: Sink, close_s: float, max_size: int) -> HubSocket:
     """The extra `fast`."""
     package = importlib.import_module(FAST_PACKAGE)
-    gone = asyncio.Event()
+    gone, writable = asyncio.Event(), asyncio.Event()
+    writable.set()
     waits = True
 
     def listener() -> Any:
         if not waits:  # a second session would take the first one's place
             raise ConnectionError("nobody waits for this connection any more")
-        return _listener(package, sink, gone, max_size)
+        return _listener(package, sink, gone, writable, max_size)
 
     try:
         transport, _ = await package.ws_connect(
@@ -279,4 +291,4 @@ async def open_picows(url: str, sink: Sink, close_s: float, max_size: int) -> Hu
         if answer is not None and answer.status != 101:
             raise UpgradeRefused(int(answer.status), answer.headers.get("Retry-After")) from None
         raise SocketFailed(type(error).__name__) from None
-    return _PicowsSocket(package, transport, gone, close_s)
+    return _PicowsSocket(package, transport, gone, writable, close_s)

@@ -1,4 +1,4 @@
-"""Records in bulk over both WebSockets: order, what is left for one by one, failures, answers, which library it is."""
+"""Records in bulk over both WebSockets: order, what is left for one by one, failures, answers, openings, the library."""
 
 import asyncio
 import contextlib
@@ -133,6 +133,44 @@ def test_the_extra_is_used_where_it_is_installed(monkeypatch):
     assert hub_sockets.fastest() is hub_sockets.open_websockets
 
 
+def upgrade(request: bytes) -> bytes:
+    """The answer that opens a WebSocket."""
+    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)[1].decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    return "".join(f"{line}\r\n" for line in (*lines, f"Sec-WebSocket-Accept: {accept_key(key)}", "")).encode()
+
+
+def test_what_a_peer_does_not_read_waits_with_the_sender_not_in_memory():
+    """The peer shares the loop: it reads only when the sender waits for it."""
+
+    async def scenario():
+        came, all_of_it = [0], asyncio.Event()
+
+        async def serve(reader, writer):
+            writer.write(upgrade(await reader.readuntil(b"\r\n\r\n")))
+            while data := await reader.read(1 << 16):
+                came[0] += len(data)
+                if came[0] > 400 << 16:
+                    all_of_it.set()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/hub"
+        sink = SimpleNamespace(on_data=lambda data, messages: None, on_closed=lambda reason: None)
+        socket = await opener()(url, sink, 1.0, 1 << 20)
+        message, sent = b"x" * (1 << 16), 0
+        for _ in range(400):
+            await socket.send(message)
+            sent += len(message)
+            assert sent - came[0] < 16 << 20  # what the kernel holds is in it
+        async with asyncio.timeout(30):
+            await all_of_it.wait()
+        socket.abort()
+        server.close()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("answers", [False, True])
 def test_F_NET_04_an_opening_that_was_given_up_leaves_no_connection(monkeypatch, answers):
     """Neither one that waits for ever nor a second session when the server answers late."""
@@ -145,10 +183,7 @@ def test_F_NET_04_an_opening_that_was_given_up_leaves_no_connection(monkeypatch,
             request = await reader.readuntil(b"\r\n\r\n")
             if answers:
                 await given_up.wait()
-                key = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)[1].decode()
-                lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
-                lines = (*lines, f"Sec-WebSocket-Accept: {accept_key(key)}")
-                writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+                writer.write(upgrade(request))
             with contextlib.suppress(ConnectionError):
                 await reader.read()
             writer.close()
