@@ -1,4 +1,4 @@
-"""Records in bulk over both WebSockets: order, what is left for one by one, failures, answers, openings, the library."""
+"""Records in bulk over both WebSockets: order, what is left for one by one, failures, answers, openings, libraries."""
 
 import asyncio
 import contextlib
