@@ -1,5 +1,6 @@
 """The parts of the engine's benches that decide what a figure means."""
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import cost_curve
 import hop_floors
 import numpy as np
+import often
 import pytest
 import soak
 import tick_to_signal
@@ -23,6 +25,7 @@ from engine_run import (
     write_tape,
 )
 
+from tbot.engine.health import Hops
 from tbot.storage.tape import TapeReader
 
 
@@ -73,6 +76,23 @@ def test_the_tail_of_kept_latencies_gives_each_value_once(tmp_path: Path) -> Non
     with path.open("a") as file:
         file.write('ps": {"frame_ring": [7]}}\n')
     assert {name: values.tolist() for name, values in tail.take().items()} == {"frame_ring": [7]}
+
+
+def test_kept_latencies_stand_for_the_engines_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(often.KeptHops, "folder", tmp_path, raising=False)
+    monkeypatch.setattr(often.KeptHops, "process", "feed", raising=False)
+    plain, kept = Hops("frame_ring", "drain"), often.KeptHops("frame_ring", "drain")
+    for hops in (plain, kept):
+        hops.record("frame_ring", 5_000)
+        hops.record("frame_ring", 7_000, 3)  # a batch of the feed: one look at the clock for all of its records
+    assert kept.status() == plain.status()
+    found = HopTail(tmp_path).take()
+    assert {name: values.tolist() for name, values in found.items()} == {"frame_ring": [5_000, 7_000, 7_000, 7_000]}
+
+
+def test_kept_latencies_are_called_as_the_engine_calls_its_own() -> None:
+    calls = [inspect.signature(kind.record).parameters.values() for kind in (Hops, often.KeptHops)]
+    assert list(calls[0]) == list(calls[1])
 
 
 @pytest.mark.parametrize(("power", "faster"), [(0.0, False), (1.0, False), (1.05, False), (1.3, True), (2.0, True)])
