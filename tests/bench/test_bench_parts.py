@@ -179,18 +179,28 @@ def test_ratios_are_of_medians_against_the_right_floor() -> None:
         ({}, {}),
         ({"sent": 101}, {"not received": 1}),
         ({"accepted": 98}, {"dropped by the feed": 2}),
-        ({"lost": 3}, {"lapped by workers": 3, "not consumed": -3}),
-        ({"consumed": 90}, {"not consumed": 10}),
+        ({"lost": 3, "counted": 97}, {"lapped by workers": 3}),
+        ({"lost": 3}, {"lapped by workers": 3, "passed but not counted": 3}),
+        ({"counted": 99}, {"passed but not counted": 1}),
+        ({"counted": 101}, {"passed but not counted": 1}),
+        ({"position": 90, "counted": 90}, {"left in rings": 10}),
+        ({"position": 102, "counted": 102}, {}),  # clock records that came after the tape
+        ({"told by the feed": 99}, {}),  # its word is older than the worker's
         ({"gaps": 1}, {"gaps": 1}),
     ],
 )
 def test_a_loss_between_two_processes_is_named(change: dict[str, int], lost: dict[str, int]) -> None:
-    figures = {"sent": 100, "accepted": 100, "lost": 0, "consumed": 100, "gaps": 0} | change
-    contract = {"ticks": 100, "lost": figures["lost"], "lag": 0, "counters": {"ticks": figures["consumed"]}}
+    figures = {"sent": 100, "accepted": 100, "lost": 0, "position": 100, "counted": 100, "gaps": 0} | change
+    contract = {
+        "ticks": figures.get("told by the feed", 100),
+        "lost": figures["lost"],
+        "position": figures["position"],
+        "counters": {"ticks": figures["counted"]},
+    }
     status = {
         "feed": {"items": 100, "accepted": figures["accepted"]},
         "gaps": figures["gaps"],
         "contracts": {"MNQ": contract},
     }
     sent = {"prints": 40, "quotes": figures["sent"] - 41, "snapshots": 1}
-    assert {name: count for name, count in soak.chain(status, sent, 0).items() if count} == lost
+    assert {name: count for name, count in soak.chain(status, sent, {"MNQ": 100}, 0).items() if count} == lost
