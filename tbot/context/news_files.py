@@ -20,7 +20,7 @@ import io
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +35,7 @@ MOST_BYTES = 4_000_000
 _KNOWN_IMPACTS = {"low": "Low", "medium": "Medium", "high": "High", "holiday": "Holiday", "none": "None"}
 _IN_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T(\d{2})-(\d{2}))?")
 _FIELDS = {"at", "currency", "impact", "title"}
+_YEARS = range(1971, 2200)  # of which a calendar may speak: a stamp of 9999 for "some day" fits into no record
 
 
 class _Row(msgspec.Struct):
@@ -120,16 +121,25 @@ def _utc_ns(text: str) -> int | None:
     """A time with its offset; None for anything else."""
     try:
         when = datetime.fromisoformat(text)
-        return None if when.tzinfo is None else int(when.timestamp()) * NS_PER_S
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return None if when.tzinfo is None else _moment_ns(when)
+
+
+def _moment_ns(when: datetime) -> int | None:
+    """UTC ns of a time with its zone; None when no calendar means it."""
+    return int(when.timestamp()) * NS_PER_S if when.year in _YEARS else None
 
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text[:10])
+        return _sane(date.fromisoformat(text[:10]))
     except ValueError:
         return None
+
+
+def _sane(day: date) -> date | None:
+    return day if day.year in _YEARS else None
 
 
 def _named_ns(name: str) -> int | None:
@@ -168,11 +178,11 @@ def _ics_event(part: Any, name: str) -> NewsEvent:
     at_ns, day = None, None
     if isinstance(start, datetime):
         moment = start.replace(tzinfo=NEW_YORK) if start.tzinfo is None else start
-        at_ns = int(moment.timestamp()) * NS_PER_S
+        at_ns = _moment_ns(moment)
     else:
-        day = start
+        day = _sane(start)
     if impact == "Holiday":
-        at_ns, day = None, day or start.date()
+        at_ns, day = None, day or (_sane(start.date()) if isinstance(start, datetime) else None)
     return NewsEvent(at_ns, currency if named else "USD", impact, rest.strip() if named else title, name, day=day)
 
 
@@ -226,9 +236,11 @@ def _own(row: dict[Any, Any], where: str, name: str) -> NewsEvent:
             at = date.fromisoformat(at) if len(at) == 10 else datetime.fromisoformat(at)
         except ValueError:
             at = None
+    if isinstance(at, date) and at.year not in _YEARS:
+        raise DataError(f"{where}: at lies in the year {at.year}; check the date")
     if isinstance(at, datetime):
         moment = at.replace(tzinfo=CHICAGO) if at.tzinfo is None else at
-        at_ns = int(moment.astimezone(UTC).timestamp()) * NS_PER_S
+        at_ns = _moment_ns(moment)
         return NewsEvent(at_ns, _currency(currency), impact_of(impact), title.strip(), name)
     if isinstance(at, date):
         return NewsEvent(None, _currency(currency), impact_of(impact), title.strip(), name, day=at)

@@ -14,6 +14,7 @@ from tbot.context.news import Calendar
 from tbot.context.news_settings import NewsSettings
 from tbot.context.news_sources import cache_of, gather, own_files
 from tbot.context.news_windows import NewsTeller, Told
+from tbot.domain.context import LONG_AGO_NS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S
 from tbot.engine.contract_feed import ContractFeed
 from tbot_ext.records import Kind
@@ -30,7 +31,8 @@ class NewsFeed:
         self._settings = settings
         self._home = home
         self._fetches = fetches
-        self._calendar: Calendar | None = None
+        self._calendar: Calendar | None = None  # of the thread that reads; the loop takes it up when it looks
+        self._shown: Calendar | None = None  # what the teller was made of
         self._teller: NewsTeller | None = None
         self._again_ns = 0
 
@@ -47,8 +49,12 @@ class NewsFeed:
         said = cache.fetch(self._settings, time.time_ns()) if self._fetches else ""
         calendar = gather(own_files(self._settings, self._home), cache if self._fetches else None)
         if calendar != self._calendar:
-            self._calendar, self._teller = calendar, None
+            self._calendar = calendar
         return said
+
+    def tell_again(self) -> None:
+        """Somebody came anew: the next look tells everything, whether it is time or not."""
+        self._again_ns = LONG_AGO_NS
 
     def look(self, now_ns: int, contracts: Iterable[ContractFeed]) -> None:
         """Write what is due. Until the sources were read once nothing is written."""
@@ -56,8 +62,9 @@ class NewsFeed:
         if calendar is None or not self.active:
             return
         feeds = {contract.product.contract_id: contract for contract in contracts}
-        if self._teller is None:
-            self._teller, self._again_ns = NewsTeller.of(calendar, self._settings, feeds), now_ns
+        if self._teller is None or self._shown is not calendar:
+            self._shown, self._teller = calendar, NewsTeller.of(calendar, self._settings, feeds)
+            self._again_ns = now_ns
         told = self._teller.until(now_ns)
         if now_ns >= self._again_ns + NS_PER_MIN:
             self._again_ns = now_ns
@@ -67,7 +74,7 @@ class NewsFeed:
 
     def status(self, now_ns: int, contracts: Iterable[ContractFeed]) -> dict[str, Any] | None:
         """What the status file shows; None: this run follows no news."""
-        calendar = self._calendar
+        calendar = self._shown
         if calendar is None or self._teller is None:
             return None
         age_ns = calendar.age_ns(time.time_ns())

@@ -345,6 +345,8 @@ class Feed:
         """A restarted or lapped worker has holes: give its contract the whole history again."""
         while self._context.control.poll():
             message = self._context.control.recv()
+            if self._news is not None:
+                self._news.tell_again()  # or it might trade for a minute as if there were none
             for contract in self._contracts.values():
                 if message.get("verb") == "refill" and message.get("contract") == contract.symbol:
                     now_ns = self._now_ns()

@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
 FAST_PACKAGE = "picows"
+LEFT_S = 10.0  # a connection whose opening was given up, and which picows would keep, ends after this
 
 
 class Sink(Protocol):
@@ -254,15 +255,25 @@ async def open_picows(url: str, sink: Sink, close_s: float, max_size: int) -> Hu
     """The extra `fast`."""
     package = importlib.import_module(FAST_PACKAGE)
     gone = asyncio.Event()
+    waits = True
+
+    def listener() -> Any:
+        if not waits:  # a second session would take the first one's place
+            raise ConnectionError("nobody waits for this connection any more")
+        return _listener(package, sink, gone, max_size)
+
     try:
         transport, _ = await package.ws_connect(
-            lambda: _listener(package, sink, gone, max_size),
+            listener,
             url,
-            websocket_handshake_timeout=None,  # the caller's is around it
+            websocket_handshake_timeout=LEFT_S,  # the caller's is around it, but ends only the wait
             logger_name=_SILENT,
             max_frame_size=max_size,
             max_redirects=0,  # the token stands in the address
         )
+    except asyncio.CancelledError:
+        waits = False
+        raise
     except package.WSError as error:
         answer = getattr(error, "response", None)
         if answer is not None and answer.status != 101:

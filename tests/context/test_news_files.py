@@ -72,6 +72,21 @@ def test_what_is_no_news_file_is_one_sentence(tmp_path: Path, text: str) -> None
     assert (len(told.problems), told.events, told.known) == (2, (), ())
 
 
+@pytest.mark.parametrize("year", ["0001-01-01", "1600-02-29", "2926-12-10", "9999-12-31"])
+@pytest.mark.parametrize("impact", ["High", "Holiday"])
+def test_rows_of_years_that_no_calendar_means_have_no_time(tmp_path: Path, year: str, impact: str) -> None:
+    """Their stamps fit neither into a week nor into a record of a ring."""
+    odd = [{"date": year + rest, "impact": impact} for rest in ("T00:00:00+14:00", "T23:59:59-12:00", "T00:00:00Z", "")]
+    calendar = collect([week(tmp_path / "odd.json", *odd, {"date": "2026-08-12T08:30:00-04:00"})])
+    assert calendar.problems == ()
+    assert [event.at_ns for event in calendar.events] == [ns("2026-08-12T12:30Z")]
+    assert [event.day for event in calendar.untimed] == [None]
+    for name, text in (("own.csv", f"at,title\n{year}T23:30:00,x\n"), ("own.toml", f'[[event]]\nat={year}\ntitle="x"')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match=f"at lies in the year {int(year[:4])}"):
+            read_file(tmp_path / name)
+
+
 @settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_no_bytes_whatever_raise_anything_else(data: bytes) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tbot.context.news_settings import NewsSettings
+from tbot.context.news_windows import NewsTeller
 from tbot.domain.context import ContextKey, ContextRecord, NewsState
 from tbot.domain.contracts import PRODUCTS
 from tbot.engine.context_feed import NewsFeed
@@ -61,6 +62,17 @@ def test_news_reach_the_ring_before_their_edge_and_again_every_minute(tmp_path: 
     assert status["actions"] == {"MNQ": "none"}
 
 
+def test_who_comes_anew_need_not_wait_for_the_minute(tmp_path: Path) -> None:
+    (tmp_path / "news.csv").write_text(ROW)
+    rig = Rig(tmp_path)
+    rig.feed.refresh()
+    rig.look(AT)
+    rig.feed.tell_again()
+    assert sorted(key for key, _ in rig.look(AT + 1)) == [ContextKey.NEWS_EVEN, ContextKey.NEWS_ODD]
+    assert rig.look(AT + 2) == []
+    assert len(rig.look(AT + 1 + MIN)) == 2
+
+
 def test_a_calendar_that_changes_is_told_at_once(tmp_path: Path) -> None:
     own = tmp_path / "news.csv"
     own.write_text(ROW)
@@ -91,3 +103,27 @@ def test_a_run_without_any_source_tells_nothing(tmp_path: Path) -> None:
     rig.feed.refresh()
     assert rig.look(AT) == []
     assert rig.feed.status(AT, [rig.contract]) is None
+
+
+def test_a_calendar_that_comes_while_the_last_one_is_taken_up_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources are read by a thread of its own."""
+    own = tmp_path / "news.csv"
+    own.write_text(ROW.replace("13:30", "18:30"))
+    rig = Rig(tmp_path)
+    rig.feed.refresh()
+    make = NewsTeller.of
+
+    def slowly(*arguments: object) -> NewsTeller:
+        monkeypatch.setattr(NewsTeller, "of", make)
+        own.write_text(ROW)
+        rig.feed.refresh()
+        return make(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(NewsTeller, "of", slowly)
+    rig.look(AT)
+    assert rig.action(AT) == ""
+    assert rig.feed.status(AT, [rig.contract]) is not None
+    rig.look(AT + 1)
+    assert rig.action(AT + 1) == "block"

@@ -1,13 +1,18 @@
 """Records in bulk over both WebSockets: order, what is left for one by one, failures, answers, which library it is."""
 
+import asyncio
+import contextlib
 import importlib.util
+import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from websockets.utils import accept_key
 
 from feed_rig import ES, MNQ, RingFeed, feeding, quote, trade, until
-from hub_openers import each_socket  # noqa: F401
+from hub_openers import each_socket, opener  # noqa: F401
 from hub_rig import Rig, opened, run, running
 from tbot.gateway import hub_sockets, signalr
 
@@ -126,6 +131,41 @@ def test_the_extra_is_used_where_it_is_installed(monkeypatch):
     assert hub_sockets.fastest() is hub_sockets.open_picows
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert hub_sockets.fastest() is hub_sockets.open_websockets
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_F_NET_04_an_opening_that_was_given_up_leaves_no_connection(monkeypatch, answers):
+    """Neither one that waits for ever nor a second session when the server answers late."""
+    monkeypatch.setattr(hub_sockets, "LEFT_S", 30.0 if answers else 0.3)
+
+    async def scenario():
+        given_up, ended = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader, writer):
+            request = await reader.readuntil(b"\r\n\r\n")
+            if answers:
+                await given_up.wait()
+                key = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)[1].decode()
+                lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+                lines = (*lines, f"Sec-WebSocket-Accept: {accept_key(key)}")
+                writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            ended.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/hub"
+        sink = SimpleNamespace(on_data=lambda data, messages: None, on_closed=lambda reason: None)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await opener()(url, sink, 1.0, 1 << 20)
+        given_up.set()
+        async with asyncio.timeout(10):
+            await ended.wait()
+        server.close()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("module", ["tbot.gateway.market_hub", "tbot.engine.feed"])
