@@ -348,6 +348,11 @@ class RingTap:
         market: npt.NDArray[np.void] = ticks[(ticks["kind"] == Kind.TRADE) | (ticks["kind"] == Kind.QUOTE)]
         return market
 
+    @property
+    def written(self) -> int:
+        """Records of every kind that the feed has written into this ring, by the ring's own count."""
+        return int(self._reader.written)
+
     def close(self) -> None:
         """Give the reader's place back."""
         self._reader.close()

@@ -83,10 +83,10 @@ class KeptHops(Hops):
         super().__init__(*names)
         self._kept = {name: array("q") for name in names}
 
-    def record(self, name: str, elapsed_ns: int) -> None:
-        """See Hops."""
-        super().record(name, elapsed_ns)
-        self._kept[name].append(elapsed_ns)
+    def record(self, name: str, elapsed_ns: int, times: int = 1) -> None:
+        """See Hops: a value stands once for each of its `times`."""
+        super().record(name, elapsed_ns, times)
+        self._kept[name].extend(array("q", (elapsed_ns,)) * times)
 
     def status(self) -> dict[str, dict[str, int]]:
         """See Hops; writes down what came since the last call."""

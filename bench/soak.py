@@ -6,7 +6,8 @@ so that orders go their way, too. The three verdicts:
 
 nothing lost     Every print of the tape is found in its contract's ring once, in order, with price, size and side. What
                  the simulator has sent (/sim/state) is what the feed has taken: all of it accepted, none dropped. What
-                 the feed wrote is what each worker has consumed: no lap, no gap, no record left.
+                 lay in each ring after the tape's end is what its worker has passed, and each record that it passed
+                 is in its count: no lap, no gap, no record left.
 memory flat      Private memory (USS: rings that are being touched for the first time are no growth) of each process, by
                  minute: median of the last fifth against that of the second fifth, at most GROWTH_MB more.
 latency bounded  From receipt to the end of the worker's fold, p99 by minute: median of the last third at most twice
@@ -171,17 +172,24 @@ class Soak:
             minute.cpu[name] = round((after[name] - before[name]) / (now - then) * S, 4)
 
 
-def chain(status: dict[str, Any], sent: dict[str, int], lapped: int) -> dict[str, int]:
-    """Losses between simulator, feed, rings and workers by the counters of each, after the tape's end; 0 is well."""
+def chain(status: dict[str, Any], sent: dict[str, int], written: dict[str, int], lapped: int) -> dict[str, int]:
+    """Losses between simulator, feed, rings and workers by the counters of each, after the tape's end; 0 is well.
+
+    `written`: records of every kind in each contract's ring at a moment before `status`. Feed and workers report one
+    after the other while clock records go on, so the feed's count is not held against a worker's: only the ring's own
+    count is, which a worker may be past by now, and a worker's count against its own position of the same moment.
+    """
     feed, contracts = status["feed"], status["contracts"].values()
     return {
         "not received": sum(sent.values()) - feed["items"],
         "dropped by the feed": feed["items"] - feed["accepted"],
         "gaps": status["gaps"],
         "lapped by workers": sum(contract["lost"] for contract in contracts),
-        "left in rings": sum(contract["lag"] for contract in contracts),
-        "not consumed": sum(
-            contract["ticks"] - contract["lost"] - contract["counters"]["ticks"] for contract in contracts
+        "left in rings": sum(
+            max(0, count - status["contracts"][symbol]["position"]) for symbol, count in written.items()
+        ),
+        "passed but not counted": sum(
+            abs(contract["position"] - contract["lost"] - contract["counters"]["ticks"]) for contract in contracts
         ),
         "lapped by the bench itself": lapped,
     }
@@ -244,15 +252,16 @@ def measure(folder: Path, minutes: float, settle_s: int) -> tuple[list[Minute], 
 
 
 def _last_word(run: Run, soak: Soak) -> dict[str, int]:
-    """What is missing when the tape has ended. The processes report one after the other, so a clock record of a minute
-    can be in one's count and not yet in another's: what is lost is so in every later document, too."""
+    """What is missing when the tape has ended: of that, nothing may be so in the documents that follow."""
     while not run.ask_sim("/sim/clock")["ended"]:
         time.sleep(TAKE_S)
-    ended_ns, sent = time.time_ns(), run.ask_sim("/sim/state")["sent"]
+    sent = run.ask_sim("/sim/state")["sent"]
+    time.sleep(QUIET_NS / S)  # what was sent is on its way
+    ended_ns, written = time.time_ns(), {symbol: tap.written for symbol, tap in run.taps.items()}
     while True:
         status = run.status()
-        if status and status["written_ns"] > ended_ns + QUIET_NS:  # written every 30 s at the latest
-            losses = chain(status, sent, soak.lapped)
+        if status and status["written_ns"] > ended_ns:  # written every 30 s at the latest
+            losses = chain(status, sent, written, soak.lapped)
             if not any(losses.values()) or time.time_ns() - ended_ns > LAST_WORD_NS:
                 return losses
         time.sleep(TAKE_S)

@@ -165,6 +165,7 @@ class Executor:
 
     def _work(self, desk: TradingDesk) -> None:
         """What is due without a message: broker's answers, timers, journal, stop."""
+        self._operator.look_at_switch(desk)  # no stop for what the emergency exit is closing
         desk.session.pump()
         if self._watch is not None:
             self._watch.look()
@@ -228,6 +229,7 @@ class Executor:
         self._report()  # as before the other wait for the disk: an entry is synced
         self._hops.record("signal_executor", received - sent)
         self._look_at_prices()  # the Desk must have seen every record that the decision saw
+        self._operator.look_at_switch(desk)  # who freezes after this is too late for the entry's time to live (R8)
         stamps = SignalStamps(
             message.stamps.frame_recv_boot_ns, 0, message.stamps.worker_woke_boot_ns, sent, received
         )

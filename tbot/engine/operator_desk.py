@@ -43,15 +43,23 @@ class OperatorDesk:
         In this order, so that a Desk that has just been opened is locked before anybody is told how it stands.
         """
         if desk is not None:
-            while self._pressed:
-                account, by = self._pressed.popitem()
-                if account is None or account in desk.desk.accounts:
-                    self._kill(desk, account, by)
-            if boot_ns() >= self._next_look_ns:
-                self._next_look_ns = boot_ns() + BEAT_NS
-                self._look_at_locks(desk)
+            self.look_at_switch(desk)
         for sender, request in self.control.take():
             self.control.answer(sender, self._reply(desk, watch, request))
+
+    def look_at_switch(self, desk: TradingDesk) -> None:
+        """See whether the kill switch was pressed by signal or lock file; a look at the clock if that was just seen.
+
+        Also in the midst of a turn, before anything that may send an order: a process that was frozen there knows of no
+        file that came meanwhile, and whoever left it has closed everything without us (I10, ruling 11).
+        """
+        while self._pressed:
+            account, by = self._pressed.popitem()
+            if account is None or account in desk.desk.accounts:
+                self._kill(desk, account, by)
+        if boot_ns() >= self._next_look_ns:
+            self._next_look_ns = boot_ns() + BEAT_NS
+            self._look_at_locks(desk)
 
     # --------------------------------------------------------------------------------------------------- requests
     def _reply(self, desk: TradingDesk | None, watch: GatewayWatch | None, request: ControlRequest) -> ControlReply:

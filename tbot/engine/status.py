@@ -170,6 +170,7 @@ def _contracts(
             "signals": worker.get("signals", 0),
             "last_signal": worker.get("last_signal"),
             "lost": worker.get("lost", 0),
+            "position": worker.get("position", 0),
             "lag": worker.get("lag", 0),
             "counters": worker.get("counters", {}),
             "setups": worker.get("setups", {}),

@@ -89,6 +89,7 @@ class ContractShell:
             "live": bool(pipeline.live),
             "epoch": pipeline.epoch,
             "lost": self.reader.lost,
+            "position": self.reader.position,  # records passed: those counted, and those lost
             "lag": self.reader.written - self.reader.position,
             "bars": {NAMES[tf]: int(count) for tf, count in bars.items()},
             "zones": zones,

@@ -1,5 +1,6 @@
 """The parts of the engine's benches that decide what a figure means."""
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import cost_curve
 import hop_floors
 import numpy as np
+import often
 import pytest
 import soak
 import tick_to_signal
@@ -23,6 +25,7 @@ from engine_run import (
     write_tape,
 )
 
+from tbot.engine.health import Hops
 from tbot.storage.tape import TapeReader
 
 
@@ -73,6 +76,23 @@ def test_the_tail_of_kept_latencies_gives_each_value_once(tmp_path: Path) -> Non
     with path.open("a") as file:
         file.write('ps": {"frame_ring": [7]}}\n')
     assert {name: values.tolist() for name, values in tail.take().items()} == {"frame_ring": [7]}
+
+
+def test_kept_latencies_stand_for_the_engines_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(often.KeptHops, "folder", tmp_path, raising=False)
+    monkeypatch.setattr(often.KeptHops, "process", "feed", raising=False)
+    plain, kept = Hops("frame_ring", "drain"), often.KeptHops("frame_ring", "drain")
+    for hops in (plain, kept):
+        hops.record("frame_ring", 5_000)
+        hops.record("frame_ring", 7_000, 3)  # a batch of the feed: one look at the clock for all of its records
+    assert kept.status() == plain.status()
+    found = HopTail(tmp_path).take()
+    assert {name: values.tolist() for name, values in found.items()} == {"frame_ring": [5_000, 7_000, 7_000, 7_000]}
+
+
+def test_kept_latencies_are_called_as_the_engine_calls_its_own() -> None:
+    calls = [inspect.signature(kind.record).parameters.values() for kind in (Hops, often.KeptHops)]
+    assert list(calls[0]) == list(calls[1])
 
 
 @pytest.mark.parametrize(("power", "faster"), [(0.0, False), (1.0, False), (1.05, False), (1.3, True), (2.0, True)])
@@ -159,18 +179,28 @@ def test_ratios_are_of_medians_against_the_right_floor() -> None:
         ({}, {}),
         ({"sent": 101}, {"not received": 1}),
         ({"accepted": 98}, {"dropped by the feed": 2}),
-        ({"lost": 3}, {"lapped by workers": 3, "not consumed": -3}),
-        ({"consumed": 90}, {"not consumed": 10}),
+        ({"lost": 3, "counted": 97}, {"lapped by workers": 3}),
+        ({"lost": 3}, {"lapped by workers": 3, "passed but not counted": 3}),
+        ({"counted": 99}, {"passed but not counted": 1}),
+        ({"counted": 101}, {"passed but not counted": 1}),
+        ({"position": 90, "counted": 90}, {"left in rings": 10}),
+        ({"position": 102, "counted": 102}, {}),  # clock records that came after the tape
+        ({"told by the feed": 99}, {}),  # its word is older than the worker's
         ({"gaps": 1}, {"gaps": 1}),
     ],
 )
 def test_a_loss_between_two_processes_is_named(change: dict[str, int], lost: dict[str, int]) -> None:
-    figures = {"sent": 100, "accepted": 100, "lost": 0, "consumed": 100, "gaps": 0} | change
-    contract = {"ticks": 100, "lost": figures["lost"], "lag": 0, "counters": {"ticks": figures["consumed"]}}
+    figures = {"sent": 100, "accepted": 100, "lost": 0, "position": 100, "counted": 100, "gaps": 0} | change
+    contract = {
+        "ticks": figures.get("told by the feed", 100),
+        "lost": figures["lost"],
+        "position": figures["position"],
+        "counters": {"ticks": figures["counted"]},
+    }
     status = {
         "feed": {"items": 100, "accepted": figures["accepted"]},
         "gaps": figures["gaps"],
         "contracts": {"MNQ": contract},
     }
     sent = {"prints": 40, "quotes": figures["sent"] - 41, "snapshots": 1}
-    assert {name: count for name, count in soak.chain(status, sent, 0).items() if count} == lost
+    assert {name: count for name, count in soak.chain(status, sent, {"MNQ": 100}, 0).items() if count} == lost

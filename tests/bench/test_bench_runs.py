@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parents[2] / "bench"
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "bench"
+SOURCES = {".py", ".pyx", ".pxd", ".c", ".h", ".md", ".toml"}
 
 
 def run_bench(name: str, folder: Path, *arguments: str, patience_s: float = 280) -> dict[str, Any]:
@@ -28,6 +30,15 @@ def run_bench(name: str, folder: Path, *arguments: str, patience_s: float = 280)
     document = json.loads(out.read_text())
     assert isinstance(document, dict)
     return document
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="no checkout")
+def test_no_source_of_a_bench_or_test_is_kept_out_of_the_repository() -> None:
+    """Generated C is ignored; written C must not be: a fresh checkout would lack it."""
+    command = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "-z", "bench", "tests"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    ignored = [ROOT / name for name in found if Path(name).suffix in SOURCES and "/.venv/" not in name]
+    assert [path for path in ignored if path.suffix != ".c" or not path.with_suffix(".pyx").exists()] == []
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler for the floors")

@@ -160,7 +160,7 @@ def test_contracts_nobody_spoke_of_are_there_all_the_same(tmp_path: Path) -> Non
     assert document["contracts"]["GC"] | {"counters": {}} == {
         "ticks": 0, "ticks_per_s": 0.0, "last_tick_age_s": None, "gaps": 0, "last_price": None, "bid": None,
         "ask": None, "live": False, "feed": "gap",
-        "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "lag": 0,
+        "bars": {}, "zones": {}, "signals": 0, "last_signal": None, "lost": 0, "position": 0, "lag": 0,
         "counters": {}, "setups": {},
             "source": "", "broker_id": "", "hole": "", "rolls": 0, "barred": "",
     }  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline_tapes import HOUR, MINUTE, SECOND, feed_all, history_record, random_tape, record, ring_of
+from pipeline_tapes import HOUR, MINUTE, SECOND, feed_all, history_record, push_all, random_tape, record, ring_of
 from tbot.domain.contracts import PRODUCTS
 from tbot.strategy.decider import ContractDecider
 from tbot.strategy.settings import StrategySettings
@@ -112,3 +112,29 @@ def test_I29_the_trader_forgets_its_zones_with_the_pipeline() -> None:
     assert decider.trader.counters == counters
     fresh.counters.update(counters)
     assert decider.trader.digest() == fresh.digest()
+
+
+def test_a_ring_passes_no_record_of_any_kind_uncounted() -> None:
+    """A reader's position is what was counted and what it was told as lost, at every stop: laps and rolls included."""
+    tape = random_tape(3, 240)
+    tape["size"][::50], tape["exch_ns"][::70] = 0, HOUR  # prints that give nothing
+    others = [
+        record(Kind.CLOCK, HOUR + 300 * MINUTE),
+        record(Kind.CONTEXT, HOUR + 300 * MINUTE, aux=0),
+        record(Kind.GAP, HOUR + 300 * MINUTE),
+        ROLL,
+        history_record(HOUR + 301 * MINUTE, 0, 0),
+        record(Kind.QUOTE, HOUR + 301 * MINUTE, 5_000, price2=5_001),
+    ]
+    writer, reader = ring_of(256)
+    pipeline, lapped = ContractPipeline(0, await_history=True), False
+    for part in [*np.array_split(tape[:600], 6), *others, tape[600:], *others]:
+        push_all(writer, part)
+        while pipeline.drain(reader, 64):
+            counters = pipeline.counters
+            assert reader.position == counters["ticks"] + reader.lost
+            assert counters["foreign"] == 0
+        assert reader.position == writer.written
+        lapped = lapped or bool(reader.lost)
+    assert lapped
+    assert pipeline.resets == 2
