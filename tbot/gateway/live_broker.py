@@ -49,6 +49,7 @@ PROOF_NS = 30 * NS_PER_S  # queries this soon after a protective command are its
 # What urgent queries leave of the reserve (R9: 40): two rounds of cancels, closes and their proof. And for how long
 # after one that took from the reserve the next of its account may not: C_RECON_CONFIRM, less the way of the answer.
 URGENT_KEEPS = 20
+PROOF_KEEPS = 8  # what a proof leaves of it: a cancel, close or stop matters more than knowing what became of the last
 URGENT_GAP_NS = 900_000_000
 LOGOUT_PAUSE_S = 5.0
 MAX_LOGOUT_PAUSE_S = 300.0
@@ -439,7 +440,7 @@ class LiveBroker:
         now_ns = self._boot_ns()
         last_ns = self._last_protective_ns.get(query.account)
         if last_ns is not None and now_ns - last_ns <= PROOF_NS:
-            return True
+            return self._rest.room(protective=True) >= PROOF_KEEPS + READS
         if not query.urgent or self._rest.room() >= READS:
             return False
         last_ns = self._last_urgent_ns.get(query.account)

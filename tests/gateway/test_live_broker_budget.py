@@ -6,7 +6,7 @@ import pytest
 
 from broker_rig import CANCEL, CLOSE, QUERY, Rig
 from tbot.domain.messages import Query
-from tbot.gateway.live_broker import PROOF_NS, READS, URGENT_GAP_NS, URGENT_KEEPS
+from tbot.gateway.live_broker import PROOF_KEEPS, PROOF_NS, READS, URGENT_GAP_NS, URGENT_KEEPS
 from tbot.gateway.net import NS_PER_S
 from tbot.gateway.outcomes import LOCAL_LIMIT
 from tbot.gateway.throttle import Throttle
@@ -90,3 +90,23 @@ def test_I9_urgent_queries_leave_protective_commands_their_budget():
             rig.boot += NS_PER_S
     assert asked == (window.budget.reserve - URGENT_KEEPS) // READS
     assert window.free(now_ns, protective=True) >= URGENT_KEEPS
+
+
+def test_I9_R9_proofs_leave_protective_commands_their_budget():
+    """A proof once a second used up the reserve in ten seconds, and no stop, cancel or close left for a minute."""
+    throttle, now_ns = Throttle(), 10**12
+    window = throttle.general
+    while window.take(now_ns):
+        pass
+    proven = 0
+    with Rig() as rig:
+        rig.rest.room = lambda *, protective=False: window.free(now_ns, protective)
+        for name in ("account_search", "position_search_open", "order_v2_query", "trade_search"):
+            kept = rig.rest.answers[name]
+            rig.rest.answers[name] = lambda *_, kept=kept, **__: window.take(now_ns, True) and kept
+        for number in range(20):
+            rig.do(replace(CANCEL, command_id=f"c{number}"))
+            proven += rig.do(Query(f"u{number}", 1001, 5)).complete
+            rig.boot += NS_PER_S
+    assert proven == (window.budget.reserve - PROOF_KEEPS) // READS
+    assert window.free(now_ns, protective=True) >= PROOF_KEEPS
