@@ -373,7 +373,8 @@ cdef class SetupBook:
         risk = (found.entry - found.stop) * side
         if risk <= 0:
             return NO_RISK                          # price is already where the stop would be
-        place = place_book_ahead(self._places, side, found.entry, rules.min_rr * risk)
+        # Whole ticks: 1.1 * 50 is 55.00000000000001, and 55 ticks are far enough.
+        place = place_book_ahead(self._places, side, found.entry, ceil(rules.min_rr * risk - 1e-6))
         if place >= 0:
             found.target, found.place_id = self._places.items[place].level, self._places.items[place].id
         else:
@@ -457,6 +458,8 @@ cdef class SetupBook:
         cdef int64_t n = len(events)
         cdef const unsigned char[::1] raw
         market.now_ns, market.bid, market.ask, market.live = now_ns, bid, ask, live
+        if not 0 <= at <= n or self._best.setup >= 0:
+            raise ValueError(f"at must lie in 0..{n}, not {at}, and what was found must be told first")
         if n:
             raw = events.view(np.uint8)
             at = self._fold(<const Event*>&raw[0], at, n, &market)

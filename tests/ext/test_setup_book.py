@@ -232,11 +232,44 @@ def test_more_zones_and_gaps_than_there_is_room_for() -> None:
     assert state["dropped"][0] == 9_000 - 4096 + 10
 
 
+@pytest.mark.parametrize("make_trader", [PlainTrader, ContractTrader])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_target_at_exactly_the_least_distance_is_far_enough(make_trader: type, side: int) -> None:
+    """1.1 * 50 is 55.00000000000001 in binary: such a target is 55 ticks away, and that is 1.1 times the risk."""
+    options = StrategySettings(min_score=0.0, min_rr=1.1, stop_atr=0.0, stop_min_ticks=2, cost_multiple=0)
+    make, trader = EventBuilder(first_id=1), make_trader(MNQ, options)
+    make.quiet_bars(5, 0, 20, 110, 100)
+    zone = sorted((20_000, 20_000 + side * 60))
+    make.order_block(0, 5, side, *zone, 80.0)
+    pool = 20_000 + side * (48 + 55)
+    make.pool(0, side, pool, 5)
+    make.bar(1, zone[1], zone[0], 20_000 + side * 48)
+    make.choch(1, side)
+    entry = 20_000 + side * 48
+    (signal,) = trader.on_events(make.take(), view_at(1, *sorted((entry, entry - side))))
+    assert ((entry - signal.stop) * side, signal.target) == (50, pool)
+
+
+def test_what_was_found_must_be_told_before_more_comes() -> None:
+    batches = RandomStream(1).batches(minutes=300, warm=100)
+    book = ContractTrader(MNQ, StrategySettings(min_score=0.0))._book
+    for events, view in batches:
+        book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
+        if book.found:
+            break
+    assert book.found
+    with pytest.raises(ValueError, match="told first"):
+        book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
+
+
 def test_bad_arguments_are_refused() -> None:
     trader = ContractTrader(MNQ, StrategySettings())
     book = trader._book
     with pytest.raises(ValueError, match="EVENT_DTYPE"):
         book.fold(np.zeros(3), 0, 0, 0, 0, True)
+    for at in (-1, 4):
+        with pytest.raises(ValueError, match="at must lie"):
+            book.fold(np.zeros(3, EVENT_DTYPE), at, 0, 0, 0, True)
     with pytest.raises(ValueError, match="nothing was found"):
         tell(book, (60,))
     pipeline = ContractDecider(MNQ, StrategySettings()).pipeline

@@ -35,7 +35,7 @@ def target_price(
     side: int, entry: int, risk: int, liquidity: LiquidityBook, settings: StrategySettings
 ) -> tuple[int, Place | None]:
     """The target in ticks and the pool or level that it is; a multiple of the risk is rounded towards the entry."""
-    place = liquidity.ahead(side, entry, settings.min_rr * risk)
+    place = liquidity.ahead(side, entry, math.ceil(settings.min_rr * risk - 1e-6))  # 1.1 * 50 is above 55 in binary
     if place is not None:
         return place.level, place
     return entry + side * math.floor(settings.default_rr * risk), None

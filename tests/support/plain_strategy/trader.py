@@ -62,6 +62,7 @@ COUNTERS = (
     "outscored",  # a better setup was triggered at the same close
     "signals",
 )
+FACTS = ("news", "dollar_stale", "against_dollar")  # why a signal is held back; no stream here tells of outside facts
 
 
 class Candidate(NamedTuple):
@@ -93,7 +94,7 @@ class PlainTrader:
         self._triggers: list[EventRow] = []  # of the close whose events are coming in
         self._spoken = -1  # id of the last CHoCH that gave a signal
         self._bar_flags = 0  # of the last bar of the entry timeframe
-        self.counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
+        self.counters: dict[str, int] = dict.fromkeys((*COUNTERS, *FACTS), 0)
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
