@@ -118,8 +118,13 @@ def base_settings(
 ) -> EngineSettings:
     """Settings of a run and its directories (`state_dir` None: a fresh one); removes leftovers of dead runs first.
 
-    `accounts` None: those of the configuration.
+    `accounts` None: those of the configuration. ConfigError for what a run of this mode cannot do.
     """
+    if mode != "replay" and (config.dxy.follow or config.dxy.filter != "off"):
+        raise ConfigError(
+            "[dxy] works in backtest and replay only: a running engine does not follow the currency futures yet, and a "
+            "filter without an index would not be what you asked for; take the section out for this run"
+        )
     check_zone_data(datetime.now(UTC).year)
     _make_home()
     gateway = more.get("gateway")

@@ -65,7 +65,7 @@ class ContractDecider:
 
     def run(self, ticks: Records, start: int = 0) -> tuple[int, list[Signal]]:
         """The same as `feed`, but it may go on past records whose events gave no signal. Call it like `feed`."""
-        if type(self.trader) is not ContractTrader:
+        if type(self.trader) is not ContractTrader or "on_events" in vars(self.trader):  # somebody wants every event
             return self.feed(ticks, start)
         end, signals = self.trader.feed(self.pipeline, ticks, start)
         if self._resets != self.pipeline.resets:

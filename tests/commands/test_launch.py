@@ -9,6 +9,7 @@ from tbot.config import Config, EngineConfig
 from tbot.engine.settings import EngineSettings, Mode
 from tbot.errors import ConfigError
 from tbot.storage.sessions import load_sessions
+from tbot.strategy.dollar import DollarSettings
 
 ROW = """
 [[session]]
@@ -80,3 +81,12 @@ def test_F_TIM_04_no_run_starts_without_zone_data(home: Path, monkeypatch: pytes
     monkeypatch.setattr(launch, "check_zone_data", none)
     with pytest.raises(ConfigError, match="no time-zone data"):
         made(home)
+
+
+@pytest.mark.parametrize("dollar", [DollarSettings(follow=True), DollarSettings(filter="require")])
+def test_a_run_does_not_pretend_to_follow_the_dollar(home: Path, dollar: DollarSettings) -> None:
+    """Nothing makes the index in a running engine yet; a filter would silently be off."""
+    for mode in ("paper", "sim", "live"):
+        with pytest.raises(ConfigError, match=r"\[dxy\] works in backtest and replay only"):
+            made(home, Config(dxy=dollar), mode)
+    assert made(home, Config(dxy=dollar), "replay").strategy.dollar == dollar

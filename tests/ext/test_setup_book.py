@@ -168,6 +168,16 @@ def test_a_user_strategy_is_called_at_every_close() -> None:
     assert len(calls) == 299
     assert signals == played(ContractDecider(MNQ, options), [ticks], quick=True)
 
+    def looked_at(product, settings):  # type: ignore[no-untyped-def]
+        trader = ContractTrader(product, settings)
+        plain = trader.on_events
+        trader.on_events = lambda events, view: calls.append(view.now_ns) or plain(events, view)
+        return trader
+
+    calls.clear()
+    assert played(ContractDecider(MNQ, options, make_trader=looked_at), [ticks], quick=True) == signals
+    assert len(calls) == 299
+
 
 # ---------------------------------------------------------------- streams that no pipeline gives
 KINDS = [int(code) for code in EventCode]
