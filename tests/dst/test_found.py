@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dst.plans import Fault
+from dst.purse import purse_of
 from dst.referee import Referee
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
@@ -339,3 +340,16 @@ def test_I10_R9_a_kill_in_a_shut_market_leaves_a_budget_for_when_it_opens():
     verdict = run(8261, plan, draw_scene(8261))
     assert not verdict.violations, verdict.text()
     assert verdict.judged["I10"] > 0
+
+
+def test_I11_F_RSK_01_a_position_of_one_at_another_price_may_cost_what_the_broker_says():
+    """A fault set one contract where one was held: the fills came to less of a loss than the broker's own result."""
+    verdict = run(11423, [Fault("m", "account.mutate_position", at=19.38, args={"size": 1})], draw_scene(11423))
+    assert not verdict.violations, verdict.text()
+    evidence, account = verdict.world.evidence, verdict.world.account
+    assert evidence.mutated[0][2] == 0
+    assert evidence.view is not None
+    fills = evidence.accounts[account].book.fills
+    told = sum((fill.pnl_cents or 0) - fill.fees_cents - fill.commission_cents for fill in fills)
+    assert told == sum(purse_of(fills).realised.values()) - 6_250
+    assert evidence.view["accounts"][str(account)]["day_pnl_cents"] == told

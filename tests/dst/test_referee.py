@@ -10,6 +10,7 @@ import pytest
 
 from desk_rig import START_NS, quote, signal
 from dst.checks_calendar import FLATTEN_MIN, NO_ENTRY_MIN, Holidays
+from dst.checks_money import told_by_broker
 from dst.evidence import Evidence, JournalStep
 from dst.purse import day_of, purse_of
 from dst.referee import Facts, Referee, Rules, load_checks
@@ -113,6 +114,26 @@ def test_I11_the_purse_matches_first_in_first_out_to_the_cent() -> None:
     assert (trip.gross_cents, trip.costs_cents) == (20 * 50 + 5 * 50, 26 + 2)
     assert purse.size("MNQ") == -2
     assert purse.realised[day] == 25 * 50 - 33
+
+
+@pytest.mark.parametrize("ticks", [50, -50])
+def test_I11_F_ACC_01_of_two_results_the_worse_counts_when_only_the_price_paid_was_changed(
+    tmp_path: Path, ticks: int
+) -> None:
+    """The fills explain a position of the same size, but not the result that the broker writes into its trade."""
+    with scene(tmp_path) as stage:
+        stage.signal(1)
+        stage.run(3)
+        stage.reprice(ticks)
+        stage.prices["MNQ"] += 100
+        stage.run(40)
+        assert stage.end() == []
+        fills = stage.account.book.fills
+        by_fills, told = sum(purse_of(fills).realised.values()), told_by_broker(fills, day_of(fills[-1].now_ns))
+        assert by_fills - told == ticks * sum(fill.size for fill in fills if fill.side > 0) * 50
+        assert stage.evidence.view is not None
+        (view,) = stage.evidence.view["accounts"].values()
+        assert view["day_pnl_cents"] == min(by_fills, told)
 
 
 def test_I13_the_streak_counts_net_losses_and_passes_over_nothing() -> None:

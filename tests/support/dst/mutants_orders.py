@@ -17,6 +17,7 @@ from tbot.execution.reconcile import Reconciler
 from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.throttle import SlidingWindow
 from tbot.risk import gate
+from tbot.risk.ledger import Ledger
 from tbot.risk.limits import RiskLimits
 from tbot.storage.journal import Journal
 
@@ -227,6 +228,18 @@ def _dearer(self: Any, fill: Any) -> Any:
 def the_ledger_books_a_tick_too_much(stage: Stage) -> None:
     stage.signal(1)
     stage.run(3)
+    stage.prices["MNQ"] += 100
+    stage.run(40)
+
+
+_take_fill = Ledger.add
+
+
+@mutant("I11", replaced(Ledger, "add", lambda self, fill: _take_fill(self, replace(fill, pnl_cents=None))))
+def the_result_that_the_broker_tells_is_passed_over(stage: Stage) -> None:
+    stage.signal(1)
+    stage.run(3)
+    stage.reprice(50)
     stage.prices["MNQ"] += 100
     stage.run(40)
 

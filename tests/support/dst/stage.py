@@ -225,6 +225,14 @@ class Stage(VenueBroker):
         self.prices[contract] -= ticks
         self.run(1)
 
+    def reprice(self, ticks: int, contract: str = "MNQ") -> None:
+        """The broker says that a position of the same size cost `ticks` a contract more; no fill explains it."""
+        number = self.account.account_id
+        (held,) = [item for item in self.evidence.holdings(number) if item.contract == contract]
+        price = held.average_sum // held.average_size + ticks
+        self.controls.mutate_position(number, contract, held.size, self.now_ns, price=price)
+        self.evidence.mutated.append((number, contract, 0))
+
     # --------------------------------------------------------------------------------------- recorder and status
     def record(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """The journal, and the witness of what it was given."""
