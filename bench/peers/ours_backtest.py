@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from protocol import Columns, Measure, load, serve
 
+from plain_strategy.filters import refusal
 from scripted_trader import Cue, ScriptedTrader
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult
@@ -23,7 +24,6 @@ from tbot.execution.fill_model import FillSettings
 from tbot.execution.settings import AccountSettings
 from tbot.risk.limits import RiskLimits
 from tbot.storage.tick_stream import CLOCK_GRACE_NS
-from tbot.strategy.filters import refusal
 from tbot_ext.records import EventCode
 
 CHUNK = 16_368

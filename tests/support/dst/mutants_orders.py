@@ -114,7 +114,7 @@ def a_position_that_became_smaller_is_not_noticed(stage: Stage) -> None:
     stage.signal(1)
     stage.run(3)
     stage.controls.mutate_position(stage.account.account_id, "MNQ", 2, stage.now_ns)
-    stage.run(30)
+    stage.run(18)  # then its stop, too large for so long, is named as well (I5)
 
 
 # ----------------------------------------------------------------------------------------------------- I5 explained
