@@ -16,7 +16,7 @@ from libc.stdint cimport INT32_MAX, INT64_MIN, int8_t, int32_t, int64_t
 from libc.string cimport memcmp
 
 from tbot_ext.market_book cimport BATCH_TICKS, MarketBook
-from tbot_ext.records cimport TICK_NONE, Tick
+from tbot_ext.records cimport Tick
 
 __all__ = ["MAX_BOOKS", "MarketScanner"]
 
@@ -112,9 +112,9 @@ cdef class MarketScanner:
         self.message = 0
 
     def set_books(self, books):
-        """Other books from now on; the first 64 are scanned for."""
+        """Other books from now on; the first 64 are scanned for. A book that stays begins empty, as after a `scan`."""
+        self._forget_waiting()
         self._books = list(books)[:MAX_BOOKS_C]
-        self._touched = []
 
     @property
     def touched(self):
@@ -130,9 +130,7 @@ cdef class MarketScanner:
         cdef const unsigned char* p
         cdef const unsigned char* end = start + PyBytes_GET_SIZE(data)
         cdef const unsigned char* found
-        for book in self._touched:
-            (<MarketBook>book).clear()
-        self._touched = []
+        self._forget_waiting()
         self.records = self.items = self.suspect = self.crossed = self.out_of_order = 0
         self._now_ns = now_ns
         if not 0 <= at <= end - start:
@@ -145,6 +143,13 @@ cdef class MarketScanner:
             p = found
             self.records += 1
         return p - start
+
+    cdef int _forget_waiting(self) except -1:
+        # Whoever forgets a touched book without this never touches it again: its ticks would wait for ever.
+        for book in self._touched:
+            (<MarketBook>book).clear()
+        self._touched = []
+        return 0
 
     cdef const unsigned char* _record(self, const unsigned char* p, const unsigned char* end,
                                       int64_t recv_ns) except? NULL:

@@ -148,9 +148,7 @@ class Feed:
             list(self._subscribed()),
             token=self._voice.token,
             on_record=self._on_record,
-            # Not self._on_bulk yet: with it a run lost sight of its data after the executor had been started anew
-            # (K-EX-17, RC_DAILY_LOSS of the scenarios). Records go one by one until that is understood.
-            on_bulk=None,
+            on_bulk=self._on_bulk,
             on_connected=self._on_connected,
             on_down=self._on_down,
             recv_clock=time.time_ns,

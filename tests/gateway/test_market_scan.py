@@ -367,3 +367,14 @@ def test_bad_arguments_are_refused_and_odd_names_are_never_matched():
     frame = QUOTE.replace(b"CON.F.US.MNQ.Z26", b"C%d").replace(b"F.US.MNQ", b"S")
     assert scanner.scan(frame % (MAX_BOOKS - 1, MAX_BOOKS - 1), 0, 7, NOW, 10) > 0
     assert scanner.scan(frame % (MAX_BOOKS, MAX_BOOKS), 0, 7, NOW, 10) == 0
+
+
+def test_contracts_that_stay_when_others_change_lose_nothing() -> None:
+    """A roll, or an executor that says the same contracts again: ticks that waited then must not stay for ever."""
+    both = Both()
+    for _ in range(3):
+        ticks = both.take(QUOTE + TRADES)
+        assert len(ticks[PRODUCTS["MNQ"].contract_id]) == 3
+        both.general.set_contracts(CONTRACTS)
+        both.fast.set_contracts(CONTRACTS)
+    assert both.scanned == 6
