@@ -10,8 +10,8 @@ were triggered at the same close, since they share one market. With these as n, 
 
 What the others say is pooled step by step, each time without what is judged: of a timeframe the contract's other
 timeframes, of those the same kind in other markets, and above that nothing: an expectation of 0 R. k is
-`prior_outcomes`; 50 is the ratio of variances that belongs to brackets with a deviation of 1.4 R whose true
-expectations differ by 0.2 R. The edge is the smaller of both expectations where they have one sign, else 0: a few large
+`prior_outcomes`; 200 is the ratio of variances that belongs to brackets with a deviation of 1.4 R whose true
+expectations differ by 0.1 R. The edge is the smaller of both expectations where they have one sign, else 0: a few large
 winners move nothing unless the target is also reached more often than it must be. Then
 
     weight = 1 + most * tanh(slope * edge / most),   rounded to 4 digits,
@@ -21,7 +21,7 @@ whichever of them has more outcomes speaks for both.
 
 Sources: shrinkage by the ratio of variances: Efron, Morris, Scientific American 236(5), 1977; Gelman et al., Bayesian
 Data Analysis, 3rd ed., sections 2.4 (Beta), 2.5 and 5.4 (normal, hierarchical). Exponential forgetting: as RiskMetrics
-Technical Document, 1996, section 5.2. The interval of `wilson`: Wilson, JASA 22, 1927.
+Technical Document, 1996, section 5.2.
 """
 
 import hashlib
@@ -39,7 +39,6 @@ from tbot.strategy.outcomes import KINDS, DayWeights, PatternWeight, Rows, count
 Key = tuple[str, str, int]  # product symbol, kind, timeframe in minutes
 WeightSource = Callable[[int], DayWeights]  # start of a trading day -> the weights of that day, of one contract
 
-WILSON_Z = 1.959964  # 95 %
 _NEUTRAL_SPAN = 2.5
 _NEUTRAL_NEEDED = 0.4
 
@@ -85,16 +84,6 @@ class Judged:
     posterior: Belief
     edge_r: float
     weight: float
-
-
-def wilson(wins: float, n: float, z: float = WILSON_Z) -> tuple[float, float]:
-    """Interval of a share; (0, 1) without observations."""
-    if n <= 0:
-        return 0.0, 1.0
-    share, spread = wins / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def updated(belief: Belief, sums: Sums, k: float) -> Belief:

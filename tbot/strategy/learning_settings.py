@@ -15,7 +15,7 @@ class LearningSettings:
     live: bool = False  # let `on` decide in live trading too; without it a live run observes
     frozen: bool = False  # the weights stay those that were stored last
     half_life_days: float = 60.0  # an outcome so old counts half
-    prior_outcomes: float = 50.0  # so many outcomes weigh as much as what the pattern's relatives say
+    prior_outcomes: float = 200.0  # so many outcomes weigh as much as what the pattern's relatives say
     most: float = 0.25  # a weight lies between 1 - most and 1 + most
     slope: float = 1.0  # weight that one R of expectation would add, were it not for the bound
 
