@@ -41,7 +41,7 @@ def unknown(account: int, why: str, known: Mapping[int, str]) -> click.UsageErro
     return click.UsageError(f"account {account} {why} {named(known) or 'none'}")
 
 
-def chosen(config: "Config", accounts: Iterable[int]) -> "Config":
+def with_accounts(config: "Config", accounts: Iterable[int]) -> "Config":
     """The settings with the named ones of their [[accounts]] alone, in the order of the settings; none named: all.
 
     UsageError for one that is not pinned: what a run trades is pinned by id and name, never by a number alone.
