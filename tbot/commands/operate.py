@@ -323,7 +323,7 @@ class Kill:
             self.report.say(f"{run.name}: it is gone and may have left something open: closing over REST")
         if self.several:
             work = [(self._without, run) for run in left] + [(self.press, run) for run in living]
-            threads = [threading.Thread(target=self._beside, args=todo, daemon=True, name=todo[1].mode) for todo in work]
+            threads = [threading.Thread(target=self._beside, args=todo, daemon=True) for todo in work]
             for thread in threads:
                 thread.start()
             for thread in threads:
