@@ -111,7 +111,7 @@ def flatten(
     report = Report("flatten", json_output)
     report.reply(run, reply)
     if wait and not reply.refused:
-        last = _await(run, account, named, for_s, lambda words: all(word.flat for word in words))
+        last = await_words(run, account, named, for_s, lambda words: all(word.flat for word in words))
         report.reply(run, last.reply)
         report.flat = last.done
         others = [word for word in (last.reply.accounts if last.reply else ()) if word.flat and word.still_open]
@@ -196,7 +196,7 @@ class Waited:
     reply: "ControlReply | None"
 
 
-def _await(
+def await_words(
     run: "Run",
     account: int | None,
     contract: str | None,
@@ -348,7 +348,7 @@ class Kill:
             self.report.reply(run, reply)
             if not self.wait:
                 return
-            waited = _await(
+            waited = await_words(
                 run, self.account, None, self.for_s,
                 lambda words: all(word.clear for word in words),
                 # the engine is through, and something is left that it does not trade
