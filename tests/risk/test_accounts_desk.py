@@ -12,7 +12,7 @@ from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket, PositionUpdate, Query
 from tbot.errors import ConfigError
 from tbot.execution.desk import AccountSettings, DeskSettings
-from tbot.gateway.live_broker import READS
+from tbot.gateway.snapshots import READS
 from tbot.gateway.throttle import GENERAL
 from tbot.risk.caps import Cap, cpi_cap
 from tbot.risk.limits import RiskLimits
