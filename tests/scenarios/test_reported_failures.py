@@ -84,7 +84,7 @@ class Story:
         return len(self.referee.posts("/api/Order/place"))
 
     def no_signal_was_placed_twice(self) -> bool:
-        """Tags are made of account and signal; how many signals there were by now depends on how fast this machine is."""
+        """Tags are made of account and signal; how many there are by now depends on how fast this machine is."""
         tags = [entry["tag"] for entry in self.referee.posts("/api/Order/place")]
         return len(set(tags)) == len(tags) >= 3
 
