@@ -7,9 +7,10 @@ HEAD = """# Settings
 
 Made by `tbot config options --markdown`; a test keeps it equal to the program.
 
-Settings are a TOML file. The first of these that exists is read: the one named by `--config`, `./tbot.toml`, `tbot.toml`
-in the user's configuration folder (in `TBOT_HOME` when that is set); `tbot config path` tells which. A file that nobody
-named must be yours, and nobody else may write to it. What is not in it keeps its default. It is read once, at the start.
+Settings are a TOML file. The first of these that exists is read: the one named by `--config`, `./tbot.toml`,
+`tbot.toml` in the user's configuration folder (in `TBOT_HOME` when that is set); `tbot config path` tells which. A file
+that nobody named must be yours, and nobody else may write to it. What is not in it keeps its default. It is read once,
+at the start.
 
 ```sh
 tbot config init --yes --out tbot.toml   # without --yes it asks, and explains each question

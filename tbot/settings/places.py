@@ -34,6 +34,11 @@ class Document:
         """What to call it in a message."""
         return str(self.file) if self.file else "the environment" if self.variables else "the configuration"
 
+    def told(self) -> str:
+        """What a run says of it at its start: a file that nobody named, and every variable; "" when there is nothing."""
+        parts = [f"settings from {self.file}"] if self.file else []
+        return "; ".join(parts + [f"{place} by {variable}" for place, variable in self.variables.items()])
+
     def where(self, place: str) -> str:
         """`line 4`, a variable, or "" where nothing of either is near the place."""
         if place in self.variables:
@@ -116,8 +121,8 @@ def overlaid(document: Document) -> Document:
             place = f"{section.lower()}.{key.lower()}"
             table = values.setdefault(section.lower(), {})
             if not isinstance(table, dict):
-                text = f"[[{section.lower()}]] cannot be changed by a variable; write it in the file"
-                raise ConfigError(f"{name}: {text}")
+                what = f"[[{section.lower()}]] cannot be changed by a variable; write it in the file"
+                raise ConfigError(f"{name}: {what}")
             table[key.lower()] = value_of(text, listed=isinstance(_default(place), tuple))
             variables[place] = f"{name} ({source})"
     return Document(values, document.file, document.lines, variables)
