@@ -78,9 +78,6 @@ class Dashboard(App[int]):
     """Attach, look, draw."""
 
     ENABLE_COMMAND_PALETTE = False
-    CSS = """
-    Screen { background: $background; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(place), f"timeframe({place - 1})", show=False) for place in range(1, 6)),
         Binding("question_mark,h,f1", "help"),

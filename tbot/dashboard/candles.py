@@ -159,21 +159,23 @@ def _range(chart: Chart, bars: npt.NDArray[np.void]) -> tuple[int, int]:
 
 # ------------------------------------------------------------------------------------------------------- what is drawn
 def _zones(plot: _Plot) -> None:
-    """Bands from their anchor bar to the right edge; of several in a cell the strongest."""
-    for zone in sorted(plot.chart.zones, key=lambda zone: zone.score):
+    """Bands from their anchor bar to the right edge; of several in a cell the narrowest: it says the most."""
+    for zone in sorted(plot.chart.zones, key=lambda zone: (zone.bottom - zone.top, zone.score)):
         if zone.top < plot.low or zone.bottom > plot.high:
             continue
-        name = _tint(zone)
+        name = _tint(plot, zone)
         for row in range(plot.row(zone.top), plot.row(zone.bottom) + 1):
             back = plot.back[row]
             for column in range(max(0, plot.column(zone.origin_ns)), plot.width):
                 back[column] = name
 
 
-def _tint(zone: Zone) -> str:
-    """Stronger zones are more intense; a zone that price has been in is one step paler."""
-    level = (1 if zone.score < 40 else 2 if zone.score < 70 else 3) - zone.tested
-    return f"{'demand' if zone.side > 0 else 'supply'}{max(1, level)}"
+def _tint(plot: _Plot, zone: Zone) -> str:
+    """Stronger zones are more intense; one that price was in is a step paler, one that fills the chart but a breath."""
+    level = max(1, (1 if zone.score < 40 else 2 if zone.score < 70 else 3) - zone.tested)
+    if plot.row(zone.bottom) - plot.row(zone.top) > plot.height // 3:
+        level = 0
+    return f"{'demand' if zone.side > 0 else 'supply'}{level}"
 
 
 def _candles(plot: _Plot) -> None:
@@ -228,7 +230,7 @@ def _labels(plot: _Plot) -> None:
         text = f" {NAMES.get(zone.timeframe_min, '')} {zone.kind} {zone.score:.0f} "
         if zone.top < plot.low or zone.bottom > plot.high:
             continue
-        style, tint = "demandtext" if zone.side > 0 else "supplytext", _tint(zone)
+        style, tint = "demandtext" if zone.side > 0 else "supplytext", _tint(plot, zone)
         start = max(0, plot.column(zone.origin_ns))
         rows = range(plot.row(zone.top), plot.row(zone.bottom) + 1)
         for row, first in [(row, place) for place in range(plot.width - len(text), start - 1, -3) for row in rows]:

@@ -229,11 +229,14 @@ def processes(shown: Shown, width: int) -> list[Row]:
     rows: list[Row] = []
     found = list(shown.status.get("processes", {}).items())
     for name, process in found:
-        good = process["state"] in ("OK", "READY", "RUNNING")
+        state = process["state"].lower()
+        if (name, state) == ("sim", "starting"):
+            state = "-"  # the embedded gateway does not beat
+        good = state in ("ok", "-")
         note = f"{process['restarts']} restarts" if process["restarts"] else ""
         rows.append([
             Span("● " if good else "○ ", "good" if good else "warn"), Span(f"{name:<12}"),
-            Span(f"{process['state'].lower():<9}", "dim" if good else "warn"), Span(_work(shown, name), "dim"),
+            Span(f"{state:<9}", "dim" if good else "warn"), Span(_work(shown, name), "dim"),
             Span(note, "warn"),
         ])  # fmt: skip
     return rows or [[Span("none yet", "dim")]]
@@ -247,7 +250,7 @@ def _work(shown: Shown, name: str) -> str:
         return f"{shown.status.get('fills', 0)} fills "
     own = contracts.get(name.removeprefix("worker-"))
     if own is None:
-        return ""
+        return f"{len(contracts)} contracts " if name == "worker-0" else ""
     lost = f"lost {own['lost']} " if own.get("lost") else ""
     return f"{sum(own.get('zones', {}).values())} zones, lag {own.get('lag', 0)} {lost}"
 

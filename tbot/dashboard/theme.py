@@ -12,6 +12,7 @@ _DARK = {
     "text": "#d7dde5", "dim": "#8a96a3", "faint": "#4a5560", "grid": "#26303a", "base": "#0f1419", "panel": "#1a232c",
     "up": "#2fb8a6", "down": "#f0615d", "good": "#2fb8a6", "bad": "#f0615d", "warn": "#e8a33d", "accent": "#5cb3ff",
     "white": "#ffffff", "black": "#0b0f13",
+    "demand0": "#10211f", "supply0": "#211618",
     "demand1": "#12302f", "demand2": "#164340", "demand3": "#1b5a54",
     "supply1": "#33191c", "supply2": "#4a2226", "supply3": "#652b30",
     "demandtext": "#7fd6ca", "supplytext": "#f5a5a2", "volup": "#1d5f58", "voldown": "#7a3534",
@@ -19,6 +20,7 @@ _DARK = {
 }  # fmt: skip
 _CB = _DARK | {
     "up": "#5aa9ff", "down": "#ff9a3c", "good": "#5aa9ff", "bad": "#ff9a3c",
+    "demand0": "#111d2c", "supply0": "#231a0f",
     "demand1": "#142a45", "demand2": "#1b3c63", "demand3": "#235083",
     "supply1": "#3a2811", "supply2": "#573a15", "supply3": "#774e1a",
     "demandtext": "#a9d1ff", "supplytext": "#ffcd99", "volup": "#28507d", "voldown": "#80511f", "accent": "#c9b6ff",
@@ -27,6 +29,7 @@ _LIGHT = _DARK | {
     "text": "#1d242b", "dim": "#5b6772", "faint": "#a4aeb8", "grid": "#dde3e9", "base": "#fbfcfd", "panel": "#e8edf2",
     "up": "#00796b", "down": "#c62828", "good": "#00796b", "bad": "#c62828", "warn": "#a85f00", "accent": "#0b66c3",
     "white": "#000000", "black": "#ffffff",
+    "demand0": "#f1faf8", "supply0": "#fdf4f3",
     "demand1": "#e1f3f0", "demand2": "#c6e9e3", "demand3": "#a6dbd2",
     "supply1": "#fbe6e5", "supply2": "#f6cfcd", "supply3": "#efb2af",
     "demandtext": "#00594f", "supplytext": "#8f1d1d", "volup": "#9fd3cb", "voldown": "#eab0ae",
