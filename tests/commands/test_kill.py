@@ -1,4 +1,4 @@
-"""`tbot kill` (and what `tbot panic` shares with it) as a person meets them: what is locked, what is closed where, what is proven."""
+"""`tbot kill` and what `tbot panic` shares with it: what is locked, what is closed where, what is proven."""
 
 import json
 import os
