@@ -21,7 +21,10 @@ from tbot.strategy.trader import signal_name
 
 ROWS = joined(
     [outcome(NOON_NS + n // 8 * DAY_NS + n, n % 10 < 6, zone_id=n) for n in range(80)]
-    + [outcome(NOON_NS + n // 8 * DAY_NS + n, n % 10 < 1, kind="fvg", minutes=5, side=-1, zone_id=500 + n) for n in range(40)]
+    + [
+        outcome(NOON_NS + n // 8 * DAY_NS + n, n % 10 < 1, kind="fvg", minutes=5, side=-1, zone_id=500 + n)
+        for n in range(40)
+    ]
     + [outcome(NOON_NS + n, fate="score_too_low", zone_id=700 + n, kind="ob", minutes=60) for n in range(3)]
     + [outcome(NOON_NS + n, stage="test", fate="untriggered", zone_id=800 + n) for n in range(5)]
 )  # fmt: skip

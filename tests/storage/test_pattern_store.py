@@ -20,9 +20,9 @@ ON = LearningSettings(mode="on")
 
 
 def some(count: int = 40) -> np.ndarray:
-    kinds = ("ob", "fvg", "ifvg", "breaker", "mitigation")
+    kinds, frames = ("ob", "fvg", "ifvg", "breaker", "mitigation"), (5, 15, 30, 60)
     return joined([
-        outcome(NOON_NS + number * DAY_NS // 8, number % 3 == 0, kind=kinds[number % 5], minutes=(5, 15, 30, 60)[number % 4],
+        outcome(NOON_NS + number * DAY_NS // 8, number % 3 == 0, kind=kinds[number % 5], minutes=frames[number % 4],
                 side=1 if number % 2 else -1, zone_id=number, stage="test" if number % 7 == 6 else "trigger",
                 fate="untriggered" if number % 7 == 6 else "signal")
         for number in range(count)

@@ -34,6 +34,7 @@ def day(number: int) -> int:
 
 
 # ------------------------------------------------------------------------------------------------- the formula itself
+Told = list[tuple[str, str, int, int, bool, int]]  # contract, kind, timeframe, day, won, together
 OUTCOMES = st.lists(
     st.tuples(
         st.sampled_from(["MNQ", "NQ", "MES", "MGC"]),
@@ -55,7 +56,7 @@ def slow_edge(
     rule, k = ON, Fraction(int(ON.prior_outcomes))
     symbol, kind, minutes = key
 
-    def told(chosen: list[tuple[str, str, int, int, bool, int]]) -> tuple[Fraction, Fraction, Fraction]:
+    def told(chosen: Told) -> tuple[Fraction, Fraction, Fraction]:
         n = r = e = Fraction(0)
         for product, _, _, when, won, together in chosen:
             worth = Fraction(0.5 ** ((at - when) / rule.half_life_days)) / together
@@ -79,7 +80,7 @@ def slow_edge(
         products = sorted({row[0] for row in known if PRODUCTS[row[0]].family == other})
         best = max((told([row for row in known if row[0] == product]) for product in products), key=lambda one: one[0])
         pool = [a + b for a, b in zip(pool, best, strict=True)]
-    belief = after((Fraction(0), Fraction(0)), (pool[0], pool[1], pool[2]))
+    belief = after((Fraction(0), Fraction(0)), tuple(pool))
     belief = after(belief, told([row for row in known if row[0] == symbol and row[2] != minutes]))
     belief = after(belief, told([row for row in known if row[0] == symbol and row[2] == minutes]))
     return float(belief[0]), float(belief[1])
@@ -87,9 +88,7 @@ def slow_edge(
 
 @given(OUTCOMES, st.integers(1, 14), st.sampled_from(["MNQ", "NQ", "MES"]), st.sampled_from([5, 15, 60]))
 @settings(max_examples=60, deadline=None)
-def test_shrinkage_equals_a_slow_independent_calculation(
-    rows: list[tuple[str, str, int, int, bool, int]], at: int, symbol: str, minutes: int
-) -> None:
+def test_shrinkage_equals_a_slow_independent_calculation(rows: Told, at: int, symbol: str, minutes: int) -> None:
     rows = sorted(rows, key=lambda row: row[3])
     ledger = Ledger(ON)
     for product, kind, tf, when, won, together in rows:
@@ -161,8 +160,8 @@ def test_the_planted_pattern_and_not_another_one_is_found() -> None:
 
 
 def test_without_an_edge_weights_stay_near_one_in_many_histories() -> None:
-    """A deviation of about 1.5 R over n outcomes and a prior of 200: the mean of the posterior deviates by 1.5 sqrt(n) /
-    (n + 200), 0.053 R at most, and 0.20 R is nearly four of them."""
+    """With a deviation of 1.5 R and a prior of 200 the mean of the posterior deviates by 1.5 sqrt(n) / (n + 200), 0.053
+    R at most, and 0.20 R is nearly four of them."""
     for count in (10, 60, 200, 400):
         weights = [weight_after(drawn(seed, count, FAIR)) for seed in range(40)]
         assert all(0.82 < weight < 1.18 for weight in weights)
@@ -206,12 +205,10 @@ def test_what_does_not_count_teaches_nothing() -> None:
 # ------------------------------------------------------------------------------------------------------- causality
 @given(OUTCOMES, OUTCOMES, st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
-def test_no_outcome_counts_before_the_day_after_it_was_known(
-    rows: list[tuple[str, str, int, int, bool, int]], noise: list[tuple[str, str, int, int, bool, int]], at: int
-) -> None:
-    """Whatever resolves on the day or later, the weights of the day are the same: asked early, asked late, or cut off."""
+def test_no_outcome_counts_before_the_day_after_it_was_known(rows: Told, noise: Told, at: int) -> None:
+    """Whatever resolves on the day or later, its weights are the same: asked early, asked late, or cut off."""
 
-    def filled(chosen: list[tuple[str, str, int, int, bool, int]]) -> Ledger:
+    def filled(chosen: Told) -> Ledger:
         ledger = Ledger(ON)
         for product, kind, tf, when, won, together in chosen:
             ledger.add(product, outcome(NOON_NS + when * DAY_NS, won, kind=kind, minutes=tf, together=together))

@@ -1,4 +1,4 @@
-"""Hypothetical brackets against a plain walk over the bars, and the proof that they change nothing and see no future."""
+"""Hypothetical brackets against a plain walk over the bars; they change nothing and see no future."""
 
 import itertools
 from dataclasses import replace
@@ -65,14 +65,13 @@ def played(
 def walked(row: np.void, bars: np.ndarray) -> tuple[str, int, int, int, int, int]:
     """(end, exit, ended_ns, against, favour, bars) by the words of outcome_book, one bar after the other."""
     side, entry, stop, target = (int(row[name]) for name in ("side", "entry", "stop", "target"))
-    against = favour = count = 0
+    against = favour = 0
     last = bars[bars["known_ns"] <= row["decided_ns"]][-1]
-    for bar in bars[bars["known_ns"] > row["decided_ns"]]:
+    for count, bar in enumerate(bars[bars["known_ns"] > row["decided_ns"]], start=1):
         if bar["flags"] & Flag.SESSION_BREAK:
-            return "break", int(last["level"]), int(last["known_ns"]), against, favour, count
+            return "break", int(last["level"]), int(last["known_ns"]), against, favour, count - 1
         if bar["flags"] & (Flag.INCOMPLETE | Flag.SUSPECT):
-            return "unclean", entry, int(bar["known_ns"]), against, favour, count
-        count += 1
+            return "unclean", entry, int(bar["known_ns"]), against, favour, count - 1
         low, high = int(bar["bottom"]), int(bar["top"])
         bad, good = (low, high) if side > 0 else (high, low)
         against, favour = max(against, (entry - bad) * side), max(favour, (good - entry) * side)
@@ -96,9 +95,7 @@ def test_outcomes_equal_brute_force_on_random_bars(seed: int, rough: bool, entry
     for row in rows:
         told = ENDS[row["end"]], *(int(row[name]) for name in ("exit", "ended_ns", "against", "favour", "bars"))
         assert told == walked(row, bars)
-        assert row["resolved_ns"] >= row["ended_ns"] > row["decided_ns"] >= row["born_ns"] or row["end"] == ENDS.index(
-            "break"
-        )
+        assert row["resolved_ns"] >= row["ended_ns"] >= row["decided_ns"] >= row["born_ns"]
         assert (row["entry"] - row["stop"]) * row["side"] > 0
         assert row["resolved_ns"] > row["decided_ns"]
     assert not decider.trader.unfollowed  # type: ignore[attr-defined]
@@ -174,7 +171,8 @@ def test_a_weight_multiplies_the_score_and_is_told_with_the_signal() -> None:
     while at < len(ticks) or decider.pending:
         at, found = decider.run(ticks, at)
         signals += found
-    same = list(itertools.takewhile(lambda pair: pair[0].signal_id == pair[1].signal_id, zip(signals, plain)))
+    both = zip(signals, plain, strict=False)
+    same = list(itertools.takewhile(lambda pair: pair[0].signal_id == pair[1].signal_id, both))
     assert len(same) > 3
     for weighted, unweighted in same:  # from the first other choice on, other setups have had their trigger
         assert weighted.learned is not None

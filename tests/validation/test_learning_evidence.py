@@ -20,12 +20,12 @@ def result(daily_cents: list[int], outcomes: np.ndarray | None = None) -> Backte
     trips = np.zeros(len(daily_cents), TRIP_DTYPE)
     trips["net_cents"] = daily_cents
     trips["day"] = (FIRST - date(1970, 1, 1)).days + np.arange(len(daily_cents))
-    given: dict[str, Any] = dict(
+    days = tuple(FIRST + timedelta(n) for n in range(len(daily_cents)))
+    whole = BacktestResult(
         contracts=("MNQ",), accounts=(1,), first_ns=0, last_ns=1, records=1, bars={"MNQ": 1}, trips=trips,
         equity=np.zeros(0, EQUITY_DTYPE), signals=(), intents=(), denials=(), states={}, open_at_end=(), plan_hash="p",
-        data_hash="d", calendar="exact", synthetic=(), days=tuple(FIRST + timedelta(n) for n in range(len(daily_cents))),
+        data_hash="d", calendar="exact", synthetic=(), days=days,
     )  # fmt: skip
-    whole = BacktestResult(**given)
     return whole if outcomes is None else replace(whole, outcomes=outcomes)
 
 
