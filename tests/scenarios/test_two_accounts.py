@@ -132,6 +132,7 @@ def restart(engine: Command, referee: Referee) -> None:
     before = engine.pid("executor")
     os.kill(before, signal.SIGKILL)
     until(lambda: engine.pid("executor") != before, "another executor", 60, engine.status)
+    until(lambda: engine.status()["state"] == "LOCKED", "it is ready again", 120, engine.status)
     until(lambda: states(engine) == ["ACTIVE", "LOCKED"], "both as they were", 60, engine.status)
     until(lambda: agree(engine, referee), "agreement after the restart", 30, engine.status)
     (held,) = engine.status()["accounts"]["1001"]["positions"]
