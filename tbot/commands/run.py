@@ -67,13 +67,16 @@ def run(
     """
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
     from tbot.commands.show import LastingScreen, choose_screen, drive
-    from tbot.config import load
+    from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
 
     if confirm_live and not live:
         raise ConfigError("--confirm-live goes with --live; without it nothing is traded live")
     zone = parse_zone(tz)
-    config = with_accounts(load(config_path), accounts)
+    config, document = loaded(config_path)
+    config = with_accounts(config, accounts)
+    if document.told():
+        click.echo(f"tbot: {document.told()}", err=True)
     engine = config.engine
     if contracts is not None:
         engine = replace(engine, contracts=parse_symbols(contracts))

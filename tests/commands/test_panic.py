@@ -1,4 +1,4 @@
-"""`tbot panic` where nothing is at a broker: what an engine has in its own memory is asked of it, never assumed."""
+"""`tbot panic` as a person meets it: which run is meant, what is locked first, what is not called flat."""
 
 import json
 from dataclasses import replace
@@ -13,6 +13,32 @@ from tbot.domain.process_messages import ControlReply
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
+
+
+def test_panic_means_the_live_run_even_where_a_simulator_was_traded_since(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    document = json.loads((world.home / "current.json").read_text())
+    world.run("sim", pid=NOBODY)
+    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
+    assert code(world.tbot("panic", login=True)) == 0
+    assert world.orders.pop()[0] == "http://127.0.0.1:8"
+
+
+def test_panic_means_a_live_run_that_died_before_a_simulator_that_is_traded(world: World) -> None:
+    world.run("live", pid=NOBODY)
+    document = json.loads((world.home / "current.json").read_text())
+    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
+    world.run("sim")
+    result = world.tbot("panic", login=True)
+    assert code(result) == 0
+    assert world.orders.pop()[0] == "http://127.0.0.1:8"
+    assert "DEMO run at http://127.0.0.1:9 is not looked at" in result.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--gateway", "http://127.0.0.1:9")])
+def test_panic_locks_before_it_asks_for_anything(world: World, arguments: tuple[str, ...]) -> None:
+    assert code(world.tbot("panic", *arguments)) == 11  # not proven counts for more than what is missing
+    assert (world.home / "live" / "kill.all").exists()
 
 
 @pytest.mark.parametrize(("mode", "embedded"), [("paper", False), ("sim", True)])
