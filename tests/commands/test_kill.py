@@ -1,4 +1,4 @@
-"""`tbot kill` and `tbot panic` as a person meets them: what is locked, what is closed where, what is proven."""
+"""`tbot kill` and what `tbot panic` shares with it: what is locked, what is closed where, what is proven."""
 
 import json
 import os
@@ -378,32 +378,6 @@ def test_panic_and_kill_mean_the_run_that_may_have_left_something_open(world: Wo
     for command in ("panic", "kill"):
         assert code(world.tbot(command, login=True)) == 0
         assert world.orders.pop()[0] == "http://127.0.0.1:9"
-
-
-def test_panic_means_the_live_run_even_where_a_simulator_was_traded_since(world: World) -> None:
-    world.run("live", pid=NOBODY)
-    document = json.loads((world.home / "current.json").read_text())
-    world.run("sim", pid=NOBODY)
-    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
-    assert code(world.tbot("panic", login=True)) == 0
-    assert world.orders.pop()[0] == "http://127.0.0.1:8"
-
-
-def test_panic_means_a_live_run_that_died_before_a_simulator_that_is_traded(world: World) -> None:
-    world.run("live", pid=NOBODY)
-    document = json.loads((world.home / "current.json").read_text())
-    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
-    world.run("sim")
-    result = world.tbot("panic", login=True)
-    assert code(result) == 0
-    assert world.orders.pop()[0] == "http://127.0.0.1:8"
-    assert "DEMO run at http://127.0.0.1:9 is not looked at" in result.output
-
-
-@pytest.mark.parametrize("arguments", [(), ("--gateway", "http://127.0.0.1:9")])
-def test_panic_locks_before_it_asks_for_anything(world: World, arguments: tuple[str, ...]) -> None:
-    assert code(world.tbot("panic", *arguments)) == 11  # not proven counts for more than what is missing
-    assert (world.home / "live" / "kill.all").exists()
 
 
 @pytest.mark.parametrize(
