@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "kill": ("tbot.commands.operate:kill", "Close everything and lock until the next trading day."),
     "panic": ("tbot.commands.panic:panic", "Close everything without the engine: login and REST only."),
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
+    "patterns": ("tbot.commands.patterns:patterns", "Show what became of patterns, and the weights learned from it."),
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),

@@ -270,6 +270,9 @@ class Supervisor:
     def _restart(self, child: Child, why: str) -> None:
         name = child.spec.name
         if not child.may_restart():
+            if not child.spec.vital:
+                self._line(f"{name} ended ({why}) and is not restarted; the run goes on without it")
+                return
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
             self._line(self.phase.failure)
@@ -356,4 +359,4 @@ class Supervisor:
             self._lock.close()
 
 
-_STOP_GROUPS = (("worker", "feed"), ("executor",), ("sim",))
+_STOP_GROUPS = (("worker", "feed"), ("executor",), ("recorder",), ("sim",))
