@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
+    "web": ("tbot.commands.web:web", "Show the engine on a web page of this machine, with a kill switch."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 

@@ -16,11 +16,13 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import RoundTrip
 from tbot.gateway.redact import plain
 from tbot.web.source import ChartData, Rows, ZoneSeen
+from tbot_ext.records import BAR_DTYPE
 
 NS_PER_S = 1_000_000_000
 ROOM_RIGHT = 10  # empty places behind the newest bar, for labels
-ZONES_SHOWN = 16  # strongest first, of those near the prices that are shown
+BLOCKS_SHOWN, GAPS_SHOWN = 12, 6  # of those near the prices that are shown
 LINES_SHOWN = 6
+LABELS_APART = 26  # so many labels fit above each other
 SIGNALS_SHOWN = 30
 FONT = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace"
 
@@ -35,6 +37,9 @@ LIGHT: dict[str, str] = {
     "demand": "15,157,122", "supply": "216,64,77", "gap_up": "31,111,235", "gap_down": "191,115,20",
 }  # fmt: skip
 PALETTES = {"dark": DARK, "light": LIGHT}
+LINE_WORDS = {  # (pool, side > 0)
+    (False, True): "support", (False, False): "resistance", (True, True): "stops above", (True, False): "stops below",
+}  # fmt: skip
 LABEL_STEP_MIN = {1: 15, 5: 60, 15: 240, 30: 480, 60: 1440}
 
 
@@ -95,7 +100,7 @@ def content(
 ) -> dict[str, Any]:
     """What changes with the data: bars, zones, lines, signals, trades. `held`: positions of the status document."""
     product = PRODUCTS[symbol]
-    bars = data.bars if data is not None else np.empty(0)
+    bars = data.bars if data is not None else np.empty(0, BAR_DTYPE)
     tick = float(product.tick_size)
     places = _Places(bars, timeframe_min)
     names = [_stamp(ns, zone) for ns in places.starts] + [""] * ROOM_RIGHT if len(bars) else []
@@ -161,21 +166,44 @@ def _candle(bar: tuple[Any, ...], tick: float, decimals: int) -> list[float]:
 def _areas(
     zones: Sequence[ZoneSeen], bars: Rows, places: _Places, tick: float, colours: Mapping[str, str]
 ) -> list[list[dict[str, Any]]]:
-    """Zones as shaded bands behind the candles, from where they began to the right edge; the strongest on top."""
+    """Zones as shaded bands behind the candles, from where they began to the right edge; the strongest on top.
+
+    Blocks before gaps, what was not touched before what was: gaps are many, and a chart full of them says nothing.
+    """
     low, high = int(bars["low"].min()), int(bars["high"].max())
     margin = (high - low) // 8
     near = [zone for zone in zones if zone.top >= low - margin and zone.bottom <= high + margin]
-    chosen = sorted(near, key=lambda zone: zone.score)[-ZONES_SHOWN:]
-    return [_area(zone, places, len(bars), tick, colours) for zone in chosen]
+    ranked = sorted(near, key=lambda zone: (zone.tested, -zone.score))
+    blocks = [zone for zone in ranked if zone.kind != "FVG"][:BLOCKS_SHOWN]
+    gaps = [zone for zone in ranked if zone.kind == "FVG"][:GAPS_SHOWN]
+    room = _Room((high - low) / LABELS_APART)
+    drawn = [(zone, room.free((zone.top + zone.bottom) / 2)) for zone in [*blocks, *gaps]]
+    return [_area(zone, places, len(bars), tick, colours, named) for zone, named in reversed(drawn)]
 
 
-def _area(zone: ZoneSeen, places: _Places, count: int, tick: float, colours: Mapping[str, str]) -> list[dict[str, Any]]:
-    gap = zone.kind == "FVG"
+class _Room:
+    """Keeps labels from lying on each other: the first that asks gets its place."""
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._taken: list[float] = []
+
+    def free(self, at: float) -> bool:
+        if any(abs(at - other) < self._least for other in self._taken):
+            return False
+        self._taken.append(at)
+        return True
+
+
+def _area(
+    zone: ZoneSeen, places: _Places, count: int, tick: float, colours: Mapping[str, str], named: bool
+) -> list[dict[str, Any]]:
+    gap = zone.kind == "FVG"  # one that was inverted acts as a block does
     name = ("gap_up" if zone.side > 0 else "gap_down") if gap else ("demand" if zone.side > 0 else "supply")
     colour = colours[name]
-    strength = 0.10 + 0.16 * max(0.0, min(1.0, zone.score / 100))
+    strength = (0.05 if gap else 0.08) + (0.08 if gap else 0.14) * max(0.0, min(1.0, zone.score / 100))
     if zone.tested:
-        strength *= 0.7
+        strength *= 0.6
     begin = places.of(zone.origin_ns)
     words = f"{zone.kind} {zone.score:.0f}" + (" tested" if zone.tested else "")
     return [
@@ -183,11 +211,11 @@ def _area(zone: ZoneSeen, places: _Places, count: int, tick: float, colours: Map
             "xAxis": 0 if begin is None else begin,
             "yAxis": zone.bottom * tick,
             "itemStyle": {
-                "color": f"rgba({colour},{strength:.3f})", "borderColor": f"rgba({colour},{0.35 if gap else 0.6})",
+                "color": f"rgba({colour},{strength:.3f})", "borderColor": f"rgba({colour},{0.3 if gap else 0.65})",
                 "borderWidth": 1, "borderType": "dashed" if zone.tested else "solid",
             },
             "label": {
-                "show": True, "position": "insideRight", "formatter": words, "fontSize": 10, "fontFamily": FONT,
+                "show": named, "position": "insideRight", "formatter": words, "fontSize": 10, "fontFamily": FONT,
                 "color": f"rgba({colour},0.95)", "distance": 4,
             },
         },
@@ -212,17 +240,18 @@ def _lines(data: ChartData, bars: Rows, product: Product, colours: Mapping[str, 
     last = int(bars["close"][-1])
     if data.mark is not None and data.mark.last is not None:
         last = data.mark.last
-    near = sorted((line for line in data.lines), key=lambda line: abs(line.price - last))[:LINES_SHOWN]
     span = int(bars["high"].max() - bars["low"].min())
+    near = sorted(data.lines, key=lambda line: abs(line.price - last))
+    room = _Room(span / LABELS_APART)
+    chosen = [line for line in near if abs(line.price - last) <= span and room.free(line.price)][:LINES_SHOWN]
     found = [
         {
             "yAxis": line.price * tick,
-            "lineStyle": {"color": colours["muted"], "type": "dotted" if line.pool else "solid", "width": 1, "opacity": .45},
-            "label": {"show": True, "position": "insideStartTop", "formatter": "pool of stops" if line.pool else "level",
-                      "color": colours["muted"], "fontSize": 10, "fontFamily": FONT},
+            "lineStyle": {"color": colours["muted"], "type": "dotted" if line.pool else "solid", "opacity": 0.45},
+            "label": {"show": True, "position": "insideStartTop", "color": colours["muted"], "fontSize": 10,
+                      "fontFamily": FONT, "formatter": LINE_WORDS[line.pool, line.side > 0]},
         }
-        for line in near
-        if abs(line.price - last) <= span
+        for line in chosen
     ]  # fmt: skip
     rises = last >= int(bars["open"][-1])
     colour = colours["up"] if rises else colours["down"]
@@ -251,7 +280,8 @@ def _volume(bars: Rows, colours: Mapping[str, str]) -> dict[str, Any]:
         colour = colours["up"] if last >= first else colours["down"]
         rows.append({"value": int(volume), "itemStyle": {"color": colour, "opacity": 0.45}})
     return {
-        "id": "volume", "name": "volume", "type": "bar", "xAxisIndex": 1, "yAxisIndex": 1, "data": rows, "barMaxWidth": 11,
+        "id": "volume", "name": "volume", "type": "bar", "xAxisIndex": 1, "yAxisIndex": 1, "data": rows,
+        "barMaxWidth": 11,
     }  # fmt: skip
 
 
@@ -317,13 +347,23 @@ def equity(trades: Sequence[RoundTrip], colours: Mapping[str, str], zone: ZoneIn
         "tooltip": {"trigger": "axis", "confine": True, ":formatter": "window.tbot.equityTip",
                     "backgroundColor": colours["card"], "borderColor": colours["line"], "padding": [4, 8],
                     "textStyle": {"color": colours["text"], "fontSize": 11, "fontFamily": FONT}},
+        "title": _words("" if trades else "no round trip yet", colours),
         "xAxis": {"type": "category", "data": names, "show": False, "boundaryGap": False},
-        "yAxis": {"type": "value", "position": "right", "scale": True, "splitNumber": 3, "axisLabel": {
-            **small, ":formatter": "window.tbot.dollars"}, "splitLine": {"lineStyle": {"color": colours["grid"]}}},
+        "yAxis": {
+            "type": "value", "position": "right", "scale": True, "splitNumber": 3,
+            "axisLabel": {**small, ":formatter": "window.tbot.dollars", "show": bool(trades)},
+            "splitLine": {"lineStyle": {"color": colours["grid"]}},
+        },
         "series": [{"id": "equity", "type": "line", "data": points, "showSymbol": False, "step": "end",
                     "lineStyle": {"width": 1.6, "color": colour}, "itemStyle": {"color": colour},
                     "areaStyle": {"color": shade, "origin": 0}}],
     }  # fmt: skip
+
+
+def _words(text: str, colours: Mapping[str, str]) -> dict[str, Any]:
+    """In the middle of a chart that has nothing to show."""
+    style = {"color": colours["muted"], "fontSize": 12, "fontWeight": "normal", "fontFamily": "system-ui, sans-serif"}
+    return {"text": text, "left": "center", "top": "middle", "textStyle": style}
 
 
 BOUNDS_US = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
@@ -346,6 +386,7 @@ def latency(trades: Sequence[RoundTrip], colours: Mapping[str, str]) -> dict[str
                     "textStyle": {"color": colours["text"], "fontSize": 11, "fontFamily": FONT}},
         "xAxis": {"type": "category", "data": names, "axisTick": no, "axisLabel": {**small, "interval": 2},
                   "axisLine": {"lineStyle": {"color": colours["line"]}}},
+        "title": _words("" if any(counts) else "no order yet", colours),
         "yAxis": {"type": "value", "show": False, "minInterval": 1},
         "series": [{"id": "latency", "type": "bar", "data": counts, "barCategoryGap": "12%",
                     "itemStyle": {"color": colours["accent"], "opacity": 0.85, "borderRadius": [2, 2, 0, 0]}}],

@@ -44,7 +44,8 @@ HEADERS = (
 NO_STORE = (b"cache-control", b"no-store")
 _OURS = {name for name, _ in HEADERS} | {b"server"}
 CLOSED = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>T-BOT</title><style>body{background:#0b0f14;color:#c9d3de;font:16px/1.6 system-ui,sans-serif;display:grid;
+<title>T-BOT</title><link rel="icon" href="data:,">
+<style>body{background:#0b0f14;color:#c9d3de;font:16px/1.6 system-ui,sans-serif;display:grid;
 place-items:center;min-height:90vh;margin:0}main{max-width:30em;padding:2em}code{color:#6cb6ff}</style>
 <main><h1>This page is locked</h1><p>Open the link that <code>tbot web</code> printed when it started. Each link works
 once; start <code>tbot web</code> again for a new one.</p></main></html>"""

@@ -53,7 +53,7 @@ def events(look: Look, zone: ZoneInfo) -> Html:
         div(
             "event",
             span("num when", day_time(event.now_ns, zone)),
-            span(f"kind k-{event.kind.lower()}", event.kind),
+            span(f"kind k-{event.kind.lower()}" if event.kind.isalpha() else "kind", event.kind),
             tag("b", event.contract),
             span("what", event.text),
         )

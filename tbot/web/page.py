@@ -47,12 +47,13 @@ class Wish:
         """Only what is known is taken; a browser can send anything."""
         if not isinstance(said, dict):
             return
-        if said.get("symbol") in PRODUCTS:
-            self.symbol = said["symbol"]
-        if said.get("timeframe") in TIMEFRAMES_MIN:
-            self.timeframe_min = said["timeframe"]
-        if said.get("theme") in chart.PALETTES:
-            self.theme = said["theme"]
+        symbol, minutes, theme = (said.get(name) for name in ("symbol", "timeframe", "theme"))
+        if isinstance(symbol, str) and symbol in PRODUCTS:
+            self.symbol = symbol
+        if type(minutes) is int and minutes in TIMEFRAMES_MIN:
+            self.timeframe_min = minutes
+        if isinstance(theme, str) and theme in chart.PALETTES:
+            self.theme = theme
         if isinstance(said.get("visible"), bool):
             self.visible = said["visible"]
         if isinstance(said.get("narrow"), bool):
@@ -84,6 +85,7 @@ class Page:
             with ui.element("div").classes("column"):
                 self._market()
                 self._lists()
+                self._below()
             with ui.element("div").classes("column"):
                 self._side()
         self._panel("exposure", self._exposure)
@@ -126,15 +128,18 @@ class Page:
             self._panel("summary", panels.summary).classes("summary")
             self._equity = ui.echart(chart.equity((), colours, self.shown.zone)).classes("equity")
             self._equity.props("data-chart=equity")
-        with _card("From the exchange's frame to our order"):
-            self._latency = ui.echart(chart.latency((), colours)).classes("latency").props("data-chart=latency")
-            self._panel("latency", panels.latency)
         with _card("News"):
             self._panel("news", panels.news)
-        with _card("Patterns"):
-            self._panel("patterns", panels.patterns).classes("maybe")
         with _card("Processes"):
             self._panel("processes", panels.processes)
+
+    def _below(self) -> None:
+        colours = chart.PALETTES[self.wish.theme]
+        with _card("Latency, from the exchange's frame to our order"), ui.element("div").classes("halves"):
+            self._latency = ui.echart(chart.latency((), colours)).classes("latency").props("data-chart=latency")
+            self._panel("latency", panels.latency)
+        with _card("Patterns"):
+            self._panel("patterns", panels.patterns).classes("maybe")
 
     # -------------------------------------------------------------------------------------------------------- drawing
     async def _on_view(self, event: GenericEventArguments) -> None:
@@ -223,7 +228,8 @@ class Page:
             lines = [div("", "nothing is known to be open here")]
         status = look.status
         mode = status.get("mode") if status.get("mode") in ("live", "paper", "sim") else None
-        return div("", div("", *lines, data_exposure=True), data_run=True, data_mode=mode, data_account=self.shown.account)
+        exposure = div("", *lines, data_exposure=True)
+        return div("", exposure, data_run=True, data_mode=mode, data_account=self.shown.account)
 
 
 def one_account(look: Look, account: int | None) -> Look:
@@ -270,7 +276,9 @@ def _timeframes(chosen: int) -> Html:
 
 
 def _legend(colours: Any) -> Html:
-    kinds = (("demand", "demand (OB, BB, MB)"), ("supply", "supply"), ("gap_up", "gap up (FVG)"), ("gap_down", "gap down"))
+    kinds = (
+        ("demand", "demand (OB, BB, MB)"), ("supply", "supply"), ("gap_up", "gap up (FVG)"), ("gap_down", "gap down"),
+    )  # fmt: skip
     swatches = [
         span("", tag("i", style=f"background:rgba({colours[name]},.25);border-color:rgb({colours[name]})"), words)
         for name, words in kinds

@@ -14,6 +14,8 @@ Status = Mapping[str, Any]
 
 NO_PRICE_BELOW = -(2**62)  # what "no price yet" looks like in a status
 CALM = {"ACTIVE"}
+BADGES = ("DEMO", "PAPER", "REPLAY", "LIVE")
+SILENT = {"sim"}  # tells nobody how it does
 WAITING = {"STARTING", "RECONCILING", "STOPPING", "STOPPED", "BOOT"}
 
 
@@ -55,7 +57,7 @@ def header(look: Look, zone: ZoneInfo) -> Html:
     """Badge, state, clock, money."""
     status = look.status
     state, _ = state_of(look)
-    badge = str(status.get("badge", "–"))
+    badge = status["badge"] if status.get("badge") in BADGES else "–"
     tone = "calm" if state in CALM else "wait" if state in WAITING else "bad"
     speed = status.get("speed", 1)
     fast = f" ×{speed:g}" if isinstance(speed, int | float) and speed not in (0, 1) else ""
@@ -257,8 +259,8 @@ def processes(look: Look) -> Html:
     for name, process in look.status.get("processes", {}).items():
         symbol = name.removeprefix("worker-")
         contract = told.get(symbol) if name.startswith("worker-") else None
-        state = str(process["state"])
-        good = look.alive and state in ("LIVE", "RUNNING", "READY", "ACTIVE", "CONNECTED")
+        state = "" if name in SILENT else str(process["state"])
+        good = look.alive and state in ("OK", "")
         figures = ""
         if contract is not None:
             age = contract.get("last_tick_age_s")

@@ -1,9 +1,9 @@
 """Who may look and who may act: one-time links, sessions, and the words that make a command count once.
 
-Three secrets, each worth less than the one before. The *link* is printed once and works once. It gives the browser a
-*pass* (a cookie that no script can read, enough to look) and, where the link allows it, a *hand* (kept in the page's own
-storage, sent as a header, enough to act). Why two: cookies do not know ports, so any other program that serves a page
-on this machine may be sent the pass; the hand it never sees.
+Three secrets. The *link* is printed once and works once. It gives the browser a *pass* (a cookie that no script can
+read, enough to look) and, where the link allows it, a *hand* (kept in the page's own storage, sent as a header, enough
+to act). Why two: cookies do not know ports, so any other program that serves a page on this machine may be sent the
+pass; the hand it never sees.
 
 Sessions outlive a restart of `tbot web`, so that an open page goes on. On disk lie digests only, in a 0600 file.
 """

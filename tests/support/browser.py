@@ -40,7 +40,8 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """The page's size in CSS pixels; a phone's below 500."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if width < 500 else 1, "mobile": width < 500}
+        phone = width < 500
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def run(self, script: str, *arguments: Any) -> Any:

@@ -86,7 +86,8 @@ def _zone(row: Any) -> Zone:
     score = float(row["score"]) * (100 if gap else 1)
     kind = KINDS.get(int(row["kind"]), "?")
     tested = state not in ("ACTIVE", "OPEN")
-    return Zone(kind, int(row["side"]), int(row["top"]), int(row["bottom"]), int(row["origin_ns"]), score, state, tested)
+    numbers = (int(row[name]) for name in ("side", "top", "bottom", "origin_ns"))
+    return Zone(kind, *numbers, score, state, tested)
 
 
 @dataclass
@@ -170,13 +171,15 @@ def status_of(engine: FakeEngine) -> dict[str, Any]:
     last = market.mark.last or 0
     text = engine.hostile
     held = {
-        "contract": first, "side": 1, "size": 2, "entry": last - 14.5, "entry_price_size": 2 * last - 29, "stop": last - 48,
-        "target": last + 70, "protected": True, "foreign": 0, "surprise": 0, "unrealised_cents": 1450,
+        "contract": first, "side": 1, "size": 2, "entry": last - 14.5, "entry_price_size": 2 * last - 29,
+        "stop": last - 48, "target": last + 70, "protected": True, "foreign": 0, "surprise": 0,
+        "unrealised_cents": 1450,
         "opened_ns": market.mark.market_ns - 5 * MINUTE, "signal_id": "s",
     }  # fmt: skip
     orders = [
-        {"order_id": 71 + number, "contract": first, "side": -1, "type": kind, "size": 2, "filled": 0, "status": "working",
-         "limit": last + 70 if kind == "limit" else None, "stop": last - 48 if kind == "stop" else None, "tag": ""}
+        {"order_id": 71 + number, "contract": first, "side": -1, "type": kind, "size": 2, "filled": 0,
+         "status": "working", "limit": last + 70 if kind == "limit" else None,
+         "stop": last - 48 if kind == "stop" else None, "tag": ""}
         for number, kind in enumerate(("stop", "limit"))
     ]  # fmt: skip
     firm = {
@@ -187,8 +190,9 @@ def status_of(engine: FakeEngine) -> dict[str, Any]:
     account = {
         "name": text or "50KTC-V2-000001-00000001", "state": "ACTIVE", "reasons": [], "text": "", "day": "2026-11-20",
         "flat": False, "protected": True, "balance_cents": 5_011_000, "can_trade": True, "day_pnl_cents": -18_750,
-        "day_room_cents": 61_250, "firm": firm, "caps": [], "unrealised_cents": 1450, "loss_streak": 1, "entries_today": 7,
-        "trades": 6, "wins": 4, "losses": 2, "positions": [held], "orders": orders, "unknown": [], "quarantine": {},
+        "day_room_cents": 61_250, "firm": firm, "caps": [], "unrealised_cents": 1450, "loss_streak": 1,
+        "entries_today": 7, "trades": 6, "wins": 4, "losses": 2, "positions": [held], "orders": orders,
+        "unknown": [], "quarantine": {},
     }  # fmt: skip
     hop = {"count": 900, "p50": 85_000, "p99": 410_000, "p999": 900_000, "max": 1_300_000}
     contracts = {
@@ -209,7 +213,7 @@ def status_of(engine: FakeEngine) -> dict[str, Any]:
         "intents": 7, "denials": {"RC_WINDOW": 2}, "fills": 13, "conditions": {"warnings": []},
         "latency_ns": dict.fromkeys(("frame_ring", "frame_worker", "frame_signal", "signal_request", "rest"), hop),
         "news": {"stale": False, "age_s": 60, "problems": [], "actions": {}, "next": [
-            {"time": "2026-11-20T15:00:00Z", "currency": "USD", "impact": "High", "title": text or "Existing home sales"},
+            {"time": "2026-11-20T15:00:00Z", "currency": "USD", "impact": "High", "title": text or "Home sales"},
             {"time": "2026-11-20T18:00:00Z", "currency": "USD", "impact": "Medium", "title": "FOMC member speaks"}]},
-        "processes": {name: {"pid": 1, "state": "LIVE", "restarts": 0} for name in names},
+        "processes": {name: {"pid": 1, "state": "OK", "restarts": 0} for name in names},
     }  # fmt: skip
