@@ -22,7 +22,7 @@ STATIC = {"app.css": "text/css", "app.js": "text/javascript"}
 
 def static_text(name: str) -> str:
     """One of our own files of the page."""
-    return files("tbot.web").joinpath("static", name).read_text(encoding="utf-8")
+    return files("tbot.web").joinpath(name).read_text(encoding="utf-8")
 
 
 @dataclass
