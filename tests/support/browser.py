@@ -24,6 +24,7 @@ class Browser:
 
     def __init__(self, profile: Path) -> None:
         from selenium import webdriver
+        from selenium.common.exceptions import SessionNotCreatedException
         from selenium.webdriver.chrome.service import Service
 
         options = webdriver.ChromeOptions()
@@ -34,7 +35,10 @@ class Browser:
         for flag in flags:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
+        try:
+            self.driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
+        except SessionNotCreatedException:  # the driver gives a browser one minute to start, on any machine
+            self.driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
         self.driver.set_page_load_timeout(PATIENCE_S)
         self.driver.set_script_timeout(PATIENCE_S)
 
@@ -59,8 +63,10 @@ class Browser:
         return path
 
     def complaints(self) -> list[str]:
-        """What the console had to say, except notes."""
-        return [f"{row['level']}: {row['message']}" for row in self.driver.get_log("browser") if row["level"] != "INFO"]
+        """What the console had to say, except notes, and a hint on how these tests read pixels."""
+        rows = self.driver.get_log("browser")
+        found = [f"{row['level']}: {row['message']}" for row in rows if row["level"] != "INFO"]
+        return [line for line in found if "willReadFrequently" not in line]
 
     def asked_for(self) -> list[str]:
         """Every address the page has asked for since the last call."""
