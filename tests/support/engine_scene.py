@@ -41,7 +41,8 @@ def tape(symbol: str, minutes: int, seed: int = 7, base: int = 100_000) -> np.nd
     ticks["price"] = np.repeat(prices, 2)
     ticks["price"][0::2] -= 1
     ticks["price2"] = np.where(ticks["kind"] == Kind.QUOTE, ticks["price"] + 2, 0)
-    ticks["size"] = np.where(ticks["kind"] == Kind.TRADE, 1 + (at.repeat(2) * 7) % 9, 0)
+    sizes = rng.integers(1, 9, n) * (1 + (at // 40) % 5)
+    ticks["size"] = np.where(ticks["kind"] == Kind.TRADE, sizes.repeat(2), 0)
     ticks["side"] = np.where(ticks["kind"] == Kind.TRADE, rng.choice([-1, 1], 2 * n), 0)
     ticks["volume"] = -1
     return ticks
@@ -96,7 +97,7 @@ class Scene:
         return self.view
 
     def write_status(self, **changes: Any) -> dict[str, Any]:
-        document = {"schema": "tbot.status", "version": 1, "contracts": dict.fromkeys(self.contracts, {})} | changes
+        document = {"schema": "tbot.status", "version": 1, "contracts": {name: {} for name in self.contracts}} | changes
         (self.state_dir / "status.json").write_bytes(orjson.dumps(document))
         return document
 
