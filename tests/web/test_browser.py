@@ -148,7 +148,7 @@ def web(port: int = 0) -> tuple[str, ...]:
 @pytest.mark.long
 def test_I10_the_kill_switch_on_the_page_brings_a_real_engine_to_flat(tmp_path: Path) -> None:
     with holding(tmp_path) as rig, _page(rig, tmp_path) as browser:
-        browser.until("document.querySelector('.pane-positions').textContent.includes('protected')", "the position")
+        browser.until("document.querySelector('.pane-positions')?.textContent.includes('protected')", "the position")
         assert not rig.is_flat()
         press(browser, "kill")
         keep(browser, tmp_path, "kill-asked.png")
