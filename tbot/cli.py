@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "config": ("tbot.commands.config:config", "Make, check, change and explain the settings."),
     "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
+    "web": ("tbot.commands.web:web", "Show the engine on a web page of this machine, with a kill switch."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 

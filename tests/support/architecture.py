@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "backtest": 4,
     "validation": 4,  # statistics of what a backtest gave
     "analytics": 4,
+    "web": 5,  # a screen that starts commands
     "dashboard": 4,
     "doctor": 4,
     "panic": 4,  # the emergency exit: stands on gateway alone, and nothing here may need it
