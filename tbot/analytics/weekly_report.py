@@ -69,8 +69,8 @@ def make_report(
 ) -> Made:
     """Make the report of a period of the journal in `state_dir` and write its files into `out`.
 
-    `broker` and `source` as in `report.build`; `version` of T-BOT. ConfigError when html, pdf or png are wanted and the extra `report` is
-    not installed; DataError when there is nothing to report or the files cannot be written.
+    `broker` and `source` as in `report.build`; `version` of T-BOT. ConfigError when html, pdf or png are wanted and the
+    extra `report` is not installed; DataError when there is nothing to report or the files cannot be written.
     """
     if records is None or period is None:
         records, period = read_records(state_dir, period, account)

@@ -244,7 +244,8 @@ def test_the_line_on_the_screen() -> None:
         "report of 2026-W47 is ready: /x/a.html"
     )
     assert words({"label": "2026-W47", "paths": [], "failure": "no room"}) == "no report of 2026-W47: no room"
-    assert words({"label": "W", "paths": ["a.json"], "failure": "only JSON"}) == "report of W is ready: a.json (only JSON)"
+    only = words({"label": "W", "paths": ["a.json"], "failure": "only JSON"})
+    assert only == "report of W is ready: a.json (only JSON)"
 
 
 @pytest.mark.parametrize("formats", [(), ("doc",), ("html", "doc")])
