@@ -29,7 +29,7 @@ DEFINITIONS: dict[str, str] = {
     "win": "net result above 0; exactly 0 is neither won nor lost",
     "trade_win_rate": "won over all trades, those of exactly 0 included; in brackets won | lost",
     "win_loss_ratio": "average winning trade over average losing trade",
-    "profit_factor": "all that winning trades won over all that losing trades lost; not defined before the first loss",
+    "profit_factor": "all that winning trades won over all that losing trades lost; ∞ before the first loss",
     "expectancy": "average net result of a trade; in R: over the risk that was approved for it (worst case of the "
     "stop with slippage and fees)",
     "trading_day": "17:00 to 17:00 Chicago, named by the date on which it ends; a trade belongs to the day of its end",

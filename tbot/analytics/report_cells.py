@@ -31,7 +31,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table: the first `words` columns are words, the others numbers. `total`: whether the last row is a sum."""
+    """A table: the first `words` columns and the last `tail` ones are words, the others numbers. `total`: whether the
+    last row is a sum."""
 
     title: str
     columns: tuple[str, ...]
@@ -39,6 +40,11 @@ class Sheet:
     words: int = 1
     total: bool = False
     note: str = ""
+    tail: int = 0
+
+    def is_number(self, place: int) -> bool:
+        """Whether a column holds numbers, which stand to the right."""
+        return self.words <= place < len(self.columns) - self.tail
 
 
 # ------------------------------------------------------------------------------------------------ numbers
@@ -168,7 +174,7 @@ def cards(report: Report) -> list[Card]:
         Card("Expectancy, R", ratio(told.expectancy_r, signed=True), told.not_defined.get("expectancy_r", ""),
              sign_of(told.expectancy_r)),
         Card("Fees", cents(told.costs_cents, signed=False), f"{cents(told.fees_cents, signed=False)} fees, "
-             f"{cents(told.commission_cents, signed=False)} commission"),
+             f"{cents(told.commission_cents, signed=False)} comm."),
         Card("Slippage", f"{number(told.slippage_ticks, 0, signed=True)} ticks", f"{cents(-told.slippage_cents)} "
              "against the signals' prices"),
         Card("Streaks", f"{told.winning_streak} won / {told.losing_streak} lost", "longest in a row"),
@@ -198,10 +204,19 @@ def _day_cards(days: Sequence[DayResult]) -> list[Card]:
     ]
 
 
-def ratio_cards(report: Report) -> list[Card]:
-    """Sharpe, Sortino and Calmar of everything so far; of a week alone they would say nothing."""
+def to_date_cards(report: Report) -> list[Card]:
+    """Everything so far. Sharpe, Sortino and Calmar stand here: of a week alone they would say nothing."""
     told = report.to_date
-    found = []
+    found = [
+        Card("Net P&L", cents(told.net_cents), f"costs {cents(told.costs_cents, signed=False)}",
+             sign_of(told.net_cents)),
+        Card("Trade win %", share(told.win_rate), f"{told.wins} W | {told.losses} L"),
+        Card("Profit factor", _profit_factor(told)),
+        Card("Expectancy", cents(told.expectancy_cents), f"{ratio(told.expectancy_r, signed=True)} R",
+             sign_of(told.expectancy_cents)),
+        Card("Max drawdown", cents(-told.fall.depth_cents), _fall_words(told), sign_of(-told.fall.depth_cents)),
+        Card("Day win %", share(told.day_win_rate), f"{plural(len(told.traded_days), 'day')} with a trade"),
+    ]  # fmt: skip
     for name, value in (("Sharpe", told.sharpe), ("Sortino", told.sortino), ("Calmar", told.calmar)):
         text, note = of_a_year(value)
         found.append(Card(f"{name}, a year", text, note, sign_of(value.value)))
@@ -311,9 +326,9 @@ def trade_sheet(report: Report, zone: ZoneInfo, most: int | None = None) -> Shee
     of = "" if len(shown) == len(report.deals) else f", the last {len(shown):,} of {len(report.deals):,}"
     long = (report.period.last - report.period.first).days > 6
     rows = tuple(_trade(deal, zone, long) for deal in shown)
-    columns = ("in", "out", "", "qty", "pattern", "zone", "exit", "entry", "left at", "stop", "target", "R", "costs",
-               "net")  # fmt: skip
-    return Sheet(f"Every trade{of}", columns, rows, 7)
+    columns = ("in", "out", "", "qty", "net", "R", "entry", "left at", "stop", "target", "costs", "exit", "pattern",
+               "zone")  # fmt: skip
+    return Sheet(f"Every trade{of}", columns, rows, 3, tail=3)
 
 
 def _trade(deal: Deal, zone: ZoneInfo, long: bool) -> tuple[str, ...]:
@@ -325,10 +340,10 @@ def _trade(deal: Deal, zone: ZoneInfo, long: bool) -> tuple[str, ...]:
     show: Callable[[int], str] = product.format
     return (
         into, f"{out:%H:%M}", f"{trip.contract} {'long' if trip.side > 0 else 'short'}", str(trip.size),
-        pattern(deal), str(signal.zone_id) if signal else "–", _exit(deal),
+        cents(trip.net_cents), ratio(deal.r, signed=True),
         _price(trip.entry_price_size, deal), _price(trip.exit_price_size, deal),
         show(signal.stop) if signal else "–", show(signal.target) if signal else "–",
-        ratio(deal.r, signed=True), cents(deal.costs_cents, signed=False), cents(trip.net_cents),
+        cents(deal.costs_cents, signed=False), _exit(deal), pattern(deal), str(signal.zone_id) if signal else "–",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from tbot.validation.report_words import NS_PER_S, money
 
 MOST_TRADES = 1_000  # on a page; the JSON document has all
 MOST_MONTHS = 3
-WIDE, HALF = (8.4, 3.5), (4.6, 3.0)  # inches
+WIDE, NARROW, HALF = (7.94, 3.5), (3.78, 3.5), (5.3, 2.8)  # hundreds of the pixels they take on a wide screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,17 @@ def page(report: Report, *, zone: ZoneInfo, written_ns: int) -> str:
         "equal": report.broker.equal,
         "main_cards": cells.main_cards(report),
         "cards": cells.cards(report),
-        "ratios": cells.ratio_cards(report) if report.to_date.n else [],
-        "ratio_title": ratio_title(report),
+        "to_date": cells.to_date_cards(report) if report.to_date.n else [],
+        "to_date_title": to_date_title(report),
         "traded": traded,
         "top": charts(report, (("Net result, and drawdown below it", plots.equity),), WIDE)
-        + charts(report, (("By trading day", plots.days),), (4.0, 3.5)) if traded else [],
+        + charts(report, (("By trading day", plots.days),), NARROW) if traded else [],
         "charts": charts(report, CHARTS, HALF) if traded else [],
         "months": months(report),
         "sheets": sheets(report),
-        "broad": broad(report, zone),
+        "operations": (cells.execution_sheet(report), cells.latency_sheet(report.quality)),
+        "differences": cells.difference_sheet(report.broker, zone) if report.broker.differences else None,
+        "denials": cells.denial_sheet(report.quality),
         "trades": cells.trade_sheet(report, zone, MOST_TRADES) if traded else None,
         "not_valued": report.out_of_table,
         "definitions": DEFINITIONS,
@@ -109,11 +111,11 @@ def charts(report: Report, drawn: tuple[tuple[str, plots.Draw], ...], size: tupl
     return [Chart(title, Markup(plots.picture(draw, report, size))) for title, draw in drawn]
 
 
-def ratio_title(report: Report) -> str:
-    """What the ratios are of."""
+def to_date_title(report: Report) -> str:
+    """What the figures of everything so far are of."""
     told = report.to_date
-    since = f" since {report.since:%-d %b %Y}" if report.since else ""
-    return f"All so far{since}: {cells.plural(told.n, 'trade')} on {cells.plural(len(told.days), 'trading day')}"
+    since = f"Since {report.since:%-d %b %Y}" if report.since else "So far"
+    return f"{since}: {cells.plural(told.n, 'trade')}, {cells.plural(len(told.days), 'trading day')}"
 
 
 def sheets(report: Report) -> list[Sheet]:
@@ -129,18 +131,6 @@ def sheets(report: Report) -> list[Sheet]:
             for line in lines
         )
         found.append(Sheet(dimension.title, ("", *cells.GROUP_COLUMNS), rows))
-    return found
-
-
-def broad(report: Report, zone: ZoneInfo) -> list[Sheet]:
-    """Tables that take the whole width."""
-    found = [
-        cells.execution_sheet(report),
-        cells.latency_sheet(report.quality),
-        cells.denial_sheet(report.quality),
-    ]
-    if report.broker.differences:
-        found.insert(0, cells.difference_sheet(report.broker, zone))
     return found
 
 

@@ -140,15 +140,13 @@ def _bars(axes: "Axes", told: Sequence[tuple[str, int]], colours: Palette) -> No
     axes.axvline(0, color=colours.dim, linewidth=0.8)
     widest = max(map(abs, nets)) or 1.0
     for place, net in zip(places, nets, strict=True):
-        right = net >= 0
+        # A loss has its amount on the free side of the axis, where no name stands.
         axes.annotate(
-            short_money(100 * net), (net, place), (4 if right else -4, 0), textcoords="offset points",
-            ha="left" if right else "right", va="center", color=colours.dim, fontsize="small",
+            short_money(100 * net), (max(0.0, net), place), (4, 0), textcoords="offset points", ha="left", va="center",
+            color=colours.dim, fontsize="small",
         )  # fmt: skip
     low, high = min(0.0, *nets), max(0.0, *nets)
-    # Room for the amounts, as a share of what is drawn: a narrow chart is all in one direction or all in both.
-    room = 0.3 * (high - low)
-    axes.set_xlim(low - (room if min(nets) < 0 else 0.03 * widest), high + (room if max(nets) >= 0 else 0.03 * widest))
+    axes.set_xlim(low - 0.04 * widest, high + 0.3 * (high - low or 1.0))
     axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
     axes.xaxis.set_major_locator(_few(4))
     axes.grid(visible=False, axis="y")

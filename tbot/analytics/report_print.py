@@ -11,7 +11,7 @@ from tbot.analytics import report_plots as plots
 from tbot.analytics.metrics import DEFINITIONS
 from tbot.analytics.report import Report
 from tbot.analytics.report_cells import Card, Sheet
-from tbot.analytics.report_page import CHARTS, broad, months, ratio_title, sheets
+from tbot.analytics.report_page import CHARTS, months, sheets, to_date_title
 from tbot.analytics.report_plots import ON_PAPER as PAPER
 from tbot.validation.report_pictures import figure_class
 
@@ -107,7 +107,7 @@ def _first_page(report: Report) -> "Figure":
     if not report.deals:
         sketch.text(A4[0] / 2, 3.4, "No round trip ended in this period.", size=13, color=PAPER.dim, ha="center")
         return sketch.figure
-    _chart(sketch, "Net result, and drawdown below it", plots.equity, report, (0.95, 3.42, 6.6, 1.9))
+    _chart(sketch, "Net result, and drawdown below it", plots.equity, report, (0.95, 3.42, 6.4, 1.9))
     _chart(sketch, "By trading day", plots.days, report, (8.55, 3.42, 2.55, 1.9))
     width = (RIGHT - LEFT) / 4
     lefts = (0.5, 1.3, 0.62, 0.5)  # room for the labels of each
@@ -172,7 +172,13 @@ def _chart(
 def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     """Everything else as columns of tables, page after page."""
     yield from _two_columns(report)
-    yield from _full_width([*broad(report, zone), *([cells.trade_sheet(report, zone)] if report.deals else [])])
+    shown = [
+        cells.execution_sheet(report), cells.latency_sheet(report.quality), cells.denial_sheet(report.quality),
+        *([cells.trade_sheet(report, zone)] if report.deals else []),
+    ]  # fmt: skip
+    if report.broker.differences:
+        shown.insert(0, cells.difference_sheet(report.broker, zone))
+    yield from _full_width(shown)
     yield _words(report)
 
 
@@ -184,8 +190,8 @@ def _two_columns(report: Report) -> Iterator[Sketch]:
     shown = months(report)
     y = _month(sketch, shown[-1], LEFT, y, width) if shown else y
     if report.to_date.n:
-        sketch.text(LEFT, y - 0.12, ratio_title(report), size=8.5, weight="bold", va="center")
-        for card in cells.ratio_cards(report):
+        sketch.text(LEFT, y - 0.12, to_date_title(report), size=8.5, weight="bold", va="center")
+        for card in cells.to_date_cards(report):
             y -= LINE
             note = f" ({card.note})" if card.note else ""
             sketch.text(LEFT, y - 0.14, f"{card.name}: {card.text}{note}", size=7, va="center")
@@ -258,7 +264,7 @@ def _row(
     head: bool = False, bold: bool = False,
 ) -> None:  # fmt: skip
     for place, (cell, wide) in enumerate(zip(row, widths, strict=True)):
-        right = place >= sheet.words
+        right = sheet.is_number(place)
         colour = PAPER.dim if head else PAPER.ink
         if right and not head:
             colour = PAPER.up if cell.startswith("+") else PAPER.down if cell.startswith("−") else PAPER.ink

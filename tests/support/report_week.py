@@ -102,21 +102,28 @@ def a_week(seed: int = 3, n: int = 64, monday: str = "2026-11-16", days: int = 5
 
 
 def write_week(
-    path: Path, trades: Iterable[Trade], *, mode: str = "sim", denied: int = 7, run_id: int = 7, broker_error: int = 0
+    path: Path,
+    trades: Iterable[Trade],
+    *,
+    mode: str = "sim",
+    denied: int = 7,
+    run_id: int = 7,
+    broker_error: int = 0,
+    name: str = "",
 ) -> None:
     """A journal of one run that made these trades. `denied`: signals that were refused beside them; `broker_error`:
     cents by which the broker's own results are off."""
     ordered = sorted(trades, key=lambda trade: trade.opened_ns)
-    boot = iter(range(10**12, 10**15, 3 * MS))
+    clock = Clock()
     start = (ordered[0].opened_ns if ordered else at("2026-11-16T08:00:00")) - 3600 * S
     accounts = sorted({trade.account for trade in ordered} | {ACCOUNT})
     desk = {
-        "accounts": [{"account": number, "name": f"SIM-{number}"} for number in accounts],
+        "accounts": [{"account": number, "name": name or f"SIM-{number}"} for number in accounts],
         "limits": {"daily_loss_cents": 80_000},
     }
     run = RunInfo(run_id, "0.1.0+test", "c0ffee123456", mode, start, json.dumps(desk))
-    with Journal(path, wire, run, clock=lambda: next(boot)) as journal:
-        script = Script(journal, f"{ordered[0].opened[:10] if ordered else 'none'}", broker_error=broker_error)
+    with Journal(path, wire, run, clock=clock) as journal:
+        script = Script(journal, f"{ordered[0].opened[:10] if ordered else 'none'}", clock=clock, broker_error=broker_error)
         for number, trade in enumerate(ordered):
             script.trade(trade)
             if number < denied:
@@ -124,10 +131,24 @@ def write_week(
         script.journal.record(m.TimerIn(script.now_ns + 60 * S, {}), [])
 
 
+class Clock:
+    """A boot clock that goes on a little with every question."""
+
+    def __init__(self) -> None:
+        self.ns = 10**12
+
+    def __call__(self) -> int:
+        self.ns += 3 * MS
+        return self.ns
+
+
 class Script:
     """Writes into a journal what an executor would."""
 
-    def __init__(self, journal: Journal, name: str, first_id: int = 0, broker_error: int = 0) -> None:
+    def __init__(
+        self, journal: Journal, name: str, first_id: int = 0, broker_error: int = 0, clock: "Clock | None" = None
+    ) -> None:
+        self.clock = clock or Clock()
         self.journal, self.name, self.number, self.ids = journal, name, 0, first_id
         self.broker_error = broker_error
         self.now_ns = 0
@@ -172,7 +193,7 @@ class Script:
         tag, command, entry_order = f"TB1-{self.name}-{self.number}-E", f"c{self.name}{self.number}", self.next_id()
         intent = m.Intent(now, account, signal.signal_id, trade.contract, trade.side, trade.size, signal.quote, 40, 80,
                           trade.risk_cents, tag)  # fmt: skip
-        boot = 5 * 10**12 + self.number * S
+        boot = self.clock.ns
         stamps = m.SignalStamps(boot, boot + 20_000, boot + 90_000 + self.number * 900, boot + 260_000, boot + 400_000)
         place = m.PlaceBracket(command, account, trade.contract, trade.side, trade.size, -40, 80, tag, signal.signal_id)
         self.journal.record(m.SignalIn(now, signal, signal.quote, 5, stamps), [intent, place])
@@ -207,7 +228,7 @@ class Script:
             trade.closed_ns, trade.account, trade.contract, trade.side, trade.size, trade.opened_ns,
             trade.entry * trade.size, trade.exit * trade.size, trade.gross_cents, trade.fees_cents,
             trade.commission_cents, trade.reason, signal.signal_id, trade.slippage * trade.size, signal.reason,
-            trade.mae, trade.mfe, stamps, boot + 3 * MS, boot + 3 * MS + (20 + self.number % 9) * MS, trade.code,
+            trade.mae, trade.mfe, stamps, boot + 9 * MS, boot + 9 * MS + (20 + self.number % 9) * MS, trade.code,
         )  # fmt: skip
 
 
