@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
     "patterns": ("tbot.commands.patterns:patterns", "Show what became of patterns, and the weights learned from it."),
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
+    "report": ("tbot.commands.report:report", "Make the report of a week: page, PDF, picture, JSON."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
