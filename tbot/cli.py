@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "walkforward": ("tbot.commands.walkforward:walkforward", "Choose on past days, look at the days that followed."),
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
+    "dashboard": ("tbot.commands.dashboard:dashboard", "Show the running engine: chart with zones, positions, risk."),
     "pause": ("tbot.commands.operate:pause", "No new trades; what is open stays managed."),
     "resume": ("tbot.commands.operate:resume", "Trade again after pause, flatten or a fault."),
     "flatten": ("tbot.commands.operate:flatten", "Close everything (or one contract), then pause until resume."),

@@ -37,7 +37,7 @@ class Document:
     def told(self) -> str:
         """What a run says of it at its start: the file and every variable; "" when there is neither."""
         parts = [f"settings from {self.file}"] if self.file else []
-        return "; ".join(parts + [f"{place} by {variable}" for place, variable in self.variables.items()])
+        return "; ".join([*parts, *(f"{place} by {variable}" for place, variable in self.variables.items())])
 
     def where(self, place: str) -> str:
         """`line 4`, a variable, or "" where nothing of either is near the place."""

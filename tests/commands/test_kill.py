@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -131,8 +132,10 @@ def test_kill_of_an_account_that_the_engine_does_not_trade_is_refused(world: Wor
     world.run()
     world.answers = [said(refused="account", text="account 5 is not traded by this run; it trades 1001")]
     result = world.tbot("kill", "--account", "5", login=True)
-    assert code(result) == 6
+    assert code(result) == 2
+    assert str(result.exception) == "account 5 is not traded by this run; it trades 1001"
     assert world.orders == []
+    assert not list(world.home.glob("**/kill.*"))
 
 
 def test_kill_of_a_frozen_paper_engine_has_nothing_at_a_broker(world: World) -> None:
@@ -268,7 +271,7 @@ def test_kill_of_a_run_that_is_of_no_mode_of_ours_takes_the_others_all_the_same(
     world.answers = [None]
     result = world.tbot("kill", login=True)
     assert code(result) == 0
-    assert [asked[0] for asked in world.asked if asked[1] == "kill"] == ["run-paper", f"run-{mode}"]
+    assert {asked[0] for asked in world.asked if asked[1] == "kill"} == {"run-paper", f"run-{mode}"}
 
 
 def test_a_gateway_that_is_none_is_said_and_not_proven(world: World) -> None:
@@ -313,8 +316,42 @@ def test_kill_of_an_account_of_one_of_two_engines_is_done(world: World) -> None:
     world.run("live", newest=False)
     world.run("paper")
     stranger = said(refused="account", text="account 1001 is not traded by this run; it trades 5")
-    world.answers = [stranger, said(DONE), said(DONE)]
+    world.answers_of = {"run-live": [stranger], "run-paper": [said(DONE)]}
     assert code(world.tbot("kill", "--account", "1001")) == 0
+    assert code(world.tbot("kill", "--account", "1001", "--no-wait")) == 0
+
+
+def test_I10_two_engines_hear_of_the_kill_at_the_same_time(world: World) -> None:
+    """One that hangs held up the other: it was asked when the first was flat, or given up after half a minute."""
+    world.run("live", newest=False)
+    world.run("paper")
+    both = threading.Barrier(2, timeout=30)
+    asked: list[str] = []
+
+    def answer(run_dir: Path, verb: str, *_: object, **__: object) -> ControlReply:
+        if verb == "kill":
+            both.wait()  # nobody is answered before both have been asked
+            asked.append(run_dir.name)
+        return said(DONE)
+
+    world.monkeypatch.setattr(control, "ask_once", answer)
+    result = world.tbot("kill")
+    assert code(result) == 0
+    assert sorted(asked) == ["run-live", "run-paper"]
+    for sentence in ("LIVE run: proven flat", "PAPER run: proven flat"):
+        assert sentence in result.output
+
+
+def test_of_two_engines_that_hang_each_is_closed_by_itself(world: World) -> None:
+    world.run("live", newest=False)
+    world.run("paper")
+    world.answers = [None]
+    result = world.tbot("kill", login=True)
+    assert code(result) == 0
+    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (1001,), 30.0)]
+    assert "nothing is at a broker" in result.output
+    for mode in ("live", "paper"):
+        assert (world.home / mode / "kill.all").exists()
 
 
 def test_two_runs_of_one_mode_get_their_locks_both(world: World) -> None:
@@ -432,3 +469,48 @@ def test_kill_goes_on_where_the_status_tells_a_time_of_no_calendar(world: World)
     lock = read(world.home / "sim" / "kill.all")
     assert lock is not None
     assert lock.day == trading_day(time.time_ns()).isoformat()
+
+
+# ------------------------------------------------------------------------- panic and what is in an engine's own memory
+@pytest.mark.parametrize(("mode", "embedded"), [("paper", False), ("sim", True)])
+def test_panic_asks_a_living_engine_whose_positions_are_at_no_broker(world: World, mode: str, embedded: bool) -> None:
+    """It said flat at once, while the engine had yet to see the lock file."""
+    world.run(mode, embedded=embedded)
+    world.answers = [said(HOLDING), said(HOLDING), said(DONE)]
+    result = world.tbot("panic", login=True)
+    assert (code(result), world.orders) == (0, [])
+    assert [asked[1] for asked in world.asked] == ["ask"] * 3
+    assert "its engine says that nothing is open" in result.output
+    assert (world.home / mode / "kill.all").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(None, "its engine does not answer"), (said(HOLDING), "its engine still has MNQ +5, 2 working order(s)")],
+)
+def test_panic_does_not_call_flat_what_no_engine_proves(
+    world: World, answer: ControlReply | None, words: str
+) -> None:
+    world.run("paper")
+    world.answers = [answer]
+    result = world.tbot("panic", "--for", "0.2s", "--json", login=True)
+    assert code(result) == 11
+    document = json.loads(result.stdout)
+    assert (document["flat"], words in document["text"]) == (False, True)
+    assert "NOT PROVEN FLAT" in result.stderr
+
+
+def test_panic_of_a_run_that_ended_with_its_memory_says_so(world: World) -> None:
+    world.run("paper", pid=NOBODY)
+    result = world.tbot("panic", login=True)
+    assert (code(result), world.asked) == (0, [])
+    assert "its positions are in its own memory, nothing is at a broker, and it has ended" in result.output
+
+
+def test_panic_of_one_account_in_an_engines_memory(world: World) -> None:
+    world.run("paper")
+    world.answers = [said(DONE, replace(HOLDING, account=1002))]
+    assert code(world.tbot("panic", "--account", "1001", login=True)) == 0
+    result = world.tbot("panic", "--account", "5", login=True)
+    assert code(result) == 11
+    assert "account 5 is not traded by this run; it trades 1001 (PRAC-1), 1002 (PRAC-1)" in result.stderr
