@@ -1,6 +1,7 @@
 """docs/commands.md is the command line; JSON documents keep their keys; --json and completion."""
 
 import ast
+import inspect
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_every_command_with_json_writes_a_document_with_schema_and_version(name:
     """Its module, or one that this imports from the same package, holds a schema of `documents`."""
     callback = TREE[name].callback
     assert callback is not None
-    near = [Path(callback.__code__.co_filename)]
+    near = [Path(inspect.unwrap(callback).__code__.co_filename)]
     for _ in range(3):  # steps of imports
         if any(holds_document(path) for path in near):
             return
