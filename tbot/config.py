@@ -18,6 +18,7 @@ import orjson
 from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.gateway.net import check_url
@@ -112,6 +113,7 @@ class Config:
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
         if self.strategy.learning != self.learning:

@@ -160,6 +160,7 @@ def base_settings(
         caps=() if embedded else announced_caps(config),
         pointer=home() / "current.json",
         news=config.news,
+        report=config.report,
         news_home=home() if mode in FETCHING_MODES or config.news.files else None,
         fetch_news=fetches(config.news, mode),
         **more,
