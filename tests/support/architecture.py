@@ -46,6 +46,7 @@ LAYERS: dict[str, int] = {
 # validation judges the results of backtests, and nothing of backtest knows that it is judged.
 SIDEWAYS: set[tuple[str, str]] = {
     ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("validation", "backtest"),
+    ("analytics", "validation"),  # a week's report counts with the statistics of a backtest's
 }  # fmt: skip
 TOP_LAYER = 5
 COMPILED = "tbot_ext"
