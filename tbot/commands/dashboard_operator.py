@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from tbot.commands import operate
 from tbot.dashboard.app import Outcome, Say, Verb
 from tbot.errors import TbotError
@@ -48,6 +50,8 @@ class RunOperator:
             return _simple(run, verb, account, report)
         except TbotError as error:
             return Outcome(False, str(error))
+        except click.ClickException as error:  # an account that the run does not have
+            return Outcome(False, error.message)
 
     def _kill(self, run: "Run", account: int | None, report: SpokenReport) -> Outcome:
         switch = operate.Kill(
