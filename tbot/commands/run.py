@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
 from tbot.errors import ConfigError
 
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     Plan = tuple[EngineSettings, list[ProcessSpec], socket.socket | None]
 
 
+NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway has one of its own: name a --gateway"
+
+
 @click.command()
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
+@some_accounts
 @click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
 @credentials_option
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
@@ -36,11 +41,16 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of the embedded market.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
+@click.option(
+    "--metrics", "metrics_port", type=click.IntRange(1, 65535), is_flag=False, flag_value=9464, metavar="[PORT]",
+    help="Serve figures for Prometheus on 127.0.0.1.  [port: 9464]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def run(
     config_path: Path | None,
     duration: str | None,
     contracts: str | None,
+    accounts: tuple[int, ...],
     gateway: str | None,
     credentials_file: Path | None,
     json_output: bool,
@@ -52,6 +62,7 @@ def run(
     seed: int | None,
     tz: str,
     keep_bars: Path | None,
+    metrics_port: int | None,
     debug: bool,
 ) -> int:
     """Run the engine until Ctrl-C.
@@ -59,15 +70,19 @@ def run(
     Without settings it trades a paper account on the embedded gateway: a synthetic market at twenty times real speed,
     no network, no account, nothing at risk.
     """
+    from tbot.commands.metrics import beside
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
     from tbot.commands.show import LastingScreen, choose_screen, drive
-    from tbot.config import load
+    from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
 
     if confirm_live and not live:
         raise ConfigError("--confirm-live goes with --live; without it nothing is traded live")
     zone = parse_zone(tz)
-    config = load(config_path)
+    config, document = loaded(config_path)
+    config = with_accounts(config, accounts)
+    if document.told():
+        click.echo(f"tbot: {document.told()}", err=True)
     engine = config.engine
     if contracts is not None:
         engine = replace(engine, contracts=parse_symbols(contracts))
@@ -78,6 +93,8 @@ def run(
     url = gateway or config.gateway.rest
     if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
+    if accounts and not url and not live:
+        raise click.UsageError(NO_CHOICE)
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
     if live:
         plan = _live(url, config, credentials_file, confirm_live, extra)
@@ -93,7 +110,8 @@ def run(
         if listener is not None:
             listener.close()
 
-    return drive(supervisor, screen, for_s, json_output, started)
+    with beside(settings.state_dir, metrics_port):
+        return drive(supervisor, screen, for_s, json_output, started)
 
 
 def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":

@@ -26,6 +26,7 @@ from tbot.engine.status import Phase, StatusFile, build_status
 from tbot.engine.weekly import WeeklyReports, words
 from tbot.errors import AuthError, Halted, ProtocolError
 from tbot.transport import sockets
+from tbot.transport.board import BOARD_BYTES
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
 from tbot_ext.records import BAR_DTYPE
@@ -81,6 +82,7 @@ class Supervisor:
             format_ring(ring.buf, RING_CAPACITY, PRODUCTS[symbol].contract_id, settings.run_id)
             history_bytes = HISTORY_CAPACITY * BAR_DTYPE.itemsize
             self._segments.append(Segment.create(settings.run_dir, settings.history_name(symbol), history_bytes))
+            self._segments.append(Segment.create(settings.run_dir, settings.board_name(symbol), BOARD_BYTES))
         self._bus = sockets.pull(settings.socket("bus"))
         self._channels.append(self._bus)
         self._executor = sockets.dealer(settings.socket("executor"), b"launcher")
@@ -284,6 +286,9 @@ class Supervisor:
     def _restart(self, child: Child, why: str) -> None:
         name = child.spec.name
         if not child.may_restart():
+            if not child.spec.vital:
+                self._line(f"{name} ended ({why}) and is not restarted; the run goes on without it")
+                return
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
             self._line(self.phase.failure)
@@ -371,4 +376,4 @@ class Supervisor:
             self._lock.close()
 
 
-_STOP_GROUPS = (("worker", "feed"), ("executor",), ("sim",))
+_STOP_GROUPS = (("worker", "feed"), ("executor",), ("recorder",), ("sim",))

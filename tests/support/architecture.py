@@ -28,11 +28,13 @@ LAYERS: dict[str, int] = {
     "backtest": 4,
     "validation": 4,  # statistics of what a backtest gave
     "analytics": 4,
+    "web": 5,  # a screen that starts commands
     "dashboard": 4,
     "doctor": 4,
     "panic": 4,  # the emergency exit: stands on gateway alone, and nothing here may need it
     "compat": 4,
     "config": 5,
+    "settings": 5,
     "credentials": 5,
     "home": 5,
     "cli": 5,
