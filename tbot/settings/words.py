@@ -10,6 +10,7 @@ from tbot.context.news_settings import FETCH, IMPACT_ACTIONS, POLICIES
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 from tbot.execution.fill_model import MAX_LATENCY_NS
 from tbot.strategy.dollar import FILTERS, STALE_POLICIES
+from tbot.strategy.learning_settings import MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ SECTIONS = {
     "fills": "How simulated orders fill, on paper and on past data. Left out: careful defaults of each.",
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
     "dxy": "The dollar index as a filter. Works in backtest and replay only.",
+    "learning": "Whether and how fast past outcomes of patterns move scores.",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -190,4 +192,20 @@ WORDS: dict[str, Word] = {
     "dxy.trend_band_bp": Word("Nearer together than this is no trend.", "hundredths of a percent", 0, 1000),
     "dxy.stale_s": Word("A part of the index without a quote for so long counts as unknown.", "s", 5, 86_400),
     "dxy.stale": Word("What a filter does then: as if it were off, or no entries.", choices=STALE_POLICIES),
+    # -------------------------------------------------------------------------------------------------- learning
+    "learning.mode": Word(
+        "off: nothing is kept; observe: outcomes of patterns are kept, no decision changes; on: learned weights move "
+        "scores.",
+        choices=MODES,
+    ),
+    "learning.live": Word("Whether `on` decides in live trading, too; without it a live run observes."),
+    "learning.frozen": Word("Whether the weights stay those that were stored last."),
+    "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3_650),
+    "learning.prior_outcomes": Word(
+        "So many outcomes weigh as much as what its relatives say of a pattern.", "", 5, 10_000
+    ),
+    "learning.most": Word("A weight lies between 1 minus this and 1 plus this.", "", 0.01, 0.5),
+    "learning.slope": Word(
+        "What an expectation of one R would add to a weight, were it not for the bound.", "", 0.1, 5
+    ),
 }
