@@ -18,16 +18,21 @@ The same rules in Python, slow and plain, are what the tests hold this to: tests
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport ceil, floor, rint
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
+from tbot_ext.frames cimport frame_bar, frame_location, frame_of
+from tbot_ext.outcome_book cimport ENDED_MANY_C, FATE_OUTSCORED, FATE_SCORE_TOO_LOW, FATE_SIGNAL
+from tbot_ext.outcome_book cimport FATE_TARGET_BELOW_COST, FATE_UNTRIGGERED, STAGE_TEST, STAGE_TRIGGER
+from tbot_ext.outcome_book cimport outcome_book_bar, outcome_book_count, outcome_book_init, outcome_book_lay
 from tbot_ext.pipeline cimport ContractPipeline
 from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
 from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
 from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
-from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SESSION_BREAK, FLAG_SUSPECT
+from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SUSPECT
 from tbot_ext.records cimport FLAG_WARMUP, Event, Tick
+from tbot_ext.setups cimport setup_remember
 from tbot_ext.zone_book cimport HeldZone, zone_book_apply, zone_book_enter, zone_book_init, zone_book_neighbours
 
 import numpy as np
@@ -61,34 +66,6 @@ _COUNTERS = (
 
 # ---------------------------------------------------------------- leaves
 
-cdef inline int _frame_of(int timeframe_min) noexcept nogil:
-    """Place of a timeframe among the frames, -1 if it is none of ours."""
-    if timeframe_min == 1:
-        return 0
-    if timeframe_min == 5:
-        return 1
-    if timeframe_min == 15:
-        return 2
-    if timeframe_min == 30:
-        return 3
-    return 4 if timeframe_min == 60 else -1
-
-
-cdef void _frame_bar(Frame* frame, const Event* bar) noexcept nogil:
-    """Average true range after Wilder. Across a session break the gap does not count."""
-    cdef int64_t high = bar.top, low = bar.bottom
-    if frame.has_close and not bar.flags & FLAG_SESSION_BREAK:
-        high, low = max(high, frame.last_close), min(low, frame.last_close)
-    frame.last_close, frame.has_close = bar.level, True
-    if frame.ranges == frame.atr_n:
-        frame.atr = (frame.atr * (frame.atr_n - 1) + (high - low)) / frame.atr_n
-        return
-    frame.range_sum += high - low
-    frame.ranges += 1
-    if frame.ranges == frame.atr_n:
-        frame.atr = <double>frame.range_sum / frame.atr_n
-
-
 cdef inline int64_t _wick(const Event* sweep) noexcept nogil:
     """Where the excursion ended."""
     return sweep.bottom if sweep.side > 0 else sweep.top
@@ -108,7 +85,8 @@ cdef class SetupBook:
         self._setups = <Setup*>PyMem_Calloc(ZONES_C + 1, sizeof(Setup))
         self._triggers = <Event*>PyMem_Calloc(TRIGGERS_C, sizeof(Event))
         self._found = <int32_t*>PyMem_Calloc(2 * ZONES_C + PLACES_C + 4, sizeof(int32_t))
-        if not (self._zones and self._places and self._setups and self._triggers and self._found):
+        self._outcomes = <OutcomeBook*>PyMem_Calloc(1, sizeof(OutcomeBook))
+        if not (self._zones and self._places and self._setups and self._triggers and self._found and self._outcomes):
             raise MemoryError()
 
     def __dealloc__(self):
@@ -117,6 +95,7 @@ cdef class SetupBook:
         PyMem_Free(self._setups)
         PyMem_Free(self._triggers)
         PyMem_Free(self._found)
+        PyMem_Free(self._outcomes)
 
     def __init__(self, dict rules, int64_t max_tests, zone_timeframes_min, dict atr_n, dict counters):
         cdef int i
@@ -135,6 +114,10 @@ cdef class SetupBook:
         self._setups_n = self._triggers_n = 0
         self._bar_flags = 0
         self._spoken = self._best.setup = -1
+        outcome_book_init(self._outcomes, minutes_ns(self._rules.horizon_min))
+        for i in range(KINDS_C * TIMEFRAMES_C):
+            self._weights[i // TIMEFRAMES_C][i % TIMEFRAMES_C] = 1.0
+        self._weighed_until_ns = INT64_MAX
 
     # ------------------------------------------------------------ folding in
 
@@ -145,15 +128,15 @@ cdef class SetupBook:
                 self._decide(market)
                 if self._best.setup >= 0:
                     return at
-            self._on_event(&events[at])
+            self._on_event(&events[at], market)
             at += 1
         if self._triggers_n:
             self._decide(market)
         return at
 
-    cdef void _on_event(self, const Event* event) noexcept nogil:
+    cdef void _on_event(self, const Event* event, const Market* market) noexcept nogil:
         cdef int kind = event.kind, members = 0
-        cdef int at = _frame_of(event.timeframe_min)
+        cdef int at = frame_of(event.timeframe_min)
         cdef Frame* frame = &self._frames[at if at >= 0 else 0]
         if EVENT_POOL <= kind <= EVENT_LEVEL_EXPIRED:
             members = place_book_apply(self._places, event)
@@ -162,9 +145,9 @@ cdef class SetupBook:
         elif at < 0:
             return
         elif kind == EVENT_BAR:
-            _frame_bar(frame, event)
+            frame_bar(frame, event)
             if event.timeframe_min == self._rules.entry_min:
-                self._on_entry_bar(event)
+                self._on_entry_bar(event, market)
         elif kind == EVENT_BOS or kind == EVENT_CHOCH:
             frame.trend, frame.trend_event = event.side, event.id
         elif kind == EVENT_SWING_HIGH or kind == EVENT_SWING_LOW:
@@ -208,12 +191,13 @@ cdef class SetupBook:
             if self._setups[number].zone >= 0:
                 self._zones.items[self._setups[number].zone].setup = number
 
-    cdef void _on_entry_bar(self, const Event* bar) noexcept nogil:
+    cdef void _on_entry_bar(self, const Event* bar, const Market* market) noexcept nogil:
         cdef int32_t i = self._setups_n
         cdef int n
         cdef HeldZone* zone
         cdef Setup* setup
         self._bar_flags = bar.flags
+        outcome_book_bar(self._outcomes, bar, market.now_ns)
         while i > 0:
             i -= 1
             if bar.known > self._setups[i].bar + self._rules.trigger_bars:
@@ -234,6 +218,20 @@ cdef class SetupBook:
             memset(setup, 0, sizeof(Setup))
             setup.zone, setup.test, setup.bar = self._found[i], zone.tests, bar.known
             setup.bar_event, setup.entered_ns = bar.id, bar.known_ns
+        if n and self._rules.follow and self._refusal(market, bar.known_ns, bar.flags) < 0:
+            self._lay_tests(bar, market)
+
+    cdef void _lay_tests(self, const Event* bar, const Market* market) noexcept nogil:
+        """What a trade at once, without waiting for a trigger, would bring, of each zone that this bar entered."""
+        cdef Candidate candidate
+        cdef int32_t i, first = self._outcomes.followed_n
+        cdef int refused
+        for i in range(self._setups_n):
+            if self._setups[i].bar_event == bar.id:
+                refused = self._judge(i, market, &candidate)
+                if refused != NO_ATR and refused != NO_RISK:
+                    self._lay(i, &candidate, bar.known_ns, STAGE_TEST, FATE_UNTRIGGERED)
+        outcome_book_count(self._outcomes, first)
 
     # ------------------------------------------------------------ deciding
 
@@ -254,21 +252,10 @@ cdef class SetupBook:
 
     cdef void _remember(self, Setup* setup) noexcept nogil:
         """Take in the triggers of this close that concern a setup, in order of emission."""
-        cdef const Event* trigger
         cdef int32_t i
         for i in range(self._triggers_n):
-            trigger = &self._triggers[i]
-            if not self._concerns(setup, trigger):
-                continue
-            if trigger.kind == EVENT_SWEEP:
-                setup.sweep, setup.has_sweep = trigger[0], True
-            elif setup.shifts_n and trigger.parent_id == setup.shifts[setup.shifts_n - 1].id:
-                setup.shifts[0] = setup.shifts[setup.shifts_n - 1]
-                setup.shifts[1] = trigger[0]
-                setup.shifts_n = 2
-            else:
-                setup.shifts[0] = trigger[0]
-                setup.shifts_n = 1
+            if self._concerns(setup, &self._triggers[i]):
+                setup_remember(setup, &self._triggers[i])
 
     cdef int _refusal(self, const Market* market, int64_t decided_ns, int64_t flags) noexcept nogil:
         """Why nothing may be decided at this close (a counter), -1 when something may.
@@ -316,12 +303,15 @@ cdef class SetupBook:
     cdef void _choose(self, const Market* market, int64_t decided_ns) noexcept nogil:
         """Of the setups that wait the best one that may be traded; all that may have had their trigger."""
         cdef Candidate candidate
-        cdef int32_t i
+        cdef int32_t i, first = self._outcomes.followed_n
         cdef int refused, k
         for i in range(self._setups_n):
             if not self._setups[i].found:
                 continue
             refused = self._judge(i, market, &candidate)
+            if self._rules.follow and refused != NO_ATR and refused != NO_RISK:
+                self._lay(i, &candidate, decided_ns, STAGE_TRIGGER, FATE_SCORE_TOO_LOW if refused == SCORE_TOO_LOW else
+                          FATE_TARGET_BELOW_COST if refused == TARGET_BELOW_COST else FATE_OUTSCORED)
             self._setups[i].found = refused < 0
             if refused >= 0:
                 self._counters[refused] += 1
@@ -330,10 +320,14 @@ cdef class SetupBook:
                 self._best = candidate
             else:
                 self._counters[OUTSCORED] += 1
+        outcome_book_count(self._outcomes, first)
         if self._best.setup < 0:
             return
         self._best.decided_ns = decided_ns
         self._chosen = self._setups[self._best.setup]
+        for i in range(first, self._outcomes.followed_n):
+            if self._outcomes.followed[i].zone_id == self._zones.items[self._chosen.zone].id:
+                self._outcomes.followed[i].fate = FATE_SIGNAL
         i = self._setups_n
         while i > 0:
             i -= 1
@@ -344,6 +338,16 @@ cdef class SetupBook:
             if self._chosen.shifts[k].kind == EVENT_CHOCH and self._spoken < 0:
                 self._spoken = self._chosen.shifts[k].id
         self._counters[SIGNALS] += 1
+
+    cdef void _lay(self, int32_t number, const Candidate* found, int64_t decided_ns, Stage stage,
+                   int fate) noexcept nogil:
+        """Follow what a judged setup would bring as a trade."""
+        cdef Setup* setup = &self._setups[number]
+        cdef const HeldZone* zone = &self._zones.items[setup.zone]
+        cdef double weight = self._weights[zone.kind][frame_of(zone.timeframe_min)]
+        setup.laid += stage == STAGE_TRIGGER
+        outcome_book_lay(self._outcomes, setup, zone, found, &self._frames[0], frame_of(self._rules.entry_min), weight,
+                         self._rules.contract_id, decided_ns, stage, fate)
 
     cdef bint _better(self, const Candidate* one, const Candidate* other) noexcept nogil:
         cdef const HeldZone* mine = &self._zones.items[self._setups[one.setup].zone]
@@ -388,13 +392,13 @@ cdef class SetupBook:
         cdef const Rules* rules = &self._rules
         cdef const Setup* setup = &self._setups[number]
         cdef const HeldZone* zone = &self._zones.items[setup.zone]
-        cdef int frame = _frame_of(zone.timeframe_min)
+        cdef int frame = frame_of(zone.timeframe_min)
         cdef int refused, near, k
         cdef double total = 0.0
         if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
             return NO_ATR
         refused = self._plan(zone, self._frames[frame].atr, market, found)
-        if refused >= 0:
+        if refused == NO_RISK:
             return refused
         found.setup = number
         found.near = <int64_t>(rules.confluence_atr * self._frames[frame].atr)     # distances are whole ticks
@@ -405,11 +409,14 @@ cdef class SetupBook:
         found.parts[1] = self._mtf(zone.side)
         found.parts[2] = self._trigger(setup)
         found.parts[3] = min(1.0, <double>near / rules.confluence_full)
-        found.parts[4] = self._location(zone.side, found.entry)
+        found.parts[4] = frame_location(&self._frames[TIMEFRAMES_C - 1], zone.side, found.entry)
         for k in range(5):
             total += rules.weights[k] * found.parts[k]
         # 0..100. Rounded far below any meaning, so that a sum such as 59.99999999 is not taken for less than 60.
-        found.score = rint(100.0 * total * 1e6) / 1e6
+        found.plain = rint(100.0 * total * 1e6) / 1e6
+        found.score = min(100.0, rint(100.0 * total * self._weights[zone.kind][frame] * 1e6) / 1e6)
+        if refused >= 0:
+            return refused
         return SCORE_TOO_LOW if found.score < rules.min_score else -1
 
     cdef double _mtf(self, int side) noexcept nogil:
@@ -426,16 +433,6 @@ cdef class SetupBook:
         if setup.has_sweep:
             return self._rules.sweep_and_shift if setup.shifts_n else self._rules.sweep_alone
         return self._rules.shift_alone if setup.shifts_n else 0.0
-
-    cdef double _location(self, int side, int64_t entry) noexcept nogil:
-        """1 when the entry lies in the cheaper half of the leg between the last 1h swings (of a short: the dearer).
-
-        0 without both swings, or when the last high does not lie above the last low: then there is no leg to halve.
-        """
-        cdef const Frame* hour = &self._frames[TIMEFRAMES_C - 1]
-        if hour.high_event < 0 or hour.low_event < 0 or hour.high <= hour.low:
-            return 0.0
-        return 1.0 if (2 * entry - (hour.high + hour.low)) * side <= 0 else 0.0
 
     # ------------------------------------------------------------ for Python
 
@@ -467,7 +464,8 @@ cdef class SetupBook:
         return at
 
     def feed(self, ContractPipeline pipeline not None, ticks, Py_ssize_t start=0):
-        """`pipeline.feed` and `fold` in one, going on until a setup was found, the market was reset, or at the end.
+        """`pipeline.feed` and `fold` in one, until a setup was found, the market was reset, or at the end; also when
+        other weights are due, or many outcomes have gathered.
 
         Returns (index after the last record taken, index of the next event of `pipeline.events` to fold).
         """
@@ -481,8 +479,11 @@ cdef class SetupBook:
                 i = pipeline.take(tick, i, n, &code)
                 market.now_ns, market.bid, market.ask = pipeline.now_ns, pipeline.bid, pipeline.ask
                 market.live = pipeline.sound()
+                if market.now_ns >= self._weighed_until_ns:
+                    break                           # other weights hold: the caller brings them, and folds
                 at = self._fold(pipeline._sink.items, 0, pipeline._sink.n, &market)
-                if self._best.setup >= 0 or code or pipeline._sink.n == 0:
+                if (self._best.setup >= 0 or code or pipeline._sink.n == 0
+                        or self._outcomes.ended_n >= ENDED_MANY_C):
                     break
         pipeline.taken(i == n, code)
         self._count()

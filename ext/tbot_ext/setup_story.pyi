@@ -1,10 +1,18 @@
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tbot_ext.setup_book import SetupBook
 
-__all__ = ["state", "tell"]
+__all__ = ["forbid", "outcome_state", "outcomes", "state", "tell", "weigh"]
 
 def tell(
     book: SetupBook, bias_timeframes_min: tuple[int, ...]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[int, ...]]: ...
 def state(book: SetupBook) -> dict[str, Any]: ...
+def outcomes(book: SetupBook) -> npt.NDArray[np.void]: ...
+def outcome_state(book: SetupBook) -> tuple[tuple[Any, ...], tuple[int, int]]: ...
+def forbid(book: SetupBook, decided_ns: int, zone_id: int, fate: str) -> None: ...
+def weigh(book: SetupBook, rows: Sequence[Sequence[float]], until_ns: int) -> None: ...

@@ -3,17 +3,21 @@
 A row of a zone, place or trigger holds the fields of `domain.messages.Evidence` in their order; the components of a
 score come as numbers of four digits, without their names.
 """
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from tbot_ext.frames cimport Frame
 from tbot_ext.id_table cimport ids_get
+from tbot_ext.outcome_book cimport FATE_SIGNAL, outcome_book_state, outcome_book_take
 from tbot_ext.place_book cimport HeldPlace, place_book_neighbours
 from tbot_ext.records cimport EVENT_CHOCH, EVENT_SWEEP, Event
-from tbot_ext.setup_book cimport Candidate, Frame, Setup, SetupBook
+from tbot_ext.setup_book cimport KINDS_C, SetupBook
+from tbot_ext.setups cimport Candidate, Setup
 from tbot_ext.zone_book cimport HELD_LIVE, HeldZone, zone_book_nearest, zone_book_neighbours
 
+from tbot_ext.outcome_book import FATES
 from tbot_ext.params import TIMEFRAMES
 
-__all__ = ["state", "tell"]
+__all__ = ["forbid", "outcome_state", "outcomes", "state", "tell", "weigh"]
 
 _KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")     # in the order of HeldKind
 
@@ -188,3 +192,38 @@ def state(SetupBook book not None):
         "passed_through": book._zones.passed_through,
         "dropped": (book._zones.dropped, book._places.dropped),
     }
+
+
+# ---------------------------------------------------------------- outcomes and weights
+
+def outcomes(SetupBook book not None):
+    """The hypothetical brackets that ended since the last call, OUTCOME_DTYPE, in the order in which they ended."""
+    return outcome_book_take(book._outcomes)
+
+
+def outcome_state(SetupBook book not None):
+    """(followed brackets, last close, its time, a digest of all that ended), (not laid, lost)."""
+    return outcome_book_state(book._outcomes), (book._outcomes.not_laid, book._outcomes.lost)
+
+
+def forbid(SetupBook book not None, int64_t decided_ns, int64_t zone_id, fate):
+    """The signal of this zone was forbidden after all; `fate`: why, one of FATES."""
+    cdef int32_t i = book._outcomes.followed_n
+    cdef uint8_t code = FATES.index(fate)
+    while i > 0:
+        i -= 1
+        if book._outcomes.followed[i].decided_ns < decided_ns:
+            return
+        if book._outcomes.followed[i].zone_id == zone_id and book._outcomes.followed[i].fate == FATE_SIGNAL:
+            book._outcomes.followed[i].fate = code
+
+
+def weigh(SetupBook book not None, rows, int64_t until_ns):
+    """Multiply scores from here on by `rows` (by kind, then by timeframe), for market times before `until_ns`."""
+    cdef int kind, frame
+    if len(rows) != KINDS_C or any(len(row) != len(TIMEFRAMES) for row in rows):
+        raise ValueError(f"weights must be {KINDS_C} rows of {len(TIMEFRAMES)}")
+    for kind in range(KINDS_C):
+        for frame in range(<int>len(TIMEFRAMES)):
+            book._weights[kind][frame] = rows[kind][frame]
+    book._weighed_until_ns = until_ns

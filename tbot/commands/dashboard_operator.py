@@ -62,7 +62,7 @@ class RunOperator:
 
 
 def _simple(run: "Run", verb: Verb, account: int | None, report: SpokenReport) -> Outcome:
-    reply = operate._asked(run, verb, account, None, operate.NotDone)
+    reply = operate.asked(run, verb, account, None, operate.NotDone)
     report.reply(run, reply)
     if report.refused:
         return Outcome(False, f"{verb} was refused; nothing was changed where it says so")
@@ -71,11 +71,11 @@ def _simple(run: "Run", verb: Verb, account: int | None, report: SpokenReport) -
 
 def _flatten(run: "Run", account: int | None, report: SpokenReport) -> Outcome:
     """As `tbot flatten`: done is what the broker's own lists prove."""
-    reply = operate._asked(run, "flatten", account, None, operate.NotFlat)
+    reply = operate.asked(run, "flatten", account, None, operate.NotFlat)
     report.reply(run, reply)
     if reply.refused:
         return Outcome(False, f"flatten was refused: {reply.text}")
-    last = operate._await(run, account, None, PROOF_S, lambda words: all(word.flat for word in words))
+    last = operate.await_words(run, account, None, PROOF_S, lambda words: all(word.flat for word in words))
     report.reply(run, last.reply)
     if not last.done:
         why = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"

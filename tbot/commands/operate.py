@@ -107,7 +107,7 @@ def flatten(
     for_s = parse_duration_s(duration)
     run = the_run(mode)
     named = contract.upper() if contract else None
-    reply = _asked(run, "flatten", account, named, NotFlat)
+    reply = asked(run, "flatten", account, named, NotFlat)
     report = Report("flatten", json_output)
     report.reply(run, reply)
     if wait and not reply.refused:
@@ -167,11 +167,11 @@ def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bo
 
     run = the_run(mode)
     report = Report(verb, json_output)
-    report.reply(run, _asked(run, verb, account, None, NotDone))
+    report.reply(run, asked(run, verb, account, None, NotDone))
     return report.conclude()
 
 
-def _asked(
+def asked(
     run: "Run", verb: "Verb", account: int | None, contract: str | None, failure: type[TbotError]
 ) -> "ControlReply":
     """The executor's answer; `failure` when it gives none."""

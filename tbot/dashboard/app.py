@@ -14,7 +14,7 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -91,7 +91,8 @@ class Dashboard(App[int]):
         Binding("r", "ask('resume')"),
         Binding("X", "ask('flatten')"),
         Binding("K", "ask('kill')"),
-        Binding("q,ctrl+c,ctrl+q", "leave", priority=True),
+        Binding("q", "leave"),
+        Binding("ctrl+c,ctrl+q", "leave", priority=True),
     ]
 
     def __init__(self, attachment: Attachment, operator: Operator | None, choice: Choice, theme: str = "dark") -> None:
@@ -115,12 +116,12 @@ class Dashboard(App[int]):
         self.draw()
 
     def on_resize(self, event: Resize) -> None:
-        self.draw()
+        self.draw(event.size)
 
     # ---------------------------------------------------------------------------------------------------- a frame
-    def draw(self) -> None:
-        """Look and draw."""
-        width, height = self.size
+    def draw(self, size: Size | None = None) -> None:
+        """Look and draw; `size` where the terminal has just got another one."""
+        width, height = size or self.size
         if width and height:
             self.picture.show(compose(self.frame(width), self.colours, width, height))
 

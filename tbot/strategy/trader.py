@@ -15,16 +15,19 @@ import numpy.typing as npt
 
 from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
-from tbot.domain.messages import Quote, Signal, Why
-from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
+from tbot.domain.messages import Learned, Quote, Signal, Why
+from tbot.domain.timeframes import NAMES, NS_PER_MIN, TIMEFRAMES_MIN
+from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.strategy import confluence, dollar, reasons
 from tbot.strategy.facts import facts_of
 from tbot.strategy.filters import MarketView
+from tbot.strategy.learning import WeightSource, table_of
+from tbot.strategy.outcomes import HORIZON_MIN, DayWeights, Rows
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.setup_book import SetupBook
-from tbot_ext.setup_story import state, tell
+from tbot_ext.setup_story import forbid, outcome_state, outcomes, state, tell, weigh
 
 __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 
@@ -33,6 +36,8 @@ _LEAST_NEIGHBOUR_MIN = 5
 _BIAS_MIN = tuple(confluence.MTF_WEIGHTS)
 _TREND_NAMES = tuple(NAMES[minutes] for minutes in _BIAS_MIN)
 _PARTS = tuple(confluence.SCORE_WEIGHTS)
+_NEVER_NS = (1 << 63) - 1
+_DAY_AND_A_HALF_NS = 36 * 60 * NS_PER_MIN
 
 
 class ContractTrader:
@@ -41,7 +46,8 @@ class ContractTrader:
     `counters`: what became of zones, setups and triggers, by name, in the order of the funnel.
     """
 
-    def __init__(self, contract: Product, settings: StrategySettings) -> None:
+    def __init__(self, contract: Product, settings: StrategySettings, learned: WeightSource | None = None) -> None:
+        """`learned` is asked for the weights of each trading day, at its first event, where learning decides."""
         self._product = contract
         self._settings = settings
         self._params_hash = settings.digest(contract)
@@ -50,10 +56,17 @@ class ContractTrader:
         rules = _rules(contract, settings)
         self._book = SetupBook(rules, settings.max_tests, settings.zone_timeframes_min, atr_n, self.counters)
         self.counters.update(dict.fromkeys(("news", "dollar_stale", "against_dollar"), 0))
+        self._learned = learned if settings.learning.decides else None
+        self._weights = DayWeights(0, "")
+        self._weighed_until_ns = _NEVER_NS
+        if self._learned is not None:
+            self._weigh(self._weights, 0)
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
         book, signals = self._book, []
+        if view.now_ns >= self._weighed_until_ns:
+            self._begin_day(view.now_ns)
         at = book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
         while book.found:
             signals += self._allowed(self._tell(view), view)
@@ -68,11 +81,24 @@ class ContractTrader:
         """
         end, at = self._book.feed(pipeline, ticks, start)
         signals: list[Signal] = []
+        if pipeline.now_ns >= self._weighed_until_ns:
+            self._begin_day(pipeline.now_ns)
+            view = view_of(pipeline)
+            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
         while self._book.found:
             view = view_of(pipeline)
             signals += self._allowed(self._tell(view), view)
             at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
         return end, signals
+
+    def outcomes(self) -> Rows:
+        """The hypothetical brackets that ended since the last call (tbot_ext.outcome_book), in that order."""
+        return outcomes(self._book)
+
+    @property
+    def unfollowed(self) -> int:
+        """Brackets that were not followed, or lost, because too many were under way at once."""
+        return sum(outcome_state(self._book)[1])
 
     @property
     def open_setups(self) -> int:
@@ -81,12 +107,23 @@ class ContractTrader:
 
     def digest(self) -> str:
         """Hash of the whole state: equal digests mean equal outputs for equal inputs from here on."""
-        whole = (self._params_hash, self.state(), self.counters)
+        whole = (self._params_hash, self.state(), self.counters, outcome_state(self._book)[0], self._weights)
         return hashlib.blake2b(repr(whole).encode(), digest_size=16).hexdigest()
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain values (tbot_ext.setup_story.state)."""
         return state(self._book)
+
+    # ------------------------------------------------------------------------------------------------------ learning
+    def _begin_day(self, now_ns: int) -> None:
+        """The weights of the trading day that has begun."""
+        start_ns = trading_day_start_ns(now_ns)
+        assert self._learned is not None
+        self._weigh(self._learned(start_ns), trading_day_start_ns(start_ns + _DAY_AND_A_HALF_NS))
+
+    def _weigh(self, weights: DayWeights, until_ns: int) -> None:
+        self._weights, self._weighed_until_ns = weights, until_ns
+        weigh(self._book, table_of(weights), until_ns)
 
     # ------------------------------------------------------------------------------------------------ outside facts
     def _allowed(self, signal: Signal, view: MarketView) -> list[Signal]:
@@ -104,6 +141,7 @@ class ContractTrader:
             refused = "against_dollar"
         if refused:
             self.counters[refused] += 1
+            forbid(self._book, signal.decided_ns, signal.zone_id, refused)
             return []
         return [replace(signal, score=score, context=None if view.context == NO_CONTEXT else view.context)]
 
@@ -114,8 +152,9 @@ class ContractTrader:
         decided_ns, zone_id, test, _, _, stop, target, _, score, _, _ = numbers
         zone = rows[0]
         why = self._why(numbers, rows)
+        parts = dict(zip(_PARTS, rows[6], strict=True))
         return Signal(
-            signal_id=f"{self._product.symbol}-{_base36(decided_ns)}-{zone_id}-{test}",
+            signal_id=signal_name(self._product.symbol, decided_ns, zone_id, test),
             contract=self._product.symbol,
             side=zone[2],
             quote=Quote(view.bid, view.ask, view.quote_ns, view.quote_seq, 0, view.epoch),
@@ -125,13 +164,21 @@ class ContractTrader:
             reason=reason_words(why.zone, why.test, why.triggers, why.trends, self._product),
             zone_id=zone_id,
             zone_timeframe_min=zone[3],
-            parts=dict(zip(_PARTS, rows[6], strict=True)),
+            parts=parts,
             event_ids=used,
             params_hash=self._params_hash,
             decided_ns=decided_ns,
             ring_seq=view.ring_seq,
             why=why,
+            learned=self._learning(why, parts),
         )
+
+    def _learning(self, why: Why, parts: dict[str, float]) -> Learned | None:
+        if not self._weights.version:
+            return None
+        found = self._weights.of(why.zone.kind, why.zone.timeframe_min)
+        base = round(100 * sum(confluence.SCORE_WEIGHTS[name] * share for name, share in parts.items()), 6)
+        return Learned(base, found.weight, self._weights.version, found.outcomes, found.edge_r)
 
     def _why(self, numbers: tuple[Any, ...], rows: tuple[Any, ...]) -> Why:
         _, _, test, entered_ns, entry, _, target, near, _, leg_low, leg_high = numbers
@@ -153,6 +200,11 @@ class ContractTrader:
             cost_cents=self._product.round_turn_cents,
             cost_multiple=self._settings.cost_multiple,
         )
+
+
+def signal_name(symbol: str, decided_ns: int, zone_id: int, test: int) -> str:
+    """The id of a signal: the same in every mode."""
+    return f"{symbol}-{_base36(decided_ns)}-{zone_id}-{test}"
 
 
 def view_of(pipeline: ContractPipeline) -> MarketView:
@@ -192,6 +244,9 @@ def _rules(product: Product, settings: StrategySettings) -> dict[str, Any]:
         "sweep_alone": confluence.SWEEP_ALONE,
         "shift_alone": confluence.SHIFT_ALONE,
         "data_only": product.data_only,
+        "contract_id": product.contract_id,
+        "horizon_min": HORIZON_MIN,
+        "follow": settings.learning.follows,
     }
 
 
