@@ -34,6 +34,7 @@ SECTIONS = {
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
     "dxy": "The dollar index as a filter. Works in backtest and replay only.",
     "learning": "Whether and how fast past outcomes of patterns move scores.",
+    "report": "The report of the week that a run makes by itself (docs/report.md).",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -208,4 +209,7 @@ WORDS: dict[str, Word] = {
     "learning.slope": Word(
         "What an expectation of one R would add to a weight, were it not for the bound.", "", 0.1, 5
     ),
+    # ---------------------------------------------------------------------------------------------------- report
+    "report.weekly": Word("Whether a run makes the report of the week when its last session has closed."),
+    "report.formats": Word('Its files: some of "html", "pdf", "png", "json"; all but JSON need the extra report.'),
 }
