@@ -70,7 +70,8 @@ def report(
 ) -> int:
     """Make the report of a week (or of days of yours) from the journal of the newest run."""
     from tbot.analytics.period import parse_week
-    from tbot.commands.journal_query import newest_state
+    from tbot.analytics.weekly_report import open_journal
+    from tbot.commands.journal_query import check_account, newest_state
     from tbot.commands.options import parse_zone
 
     if week and (first or last):
@@ -79,6 +80,9 @@ def report(
     chosen = _formats(formats) if formats is not None or not json_output or out else ()
     zone = parse_zone(tz)
     folder = state_dir or newest_state()
+    if account is not None:
+        with open_journal(folder) as family:
+            check_account(family, account)
     if first or last:
         period = _days(folder, first, last)
     wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone)
