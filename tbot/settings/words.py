@@ -10,6 +10,7 @@ from tbot.context.news_settings import FETCH, IMPACT_ACTIONS, POLICIES
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 from tbot.execution.fill_model import MAX_LATENCY_NS
 from tbot.strategy.dollar import FILTERS, STALE_POLICIES
+from tbot.strategy.learning_settings import MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ SECTIONS = {
     "fills": "How simulated orders fill, on paper and on past data. Left out: careful defaults of each.",
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
     "dxy": "The dollar index as a filter. Works in backtest and replay only.",
+    "learning": "Whether and how fast past outcomes of patterns move the score (docs/learning.md).",
+    "report": "What a running engine does about the report of a week (docs/report.md).",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -190,4 +193,17 @@ WORDS: dict[str, Word] = {
     "dxy.trend_band_bp": Word("Nearer together than this is no trend.", "hundredths of a percent", 0, 1000),
     "dxy.stale_s": Word("A part of the index without a quote for so long counts as unknown.", "s", 5, 86_400),
     "dxy.stale": Word("What a filter does then: as if it were off, or no entries.", choices=STALE_POLICIES),
+    # -------------------------------------------------------------------------------------------------- learning
+    "learning.mode": Word(
+        "off: nothing is kept; observe: outcomes are kept and no decision changes; on: weights decide.", choices=MODES
+    ),
+    "learning.live": Word("Whether `on` decides in live trading, too; without it a live run observes."),
+    "learning.frozen": Word("Whether the weights stay those that were stored last."),
+    "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3650),
+    "learning.prior_outcomes": Word("So many outcomes weigh as much as what a pattern's kin says.", "", 5, 10_000),
+    "learning.most": Word("A weight lies between 1 - most and 1 + most.", high=0.5),
+    "learning.slope": Word("Weight that one R of expectation would add, were it not for the bound.", high=5),
+    # ---------------------------------------------------------------------------------------------------- report
+    "report.weekly": Word("Whether the report of the week is made when its last session has closed."),
+    "report.formats": Word("Its formats: of html, pdf, png and json."),
 }
