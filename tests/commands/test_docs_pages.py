@@ -1,4 +1,4 @@
-"""The documents: every link leads somewhere, every page is in the site, every command line exists, examples run."""
+"""The documents: links lead somewhere, every page is in the site, command lines exist, examples run."""
 
 import re
 import shlex
