@@ -138,7 +138,7 @@ def accounts_state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     text = worst["text"]
-    if len(accounts) > 1:
+    if len(accounts) > 1 and strictest != "ACTIVE":
         trading = sum(account["state"] == "ACTIVE" for account in accounts.values())
         text = f"{worst['name']}: {text}" + (f"; {trading} of {len(accounts)} accounts trading" if trading else "")
     return strictest, [reason["code"] for reason in worst["reasons"]], text

@@ -21,7 +21,7 @@ from tbot_ext.records import BAR_DTYPE
 NS_PER_S = 1_000_000_000
 ROOM_RIGHT = 10  # empty places behind the newest bar, for labels
 BLOCKS_SHOWN, GAPS_SHOWN = 12, 6  # of those near the prices that are shown
-LINES_SHOWN = 6
+LINES_SHOWN = 4
 LABELS_APART = 26  # so many labels fit above each other
 SIGNALS_SHOWN = 30
 FONT = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace"

@@ -221,9 +221,10 @@ class Page:
                      panels.signed((place["unrealised_cents"] or 0) / 100))
                 for place in account["positions"]
             ]  # fmt: skip
-            working = f"{len(account['orders'])} working order(s)" if account["orders"] else "no working order"
-            what = [*held, Html(working)] if held else [Html(f"no position, {working}")]
-            lines += [div("", span("muted", account["name"], ": "), part) for part in what]
+            count = len(account["orders"])
+            working = f"{count or 'no'} working order{'' if count == 1 else 's'}"
+            what = [*held, working] if held else [f"no position, {working}"]
+            lines += [div("muted", account["name"]), *(div("", part) for part in what)]
         if not lines:
             lines = [div("", "nothing is known to be open here")]
         status = look.status

@@ -36,6 +36,12 @@ def test_the_document_on_stdout_writes_nothing(home: Path) -> None:
     assert not (home / "paper" / "reports").exists()
 
 
+def test_a_report_of_an_account_that_is_not_in_the_journal_is_refused(home: Path) -> None:
+    with pytest.raises(click.UsageError, match="account 5 is not in this journal, whose runs traded 1001 "):
+        call("--json", "--account", "5")
+    assert json.loads(call("--json", "--account", "1001").output)["figures"]["trades"] == 12
+
+
 def test_chosen_forms_go_where_they_are_wanted(home: Path) -> None:
     out = home / "mine"
     done = call("--week", "2026-W47", "--format", "json,html", "--out", str(out))
