@@ -200,7 +200,7 @@ WORDS: dict[str, Word] = {
     "learning.live": Word("Whether `on` decides in live trading, too; without it a live run observes."),
     "learning.frozen": Word("Whether the weights stay those that were stored last."),
     "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3650),
-    "learning.prior_outcomes": Word("So many outcomes weigh as much as the pattern's relatives do.", "", 5, 10_000),
+    "learning.prior_outcomes": Word("So many outcomes weigh as much as what a pattern's kin says.", "", 5, 10_000),
     "learning.most": Word("A weight lies between 1 - most and 1 + most.", high=0.5),
     "learning.slope": Word("Weight that one R of expectation would add, were it not for the bound.", high=5),
     # ---------------------------------------------------------------------------------------------------- report
