@@ -99,10 +99,12 @@ def run(
 def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
     from tbot.commands.options import parse_time_ns
+    from tbot.context.dxy import LEGS
 
     speed = speed or launch.DEMO_SPEED
+    legs = LEGS if config.dxy.followed else ()
     spec, url, credentials, listener = launch.embedded_gateway(
-        config.engine.contracts,
+        (*config.engine.contracts, *(leg for leg in legs if leg not in config.engine.contracts)),
         speed,
         launch.DEMO_SEED if seed is None else seed,
         parse_time_ns(launch.DEMO_START),

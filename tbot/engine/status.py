@@ -217,6 +217,7 @@ def _operations(
     return {
         "latency_ns": latency,
         "news": feed.get("news"),
+        "dxy": feed.get("dxy"),
         "gaps": sum(contract.get("gaps", 0) for contract in feed.get("contracts", {}).values()),
         "restarts": sum(child.restarts for child in children.values()),
         "reconnections": feed.get("reconnections", 0) + executor.get("reconnections", 0),
