@@ -1,6 +1,8 @@
 # The strategy of one contract as far as it is bookkeeping and judging: events in, the best triggered setup out.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from tbot_ext.facts cimport Verdict
+from tbot_ext.frames cimport Frame
 from tbot_ext.params cimport TIMEFRAMES_C
 from tbot_ext.place_book cimport PLACES_C, PlaceBook
 from tbot_ext.records cimport Event
@@ -9,22 +11,11 @@ from tbot_ext.zone_book cimport ZONES_C, HeldZone, ZoneBook
 cdef enum:
     TRIGGERS_C = 3072           # of one close: no bar gives more events (events.pxd)
 
-cdef enum:                      # counters, in the order of _COUNTERS
+cdef enum:                      # counters, in the order of COUNTERS
     TESTS, TESTS_WARMUP, DIED_NO_TRIGGER, DIED_ZONE, TRIGGERS_IDLE, TRIGGERS, WARMUP, DATA_ONLY, NOT_LIVE, UNCLEAN_BAR
     TOO_LATE, NO_QUOTE, NO_ATR, NO_RISK, TARGET_BELOW_COST, SCORE_TOO_LOW, OUTSCORED, SIGNALS
+    NEWS, DOLLAR_STALE, AGAINST_DOLLAR
     COUNTERS_C
-
-cdef struct Frame:              # one timeframe at its last closed bar
-    int64_t atr_n
-    int64_t ranges              # true ranges so far, at most atr_n
-    int64_t range_sum           # of the first atr_n
-    int64_t last_close
-    double atr                  # Wilder's, in ticks, once `ranges` is atr_n
-    int64_t trend               # -1, 0 none yet, +1
-    int64_t trend_event         # the break that set it, -1
-    int64_t high, high_event    # last known swing, -1 as event: none
-    int64_t low, low_event
-    uint8_t has_close
 
 cdef struct Setup:              # a zone that price has entered and that waits for its trigger
     int32_t zone
@@ -53,6 +44,7 @@ cdef struct Rules:              # the strategy's options and what it needs of th
     double weights[5]           # of zone, mtf, trigger, confluence, location
     double sweep_and_shift, sweep_alone, shift_alone  # worth of a setup's triggers
     uint8_t data_only
+    uint8_t facts               # outside facts count even where the stream has told none
 
 cdef struct Candidate:          # a triggered setup that could be traded
     int32_t setup               # its number, -1: none
@@ -77,6 +69,11 @@ cdef class SetupBook:
     cdef int64_t _counters[COUNTERS_C]
     cdef Candidate _best        # waits to be told
     cdef Setup _chosen          # its setup
+    cdef uint8_t _facts         # the stream tells outside facts: they are asked for before a choice
+    cdef uint8_t _asks          # a choice waits for them
+    cdef Market _asked_at       # the market of that choice
+    cdef int64_t _asked_ns      # its close
+    cdef Verdict _verdicts[2]   # of longs and shorts, for that choice
     cdef int32_t* _found        # room for zones entered, neighbours
     cdef dict _told             # the counters as Python sees them
 
@@ -94,8 +91,8 @@ cdef class SetupBook:
     cdef void _choose(self, const Market* market, int64_t decided_ns) noexcept nogil
     cdef int _plan(self, const HeldZone* zone, double atr, const Market* market, Candidate* found) noexcept nogil
     cdef int _judge(self, int32_t number, const Market* market, Candidate* found) noexcept nogil
+    cdef int _with_facts(self, int refused, Candidate* found) noexcept nogil
     cdef bint _better(self, const Candidate* one, const Candidate* other) noexcept nogil
     cdef double _mtf(self, int side) noexcept nogil
-    cdef double _location(self, int side, int64_t entry) noexcept nogil
     cdef double _trigger(self, const Setup* setup) noexcept nogil
     cdef _count(self)

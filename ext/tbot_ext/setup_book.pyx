@@ -6,6 +6,10 @@ made at the close of an entry bar, when all events of that instant are in. Of al
 sides, the best speaks and the others have had their trigger; one whose score is too low, or that a rule forbids, waits
 for its next trigger. `SetupBook` stops there: the caller takes what was found, tells it, and goes on.
 
+News and the dollar index are judged in Python, rarely: where the stream tells of any, the book stops before it chooses
+(`asks`), and the caller gives a verdict for each side. So a setup that they forbid is like one that any rule forbids:
+it keeps its trigger, and the second best speaks.
+
 Rulings. All triggers of one close are judged together, so that a sweep and a CHoCH of one bar count as both. An MSS is
 the same trigger as the CHoCH that it confirms: when that gave a signal, the MSS is no trigger. If one bar swept several
 pools, the furthest whose excursion ends in the zone is the one (the last event). A trigger of a bar of warm-up or of an
@@ -22,11 +26,13 @@ from libc.stdint cimport INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
+from tbot_ext.facts cimport Verdict, verdict_score
+from tbot_ext.frames cimport frame_bar, frame_location, frame_of
 from tbot_ext.pipeline cimport ContractPipeline
 from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
 from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
 from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
-from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SESSION_BREAK, FLAG_SUSPECT
+from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SUSPECT
 from tbot_ext.records cimport FLAG_WARMUP, Event, Tick
 from tbot_ext.zone_book cimport HeldZone, zone_book_apply, zone_book_enter, zone_book_init, zone_book_neighbours
 
@@ -35,10 +41,10 @@ import numpy as np
 from tbot_ext.params import TIMEFRAMES
 from tbot_ext.records import EVENT_DTYPE
 
-__all__ = ["SetupBook"]
+__all__ = ["COUNTERS", "SetupBook"]
 
 # What became of zones, setups and triggers, in the order of the funnel.
-_COUNTERS = (
+COUNTERS = (
     "tests",  # a live bar entered a zone: a setup opened
     "tests_warmup",  # entered in warm-up: the test is spent
     "died_no_trigger",  # setups without a trigger in time
@@ -57,37 +63,12 @@ _COUNTERS = (
     "score_too_low",
     "outscored",  # a better setup was triggered at the same close
     "signals",
+    "news",  # why single setups gave nothing when triggered: the outside facts
+    "dollar_stale",
+    "against_dollar",
 )
 
 # ---------------------------------------------------------------- leaves
-
-cdef inline int _frame_of(int timeframe_min) noexcept nogil:
-    """Place of a timeframe among the frames, -1 if it is none of ours."""
-    if timeframe_min == 1:
-        return 0
-    if timeframe_min == 5:
-        return 1
-    if timeframe_min == 15:
-        return 2
-    if timeframe_min == 30:
-        return 3
-    return 4 if timeframe_min == 60 else -1
-
-
-cdef void _frame_bar(Frame* frame, const Event* bar) noexcept nogil:
-    """Average true range after Wilder. Across a session break the gap does not count."""
-    cdef int64_t high = bar.top, low = bar.bottom
-    if frame.has_close and not bar.flags & FLAG_SESSION_BREAK:
-        high, low = max(high, frame.last_close), min(low, frame.last_close)
-    frame.last_close, frame.has_close = bar.level, True
-    if frame.ranges == frame.atr_n:
-        frame.atr = (frame.atr * (frame.atr_n - 1) + (high - low)) / frame.atr_n
-        return
-    frame.range_sum += high - low
-    frame.ranges += 1
-    if frame.ranges == frame.atr_n:
-        frame.atr = <double>frame.range_sum / frame.atr_n
-
 
 cdef inline int64_t _wick(const Event* sweep) noexcept nogil:
     """Where the excursion ended."""
@@ -131,19 +112,22 @@ cdef class SetupBook:
             self._frames[i].trend_event = self._frames[i].high_event = self._frames[i].low_event = -1
         memset(&self._counters[0], 0, sizeof(self._counters))
         self._told = counters
-        counters.update(dict.fromkeys(_COUNTERS, 0))
+        counters.update(dict.fromkeys(COUNTERS, 0))
         self._setups_n = self._triggers_n = 0
         self._bar_flags = 0
         self._spoken = self._best.setup = -1
+        self._facts, self._asks = False, False
+        self._verdicts[0].refused = self._verdicts[1].refused = -1
+        self._verdicts[0].points = self._verdicts[1].points = 0.0
 
     # ------------------------------------------------------------ folding in
 
     cdef int64_t _fold(self, const Event* events, int64_t at, int64_t n, const Market* market) noexcept nogil:
-        """Take in events from `at` on; the next one to take in, less than n only when a setup was found."""
+        """Take in events from `at` on; the next one to take in, less than n only when somebody else has to act."""
         while at < n:
             if self._triggers_n and events[at].known_ns != self._triggers[0].known_ns:
                 self._decide(market)
-                if self._best.setup >= 0:
+                if self._best.setup >= 0 or self._asks:
                     return at
             self._on_event(&events[at])
             at += 1
@@ -153,7 +137,7 @@ cdef class SetupBook:
 
     cdef void _on_event(self, const Event* event) noexcept nogil:
         cdef int kind = event.kind, members = 0
-        cdef int at = _frame_of(event.timeframe_min)
+        cdef int at = frame_of(event.timeframe_min)
         cdef Frame* frame = &self._frames[at if at >= 0 else 0]
         if EVENT_POOL <= kind <= EVENT_LEVEL_EXPIRED:
             members = place_book_apply(self._places, event)
@@ -162,7 +146,7 @@ cdef class SetupBook:
         elif at < 0:
             return
         elif kind == EVENT_BAR:
-            _frame_bar(frame, event)
+            frame_bar(frame, event)
             if event.timeframe_min == self._rules.entry_min:
                 self._on_entry_bar(event)
         elif kind == EVENT_BOS or kind == EVENT_CHOCH:
@@ -310,6 +294,8 @@ cdef class SetupBook:
         refused = self._refusal(market, decided_ns, flags)
         if refused >= 0:
             self._counters[refused] += 1
+        elif self._facts:
+            self._asks, self._asked_at, self._asked_ns = True, market[0], decided_ns
         else:
             self._choose(market, decided_ns)
 
@@ -322,6 +308,8 @@ cdef class SetupBook:
             if not self._setups[i].found:
                 continue
             refused = self._judge(i, market, &candidate)
+            if self._facts:
+                refused = self._with_facts(refused, &candidate)
             self._setups[i].found = refused < 0
             if refused >= 0:
                 self._counters[refused] += 1
@@ -344,6 +332,17 @@ cdef class SetupBook:
             if self._chosen.shifts[k].kind == EVENT_CHOCH and self._spoken < 0:
                 self._spoken = self._chosen.shifts[k].id
         self._counters[SIGNALS] += 1
+
+    cdef int _with_facts(self, int refused, Candidate* found) noexcept nogil:
+        """What news and the dollar index make of a setup that was judged: its score, and whether it may be traded."""
+        cdef const Verdict* verdict
+        if refused >= 0 and refused != SCORE_TOO_LOW:
+            return refused
+        verdict = &self._verdicts[0 if self._zones.items[self._setups[found.setup].zone].side > 0 else 1]
+        found.score = verdict_score(verdict, found.score)
+        if found.score < self._rules.min_score:
+            return AGAINST_DOLLAR if refused < 0 else SCORE_TOO_LOW
+        return verdict.refused
 
     cdef bint _better(self, const Candidate* one, const Candidate* other) noexcept nogil:
         cdef const HeldZone* mine = &self._zones.items[self._setups[one.setup].zone]
@@ -388,7 +387,7 @@ cdef class SetupBook:
         cdef const Rules* rules = &self._rules
         cdef const Setup* setup = &self._setups[number]
         cdef const HeldZone* zone = &self._zones.items[setup.zone]
-        cdef int frame = _frame_of(zone.timeframe_min)
+        cdef int frame = frame_of(zone.timeframe_min)
         cdef int refused, near, k
         cdef double total = 0.0
         if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
@@ -405,7 +404,7 @@ cdef class SetupBook:
         found.parts[1] = self._mtf(zone.side)
         found.parts[2] = self._trigger(setup)
         found.parts[3] = min(1.0, <double>near / rules.confluence_full)
-        found.parts[4] = self._location(zone.side, found.entry)
+        found.parts[4] = frame_location(&self._frames[TIMEFRAMES_C - 1], zone.side, found.entry)
         for k in range(5):
             total += rules.weights[k] * found.parts[k]
         # 0..100. Rounded far below any meaning, so that a sum such as 59.99999999 is not taken for less than 60.
@@ -427,30 +426,22 @@ cdef class SetupBook:
             return self._rules.sweep_and_shift if setup.shifts_n else self._rules.sweep_alone
         return self._rules.shift_alone if setup.shifts_n else 0.0
 
-    cdef double _location(self, int side, int64_t entry) noexcept nogil:
-        """1 when the entry lies in the cheaper half of the leg between the last 1h swings (of a short: the dearer).
-
-        0 without both swings, or when the last high does not lie above the last low: then there is no leg to halve.
-        """
-        cdef const Frame* hour = &self._frames[TIMEFRAMES_C - 1]
-        if hour.high_event < 0 or hour.low_event < 0 or hour.high <= hour.low:
-            return 0.0
-        return 1.0 if (2 * entry - (hour.high + hour.low)) * side <= 0 else 0.0
-
     # ------------------------------------------------------------ for Python
 
     cdef _count(self):
         """Bring the counters to where Python sees them."""
         cdef int i
-        for i, name in enumerate(_COUNTERS):
+        for i, name in enumerate(COUNTERS):
             if self._counters[i]:
                 self._told[name] += self._counters[i]
                 self._counters[i] = 0
 
-    def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live):
+    def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live, bint facts=False):
         """Take in an EVENT_DTYPE array from index `at` on, the market being as told; returns the next index.
 
-        When `found` is true a setup waits for `setup_story.tell`; then call again from that index, until it is not.
+        When `asks` is true a choice waits for `setup_story.answer`, which comes before it only where outside facts were told
+        (`facts`). When `found` is true a setup waits for `setup_story.tell`. Then call again from that index, until
+        neither is.
         """
         if events.dtype != EVENT_DTYPE:
             raise ValueError(f"events must have EVENT_DTYPE, not {events.dtype}")
@@ -458,8 +449,9 @@ cdef class SetupBook:
         cdef int64_t n = len(events)
         cdef const unsigned char[::1] raw
         market.now_ns, market.bid, market.ask, market.live = now_ns, bid, ask, live
-        if not 0 <= at <= n or self._best.setup >= 0:
-            raise ValueError(f"at must lie in 0..{n}, not {at}, and what was found must be told first")
+        if not 0 <= at <= n or self._best.setup >= 0 or self._asks:
+            raise ValueError(f"at must lie in 0..{n}, not {at}, and what was found or asked must be settled first")
+        self._facts = facts
         if n:
             raw = events.view(np.uint8)
             at = self._fold(<const Event*>&raw[0], at, n, &market)
@@ -467,7 +459,8 @@ cdef class SetupBook:
         return at
 
     def feed(self, ContractPipeline pipeline not None, ticks, Py_ssize_t start=0):
-        """`pipeline.feed` and `fold` in one, going on until a setup was found, the market was reset, or at the end.
+        """`pipeline.feed` and `fold` in one, going on until a setup was found or a choice asks for the outside facts,
+        the market was reset, or at the end.
 
         Returns (index after the last record taken, index of the next event of `pipeline.events` to fold).
         """
@@ -481,8 +474,9 @@ cdef class SetupBook:
                 i = pipeline.take(tick, i, n, &code)
                 market.now_ns, market.bid, market.ask = pipeline.now_ns, pipeline.bid, pipeline.ask
                 market.live = pipeline.sound()
+                self._facts = self._rules.facts or pipeline.context_records > 0
                 at = self._fold(pipeline._sink.items, 0, pipeline._sink.n, &market)
-                if self._best.setup >= 0 or code or pipeline._sink.n == 0:
+                if self._best.setup >= 0 or self._asks or code or pipeline._sink.n == 0:
                     break
         pipeline.taken(i == n, code)
         self._count()
@@ -492,6 +486,11 @@ cdef class SetupBook:
     def found(self):
         """A setup was found and waits for `setup_story.tell`."""
         return self._best.setup >= 0
+
+    @property
+    def asks(self):
+        """A choice waits for `setup_story.answer`."""
+        return bool(self._asks)
 
     @property
     def open_setups(self):

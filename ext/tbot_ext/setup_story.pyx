@@ -8,12 +8,15 @@ from libc.stdint cimport int32_t, int64_t
 from tbot_ext.id_table cimport ids_get
 from tbot_ext.place_book cimport HeldPlace, place_book_neighbours
 from tbot_ext.records cimport EVENT_CHOCH, EVENT_SWEEP, Event
-from tbot_ext.setup_book cimport Candidate, Frame, Setup, SetupBook
+from tbot_ext.frames cimport Frame
+from tbot_ext.setup_book cimport Candidate, Setup, SetupBook
 from tbot_ext.zone_book cimport HELD_LIVE, HeldZone, zone_book_nearest, zone_book_neighbours
 
 from tbot_ext.params import TIMEFRAMES
 
-__all__ = ["state", "tell"]
+from tbot_ext.setup_book import COUNTERS
+
+__all__ = ["answer", "state", "tell"]
 
 _KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")     # in the order of HeldKind
 
@@ -188,3 +191,18 @@ def state(SetupBook book not None):
         "passed_through": book._zones.passed_through,
         "dropped": (book._zones.dropped, book._places.dropped),
     }
+
+
+def answer(SetupBook book not None, longs, shorts):
+    """The verdict of the outside facts on trades of either side, at the choice that waits for it: (counter that counts
+    the refusal, "" for none; points of the score). Then a setup may be `found`.
+    """
+    cdef int k
+    if not book._asks:
+        raise ValueError("nothing was asked")
+    for k, (refused, points) in enumerate((longs, shorts)):
+        book._verdicts[k].refused = COUNTERS.index(refused) if refused else -1
+        book._verdicts[k].points = points
+    book._asks = False
+    book._choose(&book._asked_at, book._asked_ns)
+    book._count()

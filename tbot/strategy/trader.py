@@ -7,7 +7,6 @@ module gives it its numbers and tells what it found. The bias zones of section 1
 """
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.setup_book import SetupBook
-from tbot_ext.setup_story import state, tell
+from tbot_ext.setup_story import answer, state, tell
 
 __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 
@@ -49,16 +48,12 @@ class ContractTrader:
         atr_n = {minutes: params.atr_n for minutes, params in settings.detectors(contract).items()}
         rules = _rules(contract, settings)
         self._book = SetupBook(rules, settings.max_tests, settings.zone_timeframes_min, atr_n, self.counters)
-        self.counters.update(dict.fromkeys(("news", "dollar_stale", "against_dollar"), 0))
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
-        book, signals = self._book, []
-        at = book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
-        while book.found:
-            signals += self._allowed(self._tell(view), view)
-            at = book.fold(events, at, view.now_ns, view.bid, view.ask, view.live)
-        return signals
+        facts = self._facts(view)
+        at = self._book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live, facts)
+        return self._decided(events, at, view, facts)
 
     def feed(self, pipeline: ContractPipeline, ticks: npt.NDArray[np.void], start: int) -> tuple[int, list[Signal]]:
         """Let the pipeline take records from `start` on until there is a signal, a reset of the market, or no more.
@@ -67,12 +62,10 @@ class ContractTrader:
         without coming back for events that lead to nothing.
         """
         end, at = self._book.feed(pipeline, ticks, start)
-        signals: list[Signal] = []
-        while self._book.found:
-            view = view_of(pipeline)
-            signals += self._allowed(self._tell(view), view)
-            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
-        return end, signals
+        if not (self._book.asks or self._book.found):
+            return end, []
+        view = view_of(pipeline)
+        return end, self._decided(pipeline.events, at, view, self._facts(view))
 
     @property
     def open_setups(self) -> int:
@@ -88,24 +81,26 @@ class ContractTrader:
         """The whole state as plain values (tbot_ext.setup_story.state)."""
         return state(self._book)
 
-    # ------------------------------------------------------------------------------------------------ outside facts
-    def _allowed(self, signal: Signal, view: MarketView) -> list[Signal]:
-        """The signal with what news and the dollar index make of it; none (and a counter) when they forbid it.
+    # ----------------------------------------------------------------------------------------------------- deciding
+    def _decided(self, events: npt.NDArray[np.void], at: int, view: MarketView, facts: bool) -> list[Signal]:
+        """What the book found where it stopped and in the rest of the events; its questions are answered."""
+        book, signals = self._book, []
+        while book.asks or book.found:
+            if book.asks:
+                answer(book, self._verdict(view, 1), self._verdict(view, -1))
+            if book.found:
+                signals.append(self._tell(view))
+            at = book.fold(events, at, view.now_ns, view.bid, view.ask, view.live, facts)
+        return signals
 
-        The setup has had its trigger either way: a zone that was tested while news were out is not fresh any more.
-        """
-        if view.context == NO_CONTEXT and self._settings.dollar.filter == "off":
-            return [signal]
-        news = view.context.news
-        verdict = dollar.judge(self._settings.dollar, view.context.dollar, self._product.family, signal.side)
-        score = dollar.adjusted(signal.score, verdict)
-        refused = "news" if news is not None and news.action == "block" else verdict.refusal
-        if not refused and score < self._settings.min_score:
-            refused = "against_dollar"
-        if refused:
-            self.counters[refused] += 1
-            return []
-        return [replace(signal, score=score, context=None if view.context == NO_CONTEXT else view.context)]
+    def _facts(self, view: MarketView) -> bool:
+        """Whether news or the dollar index have a word on what is traded."""
+        return view.context != NO_CONTEXT or self._settings.dollar.filter != "off"
+
+    def _verdict(self, view: MarketView, side: int) -> tuple[str, float]:
+        """Their word on trades of a side: why there may be none (a counter), and points of the score."""
+        found = dollar.verdict(self._settings.dollar, view.context, self._product.family, side)
+        return found.refusal, found.points
 
     # ------------------------------------------------------------------------------------------------------ telling
     def _tell(self, view: MarketView) -> Signal:
@@ -131,6 +126,7 @@ class ContractTrader:
             decided_ns=decided_ns,
             ring_seq=view.ring_seq,
             why=why,
+            context=None if view.context == NO_CONTEXT else view.context,
         )
 
     def _why(self, numbers: tuple[Any, ...], rows: tuple[Any, ...]) -> Why:
@@ -192,6 +188,7 @@ def _rules(product: Product, settings: StrategySettings) -> dict[str, Any]:
         "sweep_alone": confluence.SWEEP_ALONE,
         "shift_alone": confluence.SHIFT_ALONE,
         "data_only": product.data_only,
+        "facts": settings.dollar.filter != "off",
     }
 
 
