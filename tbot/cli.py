@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
+    "notify": ("tbot.commands.notify:notify", "Send a test message to your phone or mail."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),

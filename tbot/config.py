@@ -21,6 +21,7 @@ from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.home import home
+from tbot.notify.settings import NotifySettings
 from tbot.risk.limits import RiskLimits
 from tbot.strategy.dollar import DollarSettings
 from tbot.strategy.trader import StrategySettings
@@ -83,6 +84,7 @@ class Config:
     fills: Mapping[str, Any] = field(default_factory=dict)  # FillSettings that [fills] changes
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
     def __post_init__(self) -> None:
         if self.strategy.dollar != self.dxy:  # the trader asks its own settings

@@ -59,8 +59,9 @@ def run(
     Without settings it trades a paper account on the embedded gateway: a synthetic market at twenty times real speed,
     no network, no account, nothing at risk.
     """
+    from tbot.commands.notify_screen import NotifyingScreen, sender_of
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
-    from tbot.commands.show import LastingScreen, choose_screen, drive
+    from tbot.commands.show import LastingScreen, Screen, choose_screen, drive
     from tbot.config import load
     from tbot.engine.supervisor import Supervisor
 
@@ -86,8 +87,13 @@ def run(
     else:
         plan = _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
-    screen = LastingScreen(choose_screen(json_output, quiet, zone))
+    screen: Screen = LastingScreen(choose_screen(json_output, quiet, zone))
+    sender = sender_of(config.notify, settings.mode, demo=listener is not None)
+    if sender is not None:
+        screen = NotifyingScreen(screen, sender)
     supervisor = Supervisor(settings, specs, screen.event)
+    if sender is not None:
+        supervisor.more_status["notify"] = sender.status
 
     def started() -> None:
         if listener is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import orjson
 
+from tbot.commands.status_context import context_lines
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -55,6 +56,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [account_line(number, account) for number, account in accounts.items()]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    text += context_lines(document)
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():

@@ -30,6 +30,7 @@ LAYERS: dict[str, int] = {
     "analytics": 4,
     "dashboard": 4,
     "doctor": 4,
+    "notify": 4,
     "panic": 4,  # the emergency exit: stands on gateway alone, and nothing here may need it
     "compat": 4,
     "config": 5,
