@@ -15,6 +15,7 @@ from tbot.errors import TbotError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("tbot.commands.run:run", "Run the engine; without settings: paper account on the embedded gateway."),
+    "demo": ("tbot.commands.demo:demo", "The guided minute: watch it work, on a made-up market; nothing is needed."),
     "sim": ("tbot.commands.sim:sim", "Run the gateway simulator: REST and both hubs on one loopback port."),
     "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
     "record": ("tbot.commands.record:record", "Record live ticks to tapes, one file per trading day."),
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "walkforward": ("tbot.commands.walkforward:walkforward", "Choose on past days, look at the days that followed."),
     "import": ("tbot.commands.import_data:import_data", "Turn foreign tick or bar files into a tape."),
     "status": ("tbot.commands.status:status", "Show the state of the running engine."),
+    "dashboard": ("tbot.commands.dashboard:dashboard", "Show the running engine: chart with zones, positions, risk."),
     "pause": ("tbot.commands.operate:pause", "No new trades; what is open stays managed."),
     "resume": ("tbot.commands.operate:resume", "Trade again after pause, flatten or a fault."),
     "flatten": ("tbot.commands.operate:flatten", "Close everything (or one contract), then pause until resume."),
@@ -36,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
     "notify": ("tbot.commands.notify:notify", "Send a test message to your phone or mail."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
+    "config": ("tbot.commands.config:config", "Make, check, change and explain the settings."),
     "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }

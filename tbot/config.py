@@ -1,14 +1,14 @@
 """TOML and environment -> settings; every value is checked here, once, and all problems are reported together.
 
-Precedence: command-line flag > environment > `.env` > the file > built-in value. Secrets never stand in the file: where
-they come from is told in `credentials.py`.
+Where they come from is told in `tbot/settings/places.py`. Secrets never stand in the file: where those come from is
+told in `credentials.py`.
 """
 
 import dataclasses
+import difflib
 import hashlib
 import math
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -20,15 +20,29 @@ from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
+from tbot.gateway.net import check_url
 from tbot.home import home
 from tbot.notify.settings import NotifySettings
 from tbot.risk.limits import RiskLimits
+from tbot.settings.places import Document, Problems, read
 from tbot.strategy.dollar import DollarSettings
 from tbot.strategy.trader import StrategySettings
 
 __all__ = ["Config", "home", "load", "require_login"]
 
 SECRET_WORDS = ("api_key", "apikey", "password", "token", "secret")
+NO_SECRETS = (
+    "secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env, or name a "
+    "file of mode 0600 with [gateway] credentials_file"
+)
+NO_ADDRESSES = (
+    "addresses hold passwords and tokens and do not belong in this file; set TBOT_NOTIFY_URLS, or write them into a "
+    "file of mode 0600, one a line, and name it with [notify] file"
+)
+
+
+# Days: what one history request can return (20 000 minutes). Processes: more contracts than that there are none.
+ENGINE_BOUNDS = {"workers": (0, 64), "history_days": (0, 14)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,13 @@ class EngineConfig:
     limits_override: str = ""  # file of announced caps; "": limits_override.toml in TBOT_HOME when it is there
     sessions: str = ""  # file of own session rows; "": sessions.toml in TBOT_HOME when it is there
 
+    def __post_init__(self) -> None:
+        if not self.contracts:
+            raise ConfigError('contracts is empty; write a list such as ["MNQ"]')
+        for name, (low, high) in ENGINE_BOUNDS.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed: {low} to {high}")
+
 
 @dataclass(frozen=True)
 class GatewayConfig:
@@ -52,6 +73,16 @@ class GatewayConfig:
     user_hub: str = ""
     market_hub: str = ""
     credentials_file: str = ""  # a file of mode 0600 that holds the login
+
+    def __post_init__(self) -> None:
+        for name in ("rest", "user_hub", "market_hub"):
+            address = getattr(self, name)
+            schemes = ("ws", "wss") if name != "rest" and address.startswith("ws") else ("http", "https")
+            try:
+                if address:
+                    check_url(address, *schemes)
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -125,45 +156,56 @@ LARGER_IS_TIGHTER = frozenset({
 
 
 def load(path: Path | None) -> Config:
-    """Read a TOML file (None: built-in values); ConfigError lists every problem at once."""
-    if path is None:
-        return Config()
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
-    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return of_document(document, str(path))
+    """The configuration of a command; ConfigError lists every problem at once.
+
+    `path` None: the file that is found where files are looked for, if any. Environment and `.env` overrule the file.
+    """
+    return loaded(path)[0]
 
 
-def of_document(document: Mapping[str, Any], name: str) -> Config:
-    """The configuration that a parsed TOML document means; ConfigError lists every problem of `name` at once."""
-    problems: list[str] = []
+def loaded(path: Path | None) -> tuple[Config, Document]:
+    """As `load`, with the document, which knows where each value comes from."""
+    document = read(path)
+    return of_document(document.values, document.name, document), document
+
+
+def of_document(values: Mapping[str, Any], name: str, document: Document | None = None) -> Config:
+    """The configuration that a parsed TOML document means; ConfigError lists every problem of `name` at once.
+
+    `document`: knows the lines of its values.
+    """
+    problems = Problems(document.where) if document else Problems()
     sections: dict[str, Any] = {}
     hints = get_type_hints(Config)
-    for section, values in document.items():
+    for section, content in values.items():
         if section not in hints:
-            problems.append(f"[{section}] is not a section; sections are {', '.join(hints)}")
+            meant = _meant(section, hints) or f"; sections are {', '.join(hints)}"
+            problems.add(section, f"[{section}] is not a section{meant}")
         elif section == "accounts":
             continue
         elif section == "fills":
-            sections[section] = _fills(values, problems)
-        elif not isinstance(values, dict):
-            problems.append(f"{section} must be a section")
+            sections[section] = _fills(content, problems)
+        elif not isinstance(content, dict):
+            problems.add(section, f"{section} must be a section")
         else:
-            sections[section] = _section(section, hints[section], values, problems)
-    if "accounts" in document:
-        sections["accounts"] = _accounts(document["accounts"], sections, problems)
+            sections[section] = _section(section, hints[section], content, problems)
+    if "accounts" in values:
+        sections["accounts"] = _accounts(values["accounts"], sections, problems)
     if problems:
-        raise ConfigError(f"{name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+        raise ConfigError(f"{name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems.lines()))
     return Config(**sections)
 
 
-def _fills(values: Any, problems: list[str]) -> dict[str, Any]:
+def _meant(word: object, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or "" when nothing is alike."""
+    near = difflib.get_close_matches(str(word), list(known), 1, 0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _fills(values: Any, problems: Problems) -> dict[str, Any]:
     """The values of [fills], each of which is good by itself and with the others."""
     if not isinstance(values, dict):
-        problems.append("fills must be a section")
+        problems.add("fills", "fills must be a section")
         return {}
     plain = {key: value for key, value in values.items() if key != "spread_by_hour"}
     before = len(problems)
@@ -172,11 +214,9 @@ def _fills(values: Any, problems: list[str]) -> dict[str, Any]:
     if isinstance(hourly, dict) and all(_spreads(name, spreads) for name, spreads in hourly.items()):
         accepted["spread_by_hour"] = {name: tuple(spreads) for name, spreads in hourly.items()}
     else:
-        problems.append(
-            "fills.spread_by_hour: must give 24 whole numbers of ticks for each contract, such as MNQ = [2, 2, ...]"
-        )
-    if len(problems) == before:
-        _made("[fills]", FillSettings, accepted, problems)
+        text = "must give 24 whole numbers of ticks for each contract, such as MNQ = [2, 2, ...]"
+        problems.add("fills.spread_by_hour", f"fills.spread_by_hour: {text}")
+    _made("fills", FillSettings, accepted, problems, whole=len(problems) == before)
     return accepted
 
 
@@ -184,40 +224,53 @@ def _spreads(name: str, spreads: Any) -> bool:
     return name in PRODUCTS and isinstance(spreads, list) and all(type(spread) is int for spread in spreads)
 
 
-def _section(name: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
+def _section(name: str, kind: type[Any], values: dict[str, Any], problems: Problems) -> Any:
     before = len(problems)
     hints = {key: hint for key, hint in get_type_hints(kind).items() if hint is not DollarSettings}  # it is [dxy]
     accepted = _accepted(name, hints, values, problems)
-    return _made(f"[{name}]", kind, accepted, problems) if len(problems) == before else None
+    return _made(name, kind, accepted, problems, whole=len(problems) == before)
 
 
-def _accepted(where: str, hints: dict[str, Any], values: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+def _accepted(where: str, hints: dict[str, Any], values: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """The values that have the right type; problems with all others."""
     accepted: dict[str, Any] = {}
     for key, value in values.items():
+        place = f"{where}.{key}"
         if any(word in key.lower() for word in SECRET_WORDS):
-            problems.append(
-                f"{where}.{key}: secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY, or "
-                "credentials_file"
-            )
+            problems.add(place, f"{place}: {NO_SECRETS}")
+        elif where == "notify" and "url" in key.lower():
+            problems.add(place, f"{place}: {NO_ADDRESSES}")
         elif key not in hints:
-            problems.append(f"{where}.{key} is not an option; options are {', '.join(hints)}")
+            meant = _meant(key, hints) or _elsewhere(key) or f"; options are {', '.join(hints)}"
+            problems.add(place, f"{place} is not an option{meant}")
         else:
             problem, converted = _convert(key, hints[key], value)
             if problem:
-                problems.append(f"{where}.{key}: {problem}")
+                problems.add(place, f"{place}: {problem}")
             else:
                 accepted[key] = converted
     return accepted
 
 
-def _made(where: str, kind: type[Any], values: dict[str, Any], problems: list[str]) -> Any:
-    """The object of a section; where it refuses, every value that it refuses by itself is named."""
+def _elsewhere(key: str) -> str:
+    """`; it belongs to [risk]` for an option of another section."""
+    kinds = {**get_type_hints(Config), "fills": FillSettings, "accounts": AccountConfig}
+    homes = [name for name, kind in kinds.items() if dataclasses.is_dataclass(kind) and key in get_type_hints(kind)]
+    return f"; it belongs to [{homes[0]}]" if homes else ""
+
+
+def _made(where: str, kind: type[Any], values: dict[str, Any], problems: Problems, *, whole: bool = True) -> Any:
+    """The object of a section; where it refuses, every value that it refuses by itself is named.
+
+    Not `whole`: some values are missing because they have problems already, so only single ones are judged.
+    """
     try:
         return kind(**values)
     except (ValueError, TypeError, ConfigError) as error:
-        alone = [text for key, value in values.items() if (text := _refusal(kind, {key: value}))]
-        problems += [f"{where}: {text}" for text in alone or [str(error)]]
+        general = [(where, str(error))] if whole else []
+        alone = [(f"{where}.{key}", text) for key, value in values.items() if (text := _refusal(kind, {key: value}))]
+        for place, text in alone or general:
+            problems.add(place, f"[{where}]: {text}")
         return None
 
 
@@ -229,61 +282,68 @@ def _refusal(kind: type[Any], values: dict[str, Any]) -> str:
     return ""
 
 
-def _accounts(tables: Any, sections: dict[str, Any], problems: list[str]) -> tuple[AccountConfig, ...]:
+def _accounts(tables: Any, sections: dict[str, Any], problems: Problems) -> tuple[AccountConfig, ...]:
     """The tables [[accounts]], each with the limits of [risk] tightened by its own."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        problems.append("accounts must be tables: write [[accounts]] above each")
+        problems.add("accounts", "accounts must be tables: write [[accounts]] above each")
         return ()
     if len(tables) > MAX_ACCOUNTS:
-        problems.append(f"{len(tables)} [[accounts]]: the gateway's budget of requests carries {MAX_ACCOUNTS} at most")
+        text = f"{len(tables)} [[accounts]]: the gateway's budget of requests carries {MAX_ACCOUNTS} at most"
+        problems.add("accounts", text)
     base = sections.get("risk") or RiskLimits()
     traded = (sections.get("engine") or EngineConfig()).contracts
     made = [_account(f"accounts[{n}]", table, base, traded, problems) for n, table in enumerate(tables, 1)]
     found = [account for account in made if account is not None]
     for number in sorted({account.id for account in found}):
         if sum(account.id == number for account in found) > 1:
-            problems.append(f"accounts: {number} stands there twice")
+            problems.add("accounts", f"accounts: {number} stands there twice")
     return tuple(found)
 
 
 def _account(
-    where: str, table: dict[str, Any], base: RiskLimits, traded: tuple[str, ...], problems: list[str]
+    where: str, table: dict[str, Any], base: RiskLimits, traded: tuple[str, ...], problems: Problems
 ) -> AccountConfig | None:
     before = len(problems)
     hints = get_type_hints(AccountConfig)
     own = table.get("risk", {})
     plain = {key: value for key, value in table.items() if key != "risk"}
     values = _accepted(where, hints, plain, problems)
-    problems += [f"{where} needs {key}" for key in ("id", "name") if key not in table]
+    for key in ("id", "name"):
+        if key not in table:
+            problems.add(where, f"{where} needs {key}")
     if values.get("id", 1) < 1:
-        problems.append(f"{where}.id: must be the gateway's number of the account, not {values['id']}")
+        problems.add(f"{where}.id", f"{where}.id: must be the gateway's number of the account, not {values['id']}")
     if "name" in values and not values["name"].strip():
-        problems.append(f"{where}.name: must be the account's name as the gateway lists it")
+        problems.add(f"{where}.name", f"{where}.name: must be the account's name as the gateway lists it")
     strangers = [name for name in values.get("contracts", ()) if name not in traded]
     if strangers:
-        problems.append(f"{where}.contracts: {', '.join(strangers)} is not among engine.contracts")
+        problems.add(f"{where}.contracts", f"{where}.contracts: {', '.join(strangers)} is not among engine.contracts")
     floor = values.get("floor_usd")
     if floor is not None and not (math.isfinite(floor) and abs(floor) < 1_000_000):
-        problems.append(f"{where}.floor_usd: must be the balance in USD at which the account is lost, not {floor}")
+        text = f"must be the balance in USD at which the account is lost, not {floor}"
+        problems.add(f"{where}.floor_usd", f"{where}.floor_usd: {text}")
     if isinstance(own, dict):
         values["risk"] = _tightened(f"{where}.risk", own, base, problems)
     else:
-        problems.append(f"{where}.risk must be a section")
+        problems.add(f"{where}.risk", f"{where}.risk must be a section")
     return AccountConfig(**values) if len(problems) == before else None
 
 
-def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: list[str]) -> RiskLimits | None:
+def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: Problems) -> RiskLimits | None:
     """`base` with the account's own limits; None when there are none. Looser ones are problems."""
     hints = {name: hint for name, hint in get_type_hints(RiskLimits).items() if name in _DIRECTED}
     values = _accepted(where, hints, own, problems)
-    for key, value in values.items():
+    for key, value in list(values.items()):
         limit = getattr(base, key)
         if value > limit if key in SMALLER_IS_TIGHTER else value < limit:
-            problems.append(f"{where}.{key}: {value} is looser than {limit} of [risk]; an account may only tighten")
+            del values[key]
+            text = f"{value} is looser than {limit} of [risk]; an account may only tighten"
+            problems.add(f"{where}.{key}", f"{where}.{key}: {text}")
     if not values:
         return None
+    whole = len(values) == len(own)
     merged = {**dataclasses.asdict(base), **values}
-    limits: RiskLimits | None = _made(f"[{where}]", RiskLimits, merged, problems)
+    limits: RiskLimits | None = _made(where, RiskLimits, merged, problems, whole=whole)
     return limits
 
 
@@ -295,16 +355,18 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     if key == "contracts":
         items = value if isinstance(value, list) else [value]
         unknown = [item for item in items if not isinstance(item, str) or item not in PRODUCTS]
-        if unknown or not value or not isinstance(value, list):
+        if unknown or not isinstance(value, list):
             return f'unknown contracts {unknown or value!r}; write a list such as ["MNQ"]', None
         return "", tuple(value)
     if key in CHOICES and value not in CHOICES[key]:
-        return f"{value!r} is not one of {', '.join(CHOICES[key])}", None
+        return f"{value!r} is not one of {', '.join(CHOICES[key])}{_meant(value, CHOICES[key])}", None
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         if not isinstance(value, list) or any(type(item) is not inner for item in value):
             return f"must be a list of {inner.__name__}", None
         return "", tuple(value)
+    if get_origin(hint) is dict and not isinstance(value, dict):
+        return f"must be a table such as {{ key = value }}, not {value!r}", None
     if hint == float | None:
         hint = float
     if hint is float and type(value) is int:

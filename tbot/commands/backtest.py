@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.account_choice import some_accounts
 from tbot.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ FIRMS = ("50K", "100K", "150K", "none")
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
+@some_accounts
 @click.option("--contract", help="Contract of files whose name does not tell it.")
 @click.option("--data-tz", metavar="ZONE", help="Time zone of stamps that do not carry one.")
 @click.option("--since", metavar="TIME", help="Leave out what is before (ISO 8601, UTC).")
@@ -61,6 +63,7 @@ def backtest(data: tuple[Path, ...], limit: int | None, tz: str, json_output: bo
     question = Question(
         paths=data,
         config_path=options["config_path"],
+        accounts=options["accounts"],
         contracts=options["contracts"] or "",
         contract=options["contract"],
         data_tz=options["data_tz"],

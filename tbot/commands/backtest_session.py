@@ -19,6 +19,7 @@ from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult, Table
 from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import Source
+from tbot.commands.account_choice import with_accounts
 from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
 from tbot.commands.user_strategy import load_strategy
@@ -47,6 +48,7 @@ class Question:
 
     paths: tuple[Path, ...]
     config_path: Path | None = None
+    accounts: tuple[int, ...] = ()  # of the [[accounts]] of the settings; (): all
     contracts: str = ""
     contract: str | None = None
     data_tz: str | None = None
@@ -78,7 +80,7 @@ class Answer:
 
 def answer(question: Question) -> Answer:
     """Run and judge. Everything that can be refused is refused before the first record is played."""
-    config = load(question.config_path)
+    config = with_accounts(load(question.config_path), question.accounts)
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
     ledger = open_ledger(home())

@@ -18,6 +18,7 @@ import click
 
 from tbot.commands.journal_query import (
     Asked,
+    check_account,
     csv_text,
     iso,
     journal_options,
@@ -65,6 +66,8 @@ def journal(
         checks_only = (verify or replay) and not (last or asked.since)
         verdicts = family.verify() if verify else []
         damaged = any(verdict.state in ("mismatch", "newer") for _, verdict in verdicts)
+        if not damaged:
+            check_account(family, asked.account)
         rows = [] if checks_only or damaged else list(islice(choice.newest(family), asked.wanted(last)))[::-1]
         result = _replayed(family) if replay and not damaged else None
         if jsonl:

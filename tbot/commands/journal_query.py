@@ -1,5 +1,6 @@
 """What the commands that read the journal share: whose, since when, and how a table leaves the program."""
 
+import contextlib
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.account_choice import one_account, unknown
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from tbot.storage.journal_reader import JournalReader, Row
     from tbot.storage.journal_rotation import JournalFamily
 
 _OPTIONS = (
     click.option(
         "--since", metavar="TIME", help="Not before this market time, ISO 8601 (UTC when it names no offset)."
     ),
-    click.option("--account", type=int, help="Only this account id."),
+    one_account,
     click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run."),
     click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen."),
     click.option("--json", "json_output", is_flag=True, help="One JSON document."),
@@ -100,6 +104,32 @@ def open_family(folder: Path) -> "JournalFamily":
     if not path.exists():
         raise DataError(f"there is no journal in {folder}; name the state folder of a run with --state-dir")
     return JournalFamily(path, wire)
+
+
+def check_account(journal: "JournalFamily | JournalReader", account: int | None) -> None:
+    """UsageError with the known accounts when the journal has nothing of this one and no run of it traded it."""
+    if account is None or any(True for _ in journal.newest(account=account)):
+        return
+    known = traded(journal.newest("RunInfo"))
+    if not known:  # starts of an early version do not tell: then the rows do
+        known = dict.fromkeys(sorted({row.account or 0 for row in journal.newest()} - {0}), "")
+    if account not in known:
+        raise unknown(account, "is not in this journal, whose runs traded", known)
+
+
+def traded(starts: "Iterable[Row]") -> dict[int, str]:
+    """Number and name of every account that the runs which began in these rows traded; newest name first.
+
+    Forgiving: a start row that cannot be read is proven elsewhere, and knows no account here.
+    """
+    import orjson
+
+    found: dict[int, str] = {}
+    for row in starts:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            for account in orjson.loads(orjson.loads(row.body)["desk"])["accounts"]:
+                found.setdefault(int(account["account"]), str(account.get("name", "")))
+    return dict(sorted(found.items()))
 
 
 def iso(ns: int) -> str:

@@ -107,11 +107,11 @@ def flatten(
     for_s = parse_duration_s(duration)
     run = the_run(mode)
     named = contract.upper() if contract else None
-    reply = _asked(run, "flatten", account, named, NotFlat)
+    reply = asked(run, "flatten", account, named, NotFlat)
     report = Report("flatten", json_output)
     report.reply(run, reply)
     if wait and not reply.refused:
-        last = _await(run, account, named, for_s, lambda words: all(word.flat for word in words))
+        last = await_words(run, account, named, for_s, lambda words: all(word.flat for word in words))
         report.reply(run, last.reply)
         report.flat = last.done
         others = [word for word in (last.reply.accounts if last.reply else ()) if word.flat and word.still_open]
@@ -154,6 +154,8 @@ def kill(
     switch.report.json_output = json_output
     try:
         switch.everywhere(mode)
+        if switch.strangers and not (switch.ends or switch.report.runs):
+            raise click.UsageError("; ".join(dict.fromkeys(switch.strangers)))
     except KeyboardInterrupt:
         switch.ends.append((False, "interrupted before everything was proven"))
     switch.settle()
@@ -165,11 +167,11 @@ def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bo
 
     run = the_run(mode)
     report = Report(verb, json_output)
-    report.reply(run, _asked(run, verb, account, None, NotDone))
+    report.reply(run, asked(run, verb, account, None, NotDone))
     return report.conclude()
 
 
-def _asked(
+def asked(
     run: "Run", verb: "Verb", account: int | None, contract: str | None, failure: type[TbotError]
 ) -> "ControlReply":
     """The executor's answer; `failure` when it gives none."""
@@ -181,6 +183,8 @@ def _asked(
             f"the engine is there but did not answer within {ACK_S:g} s, so nothing is known to be done; "
             "see tbot status, and use tbot kill if you must be flat"
         )
+    if reply.refused == "account":
+        raise click.UsageError(reply.text)
     return reply
 
 
@@ -192,7 +196,7 @@ class Waited:
     reply: "ControlReply | None"
 
 
-def _await(
+def await_words(
     run: "Run",
     account: int | None,
     contract: str | None,
@@ -293,13 +297,15 @@ class Kill:
     since_boot_ns: int = 0  # when the lock files were begun
     several: bool = False  # runs are taken care of: each gets a sentence of its own
     ends: list[tuple[bool, str]] = field(default_factory=list)  # of each run: flat?, in words
+    strangers: list[str] = field(default_factory=list)  # of engines that do not trade the account: which they do
     _known_login: Any = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def everywhere(self, mode: str | None) -> None:
         """Every run that may hold something: a live one that died, whom nobody watches, first; live before demo.
 
-        The dead one has a thread of its own, because an engine that lives must hear of the kill at once (I10).
+        Of several each has a thread of its own: every engine must hear of the kill at once, and one that hangs or is
+        slow to get flat must not cost the others their ten seconds (I10).
         """
         from tbot.commands.runs import MODES, known_runs
 
@@ -313,14 +319,17 @@ class Kill:
         self.several = len(living) + len(left) > 1
         if left:
             self._lock(None, "live")
-        threads = [threading.Thread(target=self._beside, args=(run,), daemon=True, name=run.mode) for run in left]
-        for run, thread in zip(left, threads, strict=True):
+        for run in left:
             self.report.say(f"{run.name}: it is gone and may have left something open: closing over REST")
-            thread.start()
-        for run in living:
-            self.press(run)
-        for thread in threads:
-            thread.join()
+        if self.several:
+            work = [(self._without, run) for run in left] + [(self.press, run) for run in living]
+            threads = [threading.Thread(target=self._beside, args=todo, daemon=True) for todo in work]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        else:
+            self.press(living[0])
         for run in dead:
             if run.mode != "live":
                 words = "ended, and is not looked at: a simulator holds nobody's money; tbot kill --mode sim does it"
@@ -333,13 +342,13 @@ class Kill:
         out = run.executor_is_out()  # then every moment of waiting is lost
         reply = None if out else ask_once(run.run_dir, "kill", self.account, patience_s=KILL_ACK_S)
         if reply is not None and reply.refused == "account":  # any other refusal, an expired one say, left it undone
-            self.report.reply(run, reply)
+            self.strangers.append(reply.text)
             return
         if reply is not None and not reply.refused:
             self.report.reply(run, reply)
             if not self.wait:
                 return
-            waited = _await(
+            waited = await_words(
                 run, self.account, None, self.for_s,
                 lambda words: all(word.clear for word in words),
                 # the engine is through, and something is left that it does not trade
@@ -382,7 +391,7 @@ class Kill:
         from tbot.commands.runs import lock_files
         from tbot.engine.clocks import boot_ns
 
-        self.since_boot_ns = boot_ns()
+        self.since_boot_ns = self.since_boot_ns or boot_ns()
         written, problems = lock_files(run, self.account, "tbot kill", mode)
         self.report.lock_files += written
         for problem in problems:
@@ -403,10 +412,10 @@ class Kill:
         self.report.flat = not open_ones
         self.report.text = "; ".join(open_ones or [text for _, text in self.ends if text])
 
-    def _beside(self, run: "Run") -> None:
-        """`_without` in a thread of its own: whatever goes wrong in it, its run is not proven flat."""
+    def _beside(self, close: Callable[["Run"], None], run: "Run") -> None:
+        """One run in a thread of its own: whatever goes wrong in it, its run is not proven flat."""
         try:
-            self._without(run)
+            close(run)
         except Exception as error:
             self._found(run, False, f"the attempt failed: {type(error).__name__}")
             raise

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -82,7 +82,7 @@ def panic(
     last = last_at_broker(runs)
     named = gateway or hints.gateway
     if not named and last is not None and (why := nothing_at_a_broker(last)):
-        return _nothing(why, json_output)
+        return conclude(_in_memory(last, why, accounts, for_s), json_output)
     try:
         url = address(named, last)
         login = find_login(credentials_file, hints)
@@ -164,18 +164,36 @@ def conclude(result: "Result", json_output: bool) -> int:
         words.say(json.dumps(result.document()))
     if result.flat:
         if not json_output:
-            words.say("flat: every account is proven to hold no position and no working order")
+            words.say(result.text or "flat: every account is proven to hold no position and no working order")
         return 0
     words.say(f"tbot: NOT PROVEN FLAT: {result.text}; look at the account on the platform NOW", err=True)
     return EXIT_NOT_FLAT
 
 
-def _nothing(why: str, json_output: bool) -> int:
-    if json_output:
-        document: dict[str, Any] = {"schema": "tbot.panic", "version": 1, "flat": True, "text": why, "accounts": []}
-        words.say(json.dumps(document))
-    else:
-        words.say(f"{why}. T-BOT is locked until the next trading day. Name another place with --gateway URL.")
-    return 0
+def _in_memory(run: "Run", why: str, accounts: tuple[int, ...], for_s: float) -> "Result":
+    """Of a run whose orders are at no broker but its own: what went with it is gone, what lives is asked until flat.
 
+    The lock file was written before, and its engine closes by that.
+    """
+    from tbot.commands.operate import await_words
+    from tbot.panic.program import Result
 
+    locked = "T-BOT is locked until the next trading day. Name another place with --gateway URL."
+    if not run.alive():
+        return Result(True, (), f"{why}, and it has ended. {locked}")
+    wanted = set(accounts)
+    waited = await_words(
+        run, None, None, for_s,
+        lambda said: all(word.clear for word in said if not wanted or word.account in wanted)
+        and wanted <= {word.account for word in said},
+        lambda said: not wanted <= {word.account for word in said},
+    )  # fmt: skip
+    if waited.done:
+        return Result(True, (), f"{why}; its engine says that nothing is open. {locked}")
+    said = waited.reply.accounts if waited.reply is not None else ()
+    known = ", ".join(f"{word.account} ({word.name})" for word in said)
+    strangers = sorted(wanted - {word.account for word in said})
+    if said and strangers:
+        return Result(False, (), f"account {strangers[0]} is not traded by this run; it trades {known}")
+    open_ones = "; ".join(f"{word.still_open} of account {word.account}" for word in said if word.still_open)
+    return Result(False, (), f"{why}; its engine {f'still has {open_ones}' if open_ones else 'does not answer'}")

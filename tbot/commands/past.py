@@ -78,7 +78,7 @@ def backtest(
     those of the configuration, else one fresh 50K Combine. Every run is remembered in the ledger of trials, as those of
     `tbot backtest` are. Raises TbotError when there is no honest result.
     """
-    settings = config if isinstance(config, Config) else load(None if config is None else Path(config))
+    settings = config if isinstance(config, Config) else load(Path(config)) if config else Config()
     wanted = (contracts,) if isinstance(contracts, str) else tuple(contracts or ())
     unknown = [name for name in wanted if name not in PRODUCTS]
     if unknown:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tbot.commands.account_choice import with_accounts
 from tbot.commands.sim import parse_speed
 
 
@@ -19,7 +20,14 @@ from tbot.commands.sim import parse_speed
 )
 @click.option("--run", "run_id", type=int, help="With --journal: not the newest run but this one.")
 @click.option("--kind", help="With --journal: only rows of this class, for example Fill.")
-@click.option("--account", type=int, help="With --journal: only rows of this account id.")
+@click.option(
+    "--account",
+    "accounts",
+    type=int,
+    multiple=True,
+    metavar="ID",
+    help="Only this account of the settings; repeatable. With --journal: only its rows.",
+)
 @click.option("--since", metavar="TIME", help="With --journal: only rows not before this market time, ISO 8601.")
 @click.option("--last", type=click.IntRange(min=1), help="With --journal: only so many rows.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
@@ -43,7 +51,7 @@ def replay(
     where: str | None,
     run_id: int | None,
     kind: str | None,
-    account: int | None,
+    accounts: tuple[int, ...],
     since: str | None,
     last: int | None,
     config_path: Path | None,
@@ -63,11 +71,14 @@ def replay(
     if where is not None:
         if tape is not None:
             raise click.UsageError("a TAPE is played, a --journal is decided again: name one of them")
+        if len(accounts) > 1:
+            raise click.UsageError("the rows of a --journal are those of all accounts or of one: give --account once")
+        account = accounts[0] if accounts else None
         return _journal(where, run_id, kind, account, since, last, tz=tz, json_output=json_output)
     if tape is None:
         raise click.UsageError("name a TAPE to play, or --journal to decide a run again")
-    if (run_id, kind, account, since, last) != (None,) * 5:
-        raise click.UsageError("--run, --kind, --account, --since and --last choose rows of a --journal")
+    if (run_id, kind, since, last) != (None,) * 4:
+        raise click.UsageError("--run, --kind, --since and --last choose rows of a --journal")
     from dataclasses import replace
 
     from tbot.commands import launch
@@ -84,7 +95,7 @@ def replay(
     from tbot.storage.tape import TapeReader
 
     zone = parse_zone(tz)
-    config = load(config_path)
+    config = with_accounts(load(config_path), accounts)
     with TapeReader(tape) as reader:
         numbers = contract_ids(reader)
         traded = told_contracts(numbers) if config.dxy.followed else numbers

@@ -127,6 +127,7 @@ def _choose(readers: "list[JournalReader]", run_id: int | None) -> "tuple[Journa
 
 
 def _replay(readers: "list[JournalReader]", wanted: Wanted) -> _Found:
+    from tbot.commands.journal_query import check_account
     from tbot.engine.journal_replay import check_run
 
     reader, start, info, until = _choose(readers, wanted.run)
@@ -134,6 +135,8 @@ def _replay(readers: "list[JournalReader]", wanted: Wanted) -> _Found:
     found = _Found(reader, info, verdict, _state(reader, verdict))
     if found.state == "newer":
         return found
+    if found.state != "mismatch":
+        check_account(reader, wanted.account)
     told = _status_digest(reader.path.parent)
     for checked in check_run(reader, start, info, until, None if told is None else told[0]):
         found.inputs += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
 from tbot.errors import ConfigError
 
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     Plan = tuple[EngineSettings, list[ProcessSpec], socket.socket | None]
 
 
+NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway has one of its own: name a --gateway"
+
+
 @click.command()
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
+@some_accounts
 @click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
 @credentials_option
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
@@ -41,6 +46,7 @@ def run(
     config_path: Path | None,
     duration: str | None,
     contracts: str | None,
+    accounts: tuple[int, ...],
     gateway: str | None,
     credentials_file: Path | None,
     json_output: bool,
@@ -62,13 +68,16 @@ def run(
     from tbot.commands.notify_screen import NotifyingScreen, sender_of
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
     from tbot.commands.show import LastingScreen, Screen, choose_screen, drive
-    from tbot.config import load
+    from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
 
     if confirm_live and not live:
         raise ConfigError("--confirm-live goes with --live; without it nothing is traded live")
     zone = parse_zone(tz)
-    config = load(config_path)
+    config, document = loaded(config_path)
+    config = with_accounts(config, accounts)
+    if document.told():
+        click.echo(f"tbot: {document.told()}", err=True)
     engine = config.engine
     if contracts is not None:
         engine = replace(engine, contracts=parse_symbols(contracts))
@@ -79,6 +88,8 @@ def run(
     url = gateway or config.gateway.rest
     if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
+    if accounts and not url and not live:
+        raise click.UsageError(NO_CHOICE)
     extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
     if live:
         plan = _live(url, config, credentials_file, confirm_live, extra)

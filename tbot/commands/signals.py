@@ -17,6 +17,7 @@ import click
 
 from tbot.commands.journal_query import (
     Asked,
+    check_account,
     csv_text,
     iso,
     journal_options,
@@ -68,8 +69,9 @@ def signals(
     symbols = parse_symbols(contract) if contract else None
     from_ns, folder = asked.from_ns, asked.folder()
     with open_family(folder) as family:
+        check_account(family, asked.account)
         if signal_id:
-            found = [_wanted(family, signal_id, folder)]
+            found = [_wanted(family, signal_id, folder, asked.account)]
         else:
             found = list(islice(_chosen(family, symbols, asked.account, from_ns), asked.wanted(last)))
         _add_trips(family, found)
@@ -125,12 +127,12 @@ def _chosen(
                 yield decision
 
 
-def _wanted(family: "JournalFamily", signal_id: str, folder: Path) -> Decision:
+def _wanted(family: "JournalFamily", signal_id: str, folder: Path, account: int | None) -> Decision:
     from tbot.errors import DataError
 
     for reader, seq, signal in _decisions(family):
         if signal.signal_id == signal_id:
-            return _answered(reader, seq, signal)
+            return _answered(reader, seq, signal, account)
     raise DataError(f"no signal {signal_id} in the journal of {folder}; `tbot signals` lists those it has")
 
 

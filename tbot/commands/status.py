@@ -1,5 +1,13 @@
-"""`tbot status`: the status file of the running engine; never the network, never the engine itself."""
+"""`tbot status`: the status file of the running engine; never the network, never the engine itself.
 
+With `--account` the document has that account alone in `accounts`, its number in `account`, and `state, reasons,
+reason, pnl_usd, open_usd, drawdown_usd, round_trips, wins, win_rate, profit_factor, intents, denials` are its own; all
+else (contracts, processes, latencies, slippage, fills) is the whole engine's.
+"""
+
+import shutil
+import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -7,11 +15,15 @@ from typing import Any
 import click
 import orjson
 
+from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
 DEAD_AFTER_S = 60
+WIDTH = 80  # of what is told of an account
+# States that are the launcher's word, not the accounts'.
+LAUNCHERS = ("STARTING", "STOPPING", "STOPPED", "NOT_FLAT", "DEAD")
 
 
 class NotRunning(TbotError):
@@ -21,21 +33,51 @@ class NotRunning(TbotError):
 
 
 @click.command()
+@one_account
 @click.option("--json", "json_output", is_flag=True, help="The document as it is.")
-def status(json_output: bool) -> int:
-    """Show the state of the engine that ran last."""
+def status(account: int | None, json_output: bool) -> int:
+    """Show the state of the engine that ran last; of several accounts each with its own state and money."""
     document = read_newest()
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
     if age_s > DEAD_AFTER_S and not document["ended"]:
         document["state"] = "DEAD"
         document["reason"] = f"the status is {age_s:.0f} s old: the engine is gone or hangs"
+    if account is not None:
+        document = of_account(document, account)
     if json_output:
         click.echo(orjson.dumps(document).decode())
         return 0
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines(document):
-        click.echo(line)
+        click.echo(fitted(line, width))
     click.echo(f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}")
     return 0
+
+
+def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
+    """The document as one account has it; UsageError when the run does not trade it."""
+    from tbot.engine.status import accounts_money, accounts_state
+
+    accounts = document.get("accounts", {})
+    if str(account) not in accounts:
+        known = {int(number): one["name"] for number, one in accounts.items()}
+        raise unknown(account, "is not traded by this run; it trades", known)
+    one = accounts[str(account)]
+    only = {str(account): one}
+    told = {"account": account, "accounts": only, "intents": one["intents"], "denials": one["denials"]}
+    if document["state"] not in LAUNCHERS and not document["ended"]:
+        trouble = document["journal"].get("trouble", "")
+        names = ("state", "reasons", "reason")
+        told |= dict(zip(names, accounts_state(only, document["alarms"], trouble), strict=True))
+    return document | told | accounts_money(only)
+
+
+def fitted(line: str, width: int) -> str:
+    """A line for a terminal of this width, broken between words; 0: as it is, for a pipe or a file."""
+    if not width or len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def lines(document: dict[str, Any]) -> list[str]:
@@ -53,7 +95,9 @@ def lines(document: dict[str, Any]) -> list[str]:
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
     accounts = document.get("accounts", {})
     if len(accounts) > 1:
-        text += [account_line(number, account) for number, account in accounts.items()]
+        text += [line for number, account in accounts.items() for line in account_lines(number, account)]
+    elif "account" in document:
+        text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
     text += context_lines(document)
@@ -72,13 +116,56 @@ def lines(document: dict[str, Any]) -> list[str]:
     return text
 
 
-def account_line(number: str, account: dict[str, Any]) -> str:
-    """One of several accounts: its state, its money and what it holds."""
-    held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in account["positions"])
-    return (
-        f"{plain(account['name'], 40)} ({number})  {account['state']}  day {account['day_pnl_cents'] / 100:+.2f} USD  "
-        f"open {account['unrealised_cents'] / 100:+.2f} USD  {held or 'no position'}"
+def account_lines(number: str, account: dict[str, Any]) -> list[str]:
+    """One of several accounts, within 80 columns: its state, its money, what it holds and why it does not trade."""
+    name = plain(account["name"], 24)
+    head = (
+        f"{number}  {name}  {account['state']}  day {account['day_pnl_cents'] / 100:+,.2f}  "
+        f"open {account['unrealised_cents'] / 100:+,.2f} USD"
     )
+    held = [f"{place['contract']} {place['side'] * place['size']:+d}" for place in account["positions"]]
+    bare = [place["contract"] for place in account["positions"] if not place["protected"]]
+    parts = [", ".join(held) or "no position"]
+    if bare:
+        parts.append(f"NOT PROTECTED: {', '.join(bare)}")
+    if account["state"] != "ACTIVE":
+        parts.append(_why(account))
+    return [head, *_indented("; ".join(parts))]
+
+
+def account_story(number: str, account: dict[str, Any]) -> list[str]:
+    """All that is known of one account, for `--account`."""
+    from tbot.domain.contracts import PRODUCTS
+
+    text = account_lines(number, account)
+    room, firm = account["day_room_cents"], account["firm"]
+    more = [f"left of today's limit {max(0, room) / 100:,.2f} USD"]
+    if account["balance_cents"] is not None:
+        more.insert(0, f"balance {account['balance_cents'] / 100:,.2f} USD")
+    if firm is not None and firm["to_floor_cents"] is not None:
+        more.append(f"loss floor {firm['floor_cents'] / 100:,.2f}, {firm['to_floor_cents'] / 100:,.2f} USD away")
+    text += _indented("; ".join(more))
+    for place in account["positions"]:
+        show = PRODUCTS[place["contract"]].format if place["contract"] in PRODUCTS else str
+        levels = [f"{leg} {show(place[leg])}" for leg in ("stop", "target") if place[leg] is not None]
+        side = "long" if place["side"] > 0 else "short"
+        entry = f"{place['contract']} {side} {place['size']} @ {show(round(place['entry']))}"
+        text += _indented("  ".join([entry, *levels, f"open {(place['unrealised_cents'] or 0) / 100:+,.2f} USD"]))
+    for contract, why in account["quarantine"].items():
+        text += _indented(f"{contract} takes no entries: {why}")
+    denied = ", ".join(f"{code} {count}" for code, count in account["denials"].items())
+    working = len(account["orders"])
+    entries = account["entries_today"]
+    return text + _indented(f"{working} working order(s); {entries} entries today; denied: {denied or 'none'}")
+
+
+def _why(account: dict[str, Any]) -> str:
+    codes = [reason["code"] for reason in account["reasons"]]
+    return f"{account['text']} ({codes[0]})" if codes else str(account["text"])
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(plain(text, 400), WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
 def _execution(document: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 import copy
 import random
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from tbot.backtest.plan import BacktestPlan
 from tbot.backtest.sweep import Axis, Params, point, size_of
 from tbot.commands import past
-from tbot.config import Config, load, of_document
+from tbot.config import Config, loaded, of_document
 from tbot.errors import ConfigError
 
 SECTIONS = ("strategy", "risk", "fills")
@@ -19,9 +18,8 @@ MOST_CHECKED = 2_000  # points of a grid that is searched by optuna
 
 
 def document_of(path: Path | None) -> dict[str, Any]:
-    """The settings file as a document; ConfigError as `config.load`, whose checks it passes."""
-    load(path)
-    return {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+    """The settings as a document; ConfigError as `config.load`, whose checks it passes."""
+    return loaded(path)[1].values
 
 
 def with_values(document: Mapping[str, Any], params: Params) -> Config:

@@ -18,6 +18,7 @@ import click
 
 from tbot.commands.journal_query import (
     Asked,
+    check_account,
     csv_text,
     iso,
     journal_options,
@@ -81,6 +82,7 @@ def trades(
     symbols = parse_symbols(contract) if contract else None
     from_ns, folder = asked.from_ns, asked.folder()
     with open_family(folder) as family:
+        check_account(family, asked.account)
         found = list(islice(_trades(family, symbols, asked.account, from_ns), asked.wanted(last)))
         _add_intents(family, found, asked.account)
     if asked.json_output:

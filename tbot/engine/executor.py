@@ -175,8 +175,7 @@ class Executor:
             self._next_flush_ns = boot_ns() + FLUSH_NS
             self._report()  # a slow disk holds this loop up: what is new is told before, not after (I33, F-SYS-05)
             self._flush(desk)
-        if (self._context.stop.is_set() or self._stop_requests) and not self._stop_told:
-            self._begin_stop()
+        self._heed_stop(desk)
         if self._stop_requests and (desk.settled() or boot_ns() > self._stop_deadline_ns):
             self._answer_stops(desk)
 
@@ -230,6 +229,7 @@ class Executor:
         self._hops.record("signal_executor", received - sent)
         self._look_at_prices()  # the Desk must have seen every record that the decision saw
         self._operator.look_at_switch(desk)  # who freezes after this is too late for the entry's time to live (R8)
+        self._heed_stop(desk)
         stamps = SignalStamps(
             message.stamps.frame_recv_boot_ns, 0, message.stamps.worker_woke_boot_ns, sent, received
         )
@@ -261,6 +261,7 @@ class Executor:
         assert desk is not None
         assert isinstance(desk.clock, FixedClock)
         desk.clock.set_ns(message.now_ns)
+        self._heed_stop(desk)
         records = self._prices.take_until(message.heads)
         signals, self._stepped = self._stepped, []
         desk.session.step(records, signals, message.now_ns)
@@ -280,6 +281,11 @@ class Executor:
         self._router.send(self._wire.encode(ack), sender)
 
     # -------------------------------------------------------------------------------------------------------- stop
+    def _heed_stop(self, desk: TradingDesk) -> None:
+        """Tell the Desk that the run ends, before anything that may open a position: SIGTERM may have ended a wait."""
+        if (self._context.stop.is_set() or self._stop_requests) and not self._stop_told:
+            self._begin_stop()
+
     def _begin_stop(self) -> None:
         if not self._stop_deadline_ns:
             self._stop_deadline_ns = boot_ns() + STOP_PATIENCE_NS

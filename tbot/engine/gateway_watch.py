@@ -21,6 +21,7 @@ from tbot.engine.observer import Tell
 LOOK_NS = NS_PER_S
 Bar = tuple[str, str]  # RC_ code and reason of a contract that takes no entries
 
+LOOKED_INTO = ("RC_AUTH", "RC_SECOND_ENGINE", "RC_CONFIG")  # of what stops all contracts: ends by `acknowledge` alone
 GOODBYES = 3
 USER_HUB_GRACE_NS = 2 * NS_PER_S  # a change of tokens takes less
 
@@ -61,6 +62,12 @@ class GatewayWatch:
         if self._link.accounts_trouble:
             self._link.forgive()
         self._next_ns = 0
+
+    @property
+    def of_the_login(self) -> str:
+        """What stops every account until a person has looked, because all of them share the login; "" when nothing."""
+        found = self._everywhere()
+        return found[1] if found is not None and found[0] in LOOKED_INTO else ""
 
     @property
     def _logouts(self) -> int:

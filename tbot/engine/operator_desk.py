@@ -5,6 +5,7 @@ lock files behind at once, and puts them back when they are taken away: only the
 """
 
 from datetime import date
+from typing import Any
 
 from tbot.domain.messages import OperatorIn
 from tbot.domain.process_messages import AccountWord, ControlReply, ControlRequest
@@ -68,12 +69,19 @@ class OperatorDesk:
                 self.press("command", request.account)
             return ControlReply(request.request_id, "starting", STARTING)
         if request.account is not None and request.account not in desk.desk.accounts:
-            known = ", ".join(map(str, desk.desk.accounts))
+            names = {account: _views(desk)[str(account)]["name"] for account in desk.desk.accounts}
+            known = ", ".join(f"{account} ({name})" if name else str(account) for account, name in names.items())
             text = f"account {request.account} is not traded by this run; it trades {known}"
             return ControlReply(request.request_id, "account", text)
         if request.verb == "ask":
             said = {account: (True, "") for account in desk.desk.accounts if request.account in (None, account)}
             return ControlReply(request.request_id, "", "", self._words(desk, said, request.contract))
+        shared = watch.of_the_login if watch is not None and request.verb == "resume" else ""
+        if shared and request.account is not None and len(desk.desk.accounts) > 1:
+            # One account's `resume` would let the others trade again, of which nobody spoke.
+            text = f"{shared}, which stops every account: tbot resume without --account goes on with all of them"
+            words = self._words(desk, {request.account: (False, text)}, None)
+            return ControlReply(request.request_id, "refused", text, words)
         item = OperatorIn(desk.clock.now_ns(), request.verb, request.account, request.contract)
         said = desk.desk.foresee(item)
         taken = any(took for took, _ in said.values())
@@ -92,8 +100,7 @@ class OperatorDesk:
     ) -> tuple[AccountWord, ...]:
         """How the accounts stand after the request was handled."""
         words = []
-        views = desk.desk.view()["accounts"]
-        assert isinstance(views, dict)
+        views = _views(desk)
         for account, (taken, sentence) in said.items():
             view = views[str(account)]
             held = [f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"]]
@@ -144,6 +151,12 @@ class OperatorDesk:
 
     def close(self) -> None:
         self.control.close()
+
+
+def _views(desk: TradingDesk) -> dict[str, Any]:
+    views = desk.desk.view()["accounts"]
+    assert isinstance(views, dict)
+    return views
 
 
 def _today(desk: TradingDesk, account: int) -> date:

@@ -125,3 +125,6 @@ class EngineSettings:
 
     def history_name(self, symbol: str) -> str:
         return f"history.{symbol}"
+
+    def board_name(self, symbol: str) -> str:
+        return f"board.{symbol}"

@@ -93,7 +93,8 @@ def build_status(
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
-    document.update(_money(executor, accounts))
+    document.update(_figures(executor))
+    document.update(accounts_money(accounts))
     document.update(_operations(feed, executor, workers, children))
     return document
 
@@ -111,11 +112,17 @@ def _state(
     missing = sorted(name for name, child in children.items() if child.spec.beats and not child.ready)
     if missing:
         return "STARTING", ["RC_START"], f"waiting for {', '.join(missing)}"
-    states = [account["state"] for account in accounts.values()]
-    if not states:
+    if not accounts:
         return "STARTING", ["RC_START"], "no account yet"
-    strictest = max(states, key=STRICTNESS.index)
-    alarms = _alarms(children)
+    trouble = children["executor"].status.get("journal", {}).get("trouble", "")
+    return accounts_state(accounts, _alarms(children), trouble)
+
+
+def accounts_state(
+    accounts: Mapping[str, Any], alarms: list[dict[str, str]], trouble: str
+) -> tuple[str, list[str], str]:
+    """The strictest state of these accounts (at least one) under the alarms of the run; `trouble` of its journal."""
+    strictest = max((account["state"] for account in accounts.values()), key=STRICTNESS.index)
     alarm = next((alarm for alarm in alarms if alarm["code"] in HALTING), None)
     worst = next(account for account in accounts.values() if account["state"] == strictest)
     if alarm is not None and (
@@ -123,13 +130,15 @@ def _state(
         or (strictest == "HALTED" and alarm["text"].startswith(worst["text"]))  # the same, and what to do about it
     ):
         return "HALTED", [alarm["code"]], alarm["text"]  # every contract is barred; exits go on
-    trouble = children["executor"].status.get("journal", {}).get("trouble", "")
     if trouble and strictest == "ACTIVE":  # an account does not know of it: its entries end at the journal (R1)
         return "PAUSED", ["RC_JOURNAL"], f"no entries, the journal is not written: {trouble}"
     blind = next((alarm for alarm in alarms if alarm["code"] in PAUSING), None)
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
-    text = f"{worst['name']}: {worst['text']}" if len(accounts) > 1 else worst["text"]
+    text = worst["text"]
+    if len(accounts) > 1:
+        trading = sum(account["state"] == "ACTIVE" for account in accounts.values())
+        text = f"{worst['name']}: {text}" + (f"; {trading} of {len(accounts)} accounts trading" if trading else "")
     return strictest, [reason["code"] for reason in worst["reasons"]], text
 
 
@@ -178,11 +187,7 @@ def _contracts(
     return document
 
 
-def _money(executor: Mapping[str, Any], accounts: Mapping[str, Any]) -> dict[str, Any]:
-    trips = sum(account["trades"] for account in accounts.values())
-    wins = sum(account["wins"] for account in accounts.values())
-    gained = sum(account["gained_cents"] for account in accounts.values())
-    lost = sum(account["lost_cents"] for account in accounts.values())
+def _figures(executor: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "market_ns": executor.get("market_ns", 0),
         "market_time": iso(executor.get("market_ns", 0)),
@@ -190,6 +195,19 @@ def _money(executor: Mapping[str, Any], accounts: Mapping[str, Any]) -> dict[str
         "intents": executor.get("intents", 0),
         "denials": executor.get("denials", {}),
         "fills": executor.get("fills", 0),
+        "execution_ns": executor.get("execution_ns", {}),
+        "slippage_ticks": executor.get("slippage_ticks"),
+        "last_prices": executor.get("last_prices", {}),
+    }
+
+
+def accounts_money(accounts: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the document that are sums over accounts; the drawdown is the largest of any one."""
+    trips = sum(account["trades"] for account in accounts.values())
+    wins = sum(account["wins"] for account in accounts.values())
+    gained = sum(account["gained_cents"] for account in accounts.values())
+    lost = sum(account["lost_cents"] for account in accounts.values())
+    return {
         "round_trips": trips,
         "wins": wins,
         "pnl_usd": sum(account["day_pnl_cents"] for account in accounts.values()) / 100,
@@ -197,9 +215,6 @@ def _money(executor: Mapping[str, Any], accounts: Mapping[str, Any]) -> dict[str
         "win_rate": round(wins / trips, 4) if trips else None,
         "profit_factor": round(gained / lost, 3) if lost else None,
         "drawdown_usd": max((account["drawdown_cents"] for account in accounts.values()), default=0) / 100,
-        "execution_ns": executor.get("execution_ns", {}),
-        "slippage_ticks": executor.get("slippage_ticks"),
-        "last_prices": executor.get("last_prices", {}),
     }
 
 

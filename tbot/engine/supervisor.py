@@ -25,6 +25,7 @@ from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
 from tbot.errors import AuthError, Halted, ProtocolError
 from tbot.transport import sockets
+from tbot.transport.board import BOARD_BYTES
 from tbot.transport.shm import Segment
 from tbot.transport.wire import Wire
 from tbot_ext.records import BAR_DTYPE
@@ -80,6 +81,7 @@ class Supervisor:
             format_ring(ring.buf, RING_CAPACITY, PRODUCTS[symbol].contract_id, settings.run_id)
             history_bytes = HISTORY_CAPACITY * BAR_DTYPE.itemsize
             self._segments.append(Segment.create(settings.run_dir, settings.history_name(symbol), history_bytes))
+            self._segments.append(Segment.create(settings.run_dir, settings.board_name(symbol), BOARD_BYTES))
         self._bus = sockets.pull(settings.socket("bus"))
         self._channels.append(self._bus)
         self._executor = sockets.dealer(settings.socket("executor"), b"launcher")

@@ -22,6 +22,7 @@ from tbot.errors import ProtocolError
 from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
+from tbot.transport.board import BoardWriter
 from tbot.transport.shm import Segment
 from tbot_ext.records import BAR_DTYPE, EventCode, Flag
 from tbot_ext.ring import RingReader
@@ -66,6 +67,8 @@ class ContractShell:
         product = PRODUCTS[symbol]
         self._ring = Segment.attach(settings.run_dir, settings.ring_name(symbol))
         self._bars = Segment.attach(settings.run_dir, settings.history_name(symbol))
+        self._shown = Segment.attach(settings.run_dir, settings.board_name(symbol))
+        self._board = BoardWriter(self._shown.buf)
         history = self._bars.array(BAR_DTYPE)
         # A restarted worker does not trust what lies in the ring from before: it waits for the feed to fill it anew.
         start: Literal["newest", "oldest"] = "newest" if restarted else "oldest"
@@ -100,7 +103,8 @@ class ContractShell:
         }
 
     def collect(self) -> None:
-        """Keep the bars closed since the last call; the pipeline itself remembers only the newest ones."""
+        """Show and keep the bars closed since the last call; the pipeline itself remembers only the newest ones."""
+        self._board.show(self.decider.pipeline)
         if self._collector is not None:
             self._collector.add(self.decider.pipeline.bars(1, COLLECT_BARS))
 
@@ -111,8 +115,9 @@ class ContractShell:
             self._collector.write(keep_bars, self.decider.product)
         self.reader.close()
         self.decider.close()
-        self._ring.close()
-        self._bars.close()
+        self._board.close()
+        for segment in (self._ring, self._bars, self._shown):
+            segment.close()
 
 
 class Worker:

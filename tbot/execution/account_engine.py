@@ -56,7 +56,8 @@ class Market:
     quotes: dict[str, Quote] = field(default_factory=dict)
     feeds: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # contract -> (state, reason, RC_ code)
     # What each account holds or has working, as (family, side): opposite sides across accounts are refused (TR8).
-    sides: dict[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    # None: nobody knows yet, no complete answer has come since the start.
+    sides: dict[int, Sequence[tuple[str, int]] | None] = field(default_factory=dict)
 
     def feed(self, contract: str) -> tuple[str, str, str]:
         """State, reason, RC_ code ("": the state says it); a contract that nothing was said about has no data yet."""
@@ -143,7 +144,8 @@ class AccountEngine:
             self.heard_ns = self.now_ns
             self._broker_event(item)
         self._upkeep()
-        self.market.sides[self.account.account] = sides_of(self.picture)
+        known = self.reconciler.started
+        self.market.sides[self.account.account] = sides_of(self.picture, self.hub_sizes) if known else None
         return self.outbox.take()
 
     def _roll_day(self) -> None:
@@ -219,7 +221,8 @@ class AccountEngine:
                 exposures=self.manager.exposures(self.market.quotes),
                 blocked=self._hub_differs() or self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
-                sides=tuple(side for sides in self.market.sides.values() for side in sides),
+                sides=tuple(side for sides in self.market.sides.values() for side in sides or ()),
+                unseen=tuple(number for number, sides in self.market.sides.items() if sides is None),
                 firm=self.firm.facts(self._day(), worth, actions),
             ),
             caps=self.settings.caps,

@@ -44,6 +44,7 @@ class Desk:
             account.account: AccountEngine(settings.of_account(account), account, self._market, self._next_tag)
             for account in settings.accounts
         }
+        self._market.sides = dict.fromkeys(self._engines)
 
     def _next_tag(self, role: Role) -> str:
         self._sequence += 1

@@ -13,7 +13,7 @@ Days before the one in which the run began are not folded into the account's pic
 positions here, only results. Everything is empty for an account that no firm watches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from tbot.domain.contracts import product_named
@@ -154,13 +154,15 @@ def recent_actions(manager: OrderManager, now_ns: int) -> int:
     return sum(now_ns - at < NS_PER_MIN for at in times)
 
 
-def sides_of(picture: Picture) -> Sequence[tuple[str, int]]:
+def sides_of(picture: Picture, told: Mapping[str, int]) -> Sequence[tuple[str, int]]:
     """(family, side) of everything that an account holds or may still open, sorted (TR8).
 
     By the table of all products, and by gateway ids, too: a stranger's position may be in a product or a month that
-    this run does not trade. What is in no table is a family of its own.
+    this run does not trade. What is in no table is a family of its own. `told`: sizes by the broker's newest word,
+    which a fill may have yet to explain: a stranger's position counts from its first telling.
     """
     found = {(entry.contract, entry.side) for entry in picture.live_entries()}
     found |= {(name, picture.ledger.position(name).side) for name in picture.ledger.open_contracts()}
+    found |= {(name, 1 if size > 0 else -1) for name, size in told.items() if size}
     products = {name: product_named(name) for name, _ in found}
     return sorted({(product.family if (product := products[name]) else name, side) for name, side in found})

@@ -204,7 +204,8 @@ class Flattener:
     def _next_round(self, job: Job, now_ns: int, phase: Phase, *, pause: bool = True) -> None:
         if pause:
             last = len(PAUSES_NS)
-            shut = job.rounds >= last and any(self._inside(name, job) for name in self.manager.shut)
+            # Of what is still held: one that is flat by now does not make the others wait for its market.
+            shut = job.rounds >= last and not self.manager.shut.isdisjoint(self._positions(job))
             real_ns = SHUT_PAUSE_NS if shut else PAUSES_NS[min(job.rounds, last - 1)]
             job.not_before_ns = now_ns + self.settings.patience(real_ns)
             job.rounds += 1

@@ -2,7 +2,7 @@
 
 from tbot.execution.account_engine import AccountEngine
 from tbot.execution.firm_view import caps_view, firm_view
-from tbot.execution.picture import Seen
+from tbot.execution.picture import Picture, Seen
 
 
 def account_view(engine: AccountEngine) -> dict[str, object]:
@@ -27,7 +27,9 @@ def account_view(engine: AccountEngine) -> dict[str, object]:
         "caps": caps_view(engine),
         "unrealised_cents": sum(engine.guards.value_cents.values()),
         "loss_streak": today.streak if today else 0,
+        "streak_most": engine.settings.limits.consecutive_losses,
         "entries_today": len(engine.manager.sent),
+        "entries_most": engine.settings.limits.entries_per_day,
         "trades": total.trips,
         "wins": total.wins,
         "losses": total.losses,
@@ -77,13 +79,19 @@ def _position(engine: AccountEngine, contract: str) -> dict[str, object]:
         "entry_price_size": position.price_size_sum,
         "stop": (min(stops) if position.side > 0 else max(stops)) if stops else None,
         "target": targets[0] if targets else None,
-        "protected": picture.protected(contract),
+        "protected": _covered(picture, contract),
         "foreign": holding.foreign,
         "surprise": holding.surprise,
         "unrealised_cents": engine.guards.value_cents.get(contract),
         "opened_ns": trip.opened_ns if trip else None,
         "signal_id": entries[0].signal_id if entries else "",
     }
+
+
+def _covered(picture: Picture, contract: str) -> bool:
+    """Whether working stops cover all that is held, a stranger's part too: nothing looks safe that has no stop."""
+    stops = sum(order.remaining for order in picture.stops(contract))
+    return picture.protected(contract) and stops >= abs(picture.ledger.position(contract).size)
 
 
 def _order(seen: Seen) -> dict[str, object]:

@@ -11,7 +11,7 @@ KINDS = ("signals", "fills", "locks", "faults", "report")
 class NotifySettings:
     """Which kinds of messages go out, how they are gathered, and where their addresses are found.
 
-    ConfigError when a value makes no sense, or is an address.
+    ConfigError when a value makes no sense, or is an address (where one may stand: commands/notify_addresses.py).
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -19,15 +19,9 @@ class NotifySettings:
     gather_s: float = 10.0  # what happens within this time goes out as one message
     repeat_min: float = 60.0  # the same lock or fault is not told again before; then how often it came
     file: str = ""  # of addresses, mode 0600; "": notify_urls in TBOT_HOME when it is there
-    urls: tuple[str, ...] = ()  # always empty: see below
 
     def __post_init__(self) -> None:
         problems = []
-        if self.urls:
-            problems.append(
-                "urls hold passwords and tokens and do not belong in this file; set TBOT_NOTIFY_URLS, or write them "
-                "into a file of mode 0600, one a line, and name that with file"
-            )
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown:
             problems.append(f"kinds must be among {', '.join(KINDS)}, not {unknown[0]!r}")

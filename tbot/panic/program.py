@@ -1,5 +1,6 @@
 """All accounts at once, to one deadline: find them, flatten each in a thread of its own, and say what became of it."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tbot.gateway.net import NS_PER_S, boot_ns
-from tbot.gateway.redact import Credentials
+from tbot.gateway.redact import Credentials, plain
 from tbot.gateway.rest import OrderClient
 from tbot.panic.account_exit import CONFIRM_S, PAUSES_S, AccountExit, Say
 
@@ -60,6 +61,8 @@ def panic(
             text = client.tokens.refused and f"the gateway refused the login: {client.tokens.refused}"
             return Result(False, (), text or "no account is known: the gateway did not list any in time")
         exits = [AccountExit(client, account, speak, wait, deadline_ns) for account in found]
+        if accounts:
+            threading.Thread(target=_name_unlisted, args=(client, tuple(accounts), speak), daemon=True).start()
         _run_all([out for out in exits if found[out.account]], [out for out in exits if not found[out.account]], wait)
     finally:
         client.close()
@@ -113,6 +116,21 @@ def _find(client: OrderClient, say: Say, pause: Callable[[float], None], deadlin
             return {}
         pause(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
         tries += 1
+
+
+def _name_unlisted(client: OrderClient, accounts: Sequence[int], say: Say) -> None:
+    """A number that nobody knows is tried until time is over: say at once that it may be mistyped.
+
+    Beside the closing, which waits for nothing; what goes wrong here is no trouble of its own.
+    """
+    with contextlib.suppress(Exception):
+        answer = client.account_search(False, protective=True)
+        if answer.ok and answer.value:
+            known = {account.account_id: plain(account.name, 60) for account in answer.value}
+            words = ", ".join(f"{number} ({name})" for number, name in known.items())
+            for account in accounts:
+                if account not in known:
+                    say(f"account {account} is not listed by the gateway; it lists {words}: going on all the same")
 
 
 def _quiet(say: Say) -> Say:

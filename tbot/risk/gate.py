@@ -7,10 +7,10 @@ rulings 13, 15, 16; topstep-rules.md section 9 (TR1 to TR12). Codes are RC_... w
 
 Where the firm's rules stand: TR1 account engine (name, simulated, canTrade) · TR2 `floor_is_far` and `guards` · TR3
 `guards` · TR4 `headroom_cents` · TR5 `_size` · TR6 `day_profit_is_below_its_stop` · TR7 `window_is_open` · TR8
-`no_opposite_exposure` · TR9 `guards` · TR10 `entries_of_the_product`, `order_actions`, `entry_rate` · TR11
-`target_is_not_reached` and `execution/firm_watch` · TR12 `feed_is_ok`: the shell bars a contract before its roll.
-TR10's holding time binds discretionary exits only (ruling 13), and the engine has none: it gets out by stop, target, a
-rule, or a person's order.
+`no_opposite_exposure`, `other_accounts_are_known` · TR9 `guards` · TR10 `entries_of_the_product`, `order_actions`,
+`entry_rate` · TR11 `target_is_not_reached` and `execution/firm_watch` · TR12 `feed_is_ok`: the shell bars a contract
+before its roll. TR10's holding time binds discretionary exits only (ruling 13), and the engine has none: it gets out by
+stop, target, a rule, or a person's order.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,6 +69,7 @@ class AccountFacts:
     blocked: Refusal | None  # what speaks against this contract: UNKNOWN, quarantine, foreign, leftover legs
     entries: Sequence[tuple[int, str]]  # (now_ns, contract) of the entries of the trading day
     sides: Sequence[tuple[str, int]] = ()  # (family, side) of what all accounts of the Desk hold or may still open
+    unseen: Sequence[int] = ()  # other accounts of the Desk of which nobody knows yet what they hold
     firm: FirmFacts | None = None  # None: no firm watches this account
 
 
@@ -261,6 +262,14 @@ def no_opposite_exposure(request: Request) -> Refusal | None:
     return None
 
 
+def other_accounts_are_known(request: Request) -> Refusal | None:
+    """TR8 at a start: an account that has not been read yet may hold the other side."""
+    if not request.facts.unseen:
+        return None
+    numbers = ", ".join(map(str, request.facts.unseen))
+    return Refusal("RC_RECONCILING", f"what account {numbers} holds has not been read yet; it may be the other side")
+
+
 def past_days_are_known(request: Request) -> Refusal | None:
     """Without them the floor may be higher than it looks."""
     firm = request.facts.firm
@@ -358,6 +367,7 @@ CHECKS: tuple[Check, ...] = (
     contract_is_not_blocked,
     contract_is_flat,
     no_opposite_exposure,
+    other_accounts_are_known,
     past_days_are_known,
     floor_is_far,
     day_profit_is_below_its_stop,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -65,11 +66,43 @@ def test_accounts_as_a_document_with_the_pinned_one_chosen(
     config.write_text(f'[gateway]\nrest = "{server.rest}"\n{pinned}')
     made = json.loads(call(accounts, "--json", "-c", str(config)).output)
     assert (made["schema"], made["version"], made["gateway"]) == ("tbot.accounts", 1, server.rest)
+    assert made["accounts"][1].pop("settings")["contracts"][0] == "MNQ"
     assert made["accounts"][1] == {
         "id": 1002, "name": "50KTC-V2-000001-00000002", "balance_usd": 50_000.0, "can_trade": True, "visible": True,
         "simulated": True, "chosen": True,
     }  # fmt: skip
     assert made["accounts"][0]["chosen"] is False
+
+
+def test_accounts_tell_size_limits_and_contracts_of_each_pinned_one(server: RunningServer, home: Path) -> None:
+    config = home.parent / "tbot.toml"
+    config.write_text(
+        '[[accounts]]\nid = 1001\nname = "50KTC-V2-000001-00000001"\ncontracts = ["MNQ", "MES"]\n'
+        "[accounts.risk]\ndaily_loss_cents = 40_000\nmax_micros = 2\n"
+        '[[accounts]]\nid = 1002\nname = "50KTC-V2-000001-00000002"\n'
+    )
+    home.mkdir()
+    (home / "credentials").write_text(f"TBOT_USERNAME={OWNER}\nTBOT_API_KEY={KEY}\n")  # the environment is read once
+    (home / "credentials").chmod(0o600)
+    given = ("--gateway", server.rest, "-c", str(config))
+    text = call(accounts, *given).output.splitlines()
+    assert max(map(len, text)) <= 80
+    assert text[2:4] == [
+        "                50K combine; MNQ, MES; daily limit 400.00 USD, 2 losses in a",
+        "                row; 200.00 USD a trade; at most 2 micro or 1 mini",
+    ]
+    first, second = json.loads(call(accounts, *given, "--json").output)["accounts"]
+    assert (first["settings"]["daily_loss_usd"], first["settings"]["contracts"]) == (400.0, ["MNQ", "MES"])
+    assert (second["settings"]["daily_loss_usd"], second["settings"]["max_micros"]) == (800.0, 5)
+    (one,) = json.loads(call(accounts, *given, "--json", "--account", "1002").output)["accounts"]
+    assert (one["id"], one["chosen"]) == (1002, True)
+    with pytest.raises(click.UsageError) as refused:
+        call(accounts, *given, "--account", "5")
+    assert refused.value.exit_code == 2
+    assert str(refused.value) == (
+        "account 5 is not listed by the gateway; it lists 1001 (50KTC-V2-000001-00000001), "
+        "1002 (50KTC-V2-000001-00000002)"
+    )
 
 
 def test_accounts_without_gateway_login_or_answer(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +124,13 @@ def test_accounts_without_gateway_login_or_answer(server: RunningServer, monkeyp
 
 def test_F_SEC_05_names_of_accounts_do_not_drive_the_terminal() -> None:
     evil = BrokerAccount(7, "\x1b[31mLIVE\u202e\n* 1001", -5, False, True, False)
-    text = accounts_module.lines([evil], set(), [])
+    text = accounts_module.lines([evil], set(), [], {})
     assert len(text) == 3
     assert not set("".join(text)) & set("\x1b\u202e\n")
     assert "LIVE" in text[1]
     assert "-0.05" in text[1]
     assert "none of them" in text[2]
-    assert "no accounts" in accounts_module.lines([], set(), [])[0]
+    assert "no accounts" in accounts_module.lines([], set(), [], {})[0]
 
 
 def test_credentials_from_a_file(server: RunningServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

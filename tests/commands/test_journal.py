@@ -139,6 +139,8 @@ def test_rows_are_chosen_by_kind_account_time(home: Path) -> None:
     assert {row["kind"] for row in document("--kind", "intent")["rows"]} == {"Intent"}
     assert [row["seq"] for row in document("--kind", "RunInfo")["rows"]] == [1]
     assert {row["account"] for row in document("--account", "11")["rows"]} == {11}
+    with pytest.raises(click.UsageError, match="account 99 is not in this journal, whose runs traded 11"):
+        call("--account", "99")
     late = document("--since", "2026-05-28T20:27:09Z")["rows"]
     assert {row["time"] for row in late} == {"2026-05-28T20:27:09Z", "2026-05-28T20:27:10Z"}
     everything = document("--since", "2026-05-28T00:00:00Z")["rows"]

@@ -1,10 +1,11 @@
-"""`tbot kill` and `tbot panic` as a person meets them: what is locked, what is closed where, what is proven."""
+"""`tbot kill` and what `tbot panic` shares with it: what is locked, what is closed where, what is proven."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -131,8 +132,10 @@ def test_kill_of_an_account_that_the_engine_does_not_trade_is_refused(world: Wor
     world.run()
     world.answers = [said(refused="account", text="account 5 is not traded by this run; it trades 1001")]
     result = world.tbot("kill", "--account", "5", login=True)
-    assert code(result) == 6
+    assert code(result) == 2
+    assert str(result.exception) == "account 5 is not traded by this run; it trades 1001"
     assert world.orders == []
+    assert not list(world.home.glob("**/kill.*"))
 
 
 def test_kill_of_a_frozen_paper_engine_has_nothing_at_a_broker(world: World) -> None:
@@ -268,7 +271,7 @@ def test_kill_of_a_run_that_is_of_no_mode_of_ours_takes_the_others_all_the_same(
     world.answers = [None]
     result = world.tbot("kill", login=True)
     assert code(result) == 0
-    assert [asked[0] for asked in world.asked if asked[1] == "kill"] == ["run-paper", f"run-{mode}"]
+    assert {asked[0] for asked in world.asked if asked[1] == "kill"} == {"run-paper", f"run-{mode}"}
 
 
 def test_a_gateway_that_is_none_is_said_and_not_proven(world: World) -> None:
@@ -313,8 +316,42 @@ def test_kill_of_an_account_of_one_of_two_engines_is_done(world: World) -> None:
     world.run("live", newest=False)
     world.run("paper")
     stranger = said(refused="account", text="account 1001 is not traded by this run; it trades 5")
-    world.answers = [stranger, said(DONE), said(DONE)]
+    world.answers_of = {"run-live": [stranger], "run-paper": [said(DONE)]}
     assert code(world.tbot("kill", "--account", "1001")) == 0
+    assert code(world.tbot("kill", "--account", "1001", "--no-wait")) == 0
+
+
+def test_I10_two_engines_hear_of_the_kill_at_the_same_time(world: World) -> None:
+    """One that hangs held up the other: it was asked when the first was flat, or given up after half a minute."""
+    world.run("live", newest=False)
+    world.run("paper")
+    both = threading.Barrier(2, timeout=30)
+    asked: list[str] = []
+
+    def answer(run_dir: Path, verb: str, *_: object, **__: object) -> ControlReply:
+        if verb == "kill":
+            both.wait()  # nobody is answered before both have been asked
+            asked.append(run_dir.name)
+        return said(DONE)
+
+    world.monkeypatch.setattr(control, "ask_once", answer)
+    result = world.tbot("kill")
+    assert code(result) == 0
+    assert sorted(asked) == ["run-live", "run-paper"]
+    for sentence in ("LIVE run: proven flat", "PAPER run: proven flat"):
+        assert sentence in result.output
+
+
+def test_of_two_engines_that_hang_each_is_closed_by_itself(world: World) -> None:
+    world.run("live", newest=False)
+    world.run("paper")
+    world.answers = [None]
+    result = world.tbot("kill", login=True)
+    assert code(result) == 0
+    assert world.orders == [("http://127.0.0.1:9", ("u", "k"), (1001,), 30.0)]
+    assert "nothing is at a broker" in result.output
+    for mode in ("live", "paper"):
+        assert (world.home / mode / "kill.all").exists()
 
 
 def test_two_runs_of_one_mode_get_their_locks_both(world: World) -> None:
@@ -341,32 +378,6 @@ def test_panic_and_kill_mean_the_run_that_may_have_left_something_open(world: Wo
     for command in ("panic", "kill"):
         assert code(world.tbot(command, login=True)) == 0
         assert world.orders.pop()[0] == "http://127.0.0.1:9"
-
-
-def test_panic_means_the_live_run_even_where_a_simulator_was_traded_since(world: World) -> None:
-    world.run("live", pid=NOBODY)
-    document = json.loads((world.home / "current.json").read_text())
-    world.run("sim", pid=NOBODY)
-    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
-    assert code(world.tbot("panic", login=True)) == 0
-    assert world.orders.pop()[0] == "http://127.0.0.1:8"
-
-
-def test_panic_means_a_live_run_that_died_before_a_simulator_that_is_traded(world: World) -> None:
-    world.run("live", pid=NOBODY)
-    document = json.loads((world.home / "current.json").read_text())
-    (world.home / "live" / "run.json").write_text(json.dumps(document | {"gateway": "http://127.0.0.1:8"}))
-    world.run("sim")
-    result = world.tbot("panic", login=True)
-    assert code(result) == 0
-    assert world.orders.pop()[0] == "http://127.0.0.1:8"
-    assert "DEMO run at http://127.0.0.1:9 is not looked at" in result.output
-
-
-@pytest.mark.parametrize("arguments", [(), ("--gateway", "http://127.0.0.1:9")])
-def test_panic_locks_before_it_asks_for_anything(world: World, arguments: tuple[str, ...]) -> None:
-    assert code(world.tbot("panic", *arguments)) == 11  # not proven counts for more than what is missing
-    assert (world.home / "live" / "kill.all").exists()
 
 
 @pytest.mark.parametrize(
@@ -432,3 +443,6 @@ def test_kill_goes_on_where_the_status_tells_a_time_of_no_calendar(world: World)
     lock = read(world.home / "sim" / "kill.all")
     assert lock is not None
     assert lock.day == trading_day(time.time_ns()).isoformat()
+
+
+# ------------------------------------------------------------------------- panic and what is in an engine's own memory

@@ -51,7 +51,17 @@ def test_two_engines_want_a_choice_and_kill_takes_both(world: World) -> None:
     world.asked.clear()
     world.answers = [said(DONE)]
     assert code(world.tbot("kill")) == 0
-    assert [asked[:2] for asked in world.asked if asked[1] == "kill"] == [("run-live", "kill"), ("run-paper", "kill")]
+    assert {asked[0] for asked in world.asked if asked[1] == "kill"} == {"run-live", "run-paper"}
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "flatten", "kill"])
+def test_an_unknown_account_is_a_usage_error_that_names_the_known_ones(world: World, verb: str) -> None:
+    world.run()
+    text = "account 5 is not traded by this run; it trades 1001 (PRAC-1), 1002 (PRAC-2)"
+    world.answers = [said(refused="account", text=text)]
+    result = world.tbot(verb, "--account", "5")
+    assert (code(result), str(result.exception), result.output) == (2, text, "")
+    assert len(world.asked) == 1
 
 
 def test_an_executor_without_its_launcher_is_an_engine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,8 @@ def test_the_timeline_in_words_and_its_filters(finished: tuple[Path, str]) -> No
     assert [row["kind"] for row in fills] == ["Fill", "Fill"]
     later = document("--journal", finished[0], "--kind", "Fill", "--since", fills[1]["time"])["rows"]
     assert later[0]["seq"] == fills[1]["seq"]
-    assert document("--journal", finished[0], "--account", "999")["rows"] == []
+    refused = call("--journal", finished[0], "--account", "999").exception
+    assert str(refused) == "account 999 is not in this journal, whose runs traded 1 (PAPER)"
 
 
 def test_I15_a_changed_row_breaks_the_chain_and_shows_in_the_replay(state: Path) -> None:

@@ -191,6 +191,10 @@ def test_the_newest_run_is_found_where_the_pointer_says(home: Path, tmp_path: Pa
 
 def test_since_and_account_choose(home: Path) -> None:
     assert ids(call("--json", "--account", "12")) == ["NQ-2"]
+    with pytest.raises(click.UsageError, match="account 99 is not in this journal, whose runs traded"):
+        call("--account", "99")
+    told = json.loads(call("--json", "--explain", "NQ-2", "--account", "12").output)["signals"][0]["outcomes"]
+    assert [outcome["account"] for outcome in told] == [12]
     assert ids(call("--json", "--account", str(ACCOUNT))) == ["NQ-2", "ES-1", REAL.signal_id]
     (row,) = json.loads(call("--json", "--account", "12").output)["signals"]
     assert [outcome["account"] for outcome in row["outcomes"]] == [12]

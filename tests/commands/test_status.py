@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from tbot.commands.status import NotRunning, lines, read_newest, status
+from tbot.commands.status import NotRunning, fitted, lines, read_newest, status
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -80,12 +81,116 @@ def test_no_engine_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         read_newest()
 
 
-def test_several_accounts_and_warnings_have_lines_of_their_own() -> None:
-    held = [{"contract": "MNQ", "side": -1, "size": 2}]
-    one = {"name": "A\x1b1", "state": "ACTIVE", "day_pnl_cents": -1250, "unrealised_cents": 300, "positions": held}
-    two = {**one, "name": "A-2", "state": "LOCKED", "positions": []}
-    text = lines(document(accounts={"7": one, "8": two}, warnings=["numpy 9, tested with 2"]))
-    assert "A 1 (7)  ACTIVE  day -12.50 USD  open +3.00 USD  MNQ -2" in text
-    assert "A-2 (8)  LOCKED  day -12.50 USD  open +3.00 USD  no position" in text
+def account(**changes: Any) -> dict[str, Any]:
+    held = {
+        "contract": "MNQ", "side": -1, "size": 2, "entry": 100_000.0, "stop": 100_040, "target": None,
+        "protected": True, "unrealised_cents": 300,
+    }  # fmt: skip
+    base = {
+        "name": "50KTC-V2-000001-00000001", "state": "ACTIVE", "reasons": [], "text": "trading", "positions": [held],
+        "day_pnl_cents": -125_050, "unrealised_cents": 300, "day_room_cents": 27_950, "balance_cents": 4_874_950,
+        "firm": {"floor_cents": 4_800_000, "to_floor_cents": 74_950}, "quarantine": {"ES": "an order is UNKNOWN"},
+        "denials": {"RC_WINDOW": 3}, "orders": [{}, {}], "entries_today": 4, "intents": 4, "trades": 3, "wins": 1,
+        "gained_cents": 20_000, "lost_cents": 10_000, "drawdown_cents": 15_000,
+    }  # fmt: skip
+    return {**base, **changes}
+
+
+LOCKED = account(
+    name="50KTC-V2-000001-00000002",
+    state="LOCKED",
+    text="the day's loss limit of 400.00 is reached: no entries until the next trading day",
+    reasons=[{"code": "RC_DAILY_LOSS"}],
+    positions=[],
+    firm=None,
+    balance_cents=None,
+)
+TWO = {"18731001": account(), "18731002": LOCKED}
+
+
+def test_several_accounts_and_warnings_have_lines_of_their_own_within_80_columns() -> None:
+    text = lines(document(accounts=TWO, warnings=["numpy 9, tested with 2"]))
+    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00 USD")
+    assert text[place + 1 : place + 5] == [
+        "    MNQ -2",
+        "18731002  50KTC-V2-000001-00000002  LOCKED  day -1,250.50  open +3.00 USD",
+        "    no position; the day's loss limit of 400.00 is reached: no entries until the",
+        "    next trading day (RC_DAILY_LOSS)",
+    ]
+    assert max(map(len, text[place : place + 5])) <= 80
     assert "! not as tested: numpy 9, tested with 2" in text
-    assert not any("(7)" in line for line in lines(document(accounts={"7": one})))
+    assert not any("18731001" in line for line in lines(document(accounts={"18731001": account()})))
+
+
+def test_a_position_without_a_stop_is_shouted_and_names_do_not_drive_the_terminal() -> None:
+    bare = account(name="\x1b[31mA")
+    bare["positions"][0]["protected"] = False
+    text = "\n".join(lines(document(accounts={"1": bare, "2": LOCKED})))
+    assert "NOT PROTECTED: MNQ" in text
+    assert "\x1b" not in text
+
+
+def shown(*arguments: str) -> Any:
+    return CliRunner().invoke(status, arguments, standalone_mode=False)
+
+
+def test_one_account_is_told_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_behind(tmp_path, monkeypatch, document(accounts=TWO, alarms=[], journal={}, state="LOCKED", reason="LOCKED"))
+    text = shown("--account", "18731001").output.splitlines()
+    assert text[0] == "PAPER  ACTIVE  trading"
+    assert text[1] == "day -1250.50 USD  open +3.00 USD  drawdown 150.00 USD"
+    assert text[2].startswith("round trips 3  win rate 33%  profit factor 2.0  signals taken 4, denied 3")
+    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00 USD")
+    assert text[place + 1 : place + 7] == [
+        "    MNQ -2",
+        "    balance 48,749.50 USD; left of today's limit 279.50 USD; loss floor",
+        "    48,000.00, 749.50 USD away",
+        "    MNQ short 2 @ 25000.00  stop 25010.00  open +3.00 USD",
+        "    ES takes no entries: an order is UNKNOWN",
+        "    2 working order(s); 4 entries today; denied: RC_WINDOW 3",
+    ]
+    assert not any("18731002" in line for line in text)
+
+
+def test_one_account_of_the_document_has_its_own_state_and_money(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = document(accounts=TWO, alarms=[], journal={}, state="LOCKED", reason="x", denials={"RC_WINDOW": 9})
+    left_behind(tmp_path, monkeypatch, whole)
+    told = json.loads(shown("--json", "--account", "18731002").output)
+    assert (told["account"], list(told["accounts"])) == (18731002, ["18731002"])
+    assert (told["state"], told["reasons"], told["reason"]) == ("LOCKED", ["RC_DAILY_LOSS"], LOCKED["text"])
+    assert (told["pnl_usd"], told["round_trips"], told["denials"]) == (-1250.5, 3, {"RC_WINDOW": 3})
+    assert json.loads(shown("--json").output)["accounts"] == TWO
+
+
+def test_what_the_launcher_says_of_the_run_holds_for_each_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(tmp_path, monkeypatch, document(accounts=TWO, alarms=[], journal={}, state="STOPPING", reason="ends"))
+    assert shown("--account", "18731002").output.startswith("PAPER  STOPPING  ends\n")
+    refused = [{"code": "RC_AUTH", "text": "the gateway refused the login"}]
+    left_behind(tmp_path / "2", monkeypatch, document(accounts=TWO, alarms=refused, journal={}, state="HALTED"))
+    assert json.loads(shown("--json", "--account", "18731001").output)["reasons"] == ["RC_AUTH"]
+
+
+def test_an_unknown_account_is_a_usage_error_that_names_the_known_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_behind(tmp_path, monkeypatch, document(accounts=TWO))
+    result = shown("--account", "5")
+    assert isinstance(result.exception, click.UsageError)
+    assert result.exception.exit_code == 2
+    assert str(result.exception) == (
+        "account 5 is not traded by this run; it trades 18731001 (50KTC-V2-000001-00000001), "
+        "18731002 (50KTC-V2-000001-00000002)"
+    )
+
+
+def test_on_a_terminal_long_lines_break_between_words() -> None:
+    assert fitted("a" * 10, 80) == "a" * 10
+    assert fitted("word " * 30, 0) == "word " * 30
+    broken = fitted("     no entries: " + "word " * 30, 40).splitlines()
+    assert max(map(len, broken)) <= 40
+    assert broken[0].startswith("     no entries: word")
+    assert all(line.startswith(" " * 9) for line in broken[1:])

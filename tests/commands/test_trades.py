@@ -158,8 +158,9 @@ def test_since_account_contract_and_last_choose(home: Path) -> None:
     assert ids("--since", "2026-05-28T20:29:40Z") == ["MNQ-4", ""]
     assert ids("--since", "2026-05-28T20:29:40Z", "--last", "1") == ["MNQ-4"]
     assert document("--account", "12")["trades"][0]["boot_ns"]["journaled"]  # type: ignore[index]
-    assert document("--account", "99")["totals"]["round_trips"] == 0  # type: ignore[index]
-    assert call("--account", "99").output == f"no round trips yet in {home / 'paper'}\n"
+    with pytest.raises(click.UsageError) as refused:
+        call("--account", "99")
+    assert str(refused.value) == "account 99 is not in this journal, whose runs traded 11, 12"
 
 
 def test_since_has_no_default_limit(home: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import status_rig
 from desk_rig import signal
-from tbot.domain.messages import CloseContract, PlaceBracket, PlaceStop, SignalIn, SignalStamps
+from tbot.domain.messages import CloseContract, Denial, PlaceBracket, PlaceStop, SignalIn, SignalStamps
 from tbot.domain.process_messages import SignalMessage
 from tbot.domain.timeframes import NS_PER_S
 from tbot.engine import executor as module
@@ -126,3 +126,15 @@ def test_I10_F_TIM_03_a_thawed_turn_closes_before_it_takes_in_that_a_stop_is_gon
     frozen.rig.run(5)
     assert PlaceStop not in frozen.sent()
     assert (frozen.rig.state, frozen.rig.venue.size("MNQ")) == ("LOCKED", 0)
+
+
+def test_F_PRC_03_a_signal_that_comes_with_SIGTERM_opens_nothing(frozen: Frozen) -> None:
+    """The signal ends the wait, and in that turn messages come before the stop was looked at."""
+    frozen.close_without_it()
+    frozen.rig.run(5)
+    frozen.executor._context.stop.set()
+    frozen.hear(2, 0)
+    frozen.executor._work(frozen.desk)
+    assert PlaceBracket not in frozen.sent()
+    assert frozen.rig.denials == ["RC_OPERATOR"]
+    assert "the engine is stopping" in frozen.rig.of(Denial)[0].text

@@ -185,8 +185,9 @@ def test_F_NET_09_a_taken_session_bars_everything_until_a_person_says_resume(rig
     rig.watch.on_feed(TokenRequest(1, connects=1, logouts=2))
     assert set(rig.look()) == {"MNQ", "ES"}
     assert "taken over 3 time(s)" in rig.alarms()["RC_SECOND_ENGINE"]
+    assert rig.watch.of_the_login == "somebody else uses this login"
     rig.watch.acknowledge()
-    assert rig.look() == {}
+    assert (rig.look(), rig.watch.of_the_login) == ({}, "")
     assert rig.alarms() == {}
     rig.watch.on_feed(TokenRequest(1, connects=2, logouts=3))  # it goes on
     assert set(rig.look()) == {"MNQ", "ES"}
@@ -199,6 +200,7 @@ def test_F_ACC_04_an_account_that_is_another_one_bars_everything_until_a_person_
     assert set(rig.desk.session.codes.values()) == {"RC_CONFIG"}
     assert "account 1002 is not listed by the gateway; look at the platform" in rig.alarms()["RC_CONFIG"]
     assert rig.link.logins_looked_at == 1
+    assert rig.watch.of_the_login == "account 1002 is not listed by the gateway"
     rig.watch.acknowledge()
     assert rig.look() == {}
 
@@ -208,6 +210,7 @@ def test_F_API_02_I24_a_refused_login_is_tried_again_when_a_person_says_resume(r
     assert set(rig.look()) == {"MNQ", "ES"}
     assert set(rig.desk.session.codes.values()) == {"RC_AUTH"}
     assert "check user name and key, then resume" in rig.alarms()["RC_AUTH"]
+    assert rig.watch.of_the_login == "the gateway refused the login: HTTP 401"
     rig.watch.acknowledge()
     assert rig.look() == {}
     assert rig.alarms() == {}
@@ -217,6 +220,7 @@ def test_another_clock_bars_everything(rig: Rig) -> None:
     rig.link.clock_trouble = "the gateway's market clock went back by 3600 s"
     assert set(rig.look()) == {"MNQ", "ES"}
     assert rig.alarms()["RC_CLOCK"] == rig.link.clock_trouble
+    assert rig.watch.of_the_login == ""  # ends by itself: no resume has a part in it
 
 
 def test_three_goodbyes_of_the_user_hub_are_an_alarm_but_bar_nothing(rig: Rig) -> None:

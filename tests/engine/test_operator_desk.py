@@ -12,6 +12,7 @@ import pytest
 
 import status_rig
 from desk_rig import Rig, settings
+from tbot.domain.messages import ConditionIn
 from tbot.domain.process_messages import AccountWord, ControlReply
 from tbot.engine import operator_desk as module
 from tbot.engine.control import ask_once
@@ -37,6 +38,7 @@ class Executor:
         self.rig = rig or Rig().start()
         self.told: list[str] = []
         self.acknowledged = 0
+        self.of_the_login = ""
         self.operator = OperatorDesk(self.settings, lambda _ns, _kind, _contract, text: self.told.append(text))
         self.locks = KillLocks(folder / "sim", folder, "sim")
 
@@ -47,7 +49,7 @@ class Executor:
 
     @property
     def watch(self) -> Any:
-        return SimpleNamespace(acknowledge=self._acknowledge)
+        return SimpleNamespace(acknowledge=self._acknowledge, of_the_login=self.of_the_login)
 
     def _acknowledge(self) -> None:
         self.acknowledged += 1
@@ -125,7 +127,7 @@ def test_resume_tells_the_watch_that_a_person_has_looked(executor: Executor) -> 
 
 def test_an_account_that_is_not_traded_is_named(executor: Executor) -> None:
     reply = executor.ask("pause", 5)
-    assert (reply.refused, reply.text) == ("account", "account 5 is not traded by this run; it trades 1001")
+    assert (reply.refused, reply.text) == ("account", "account 5 is not traded by this run; it trades 1001 (PRAC-1)")
     assert executor.rig.state == "ACTIVE"
 
 
@@ -173,6 +175,36 @@ def test_F_CFG_05_a_kill_that_is_kept_while_starting_is_for_its_account_only(
     assert [rig.desk.holds(account, "RC_KILL_SWITCH") for account in (1001, 1002)] == [True, False]
     executor.operator.close()
     sockets.close_context()
+
+
+def test_F_API_02_F_ACC_04_resume_of_one_account_does_not_lift_what_stops_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login is everybody's: one account's resume once tried it again, and let all of them trade."""
+    rig = Rig(settings(accounts=(AccountSettings(1001, "PRAC-1"), AccountSettings(1002)))).start()
+    executor = Executor(tmp_path / "home", monkeypatch, rig)
+    executor.of_the_login = "the gateway refused the login: InvalidCredentials"
+    rig.feed(ConditionIn(rig.now_ns, "RC_AUTH", executor.of_the_login))
+    reply = executor.ask("resume", 1001)
+    (word,) = reply.accounts
+    assert (reply.refused, word.account, word.taken, word.state) == ("refused", 1001, False, "HALTED")
+    assert word.said == (
+        "the gateway refused the login: InvalidCredentials, which stops every account: tbot resume without --account "
+        "goes on with all of them"
+    )
+    assert executor.acknowledged == 0
+    assert [rig.desk.state(account) for account in (1001, 1002)] == ["HALTED", "HALTED"]
+    assert executor.ask("pause", 1001).refused == ""  # whatever is no resume is taken
+    assert [word.taken for word in executor.ask("resume").accounts] == [True, True]
+    assert executor.acknowledged == 1
+    executor.operator.close()
+    sockets.close_context()
+
+
+def test_F_API_02_of_a_single_account_resume_with_and_without_its_number_are_the_same(executor: Executor) -> None:
+    executor.of_the_login = "somebody else uses this login"
+    assert executor.ask("resume", 1001).refused == ""
+    assert executor.acknowledged == 1
 
 
 # ----------------------------------------------------------------------------------------- lock files and the signal

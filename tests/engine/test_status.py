@@ -43,7 +43,8 @@ def test_the_strictest_account_speaks_for_the_run(tmp_path: Path, milder: str, s
         accounts = {str(number): account(state, f"RC_{state}") for number, state in enumerate(order)}
         document = build(tmp_path, family(accounts))
         assert (document["state"], document["reasons"]) == (stricter, [f"RC_{stricter}"])
-        assert document["reason"] == f"A-1: because of {stricter}"
+        others = "; 1 of 2 accounts trading" if milder == "ACTIVE" else ""
+        assert document["reason"] == f"A-1: because of {stricter}{others}"
 
 
 def test_a_run_is_active_only_when_every_account_is() -> None:

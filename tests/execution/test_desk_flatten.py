@@ -146,6 +146,24 @@ def test_R9_closes_that_a_shut_market_refuses_get_further_apart_and_the_next_job
     assert not rig.broker.working()
 
 
+def test_R9_a_shut_contract_that_is_flat_again_does_not_slow_the_others() -> None:
+    rig = holding()
+    rig.signal(2, "MES", stop_ticks=16)
+    outcome = {"MNQ": "rejected", "MES": "ambiguous"}
+    rig.broker._close = lambda command, _: rig.broker._result(command, outcome[command.contract])  # type: ignore[method-assign]
+    rig.operator("flatten")
+    rig.run(20)
+    assert rig.broker.size("MNQ") != 0
+    leg = rig.broker.leg("SL", "MNQ")
+    rig.broker.fill(leg.order_id, price=leg.stop)
+    rig.pump()
+    before = len(gaps(rig, CloseContract))
+    rig.run(12)
+    found = gaps(rig, CloseContract)[before + 1 :]
+    assert len(found) >= 3
+    assert max(found) < 4.0  # two seconds and the look at the list, not five
+
+
 @pytest.mark.parametrize("answer", ["rejected", "429", "no_budget"])
 def test_R9_F_API_03_cancels_in_vain_get_further_apart(answer: str) -> None:
     """One a second used up the reserve that the query of the position behind it needed."""

@@ -13,6 +13,7 @@ from tbot.domain.messages import (
     CommandResult,
     FeedIn,
     Intent,
+    OperatorIn,
     PlaceBracket,
     Query,
     SignalIn,
@@ -332,10 +333,15 @@ def test_accounts_are_apart() -> None:
     rig = Rig(settings=settings(accounts=two))
     rig.start()
     rig.signal(1)
-    placed = rig.broker.sent(PlaceBracket)
-    # Only 1001 is answered by the broker; 2002 never proved its start, so it gets a denial of its own.
-    assert [command.account for command in placed] == [1001]
-    assert rig.desk.state(2002) == "RECONCILING"
+    # Only 1001 is answered by the broker; what 2002 holds is not known, so nobody enters (TR8).
+    assert (rig.denials, rig.broker.sent(PlaceBracket)) == (["RC_RECONCILING"] * 2, [])
+    assert (rig.desk.state(1001), rig.desk.state(2002)) == ("ACTIVE", "RECONCILING")
+    asked = next(query for query in rig.broker.sent(Query) if query.account == 2002)
+    rig.feed(ScriptedBroker(account=2002).snapshot(asked))
+    rig.feed(OperatorIn(rig.now_ns, "pause", 2002))
+    rig.signal(2)
+    assert [command.account for command in rig.broker.sent(PlaceBracket)] == [1001]
+    assert rig.denials[2:] == ["RC_OPERATOR"]
     other = replace(rig.broker.status(), account=9)
     assert rig.desk.handle(other) == []
     assert rig.desk.view()["ignored_events"] == 1

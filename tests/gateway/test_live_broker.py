@@ -27,15 +27,10 @@ from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.codec_hub import user_event
 from tbot.gateway.codec_rest import Answer, encode_request
 from tbot.gateway.hub import HubTimings
-from tbot.gateway.live_broker import (
-    ENTRY_TTL_NS,
-    LANES,
-    MAX_PAGES,
-    QUEUE_LIMIT,
-    SINGLE_TTL_NS,
-    THREADS,
-)
+from tbot.gateway.lanes import LANES, QUEUE_LIMIT, THREADS
+from tbot.gateway.live_broker import ENTRY_TTL_NS, SINGLE_TTL_NS
 from tbot.gateway.outcomes import LOCAL_LIMIT
+from tbot.gateway.snapshots import MAX_PAGES
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """What questions may cost: of the budget of requests, and of the reserve that protective commands have in it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from broker_rig import CANCEL, CLOSE, QUERY, Rig
 from tbot.domain.messages import Query
-from tbot.gateway.live_broker import PROOF_KEEPS, PROOF_NS, READS, URGENT_GAP_NS, URGENT_KEEPS
 from tbot.gateway.net import NS_PER_S
 from tbot.gateway.outcomes import LOCAL_LIMIT
+from tbot.gateway.snapshots import PROOF_KEEPS, PROOF_NS, READS, URGENT_GAP_NS, URGENT_KEEPS
 from tbot.gateway.throttle import Throttle
 
 
@@ -73,40 +74,35 @@ def test_I3_I9_an_urgent_query_may_cost_a_part_of_the_reserve_and_never_all_of_i
     assert ask(urgent=False) == "{True}"
 
 
-def test_I9_urgent_queries_leave_protective_commands_their_budget():
-    """The real budget: however often somebody asks, half of the reserve is still there."""
-    throttle, now_ns = Throttle(), 10**12
-    window = throttle.general
+@pytest.fixture
+def spent(rig):
+    """The real budget, of which everything but the reserve has been used up; its queries are answered."""
+    window, now_ns = Throttle().general, 10**12
     while window.take(now_ns):
         pass
+    rig.rest.room = lambda *, protective=False: window.free(now_ns, protective)
+    for name in ("account_search", "position_search_open", "order_v2_query", "trade_search"):
+        kept = rig.rest.answers[name]
+        rig.rest.answers[name] = lambda *_, kept=kept, **__: window.take(now_ns, True) and kept
+    return SimpleNamespace(budget=window.budget, left=lambda: window.free(now_ns, protective=True))
+
+
+def test_I9_urgent_queries_leave_protective_commands_their_budget(rig, spent):
+    """However often somebody asks, half of the reserve is still there."""
     asked = 0
-    with Rig() as rig:
-        rig.rest.room = lambda *, protective=False: window.free(now_ns, protective)
-        for name in ("account_search", "position_search_open", "order_v2_query", "trade_search"):
-            kept = rig.rest.answers[name]
-            rig.rest.answers[name] = lambda *_, kept=kept, **__: window.take(now_ns, True) and kept
-        for number in range(60):
-            asked += rig.do(Query(f"u{number}", 1001, 5, True)).complete
-            rig.boot += NS_PER_S
-    assert asked == (window.budget.reserve - URGENT_KEEPS) // READS
-    assert window.free(now_ns, protective=True) >= URGENT_KEEPS
+    for number in range(60):
+        asked += rig.do(Query(f"u{number}", 1001, 5, True)).complete
+        rig.boot += NS_PER_S
+    assert asked == (spent.budget.reserve - URGENT_KEEPS) // READS
+    assert spent.left() >= URGENT_KEEPS
 
 
-def test_I9_R9_proofs_leave_protective_commands_their_budget():
+def test_I9_R9_proofs_leave_protective_commands_their_budget(rig, spent):
     """A proof once a second used up the reserve in ten seconds, and no stop, cancel or close left for a minute."""
-    throttle, now_ns = Throttle(), 10**12
-    window = throttle.general
-    while window.take(now_ns):
-        pass
     proven = 0
-    with Rig() as rig:
-        rig.rest.room = lambda *, protective=False: window.free(now_ns, protective)
-        for name in ("account_search", "position_search_open", "order_v2_query", "trade_search"):
-            kept = rig.rest.answers[name]
-            rig.rest.answers[name] = lambda *_, kept=kept, **__: window.take(now_ns, True) and kept
-        for number in range(20):
-            rig.do(replace(CANCEL, command_id=f"c{number}"))
-            proven += rig.do(Query(f"u{number}", 1001, 5)).complete
-            rig.boot += NS_PER_S
-    assert proven == (window.budget.reserve - PROOF_KEEPS) // READS
-    assert window.free(now_ns, protective=True) >= PROOF_KEEPS
+    for number in range(20):
+        rig.do(replace(CANCEL, command_id=f"c{number}"))
+        proven += rig.do(Query(f"u{number}", 1001, 5)).complete
+        rig.boot += NS_PER_S
+    assert proven == (spent.budget.reserve - PROOF_KEEPS) // READS
+    assert spent.left() >= PROOF_KEEPS

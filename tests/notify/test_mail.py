@@ -131,7 +131,6 @@ def test_no_hour_has_more_letters_than_allowed_and_every_note_is_told_or_counted
 @pytest.mark.parametrize(
     ("wrong", "match"),
     [
-        ({"urls": ("tgram://canary",)}, "do not belong in this file"),
         ({"file": "tgram://canary"}, "not an address"),
         ({"kinds": ("fill",)}, "kinds must be among"),
         ({"per_hour": 0}, "per_hour"),

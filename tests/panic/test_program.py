@@ -68,6 +68,16 @@ def active(server: RunningServer) -> list[int]:
     return [account["id"] for account in answer["accounts"]]
 
 
+def test_a_named_account_that_nobody_knows_is_said_at_once_and_never_proven() -> None:
+    with sim_rig.running(accounts=2) as server:
+        result, said = run(server, 5, for_s=3)
+        assert not result.flat
+        assert (
+            "account 5 is not listed by the gateway; it lists 1001 (50KTC-V2-000001-00000001), "
+            "1002 (50KTC-V2-000001-00000002): going on all the same"
+        ) in said
+
+
 def test_only_the_named_accounts_are_touched() -> None:
     with sim_rig.running(accounts=2) as server:
         fill_account(server)

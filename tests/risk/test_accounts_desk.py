@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from desk_rig import PRICE, Rig
 from firm_rig import RULES, account, carried, exit_at, firm_rig, many_rig, move, restarted
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket, Query
+from tbot.domain.messages import AccountUpdate, Denial, Intent, OperatorIn, PlaceBracket, PositionUpdate, Query
 from tbot.errors import ConfigError
 from tbot.execution.desk import AccountSettings, DeskSettings
-from tbot.gateway.live_broker import READS
+from tbot.gateway.snapshots import READS
 from tbot.gateway.throttle import GENERAL
 from tbot.risk.caps import Cap, cpi_cap
 from tbot.risk.limits import RiskLimits
@@ -169,6 +169,36 @@ def test_TR8_a_strangers_position_in_a_product_that_the_run_does_not_trade_count
     rig.pump()
     rig.signal(1, "MNQ", 1)
     assert refused(rig, 1002) == answer
+
+
+def test_TR8_a_position_that_only_the_hub_told_of_counts_until_a_fill_explains_it() -> None:
+    rig = two_sided("NQ", "MNQ")
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "NQ", -1, -80_000))
+    rig.signal(1, "MNQ", 1)
+    assert refused(rig, 1002) == ["OPPOSITE_EXPOSURE"]
+    rig.feed(PositionUpdate(rig.now_ns, 1001, "NQ", 0, 0))
+    rig.signal(2, "MNQ", 1)
+    assert placed(rig, 1002) == [("MNQ", 1, 5)]
+
+
+def test_TR8_nothing_is_entered_before_every_account_has_been_read() -> None:
+    """At a start another account may hold the other side, and nobody knows it."""
+    rig = many_rig(account(1001), account(1002), start=False)
+    broker_of(rig, 1002).place_foreign("NQ", -1, 1)
+    broker_of(rig, 1002).events.clear()
+    broker_of(rig, 1002).script["query"] = ["rejected"] * 3
+    rig.start()
+    assert (rig.desk.state(1001), rig.desk.state(1002)) == ("ACTIVE", "RECONCILING")
+    rig.signal(1, "MNQ", 1)
+    assert refused(rig, 1001) == ["RC_RECONCILING"]
+    (told,) = [note.text for note in rig.of(Denial) if note.account == 1001]
+    assert told == "what account 1002 holds has not been read yet; it may be the other side"
+    rig.run(20)
+    assert rig.desk.state(1002) == "ACTIVE"
+    rig.signal(2, "MNQ", 1)
+    assert refused(rig, 1001)[1:] == ["OPPOSITE_EXPOSURE"]
+    rig.signal(3, "MES", 1, stop_ticks=16)
+    assert placed(rig, 1001) == [("MES", 1, 5)]
 
 
 def test_TR8_opposite_signals_at_one_instant() -> None:

@@ -216,6 +216,7 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], str]] = [
         {"facts": firm(sides=(("NQ", -1),))},
         "OPPOSITE_EXPOSURE",
     ),
+    ("TR8 another account unread", {}, {"facts": facts(unseen=(1002,))}, "RC_RECONCILING"),
     (
         "TR10 product cap",
         {"facts": firm(FirmRules(entries_per_product=3), entries=((0, "MNQ"),) * 2 + ((0, "ES"),) * 3)},

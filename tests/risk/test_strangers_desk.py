@@ -92,3 +92,20 @@ def test_I19_a_tick_that_is_no_whole_cent_is_worth_less_never_more() -> None:
 def test_a_product_is_known_by_symbol_and_by_gateway_id(name: str, symbol: str | None) -> None:
     found = product_named(name)
     assert (None if found is None else found.symbol) == symbol
+
+
+@pytest.mark.parametrize(("stop", "expected"), [(None, False), (6_970, True)])
+def test_F_ACC_02_a_strangers_position_is_shown_as_protected_by_a_stop_only(stop: int | None, expected: bool) -> None:
+    """It was always called protected, because no part of it is ours."""
+    (held,) = holding(CL, 1, stop=stop).view()["positions"]
+    assert (held["foreign"], held["protected"]) == (1, expected)
+
+
+def test_F_ACC_02_what_is_held_beside_ours_counts_as_unprotected() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    rig.run(1)
+    assert rig.view()["positions"][0]["protected"]
+    rig.broker.place_foreign("MNQ", 1, 1)
+    rig.pump()
+    assert not rig.view()["positions"][0]["protected"]

@@ -83,6 +83,11 @@ class Story:
     def places(self) -> int:
         return len(self.referee.posts("/api/Order/place"))
 
+    def no_signal_was_placed_twice(self) -> bool:
+        """Tags are made of account and signal; how many there are by now depends on how fast this machine is."""
+        tags = [entry["tag"] for entry in self.referee.posts("/api/Order/place")]
+        return len(set(tags)) == len(tags) >= 3
+
 
 def placements_are_never_repeated(story: Story) -> None:
     """Reported: POSTs retried after 401 and 429; a bracket succeeded and a second entry was placed."""
@@ -102,7 +107,7 @@ def a_silent_user_hub_hides_nothing(story: Story) -> None:
     story.referee.add({"id": "deaf", "name": "userhub.mute", "at": 0, "for": 12})
     story.until(lambda: story.held("MNQ"), "an entry nobody tells of")
     story.until(lambda: story.position("MNQ").get("protected"), "the position proved by queries")
-    assert story.places() in (3, 4)
+    assert story.no_signal_was_placed_twice()
     assert user_hub_connects(story) == connects
 
 
@@ -176,7 +181,7 @@ def test_the_engine_survives_what_users_reported(tmp_path: Path) -> None:
         the_frozen_feed_is_noticed(story)
         dead_hubs_are_not_called_healthy(story)
         assert story.places() == 5
-        assert len({entry["tag"] for entry in referee.posts("/api/Order/place")}) == 5
+        assert story.no_signal_was_placed_twice()
         assert len(referee.posts("/api/Auth/loginKey")) <= 2  # one more after the 401
         engine.interrupt()
         code, _ = engine.finish()

@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "panic": 4,  # the emergency exit: stands on gateway alone, and nothing here may need it
     "compat": 4,
     "config": 5,
+    "settings": 5,
     "credentials": 5,
     "home": 5,
     "cli": 5,

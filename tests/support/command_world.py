@@ -33,6 +33,7 @@ class World:
         self.home, self.monkeypatch = home, monkeypatch
         self.asked: list[tuple[Any, ...]] = []
         self.answers: list[ControlReply | None] = []
+        self.answers_of: dict[str, list[ControlReply | None]] = {}  # by run directory, before `answers`
         self.orders: list[tuple[Any, ...]] = []
         self.proven = True
         monkeypatch.setenv("TBOT_HOME", str(home))
@@ -47,7 +48,8 @@ class World:
     def _ask(self, run_dir: Path, verb: str, *rest: Any, patience_s: float) -> ControlReply | None:
         assert patience_s <= 3.0
         self.asked.append((run_dir.name, verb, *rest))
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answers = self.answers_of.get(run_dir.name, self.answers)
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def _panic(self, *order: Any) -> Any:
         self.orders.append(order[:4])

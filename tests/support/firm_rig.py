@@ -103,11 +103,11 @@ def firm_rig(
     return rig.start()
 
 
-def many_rig(*accounts: AccountSettings, limits: RiskLimits | None = None) -> Rig:
-    """Several accounts, started."""
+def many_rig(*accounts: AccountSettings, limits: RiskLimits | None = None, start: bool = True) -> Rig:
+    """Several accounts, started unless `start` is False."""
     brokers = {held.account: broker(held.account) for held in accounts}
     rig = Rig(settings=settings(limits, accounts), broker=ManyBrokers(brokers))  # type: ignore[arg-type]
-    return rig.start()
+    return rig.start() if start else rig
 
 
 def carried(rig: Rig, number: int = 1001) -> Carried:

@@ -39,12 +39,14 @@ class RudeServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     def close(self) -> None:
         self.stopped.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would let the waiting accept take one more
+        self._acceptor.join(timeout=5)  # else it might accept on the number of this socket, which the next one gets
         self._listener.close()
 
     def paths(self) -> list[str]:

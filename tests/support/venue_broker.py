@@ -55,9 +55,12 @@ class VenueBroker:
     )
     price: dict[str, int] = field(default_factory=dict)
     now_ns: int = 0
+    count: int = 1  # accounts of the owner
 
     def __post_init__(self) -> None:
-        self.account: SimAccount = self.exchange.add_account(OWNER, "PRAC-1")
+        made = [self.exchange.add_account(OWNER, f"PRAC-{number}") for number in range(1, self.count + 1)]
+        self.accounts: dict[int, SimAccount] = {account.account_id: account for account in made}
+        self.account: SimAccount = made[0]  # the one that is meant where none is named
         self.book = ContractBook(IDS)
         self.wire: list[Command] = []
         self._answers: list[BrokerEvent] = []
@@ -65,7 +68,7 @@ class VenueBroker:
     def poll(self) -> list[BrokerEvent]:
         events, self._answers = self._answers, []
         for item in self.exchange.drain():
-            if item.account is self.account:
+            if item.account.account_id in self.accounts:
                 events.append(self._message(event_record(item, self.exchange.contracts)))
         return events
 
@@ -135,10 +138,11 @@ class VenueBroker:
 
     def snapshot(self, query: Query, now_ns: int) -> Snapshot:
         """What the executor's reads would bring: account, orders that are not over, positions, fills."""
-        account, contracts, book = self.account, self.exchange.contracts, self.book
+        account, contracts, book = self.accounts[query.account], self.exchange.contracts, self.book
         if self.exchange.account(OWNER, account.account_id) is None:
             return Snapshot(now_ns, query.account, query.command_id, False, None, (), (), (), "account not found")
-        orders = [broker_order(order, account.account_id, contracts[order.contract]) for order in self.living()]
+        living = account.book.living_orders()
+        orders = [broker_order(order, account.account_id, contracts[order.contract]) for order in living]
         held = account.book.holdings()
         positions = [broker_position(item, account.account_id, contracts[item.contract]) for item in held]
         fills = [broker_trade(item, contracts[item.contract]) for item in account.book.fills]

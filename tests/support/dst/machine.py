@@ -217,7 +217,7 @@ class Machine:
         exchange_time = _Time(Clock(self.scheduler, self.clock.offset_ns))  # the gateway's clock is never stepped
         threading, secrets = _Threading(self.scheduler), _Secrets(self._seed)
         special: dict[tuple[str, str], Any] = {
-            ("tbot.gateway.live_broker", "os"): _Pipes(self),
+            ("tbot.gateway.lanes", "os"): _Pipes(self),
             ("tbot.storage.journal_files", "os"): _Files(self),
             ("tbot.storage.journal", "sqlite3"): _Sqlite(self),
         }

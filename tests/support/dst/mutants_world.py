@@ -17,7 +17,7 @@ from tbot.execution import carry, order_manager
 from tbot.execution.guards import Guards
 from tbot.execution.protection import Protector
 from tbot.execution.reconcile import Reconciler
-from tbot.gateway import live_broker
+from tbot.gateway.lanes import LaneQueue
 from tbot.gateway.live_broker import LiveBroker
 from tbot.gateway.rest import RestClient
 from tbot.storage.journal import Journal
@@ -59,7 +59,7 @@ def _however_old(self: LiveBroker, job: Any) -> None:
     _execute(self, replace(job, since_boot_ns=self._boot_ns()))
 
 
-_put = live_broker._Queue.put
+_put = LaneQueue.put
 
 
 def _swallow(self: Any, job: Any) -> bool:
@@ -116,7 +116,7 @@ WORLD_MUTANTS = [
     WorldMutant(
         "I25",
         "a_lane_forgets_closes",
-        replaced(live_broker._Queue, "put", _swallow),
+        replaced(LaneQueue, "put", _swallow),
         7,
         (_fault("person.flatten", 20.0),),
         seconds=85.0,

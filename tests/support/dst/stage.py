@@ -30,6 +30,7 @@ from tbot.domain.messages import (
     DeskInput,
     DeskOutput,
     FeedIn,
+    Fill,
     ModifyStop,
     OperatorIn,
     PlaceBracket,
@@ -72,9 +73,17 @@ QUERY_PATHS = ("/api/Account/search", "/api/Position/searchOpen", "/api/Order/v2
 class Stage(VenueBroker):
     """Evidence, referee, venue, and the executor of the moment. Times advance only by `tick`."""
 
-    def __init__(self, folder: Path, limits: RiskLimits | None = None, start_ns: int = START_NS) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        folder: Path,
+        limits: RiskLimits | None = None,
+        start_ns: int = START_NS,
+        own: tuple[dict[str, Any], ...] = ({},),
+    ) -> None:
+        """`own`: of each account what its AccountSettings have beside number, name and what was carried over."""
+        super().__init__(count=len(own))
         self.folder, self.limits = folder, limits or RiskLimits()
+        self.own = dict(zip(self.accounts, own, strict=True))
         self.start_ns = self.now_ns = start_ns
         self.controls = VenueControls(self.exchange)
         self.prices = dict(PRICE)
@@ -86,10 +95,10 @@ class Stage(VenueBroker):
         self.sending = 0  # the life that acts; 0: the newest
         self.committing = True
         self._handled: Counter[int] = Counter()  # steps by life
-        number = self.account.account_id
-        self.evidence = Evidence(seed=0, accounts={number: self.account}, states=self.exchange.states)
+        self.evidence = Evidence(seed=0, accounts=dict(self.accounts), states=self.exchange.states)
         self.evidence.active = set(IDS.values())
-        self.referee = Referee(self.evidence, Rules({number: self.limits}, IDS, always=False))
+        bound = {number: more.get("limits", self.limits) for number, more in self.own.items()}
+        self.referee = Referee(self.evidence, Rules(bound, IDS, always=False))
         self.status_file = StatusFile(folder / "status.json")
         self.engine = status_rig.settings(folder, symbols=SYMBOLS)
         self.desk: Desk | None = None
@@ -104,9 +113,13 @@ class Stage(VenueBroker):
     def begin(self, *, carried: Carried | None = None) -> None:
         """An executor starts; JournalError when another one is there. ACTIVE when nothing speaks against it."""
         number = self.evidence.executor + 1
-        kept = self._carried() if carried is None else carried
         record = DeskRecord(
-            accounts=(AccountSettings(self.account.account_id, "PRAC-1", kept),),
+            accounts=tuple(
+                AccountSettings(
+                    account, self.accounts[account].name, self._carried(account) if carried is None else carried, **more
+                )
+                for account, more in self.own.items()
+            ),
             limits=self.limits,
             symbols=SYMBOLS,
             template_hours=False,
@@ -125,13 +138,13 @@ class Stage(VenueBroker):
         for contract in SYMBOLS:
             self.feed(FeedIn(self.now_ns, contract, "ok"))
 
-    def _carried(self) -> Carried:
+    def _carried(self, account: int) -> Carried:
         fold = CarryFold()
         if self.journal_path.exists():
             with Journal.open_readonly(self.journal_path, wire) as reader:
                 for step in reader.steps():
                     fold.add(step.item, list(step.outputs))
-        return fold.carried(self.account.account_id)
+        return fold.carried(account)
 
     def kill(self) -> None:
         """SIGKILL: what was not committed is lost, and so is every answer on its way."""
@@ -219,6 +232,13 @@ class Stage(VenueBroker):
     def state(self) -> str:
         assert self.desk is not None
         return self.desk.state(self.account.account_id)
+
+    def told(self, account: int) -> list[Fill]:
+        """Fills of an account as all executors so far were told of them, each once."""
+        items = [step.item for step in self.evidence.steps]
+        told = [item for item in items if isinstance(item, Fill)]
+        told += [fill for item in items if isinstance(item, Snapshot) for fill in item.fills]
+        return list({fill.fill_id: fill for fill in told if fill.account == account}.values())
 
     def stop_out(self, contract: str = "MNQ", ticks: int = 41) -> None:
         """The price goes to the stop of a long position."""

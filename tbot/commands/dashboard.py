@@ -1,0 +1,150 @@
+"""`tbot dashboard`: the running engine on a terminal, read-only but for what a person confirms."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tbot.commands.gateway import config_option, credentials_option
+from tbot.errors import ConfigError, TbotError
+
+if TYPE_CHECKING:
+    from tbot.commands.runs import Run
+    from tbot.dashboard.attach import Attachment, Place
+    from tbot.dashboard.shown import Choice
+
+MOST_COLUMNS, MOST_ROWS = 400, 150
+
+
+@click.command()
+@click.option("--account", metavar="ID", help="Show this account first.")
+@click.option("--contract", metavar="SYMBOL", help="Show this contract first.")
+@click.option("--timeframe", type=click.Choice(("1m", "5m", "15m", "30m", "1h")), default="1m", show_default=True)
+@click.option("--mode", type=click.Choice(("live", "paper", "sim", "replay")), help="Which engine, when several run.")
+@click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
+@click.option(
+    "--theme", type=click.Choice(("dark", "light", "cb")), default="dark", show_default=True, help="cb: blue, orange."
+)
+@click.option("--wait", is_flag=True, help="Wait for an engine when none runs.")
+@click.option(
+    "--screenshot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.svg", help="Write one picture."
+)
+@click.option("--size", default="150x42", show_default=True, metavar="COLUMNSxROWS", help="Of the screenshot.")
+@config_option
+@credentials_option
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def dashboard(
+    account: str | None,
+    contract: str | None,
+    timeframe: str,
+    mode: str | None,
+    tz: str,
+    theme: str,
+    wait: bool,
+    screenshot: Path | None,
+    size: str,
+    config_path: Path | None,
+    credentials_file: Path | None,
+    debug: bool,
+) -> int:
+    """Show the running engine: candles with zones, signals, positions, risk, news, latency; keys under `?`.
+
+    It attaches to an engine that runs and leaves it running. Pause, resume, flatten and kill ask first. With --config
+    and --credentials kill finds the login that it needs when the engine does not answer.
+    """
+    from tbot.commands.options import parse_symbols, parse_zone
+    from tbot.dashboard.attach import Attachment
+    from tbot.dashboard.shown import Choice
+    from tbot.domain.timeframes import MINUTES
+    from tbot.engine.clocks import boot_ns
+
+    choice = Choice(
+        symbol=parse_symbols(contract)[0] if contract else "",
+        account=account or "",
+        timeframe_min=MINUTES[timeframe],
+        zone=parse_zone(tz),
+    )
+    finder = _Finder(mode)
+    if screenshot is not None:
+        return _screenshot(Attachment(finder.find, boot_ns), choice, theme, screenshot, parse_size(size))
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        raise ConfigError("the dashboard needs a terminal; use tbot status, or --screenshot FILE.svg for a picture")
+    if not wait and finder.find(None) is None:
+        raise _nothing(mode)
+    return _run(Attachment(finder.find, boot_ns), finder, choice, theme, config_path, credentials_file)
+
+
+def _nothing(mode: str | None) -> TbotError:
+    from tbot.commands.runs import BADGES, NotRunning
+
+    kind = f"{BADGES[mode]} engine" if mode else "engine"
+    return NotRunning(f"no {kind} runs here; start one with tbot run in another terminal, or add --wait")
+
+
+class _Finder:
+    """Which run to look at: the present one while it lives, else the newest that does."""
+
+    def __init__(self, mode: str | None) -> None:
+        self._mode = mode
+        self.run: Run | None = None  # that of the last answer
+
+    def find(self, present: "Place | None") -> "Place | None":
+        from tbot.commands.runs import living_runs
+        from tbot.dashboard.attach import Place
+
+        if present is not None and self.run is not None and self.run.run_dir == present.run_dir and self.run.alive():
+            return present
+        self.run = next(iter(living_runs(self._mode)), None)
+        return Place(self.run.run_dir, self.run.state_dir) if self.run is not None else None
+
+
+def _run(
+    attachment: "Attachment",
+    finder: _Finder,
+    choice: "Choice",
+    theme: str,
+    config_path: Path | None,
+    credentials_file: Path | None,
+) -> int:
+    from tbot.commands.dashboard_operator import RunOperator
+    from tbot.dashboard.app import Dashboard
+
+    operator = RunOperator(lambda: finder.run, config_path, credentials_file)
+    app = Dashboard(attachment, operator, choice, theme)
+    try:
+        return app.run(mouse=False) or 0
+    finally:
+        attachment.close()
+
+
+def _screenshot(
+    attachment: "Attachment", choice: "Choice", theme: str, path: Path, size: tuple[int, int]
+) -> int:
+    from tbot.dashboard.layout import chart_columns, compose
+    from tbot.dashboard.shown import chosen, look_at
+    from tbot.dashboard.svg import svg
+    from tbot.dashboard.theme import THEMES
+
+    width, height = size
+    view = attachment.look()
+    if view is None or attachment.gone:
+        raise _nothing(None)
+    choice = chosen(choice, view.status())
+    view.refresh(choice.symbol)
+    rows = compose(look_at(view, choice, chart_columns(width)), THEMES[theme], width, height)
+    path.write_text(svg(rows, THEMES[theme], width, "tbot dashboard"), encoding="utf-8")
+    attachment.close()
+    click.echo(f"wrote {path}", err=True)
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`150x42` as columns and rows; ConfigError when it is none, or none that can be drawn."""
+    columns, _, rows = text.lower().partition("x")
+    if not (columns.isdecimal() and rows.isdecimal()):
+        raise ConfigError(f"size {text!r} is not understood; write it like 150x42")
+    width, height = int(columns), int(rows)
+    if not (40 <= width <= MOST_COLUMNS and 10 <= height <= MOST_ROWS):
+        raise ConfigError(f"size {text} cannot be drawn; from 40x10 to {MOST_COLUMNS}x{MOST_ROWS} can")
+    return width, height
