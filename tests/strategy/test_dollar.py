@@ -154,6 +154,18 @@ def test_facts_that_stop_coming_are_stale() -> None:
     assert context_at(600, None, (), 600) == MarketContext()
 
 
+def test_when_nobody_tells_news_any_more_the_policy_holds_that_was_told_last() -> None:
+    """The feed has died behind the second stretch that it told."""
+    first, second = NewsState(0, 600, later="block"), NewsState(600, 700, later="reduce", later_percent=25)
+    told = tuple(NewsState.of(one.record(number)) for number, one in enumerate((second, first)))
+    assert context_at(650, None, told, 9).news == second
+    gone = context_at(700, None, told, 9).news
+    assert gone is not None
+    assert (gone.action, gone.percent, gone.stale) == ("reduce", 25, True)
+    blocked = context_at(600, None, (first,), 9)
+    assert verdict(DollarSettings(), blocked, "NQ", 1) == DollarVerdict("news")
+
+
 def test_a_state_comes_back_from_its_record() -> None:
     for state in (RISING, replace(FALLING, correlation=None, stale=True)):
         assert DollarState.of(state.record()) == state
