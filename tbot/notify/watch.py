@@ -62,7 +62,7 @@ def _kind_of(event: EngineEvent) -> str:
     if event.kind in ("FILL", "ROUND"):
         return "fills"
     if event.kind == "STATE":
-        return "locks" if _LOCK.search(event.text) else ""
+        return "locks" if _LOCK.search(event.text) and "REDUCING: stopping:" not in event.text else ""
     return "faults" if event.kind == "ORDER" or (event.kind == "PROC" and event.process == "launcher") else ""
 
 

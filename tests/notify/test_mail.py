@@ -154,6 +154,8 @@ def test_settings_that_make_no_sense_are_named_and_an_address_is_never_shown(wro
         ("executor", "STATE", "LOCKED: daily loss (RC_DAILY_LOSS)", "locks"),
         ("executor", "STATE", "50K-1: HALTED: another account (RC_CONFIG)", "locks"),
         ("executor", "STATE", "kill switch pressed (launcher): closing everything", "locks"),
+        ("executor", "STATE", "REDUCING: the firm's loss limit is near (RC_FLOOR)", "locks"),
+        ("executor", "STATE", "REDUCING: stopping: closing everything that is ours (RC_OPERATOR)", ""),
         ("executor", "STATE", "ACTIVE: trading", ""),
         ("executor", "STATE", "UNLOCKEDNESS", ""),
         ("executor", "ORDER", "c1: rejected", "faults"),
