@@ -21,9 +21,9 @@ def context_lines(document: dict[str, Any]) -> list[str]:
 def _news(news: dict[str, Any]) -> list[str]:
     actions = [f"{symbol} {action}" for symbol, action in news["actions"].items() if action != "none"]
     ahead = [f"{row['time'][:16]}Z {row['currency']} {row['impact']} {row['title']}" for row in news["next"][:1]]
-    age_s = news["age_s"]
-    old = f"{age_s // 3600} h" if (age_s or 0) < 172_800 else f"{age_s // 86_400} days"
-    age = "of unknown age" if age_s is None else f"{old} old"
+    age_s = news["age_s"] or 0
+    old = f"{age_s // 3600} h" if age_s < 172_800 else f"{age_s // 86_400} days"
+    age = "of unknown age" if news["age_s"] is None else f"{old} old"
     text = [f"news  {', '.join(actions) or 'none now'}  next {ahead[0] if ahead else 'n/a'}  calendar {age}"]
     if news["stale"]:
         text.append("! news: nobody knows what is scheduled now; see tbot news")

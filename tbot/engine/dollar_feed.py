@@ -54,11 +54,16 @@ def leg_feed(symbol: str, broker_id: str) -> tuple[ContractFeed, bytearray]:
 
 
 class DollarFeed:
-    """Called from the feed's loops only. `tell`: (contract, line for a person's eyes)."""
+    """Called from the feed's loops only. `tell`: (contract, line for a person's eyes); `forget`: what is known of a
+    month's quote may be old, for its next one comes by another subscription.
+    """
 
-    def __init__(self, settings: DollarSettings, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, settings: DollarSettings, tell: Callable[[str, str], None], forget: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._tell = tell
+        self._forget = forget
         self._traded: dict[int, ContractFeed] = {}
         self.legs: dict[int, ContractFeed] = {}  # those that are not traded
         self._missing: dict[str, str] = {}  # symbol -> why the gateway's list has none
@@ -124,6 +129,7 @@ class DollarFeed:
             for broker_id in gone:
                 await hub.invoke(UNSUBSCRIBE_QUOTES, [broker_id])
             for leg in list(self.legs.values()):
+                self._forget(leg.broker_id)
                 answer = await hub.invoke(SUBSCRIBE_QUOTES, [leg.broker_id])
                 if answer.error is not None:
                     refused[leg.symbol] = plain(answer.error, 120) or "refused"
@@ -147,15 +153,19 @@ class DollarFeed:
         self._closes[number] = {start: closes[start] for start in sorted(closes)[-self._kept :]}
         self._again = True
 
-    def look(self, now_ns: int, boundary_ns: int) -> None:
-        """Tell the minutes before `boundary_ns`, which are over. Call it at each boundary plus grace, or more often."""
+    def look(self, now_ns: int, boundary_ns: int, due_ns: int) -> None:
+        """Tell the minutes before `boundary_ns`, which are over. Call it at each boundary plus grace, or more often.
+
+        A minute is told as of `due_ns`, its end plus grace, in front of the CLOCK record of that time: whoever decides
+        by that sees what a backtest sees.
+        """
         try:
-            self._look(now_ns, boundary_ns)
+            self._look(now_ns, boundary_ns, due_ns)
         except Exception as error:  # a bug of ours must not cost the run its market data: it is shown, and made anew
             self.errors[type(error).__name__] += 1
             self._index, self._again = None, True
 
-    def _look(self, now_ns: int, boundary_ns: int) -> None:
+    def _look(self, now_ns: int, boundary_ns: int, due_ns: int) -> None:
         self._drain()
         rows = self._take_over(boundary_ns)
         self._boundary_ns = boundary_ns
@@ -169,6 +179,7 @@ class DollarFeed:
         if closes:
             self._told = closes[-1]
             self._owed = set(self._traded)
+            now_ns = due_ns if self._told.end_ns == boundary_ns else now_ns
         for number in self._owed:
             if self._told is not None:
                 write(self._traded[number], Told(now_ns, number, self._told.of(number).record()), now_ns)

@@ -90,7 +90,7 @@ class Feed:
         self._fed: dict[int, ContractFeed] = {}  # those, and the futures of the dollar index
         self._dollar: DollarFeed | None = None
         if settings.strategy.dollar.followed:
-            self._dollar = DollarFeed(settings.strategy.dollar, self._tell)
+            self._dollar = DollarFeed(settings.strategy.dollar, self._tell, self._forget)
         self._decoder: MarketDecoder | None = None
         self._hub: MarketHub | None = None
         self._watch: FeedWatch | None = None
@@ -182,6 +182,10 @@ class Feed:
 
     def _tell(self, contract: str, text: str) -> None:
         self._beat.event(self._now_ns(), "FEED", contract, text)
+
+    def _forget(self, broker_id: str) -> None:
+        assert self._decoder is not None
+        self._decoder.on_gap(broker_id)
 
     def _later(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -384,6 +388,8 @@ class Feed:
             # Grace is meant in real time: frames need it to travel, however fast market time runs.
             grace_ns = int(GRACE_NS * max(1.0, clock.speed))
             boundary = bar_start_ns(clock.now_ns() - grace_ns, 1)
+            if self._dollar is not None:
+                self._dollar.look(clock.now_ns(), boundary, boundary + grace_ns)
             for contract in self._contracts.values():
                 if contract.clocked_ns < boundary:
                     contract.clocked_ns = boundary
@@ -393,8 +399,6 @@ class Feed:
                         contract.last_good_ns = max(contract.last_good_ns, boundary - NS_PER_MIN)
             if self._news is not None:
                 self._news.look(clock.now_ns(), self._contracts.values())
-            if self._dollar is not None:
-                self._dollar.look(clock.now_ns(), boundary)
             wait_ns = boundary + NS_PER_MIN + grace_ns - clock.now_ns()
             await asyncio.sleep(min(1.0, max(0.001, clock.real_s(wait_ns))))
 

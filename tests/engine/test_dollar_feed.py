@@ -54,7 +54,7 @@ class Rig:
         segments: Any = [Memory(memory)]
         self.nq = ContractFeed("NQ", NQ, "CON.F.US.ENQ.H26", RingWriter(memory), None, segments=segments)
         self.lines: list[str] = []
-        self.feed = DollarFeed(settings, lambda contract, text: self.lines.append(f"{contract}: {text}"))
+        self.feed = DollarFeed(settings, lambda *line: self.lines.append(": ".join(line)), lambda broker_id: None)
         legs = {symbol: name for symbol, name in NAMES.items() if symbol not in missing}
         self.feed.open({NQ.contract_id: self.nq}, legs, missing)
         self.all = {NQ.contract_id: self.nq, **self.feed.legs}
@@ -70,10 +70,10 @@ class Rig:
             writer = self.all[int(row["contract_id"])].writer
             writer.push(int(row["kind"]), int(row["exch_ns"]), 0, *(int(row[name]) for name in fields))
 
-    def look(self, at_ns: int) -> list[DollarState]:
+    def look(self, at_ns: int, late_ns: int = 0) -> list[DollarState]:
         """The clock loop's call at a minute's end plus grace; what NQ's ring was told."""
         self.now_ns = at_ns + GRACE_NS
-        self.feed.look(self.now_ns, at_ns)
+        self.feed.look(self.now_ns + late_ns, at_ns, self.now_ns)
         out = np.zeros(1 << 12, TICK_DTYPE)
         came = out[: self._reader.read(out)]
         came = came[came["kind"] == Kind.CONTEXT]
@@ -161,6 +161,13 @@ def test_the_minute_is_told_to_every_traded_contract_once_and_again_to_who_comes
     assert rig.look(at) == []  # the loop looks more often than there are minutes
     rig.feed.tell_again()
     assert rig.look(at) == as_backtest(ticks)[2:3]
+
+
+def test_a_minute_is_told_as_of_its_end_plus_grace_however_late_the_loop_is() -> None:
+    """That is the time at which a backtest tells it, in front of the CLOCK record that closes quiet bars."""
+    rig, ticks = Rig(), market()
+    rig.push(ticks[ticks["exch_ns"] < START_NS + NS_PER_MIN])
+    assert rig.look(START_NS + NS_PER_MIN, late_ns=NS_PER_S) == as_backtest(ticks)[:1]  # look() compares the stamp
 
 
 def test_minutes_without_a_quote_are_not_told() -> None:
