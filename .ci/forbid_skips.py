@@ -1,13 +1,15 @@
-"""Pytest plugin of continuous integration: a test that reads shared data must not be skipped there."""
+"""Pytest plugin of continuous integration: tests that read shared data or drive a browser must not be skipped there."""
 
 import pytest
 
+MUST_RUN = ("shared_data", "browser")  # markers
 _skipped: list[str] = []
 
 
 def pytest_runtest_logreport(report):
     """Here, and not where reports are made: with pytest-xdist that is another process. Markers are keywords."""
-    if report.skipped and not hasattr(report, "wasxfail") and "shared_data" in report.keywords:
+    needed = any(marker in report.keywords for marker in MUST_RUN)
+    if report.skipped and not hasattr(report, "wasxfail") and needed:
         _skipped.append(f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else 'skipped'}")
 
 
@@ -16,7 +18,8 @@ def pytest_collectreport(report):
     path = getattr(report, "fspath", "")
     if report.skipped and str(path).endswith(".py"):
         with open(path, encoding="utf-8") as file:
-            if "shared_data" in file.read():
+            text = file.read()
+            if any(f"mark.{marker}" in text for marker in MUST_RUN):
                 _skipped.append(f"{report.nodeid}: the whole module")
 
 
@@ -27,6 +30,6 @@ def pytest_sessionfinish(session, exitstatus):
 
 def pytest_terminal_summary(terminalreporter):
     if _skipped:
-        terminalreporter.section("tests that read shared data were skipped", red=True)
+        terminalreporter.section("tests that read shared data or drive a browser were skipped", red=True)
         for line in _skipped:
             terminalreporter.write_line(line)

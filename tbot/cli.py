@@ -4,6 +4,7 @@ Imports click and the group that loads the rest. A command lives in `tbot/comman
 packages below.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -33,28 +34,38 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "kill": ("tbot.commands.operate:kill", "Close everything and lock until the next trading day."),
     "panic": ("tbot.commands.panic:panic", "Close everything without the engine: login and REST only."),
     "signals": ("tbot.commands.signals:signals", "List signals and what became of them; --explain tells why."),
+    "patterns": ("tbot.commands.patterns:patterns", "Show what became of patterns, and the weights learned from it."),
     "trades": ("tbot.commands.trades:trades", "List round trips: result, reasons, slippage, where the time went."),
+    "report": ("tbot.commands.report:report", "Make the report of a week: page, PDF, picture, JSON."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
     "notify": ("tbot.commands.notify:notify", "Send a test message to your phone or mail."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
+    "metrics": ("tbot.commands.metrics:metrics", "Serve figures of the running engine for Prometheus."),
     "config": ("tbot.commands.config:config", "Make, check, change and explain the settings."),
     "profile": ("tbot.commands.profile:profile", "Show where a process of the running engine spends its time."),
+    "web": ("tbot.commands.web:web", "Show the engine on a web page of this machine, with a kill switch."),
+    "completion": ("tbot.commands.completion:completion", "Print the completion script for bash, zsh or fish."),
     "doctor": ("tbot.commands.doctor:doctor", "Check this machine, the settings and, with --online, the gateway."),
 }
 
 
 @click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tbot")
-def root() -> None:
+@click.option("--no-color", is_flag=True, help="No colours (as the variable NO_COLOR).")
+def root(no_color: bool) -> None:
     """T-BOT trades TopstepX evaluation accounts with Smart Money Concepts. Paper is the default."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
 
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code; errors are one sentence on stderr."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
     try:
-        result: Any = root(args=arguments, prog_name="tbot", standalone_mode=False)
+        others = [argument for argument in arguments if argument != "--debug"]  # so that every command knows it
+        result: Any = root(args=others, prog_name="tbot", standalone_mode=False)
     except TbotError as error:
         if debug:
             raise

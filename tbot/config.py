@@ -18,6 +18,7 @@ import orjson
 from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.gateway.net import check_url
@@ -26,6 +27,7 @@ from tbot.notify.settings import NotifySettings
 from tbot.risk.limits import RiskLimits
 from tbot.settings.places import Document, Problems, read
 from tbot.strategy.dollar import DollarSettings
+from tbot.strategy.learning_settings import LearningSettings
 from tbot.strategy.trader import StrategySettings
 
 __all__ = ["Config", "home", "load", "require_login"]
@@ -116,8 +118,12 @@ class Config:
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
+        if self.strategy.learning != self.learning:
+            object.__setattr__(self, "strategy", dataclasses.replace(self.strategy, learning=self.learning))
         if self.strategy.dollar != self.dxy:  # the trader asks its own settings
             object.__setattr__(self, "strategy", dataclasses.replace(self.strategy, dollar=self.dxy))
 
@@ -135,6 +141,7 @@ class Config:
         return hashlib.sha256(document).hexdigest()[:12]
 
 
+OWN_SECTIONS = (DollarSettings, LearningSettings)  # parts of the strategy's settings that are [dxy] and [learning]
 CHOICES = {
     "wait": ("futex", "poll", "spin"),
     "on_exit": ("flatten", "hold"),
@@ -226,7 +233,7 @@ def _spreads(name: str, spreads: Any) -> bool:
 
 def _section(name: str, kind: type[Any], values: dict[str, Any], problems: Problems) -> Any:
     before = len(problems)
-    hints = {key: hint for key, hint in get_type_hints(kind).items() if hint is not DollarSettings}  # it is [dxy]
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if hint not in OWN_SECTIONS}
     accepted = _accepted(name, hints, values, problems)
     return _made(name, kind, accepted, problems, whole=len(problems) == before)
 

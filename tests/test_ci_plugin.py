@@ -20,6 +20,7 @@ CASES = {
         "import pytest\npytestmark = pytest.mark.shared_data\npytest.importorskip('no_such_module')\n",
         1,
     ),
+    "a browser": ("import pytest\n@pytest.mark.browser\ndef test_x(): pytest.skip('no Chromium')\n", 1),
     "another test": ("import pytest\ndef test_x(): pytest.skip('not on this system')\n", 0),
     "another module": ("import pytest\npytest.importorskip('no_such_module')\n", 0),
     "not skipped": (MARK + "def test_x(): pass\n", 0),
@@ -31,7 +32,7 @@ CASES = {
 def test_a_skipped_test_of_shared_data_fails_the_run(tmp_path: Path, text: str, code: int) -> None:
     (tmp_path / "test_planted.py").write_text(text)
     (tmp_path / "test_passes.py").write_text("def test_other(): pass\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = shared_data\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n shared_data\n browser\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "forbid_skips", "-p", "no:cacheprovider", str(tmp_path)],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CI)},
@@ -41,7 +42,7 @@ def test_a_skipped_test_of_shared_data_fails_the_run(tmp_path: Path, text: str, 
         check=False,
     )
     assert done.returncode == code, done.stdout
-    assert ("tests that read shared data were skipped" in done.stdout) == bool(code)
+    assert ("tests that read shared data or drive a browser were skipped" in done.stdout) == bool(code)
 
 
 MONEY = "def stop(side):\n    if side > 0:\n        return 1\n    return -1\n"

@@ -21,19 +21,24 @@ The same rules in Python, slow and plain, are what the tests hold this to: tests
 """
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport ceil, floor, rint
-from libc.stdint cimport INT64_MIN, int64_t, uint8_t
+from libc.math cimport rint
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
-from tbot_ext.facts cimport Verdict, verdict_score
 from tbot_ext.frames cimport frame_bar, frame_location, frame_of
+from tbot_ext.judging cimport DATA_ONLY, DIED_NO_TRIGGER, DIED_ZONE, NO_ATR, NO_QUOTE, NO_RISK, NOT_LIVE
+from tbot_ext.judging cimport OUTSCORED, SCORE_TOO_LOW, SIGNALS, TESTS, TESTS_WARMUP, TOO_LATE, TRIGGERS, TRIGGERS_IDLE
+from tbot_ext.judging cimport UNCLEAN_BAR, WARMUP, fate_of, plan_trade, with_facts
+from tbot_ext.outcome_book cimport ENDED_MANY_C, FATE_SIGNAL, FATE_UNTRIGGERED, STAGE_TEST, STAGE_TRIGGER
+from tbot_ext.outcome_book cimport outcome_book_bar, outcome_book_count, outcome_book_init, outcome_book_lay
 from tbot_ext.pipeline cimport ContractPipeline
-from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
+from tbot_ext.place_book cimport place_book_apply, place_book_init, place_book_neighbours
 from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
 from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
 from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SUSPECT
 from tbot_ext.records cimport FLAG_WARMUP, Event, Tick
+from tbot_ext.setups cimport setup_remember
 from tbot_ext.zone_book cimport HeldZone, zone_book_apply, zone_book_enter, zone_book_init, zone_book_neighbours
 
 import numpy as np
@@ -89,7 +94,8 @@ cdef class SetupBook:
         self._setups = <Setup*>PyMem_Calloc(ZONES_C + 1, sizeof(Setup))
         self._triggers = <Event*>PyMem_Calloc(TRIGGERS_C, sizeof(Event))
         self._found = <int32_t*>PyMem_Calloc(2 * ZONES_C + PLACES_C + 4, sizeof(int32_t))
-        if not (self._zones and self._places and self._setups and self._triggers and self._found):
+        self._outcomes = <OutcomeBook*>PyMem_Calloc(1, sizeof(OutcomeBook))
+        if not (self._zones and self._places and self._setups and self._triggers and self._found and self._outcomes):
             raise MemoryError()
 
     def __dealloc__(self):
@@ -98,6 +104,7 @@ cdef class SetupBook:
         PyMem_Free(self._setups)
         PyMem_Free(self._triggers)
         PyMem_Free(self._found)
+        PyMem_Free(self._outcomes)
 
     def __init__(self, dict rules, int64_t max_tests, zone_timeframes_min, dict atr_n, dict counters):
         cdef int i
@@ -119,6 +126,10 @@ cdef class SetupBook:
         self._facts, self._asks = False, False
         self._verdicts[0].refused = self._verdicts[1].refused = -1
         self._verdicts[0].points = self._verdicts[1].points = 0.0
+        outcome_book_init(self._outcomes, minutes_ns(self._rules.horizon_min))
+        for i in range(KINDS_C * TIMEFRAMES_C):
+            self._weights[i // TIMEFRAMES_C][i % TIMEFRAMES_C] = 1.0
+        self._weighed_until_ns = INT64_MAX
 
     # ------------------------------------------------------------ folding in
 
@@ -129,13 +140,13 @@ cdef class SetupBook:
                 self._decide(market)
                 if self._best.setup >= 0 or self._asks:
                     return at
-            self._on_event(&events[at])
+            self._on_event(&events[at], market)
             at += 1
         if self._triggers_n:
             self._decide(market)
         return at
 
-    cdef void _on_event(self, const Event* event) noexcept nogil:
+    cdef void _on_event(self, const Event* event, const Market* market) noexcept nogil:
         cdef int kind = event.kind, members = 0
         cdef int at = frame_of(event.timeframe_min)
         cdef Frame* frame = &self._frames[at if at >= 0 else 0]
@@ -148,7 +159,7 @@ cdef class SetupBook:
         elif kind == EVENT_BAR:
             frame_bar(frame, event)
             if event.timeframe_min == self._rules.entry_min:
-                self._on_entry_bar(event)
+                self._on_entry_bar(event, market)
         elif kind == EVENT_BOS or kind == EVENT_CHOCH:
             frame.trend, frame.trend_event = event.side, event.id
         elif kind == EVENT_SWING_HIGH or kind == EVENT_SWING_LOW:
@@ -192,12 +203,13 @@ cdef class SetupBook:
             if self._setups[number].zone >= 0:
                 self._zones.items[self._setups[number].zone].setup = number
 
-    cdef void _on_entry_bar(self, const Event* bar) noexcept nogil:
+    cdef void _on_entry_bar(self, const Event* bar, const Market* market) noexcept nogil:
         cdef int32_t i = self._setups_n
         cdef int n
         cdef HeldZone* zone
         cdef Setup* setup
         self._bar_flags = bar.flags
+        outcome_book_bar(self._outcomes, bar, market.now_ns)
         while i > 0:
             i -= 1
             if bar.known > self._setups[i].bar + self._rules.trigger_bars:
@@ -218,6 +230,20 @@ cdef class SetupBook:
             memset(setup, 0, sizeof(Setup))
             setup.zone, setup.test, setup.bar = self._found[i], zone.tests, bar.known
             setup.bar_event, setup.entered_ns = bar.id, bar.known_ns
+        if n and self._rules.follow and self._refusal(market, bar.known_ns, bar.flags) < 0:
+            self._lay_tests(bar, market)
+
+    cdef void _lay_tests(self, const Event* bar, const Market* market) noexcept nogil:
+        """What a trade at once, without waiting for a trigger, would bring, of each zone that this bar entered."""
+        cdef Candidate candidate
+        cdef int32_t i, first = self._outcomes.followed_n
+        cdef int refused
+        for i in range(self._setups_n):
+            if self._setups[i].bar_event == bar.id:
+                refused = self._judge(i, market, &candidate)
+                if refused != NO_ATR and refused != NO_RISK:
+                    self._lay(i, &candidate, bar.known_ns, STAGE_TEST, FATE_UNTRIGGERED)
+        outcome_book_count(self._outcomes, first)
 
     # ------------------------------------------------------------ deciding
 
@@ -238,21 +264,10 @@ cdef class SetupBook:
 
     cdef void _remember(self, Setup* setup) noexcept nogil:
         """Take in the triggers of this close that concern a setup, in order of emission."""
-        cdef const Event* trigger
         cdef int32_t i
         for i in range(self._triggers_n):
-            trigger = &self._triggers[i]
-            if not self._concerns(setup, trigger):
-                continue
-            if trigger.kind == EVENT_SWEEP:
-                setup.sweep, setup.has_sweep = trigger[0], True
-            elif setup.shifts_n and trigger.parent_id == setup.shifts[setup.shifts_n - 1].id:
-                setup.shifts[0] = setup.shifts[setup.shifts_n - 1]
-                setup.shifts[1] = trigger[0]
-                setup.shifts_n = 2
-            else:
-                setup.shifts[0] = trigger[0]
-                setup.shifts_n = 1
+            if self._concerns(setup, &self._triggers[i]):
+                setup_remember(setup, &self._triggers[i])
 
     cdef int _refusal(self, const Market* market, int64_t decided_ns, int64_t flags) noexcept nogil:
         """Why nothing may be decided at this close (a counter), -1 when something may.
@@ -302,14 +317,17 @@ cdef class SetupBook:
     cdef void _choose(self, const Market* market, int64_t decided_ns) noexcept nogil:
         """Of the setups that wait the best one that may be traded; all that may have had their trigger."""
         cdef Candidate candidate
-        cdef int32_t i
-        cdef int refused, k
+        cdef int32_t i, first = self._outcomes.followed_n
+        cdef int refused, side, k
         for i in range(self._setups_n):
             if not self._setups[i].found:
                 continue
             refused = self._judge(i, market, &candidate)
             if self._facts:
-                refused = self._with_facts(refused, &candidate)
+                side = self._zones.items[self._setups[i].zone].side
+                refused = with_facts(&self._rules, &self._verdicts[0 if side > 0 else 1], refused, &candidate)
+            if self._rules.follow and refused != NO_ATR and refused != NO_RISK:
+                self._lay(i, &candidate, decided_ns, STAGE_TRIGGER, fate_of(refused))
             self._setups[i].found = refused < 0
             if refused >= 0:
                 self._counters[refused] += 1
@@ -318,10 +336,14 @@ cdef class SetupBook:
                 self._best = candidate
             else:
                 self._counters[OUTSCORED] += 1
+        outcome_book_count(self._outcomes, first)
         if self._best.setup < 0:
             return
         self._best.decided_ns = decided_ns
         self._chosen = self._setups[self._best.setup]
+        for i in range(first, self._outcomes.followed_n):
+            if self._outcomes.followed[i].zone_id == self._zones.items[self._chosen.zone].id:
+                self._outcomes.followed[i].fate = FATE_SIGNAL
         i = self._setups_n
         while i > 0:
             i -= 1
@@ -333,16 +355,15 @@ cdef class SetupBook:
                 self._spoken = self._chosen.shifts[k].id
         self._counters[SIGNALS] += 1
 
-    cdef int _with_facts(self, int refused, Candidate* found) noexcept nogil:
-        """What news and the dollar index make of a setup that was judged: its score, and whether it may be traded."""
-        cdef const Verdict* verdict
-        if refused >= 0 and refused != SCORE_TOO_LOW:
-            return refused
-        verdict = &self._verdicts[0 if self._zones.items[self._setups[found.setup].zone].side > 0 else 1]
-        found.score = verdict_score(verdict, found.score)
-        if found.score < self._rules.min_score:
-            return AGAINST_DOLLAR if refused < 0 else SCORE_TOO_LOW
-        return verdict.refused
+    cdef void _lay(self, int32_t number, const Candidate* found, int64_t decided_ns, Stage stage,
+                   int fate) noexcept nogil:
+        """Follow what a judged setup would bring as a trade."""
+        cdef Setup* setup = &self._setups[number]
+        cdef const HeldZone* zone = &self._zones.items[setup.zone]
+        cdef double weight = self._weights[zone.kind][frame_of(zone.timeframe_min)]
+        setup.laid += stage == STAGE_TRIGGER
+        outcome_book_lay(self._outcomes, setup, zone, found, &self._frames[0], frame_of(self._rules.entry_min), weight,
+                         self._rules.contract_id, decided_ns, stage, fate)
 
     cdef bint _better(self, const Candidate* one, const Candidate* other) noexcept nogil:
         cdef const HeldZone* mine = &self._zones.items[self._setups[one.setup].zone]
@@ -355,33 +376,6 @@ cdef class SetupBook:
 
     # ------------------------------------------------------------ judging
 
-    cdef int _plan(self, const HeldZone* zone, double atr, const Market* market, Candidate* found) noexcept nogil:
-        """Entry, stop and target; the rule that forbids the trade (a counter), -1 when none does.
-
-        The entry is the adverse side of the quote. The stop lies beyond the distal edge by max(least ticks, a share of
-        the ATR), rounded away from the entry; the target is the nearest opposing pool or level that lies far enough,
-        else a multiple of the risk, rounded towards the entry.
-        """
-        cdef const Rules* rules = &self._rules
-        cdef double distance = max(<double>rules.stop_min_ticks, rules.stop_atr * atr)
-        cdef int side = zone.side
-        cdef int64_t risk
-        cdef int32_t place
-        found.entry = market.ask if side > 0 else market.bid
-        found.stop = <int64_t>(floor(zone.bottom - distance) if side > 0 else ceil(zone.top + distance))
-        risk = (found.entry - found.stop) * side
-        if risk <= 0:
-            return NO_RISK                          # price is already where the stop would be
-        # Whole ticks: 1.1 * 50 is 55.00000000000001, and 55 ticks are far enough.
-        place = place_book_ahead(self._places, side, found.entry, ceil(rules.min_rr * risk - 1e-6))
-        if place >= 0:
-            found.target, found.place_id = self._places.items[place].level, self._places.items[place].id
-        else:
-            found.target, found.place_id = found.entry + side * <int64_t>floor(rules.default_rr * risk), -1
-        if (found.target - found.entry) * side * rules.tick_value_cents < rules.cost_multiple * rules.round_turn_cents:
-            return TARGET_BELOW_COST
-        return -1
-
     cdef int _judge(self, int32_t number, const Market* market, Candidate* found) noexcept nogil:
         """A triggered setup as a trade; a counter when a rule forbids it, else -1."""
         cdef const Rules* rules = &self._rules
@@ -392,8 +386,8 @@ cdef class SetupBook:
         cdef double total = 0.0
         if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
             return NO_ATR
-        refused = self._plan(zone, self._frames[frame].atr, market, found)
-        if refused >= 0:
+        refused = plan_trade(rules, self._places, zone, self._frames[frame].atr, market, found)
+        if refused == NO_RISK:
             return refused
         found.setup = number
         found.near = <int64_t>(rules.confluence_atr * self._frames[frame].atr)     # distances are whole ticks
@@ -408,7 +402,10 @@ cdef class SetupBook:
         for k in range(5):
             total += rules.weights[k] * found.parts[k]
         # 0..100. Rounded far below any meaning, so that a sum such as 59.99999999 is not taken for less than 60.
-        found.score = rint(100.0 * total * 1e6) / 1e6
+        found.plain = rint(100.0 * total * 1e6) / 1e6
+        found.score = min(100.0, rint(100.0 * total * self._weights[zone.kind][frame] * 1e6) / 1e6)
+        if refused >= 0:
+            return refused
         return SCORE_TOO_LOW if found.score < rules.min_score else -1
 
     cdef double _mtf(self, int side) noexcept nogil:
@@ -459,8 +456,8 @@ cdef class SetupBook:
         return at
 
     def feed(self, ContractPipeline pipeline not None, ticks, Py_ssize_t start=0):
-        """`pipeline.feed` and `fold` in one, going on until a setup was found or a choice asks for the outside facts,
-        the market was reset, or at the end.
+        """`pipeline.feed` and `fold` in one, until a setup was found or a choice asks for the outside facts, the market
+        was reset, or at the end; also when other weights are due, or many outcomes have gathered.
 
         Returns (index after the last record taken, index of the next event of `pipeline.events` to fold).
         """
@@ -475,8 +472,11 @@ cdef class SetupBook:
                 market.now_ns, market.bid, market.ask = pipeline.now_ns, pipeline.bid, pipeline.ask
                 market.live = pipeline.sound()
                 self._facts = self._rules.facts or pipeline.context_records > 0
+                if market.now_ns >= self._weighed_until_ns:
+                    break                           # other weights hold: the caller brings them, and folds
                 at = self._fold(pipeline._sink.items, 0, pipeline._sink.n, &market)
-                if self._best.setup >= 0 or self._asks or code or pipeline._sink.n == 0:
+                if (self._best.setup >= 0 or self._asks or code or pipeline._sink.n == 0
+                        or self._outcomes.ended_n >= ENDED_MANY_C):
                     break
         pipeline.taken(i == n, code)
         self._count()

@@ -1,11 +1,18 @@
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tbot_ext.setup_book import SetupBook
 
-__all__ = ["answer", "state", "tell"]
+__all__ = ["answer", "outcome_state", "outcomes", "state", "tell", "weigh"]
 
 def tell(
     book: SetupBook, bias_timeframes_min: tuple[int, ...]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[int, ...]]: ...
 def state(book: SetupBook) -> dict[str, Any]: ...
 def answer(book: SetupBook, longs: tuple[str, float], shorts: tuple[str, float]) -> None: ...
+def outcomes(book: SetupBook) -> npt.NDArray[np.void]: ...
+def outcome_state(book: SetupBook) -> tuple[tuple[Any, ...], tuple[int, int]]: ...
+def weigh(book: SetupBook, rows: Sequence[Sequence[float]], until_ns: int) -> None: ...

@@ -5,18 +5,20 @@ score come as numbers of four digits, without their names.
 """
 from libc.stdint cimport int32_t, int64_t
 
+from tbot_ext.frames cimport Frame
 from tbot_ext.id_table cimport ids_get
+from tbot_ext.outcome_book cimport outcome_book_state, outcome_book_take
 from tbot_ext.place_book cimport HeldPlace, place_book_neighbours
 from tbot_ext.records cimport EVENT_CHOCH, EVENT_SWEEP, Event
-from tbot_ext.frames cimport Frame
-from tbot_ext.setup_book cimport Candidate, Setup, SetupBook
+from tbot_ext.setup_book cimport KINDS_C, SetupBook
+from tbot_ext.setups cimport Candidate, Setup
 from tbot_ext.zone_book cimport HELD_LIVE, HeldZone, zone_book_nearest, zone_book_neighbours
 
 from tbot_ext.params import TIMEFRAMES
 
 from tbot_ext.setup_book import COUNTERS
 
-__all__ = ["answer", "state", "tell"]
+__all__ = ["answer", "outcome_state", "outcomes", "state", "tell", "weigh"]
 
 _KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")     # in the order of HeldKind
 
@@ -206,3 +208,26 @@ def answer(SetupBook book not None, longs, shorts):
     book._asks = False
     book._choose(&book._asked_at, book._asked_ns)
     book._count()
+
+
+# ---------------------------------------------------------------- outcomes and weights
+
+def outcomes(SetupBook book not None):
+    """The hypothetical brackets that ended since the last call, OUTCOME_DTYPE, in the order in which they ended."""
+    return outcome_book_take(book._outcomes)
+
+
+def outcome_state(SetupBook book not None):
+    """(followed brackets, last close, its time, a digest of all that ended), (not laid, lost)."""
+    return outcome_book_state(book._outcomes), (book._outcomes.not_laid, book._outcomes.lost)
+
+
+def weigh(SetupBook book not None, rows, int64_t until_ns):
+    """Multiply scores from here on by `rows` (by kind, then by timeframe), for market times before `until_ns`."""
+    cdef int kind, frame
+    if len(rows) != KINDS_C or any(len(row) != len(TIMEFRAMES) for row in rows):
+        raise ValueError(f"weights must be {KINDS_C} rows of {len(TIMEFRAMES)}")
+    for kind in range(KINDS_C):
+        for frame in range(<int>len(TIMEFRAMES)):
+            book._weights[kind][frame] = rows[kind][frame]
+    book._weighed_until_ns = until_ns

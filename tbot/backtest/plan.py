@@ -61,11 +61,13 @@ class BacktestPlan:
 
     def digest(self) -> str:
         """Short hash of every value that can change a result."""
-        values = {
+        values: dict[str, Any] = {
             entry.name: _plain(getattr(self, entry.name))
             for entry in dataclasses.fields(self)
             if entry.name != "make_trader"
         }
+        if not self.strategy.learning.decides:
+            values["strategy"].pop("learning")  # it changes no decision
         document = orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
         return hashlib.sha256(document).hexdigest()[:12]
 

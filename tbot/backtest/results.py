@@ -1,7 +1,7 @@
 """What a backtest gives back: round trips as one table, and the counts and hashes that make it repeatable."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial, Intent, RoundTrip, Signal
+from tbot_ext.outcome_book import OUTCOME_DTYPE
 
 OUT_OF_ROOM = "RC_MAX_LOSS"  # reason of a denial: equity is too near the firm's loss floor for another trade
 NONE_TICKS = -1  # of mae_ticks and mfe_ticks: not watched
@@ -76,6 +77,8 @@ class BacktestResult:
     days: tuple[date, ...] = ()  # trading days that had data
     # Trades whose result the data cannot tell, because some of it is missing while they were open; one sentence each.
     through_holes: tuple[str, ...] = ()
+    # What became of triggered setups, traded or not: tbot_ext.outcome_book, in order of contracts within parts of data.
+    outcomes: Table = field(default_factory=lambda: np.zeros(0, OUTCOME_DTYPE))
 
 
 def barred(denials: Iterable[Denial], intents: Iterable[Intent], account: int) -> Denial | None:

@@ -24,6 +24,7 @@ from tbot.execution.desk import Desk
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
 from tbot.execution.settings import DeskSettings
 from tbot.storage.sessions import load_sessions
+from tbot_ext.outcome_book import OUTCOME_DTYPE
 
 Progress = Callable[[int, int], None]  # (records done, market time in ns)
 PROGRESS_S = 0.1
@@ -123,6 +124,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
         notes=(*told, *_out_of_room(plan, denials, intents, survey.days)),
         days=survey.days,
         through_holes=_through_holes(trips, [*survey.gaps, *_holes(source, survey)]),
+        outcomes=np.concatenate([np.zeros(0, OUTCOME_DTYPE), *runner.outcomes]),
     )
 
 

@@ -5,7 +5,7 @@ takes its records in, then the Desk does. `tests/parity` holds both to the same 
 hears from the Desk, so each one runs over a whole part of the stream before the Desk does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,21 @@ from tbot.backtest.plan import TraderFactory
 from tbot.backtest.record import RunRecord
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Note, Signal
+from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.errors import TbotError
 from tbot.execution.broker import DeskLoop
 from tbot.execution.desk import Desk
 from tbot.execution.lockstep import LockstepSession
 from tbot.execution.paper_broker import PaperBroker
 from tbot.strategy.decider import ContractDecider
-from tbot.strategy.trader import ContractTrader, StrategySettings
+from tbot.strategy.learning import Ledger
+from tbot.strategy.outcomes import Rows, counts
+from tbot.strategy.trader import StrategySettings
 from tbot_ext.records import TICK_DTYPE
 from tbot_ext.stream import StreamWatch
 
 FIRST_EPOCH = 1  # of a fresh ring (tbot_ext.ring)
+_DAY_AND_A_HALF_NS = 36 * 3600 * 1_000_000_000
 
 Ticks = npt.NDArray[np.void]
 Spoken = list[tuple[int, Signal]]  # with the index of the record at which each came
@@ -50,10 +54,15 @@ class Runner:
     ) -> None:
         self.record = record or RunRecord(keep_rows=True)
         self._trader_name = trader_name or "smc"
+        self.ledger = Ledger(strategy.learning)
+        self.outcomes: list[Rows] = []  # those that count for learning
+        self._learns = strategy.learning.decides
+        self._day_end_ns = 0
         self.deciders: Mapping[int, ContractDecider] = {}
         for product in sorted((PRODUCTS[symbol] for symbol in symbols), key=lambda product: product.contract_id):
             try:
-                decider = ContractDecider(product, strategy, make_trader=make_trader or ContractTrader)
+                learned = self.ledger.source(product.symbol)
+                decider = ContractDecider(product, strategy, make_trader=make_trader, learned=learned)
             except (Exception, SystemExit) as error:
                 raise self._failure(f"at its start for {product.symbol}", error) from error
             self.deciders = {**self.deciders, product.contract_id: decider}
@@ -71,10 +80,23 @@ class Runner:
     def run(self, chunks: Iterable[Ticks]) -> None:
         """Play a stream in merge order (see storage.replay_stream) to its end, wherever it is cut."""
         for chunk in chunks:
-            if len(chunk):
-                self._take(chunk)
+            for part in self._by_day(chunk):
+                self._take(part)
         self._desk_takes(self._held, self._held_signals)
         self._held, self._held_signals = self._held[:0], []
+
+    def _by_day(self, chunk: Ticks) -> Iterator[Ticks]:
+        """The chunk, cut where a trading day begins: by then what all contracts did on the day before must be known."""
+        at = 0
+        while self._learns and at < len(chunk):
+            if int(chunk["exch_ns"][at]) >= self._day_end_ns:
+                start_ns = trading_day_start_ns(int(chunk["exch_ns"][at]))
+                self._day_end_ns = trading_day_start_ns(start_ns + _DAY_AND_A_HALF_NS)
+            end = max(at + 1, int(np.searchsorted(chunk["exch_ns"], self._day_end_ns)))
+            yield chunk[at:end]
+            at = end
+        if at < len(chunk):
+            yield chunk
 
     def minutes(self, contract_id: int) -> int:
         """1m bars of a contract so far."""
@@ -105,12 +127,20 @@ class Runner:
             position = first
             while position < len(records) or decider.pending:
                 position, signals = self._fed(decider, records, position)
+                self._learn(decider)
                 if signals:
                     index = position - 1
                     at_ns = int(records["exch_ns"][index])
                     found += [(at_ns, contract_id, index, signal) for signal in signals]
         found.sort(key=lambda one: one[:3])
         return [(index, signal) for _, _, index, signal in found]
+
+    def _learn(self, decider: ContractDecider) -> None:
+        """Keep what became of hypothetical trades."""
+        rows = decider.outcomes()
+        if len(rows):
+            self.ledger.add(decider.product.symbol, rows)
+            self.outcomes.append(rows[counts(rows)])
 
     def _fed(self, decider: ContractDecider, ticks: Ticks, position: int) -> tuple[int, list[Signal]]:
         try:

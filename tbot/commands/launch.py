@@ -25,6 +25,7 @@ from tbot.risk.firm import Stage, check_daily_limit
 from tbot.storage.firm_rules import load_rules
 from tbot.storage.limits_override import load_caps
 from tbot.storage.sessions import effective_sessions, own_sessions
+from tbot.strategy.settings import StrategySettings
 from tbot.transport.shm import run_directory, sweep_stale
 
 # A run of the embedded gateway starts here: the New York open of an ordinary Friday that the session table covers.
@@ -142,7 +143,7 @@ def base_settings(
         run_id=secrets.randbits(63),
         build=build_id(__version__),
         config_hash=config.digest(),
-        strategy=config.strategy,
+        strategy=_strategy(config, mode),
         limits=config.risk,
         fills=config.past_fills() if mode == "replay" else config.paper_fills(),
         workers=config.engine.workers,
@@ -154,10 +155,19 @@ def base_settings(
         caps=() if embedded else announced_caps(config),
         pointer=home() / "current.json",
         news=config.news,
+        report=config.report,
         news_home=home() if mode in FETCHING_MODES or config.news.files else None,
         fetch_news=fetches(config.news, mode),
         **more,
     )
+
+
+def _strategy(config: Config, mode: Mode) -> StrategySettings:
+    """Learned weights decide in live trading only where `live` says so, too: elsewhere a live run observes."""
+    learning = config.strategy.learning
+    if mode == "live" and learning.decides and not learning.live:
+        return replace(config.strategy, learning=replace(learning, mode="observe"))
+    return config.strategy
 
 
 def gateway_settings(rest: str, user_hub: str, market_hub: str, *, simulated: bool, embedded: bool) -> GatewaySettings:
@@ -239,7 +249,7 @@ def worker_specs(settings: EngineSettings) -> list[ProcessSpec]:
 
 
 def engine_specs(settings: EngineSettings, credentials: tuple[str, str] | None) -> list[ProcessSpec]:
-    """Executor, feed and workers of a run."""
+    """Executor, feed and workers of a run, and the recorder where outcomes of patterns are kept."""
     guarded = settings.mode != "sim"
     login = {"credentials": credentials}
     if settings.mode == "replay":
@@ -256,4 +266,7 @@ def engine_specs(settings: EngineSettings, credentials: tuple[str, str] | None) 
         grace_s=10.0,
         restartable=settings.mode in ("sim", "live"),
     )
-    return [executor, feed, *worker_specs(settings)]
+    if not settings.strategy.learning.follows:
+        return [executor, feed, *worker_specs(settings)]
+    recorder = ProcessSpec("recorder", "tbot.engine.pattern_recorder:main", settings, vital=False)
+    return [executor, feed, recorder, *worker_specs(settings)]

@@ -41,6 +41,10 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
 @click.option("--seed", type=int, help="Of the embedded market.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
+@click.option(
+    "--metrics", "metrics_port", type=click.IntRange(1, 65535), is_flag=False, flag_value=9464, metavar="[PORT]",
+    help="Serve figures for Prometheus on 127.0.0.1.  [port: 9464]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def run(
     config_path: Path | None,
@@ -58,6 +62,7 @@ def run(
     seed: int | None,
     tz: str,
     keep_bars: Path | None,
+    metrics_port: int | None,
     debug: bool,
 ) -> int:
     """Run the engine until Ctrl-C.
@@ -65,6 +70,7 @@ def run(
     Without settings it trades a paper account on the embedded gateway: a synthetic market at twenty times real speed,
     no network, no account, nothing at risk.
     """
+    from tbot.commands.metrics import beside
     from tbot.commands.notify_screen import NotifyingScreen, sender_of
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
     from tbot.commands.show import LastingScreen, Screen, choose_screen, drive
@@ -110,7 +116,8 @@ def run(
         if listener is not None:
             listener.close()
 
-    return drive(supervisor, screen, for_s, json_output, started)
+    with beside(settings.state_dir, metrics_port):
+        return drive(supervisor, screen, for_s, json_output, started)
 
 
 def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":

@@ -117,11 +117,11 @@ def lines(document: dict[str, Any]) -> list[str]:
 
 
 def account_lines(number: str, account: dict[str, Any]) -> list[str]:
-    """One of several accounts, within 80 columns: its state, its money, what it holds and why it does not trade."""
+    """One of several accounts, within 80 columns: state, money in USD, what it holds and why it does not trade."""
     name = plain(account["name"], 24)
     head = (
         f"{number}  {name}  {account['state']}  day {account['day_pnl_cents'] / 100:+,.2f}  "
-        f"open {account['unrealised_cents'] / 100:+,.2f} USD"
+        f"open {account['unrealised_cents'] / 100:+,.2f}"
     )
     held = [f"{place['contract']} {place['side'] * place['size']:+d}" for place in account["positions"]]
     bare = [place["contract"] for place in account["positions"] if not place["protected"]]

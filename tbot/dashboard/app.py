@@ -14,7 +14,7 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,6 +27,7 @@ from tbot.dashboard.theme import Theme, theme_for
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 
 FRAME_S = 0.25
+FRAMES_UNDER_DIALOG = 4
 LATENCY_KEPT = 60
 LATENCY_HOP = "frame_worker"
 
@@ -91,11 +92,20 @@ class Dashboard(App[int]):
         Binding("r", "ask('resume')"),
         Binding("X", "ask('flatten')"),
         Binding("K", "ask('kill')"),
-        Binding("q,ctrl+c,ctrl+q", "leave", priority=True),
+        Binding("q", "leave"),
+        Binding("ctrl+c,ctrl+q", "leave", priority=True),
     ]
 
-    def __init__(self, attachment: Attachment, operator: Operator | None, choice: Choice, theme: str = "dark") -> None:
+    def __init__(
+        self,
+        attachment: Attachment,
+        operator: Operator | None,
+        choice: Choice,
+        theme: str = "dark",
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         super().__init__()
+        self._wall_ns = wall_ns
         self._attachment = attachment
         self._operator = operator
         self.choice = choice
@@ -105,22 +115,29 @@ class Dashboard(App[int]):
         self.picture = Picture(self.colours)
         self._latency: deque[tuple[int, int]] = deque(maxlen=LATENCY_KEPT)
         self._told_ns = 0  # the status of which the latency was taken
+        self._ticks = 0
         self.busy = ""  # the command that is under way
 
     def compose(self) -> ComposeResult:
         yield self.picture
 
     def on_mount(self) -> None:
-        self.set_interval(FRAME_S, self.draw)
+        self.set_interval(FRAME_S, self._tick)
         self.draw()
+
+    def _tick(self) -> None:
+        """Under a dialog, where a frame costs several times as much, once a second is enough."""
+        self._ticks += 1
+        if len(self.screen_stack) == 1 or self._ticks % FRAMES_UNDER_DIALOG == 0:
+            self.draw()
 
     def on_resize(self, event: Resize) -> None:
-        self.draw()
+        self.draw(event.size)
 
     # ---------------------------------------------------------------------------------------------------- a frame
-    def draw(self) -> None:
-        """Look and draw."""
-        width, height = self.size
+    def draw(self, size: Size | None = None) -> None:
+        """Look and draw; `size` where the terminal has just got another one."""
+        width, height = size or self.size
         if width and height:
             self.picture.show(compose(self.frame(width), self.colours, width, height))
 
@@ -134,7 +151,7 @@ class Dashboard(App[int]):
             view.refresh(choice.symbol)  # known only now
         self.choice = choice
         self._take_latency(view.status())
-        age_s = status_age_s(view.status(), time.time_ns())
+        age_s = status_age_s(view.status(), self._wall_ns())
         return look_at(
             view, choice, chart_columns(width), gone=self._attachment.gone, age_s=age_s, latency=tuple(self._latency)
         )

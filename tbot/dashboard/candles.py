@@ -93,6 +93,12 @@ class _Plot:
     def row(self, price: float) -> int:
         return self.half(price) // 2
 
+    def band(self, bottom: int, top: int) -> range:
+        """Rows of a price band: whole ones, at least one."""
+        first = self.row(top)
+        end = -(-(self.high - bottom) * self.height // (self.high - self.low))  # first row that is below it
+        return range(first, max(first + 1, min(end, self.height)))
+
     def holds(self, price: float) -> bool:
         return self.low <= price <= self.high
 
@@ -119,8 +125,9 @@ def draw(chart: Chart, width: int, height: int) -> list[Row]:
     """The chart as `height` rows of `width` cells."""
     if not len(chart.bars) or width < 24 or height < 5:
         return _empty(chart.waiting, width, height)
-    longest = max(len(chart.price_text(int(price))) for price in (chart.bars["high"].max(), chart.bars["low"].min()))
-    axis = longest + 5
+    named = [line.price for line in chart.prices] + ([] if chart.last is None else [chart.last])
+    named += [int(chart.bars["high"].max()), int(chart.bars["low"].min())]
+    axis = max(len(chart.price_text(price)) for price in named) + 5
     volume = 3 if height >= VOLUME_FROM and chart.bars["volume"].any() else 0
     plot = _Plot(chart, width - axis, height - 1 - volume)
     _zones(plot)
@@ -164,7 +171,7 @@ def _zones(plot: _Plot) -> None:
         if zone.top < plot.low or zone.bottom > plot.high:
             continue
         name = _tint(plot, zone)
-        for row in range(plot.row(zone.top), plot.row(zone.bottom) + 1):
+        for row in plot.band(zone.bottom, zone.top):
             back = plot.back[row]
             for column in range(max(0, plot.column(zone.origin_ns)), plot.width):
                 back[column] = name
@@ -173,17 +180,18 @@ def _zones(plot: _Plot) -> None:
 def _tint(plot: _Plot, zone: Zone) -> str:
     """Stronger zones are more intense; one that price was in is a step paler, one that fills the chart but a breath."""
     level = max(1, (1 if zone.score < 40 else 2 if zone.score < 70 else 3) - zone.tested)
-    if plot.row(zone.bottom) - plot.row(zone.top) > plot.height // 3:
+    if len(plot.band(zone.bottom, zone.top)) > plot.height // 3:
         level = 0
     return f"{'demand' if zone.side > 0 else 'supply'}{level}"
 
 
 def _candles(plot: _Plot) -> None:
-    for place, bar in enumerate(plot.bars):
-        rising = bar["close"] >= bar["open"]
-        column, style = plot.first + place, "up" if rising else "down"
-        top, bottom = plot.half(max(bar["open"], bar["close"])), plot.half(min(bar["open"], bar["close"]))
-        first, last = plot.half(bar["high"]), plot.half(bar["low"])
+    for column, prices in enumerate(plot.bars[["open", "high", "low", "close"]].tolist(), start=plot.first):
+        begin, high, low, end = prices
+        rising = end >= begin
+        style = "up" if rising else "down"
+        top, bottom = plot.half(max(begin, end)), plot.half(min(begin, end))
+        first, last = plot.half(high), plot.half(low)
         glyphs = HOLLOW if rising and plot.chart.hollow else GLYPHS
         for row in range(first // 2, last // 2 + 1):
             upper, lower = (
@@ -232,7 +240,7 @@ def _labels(plot: _Plot) -> None:
             continue
         style, tint = "demandtext" if zone.side > 0 else "supplytext", _tint(plot, zone)
         start = max(0, plot.column(zone.origin_ns))
-        rows = range(plot.row(zone.top), plot.row(zone.bottom) + 1)
+        rows = plot.band(zone.bottom, zone.top)
         for row, first in [(row, place) for place in range(plot.width - len(text), start - 1, -3) for row in rows]:
             columns = range(first, first + len(text))
             if all(plot.glyphs[row][column] == " " and plot.back[row][column] == tint for column in columns):
@@ -292,7 +300,7 @@ def _price_axis(plot: _Plot, width: int) -> list[Row]:
         # Beside the last price's tag, where both fall into one row: on the side on which it lies.
         beside = row - 1 if chart.last is not None and line.price > chart.last else row + 1
         text = f"{arrow}{name:<3}{chart.price_text(line.price)}"
-        for place in (row, beside):
+        for place in (row, beside, 2 * row - beside):
             if 0 <= place < plot.height and place not in labels:
                 labels[place] = [Span(f"{text:>{width}}", style)]
                 break
@@ -329,13 +337,13 @@ def _time_axis(plot: _Plot) -> Row:
 def _volume(plot: _Plot, height: int) -> list[Row]:
     """Contracts traded, as columns of eighths below the candles."""
     most = max(1, int(plot.bars["volume"].max()))
+    bars = plot.bars[["open", "close", "volume"]].tolist()
     rows = []
     for row in range(height):
         cells = [(" ", "text")] * plot.width
-        for place, bar in enumerate(plot.bars):
-            eighths = round(int(bar["volume"]) * height * 8 / most) - (height - 1 - row) * 8
-            style = "volup" if bar["close"] >= bar["open"] else "voldown"
-            cells[plot.first + place] = (EIGHTHS[min(8, max(0, eighths))], style)
+        for column, (begin, end, volume) in enumerate(bars, start=plot.first):
+            eighths = round(volume * height * 8 / most) - (height - 1 - row) * 8
+            cells[column] = (EIGHTHS[min(8, max(0, eighths))], "volup" if end >= begin else "voldown")
         rows.append(merged(cells))
     return rows
 

@@ -15,7 +15,7 @@ HELP = """\
  [b]1[/b]–[b]5[/b]     timeframe: 1m, 5m, 15m, 30m, 1h
  [b]c[/b] [b]C[/b]     next, previous contract
  [b]a[/b]       next account
- [b]z[/b]       zones: order blocks and breakers · also gaps · also levels · none
+ [b]z[/b]       zones: order blocks and breakers, + gaps, + levels, none
  [b]v[/b] [b]V[/b]     next, previous panel (narrow screens)
 
  [b]p[/b] [b]r[/b]     pause entries, resume
@@ -44,7 +44,7 @@ WORDS = {
 class Help(ModalScreen[None]):
     """The keys. Any of them closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,h,enter,space", "dismiss")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,h,q,enter,space", "dismiss")]
     DEFAULT_CSS = """
     Help { align: center middle; }
     Help > Static { width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; border: round $primary; }
@@ -129,7 +129,7 @@ class Ask(ModalScreen[None]):
         self._show()
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self.is_current:  # closed: it is not there any more
             return
         self.query_one("#keys", Static).update(self._keys())
         self.query_one("#lines", Static).update("\n".join(self._lines[-12:]))

@@ -26,7 +26,8 @@ def compose(shown: Shown, theme: Theme, width: int, height: int) -> list[Row]:
     foot = [footer(width)]
     room = height - len(top) - len(foot)
     if room < 3:
-        return [fitted(row, width) for row in (top + foot)[:height]]
+        blank: list[Row] = [[]] * max(0, room)
+        return [fitted(row, width) for row in (*top, *blank, *foot)[:height]]
     body = _wide(shown, theme, width, room) if width >= WIDE else _narrow(shown, theme, width, room)
     return [fitted(row, width) for row in (*top, *body, *foot)]
 
@@ -65,14 +66,17 @@ def _wide(shown: Shown, theme: Theme, width: int, height: int) -> list[Row]:
 
 
 def side_column(shown: Shown, width: int, height: int) -> list[Row]:
-    """All panels under each other; the last ones are shortened, then left out, when there is no room."""
+    """All panels under each other; from the last one on they are shortened, then left out, when there is no room."""
     made = [(name, function(shown, width), most) for name, function, most in panels.PANELS]
     sizes = [min(len(rows), most) for _, rows, most in made]
     spare = height - sum(size + 1 for size in sizes)
-    while spare < 0 and max(sizes) > 1:  # the longest panel gives a row
-        place = sizes.index(max(sizes))
-        sizes[place] -= 1
-        spare += 1
+    for place in reversed(range(len(sizes))):
+        given = min(sizes[place] - 1, max(0, -spare))
+        sizes[place] -= given
+        spare += given
+    while spare < 0:
+        spare += sizes.pop() + 1
+    made = made[: len(sizes)]
     rows: list[Row] = []
     for (name, content, _), size in zip(made, sizes, strict=True):
         hidden = len(content) - size

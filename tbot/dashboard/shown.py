@@ -23,7 +23,7 @@ from tbot_ext.records import BAR_DTYPE
 
 ZONE_CHOICES = ("blocks", "all", "levels", "off")
 BLOCKS = {"OB", "BB", "MB"}
-ZONES_DRAWN = 12
+ZONES_DRAWN = 12  # of blocks, and as many gaps where they are wanted
 STALE_S = 45.0  # a status is written every 30 s at the latest
 
 
@@ -189,17 +189,18 @@ def chosen(choice: Choice, status: Mapping[str, Any]) -> Choice:
 
 
 def wanted_zones(zones: list[Zone], choice: Choice, bars: npt.NDArray[np.void]) -> list[Zone]:
-    """The zones of a frame: of the chosen kinds, those that reach into the bars' prices first, at most a dozen."""
+    """The zones of a frame, nearest to the price first; those that reach into the bars' prices come before others."""
     if choice.zones == "off" or not len(bars):
         return []
-    if choice.zones != "all":
-        zones = [zone for zone in zones if zone.kind in BLOCKS]
     low, high, last = int(bars["low"].min()), int(bars["high"].max()), int(bars["close"][-1])
 
     def far(zone: Zone) -> tuple[bool, int]:
         return zone.top < low or zone.bottom > high, max(zone.bottom - last, last - zone.top, 0)
 
-    return sorted(zones, key=far)[:ZONES_DRAWN]
+    found = sorted((zone for zone in zones if zone.kind in BLOCKS), key=far)[:ZONES_DRAWN]
+    if choice.zones == "all":
+        found += sorted((zone for zone in zones if zone.kind not in BLOCKS), key=far)[:ZONES_DRAWN]
+    return sorted(found, key=far)
 
 
 def status_age_s(status: Mapping[str, Any], wall_ns: int) -> float:

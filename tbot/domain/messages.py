@@ -75,6 +75,17 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What past outcomes of its pattern did to the score of a signal, where learned weights decide."""
+
+    base: float  # score before the weight, 0..100
+    weight: float
+    version: str  # names the weights of the day
+    outcomes: int  # known of this contract, kind and timeframe before the trading day
+    edge_r: float  # expectation that the weight rests on, in units of the risk
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """A strategy's opinion: what it would trade and why. Says nothing about size or permission."""
 
@@ -95,6 +106,7 @@ class Signal:
     ring_seq: int  # last ring record the decision saw
     why: Why | None = None  # of the strategy's own signals; what makes a signal by script has no story
     context: MarketContext | None = None  # news and the dollar index at the decision; None: nobody follows them
+    learned: Learned | None = None  # None: learned weights decide nothing, or nothing has been learned
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,40 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomesMessage:
+    """Worker to recorder: hypothetical trades that ended, as the records of tbot_ext.outcome_book one after another."""
+
+    contract: str
+    number: int  # counts up from 1 in each worker
+    rows: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesAck:
+    """Recorder to worker's shell: taken in, and kept as far as that is possible."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRequest:
+    """Worker to recorder: what has been learned of this contract before this trading day?"""
+
+    contract: str
+    day_start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsGrant:
+    """Recorder to worker: (kind, timeframe in minutes, weight, outcomes, edge in R) of each pattern that has one."""
+
+    contract: str
+    day_start_ns: int
+    version: str
+    patterns: tuple[tuple[str, int, float, int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """Any process to the supervisor, written by its work loop itself; `status` is that process's own part."""
 
@@ -121,4 +155,8 @@ Message = (
     | EngineEvent
     | ControlRequest
     | ControlReply
+    | OutcomesMessage
+    | OutcomesAck
+    | WeightsRequest
+    | WeightsGrant
 )

@@ -40,6 +40,7 @@ class ProcessSpec:
     restartable: bool = True
     grace_s: float = 3.0  # C_STOP_GRACE
     beats: bool = True
+    vital: bool = True  # a run does not go on without it
 
 
 TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}

@@ -7,7 +7,7 @@ sync, rename), so that a reader never sees half of it (I33).
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Phase:
     last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
     last_resort_began_ns: int = 0  # boot clock
     last_resort_closes: tuple[int, ...] = ()  # its accounts; (): all of the login
+    report: dict[str, Any] = field(default_factory=dict)  # see weekly.py
 
 
 def iso(ns: int) -> str | None:
@@ -90,6 +91,7 @@ def build_status(
             "hash": table_hash(settings.sessions),
             "overrides": loosened(settings.sessions),
         },
+        "report": phase.report,
         "contracts": _contracts(settings, feed, workers, executor),
         "accounts": accounts,
     }
@@ -136,7 +138,7 @@ def accounts_state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     text = worst["text"]
-    if len(accounts) > 1:
+    if len(accounts) > 1 and strictest != "ACTIVE":
         trading = sum(account["state"] == "ACTIVE" for account in accounts.values())
         text = f"{worst['name']}: {text}" + (f"; {trading} of {len(accounts)} accounts trading" if trading else "")
     return strictest, [reason["code"] for reason in worst["reasons"]], text
@@ -233,6 +235,7 @@ def _operations(
         "latency_ns": latency,
         "news": feed.get("news"),
         "dxy": feed.get("dxy"),
+        "learning": children["recorder"].status.get("learning") if "recorder" in children else None,
         "gaps": sum(contract.get("gaps", 0) for contract in feed.get("contracts", {}).values()),
         "restarts": sum(child.restarts for child in children.values()),
         "reconnections": feed.get("reconnections", 0) + executor.get("reconnections", 0),
@@ -282,7 +285,8 @@ class StatusFile:
         pids = [process["pid"] for process in document["processes"].values()]
         resort = [document["last_resort"], document["last_resort_began_boot_ns"]]
         alarms = [*resort, *(alarm["code"] for alarm in document["alarms"])]
-        exposure = [_exposure(account) for account in document["accounts"].values()]
+        exposure: list[Any] = [document.get("report")]
+        exposure += [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:
             self._essence = essence

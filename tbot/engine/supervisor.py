@@ -23,6 +23,7 @@ from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
+from tbot.engine.weekly import WeeklyReports, words
 from tbot.errors import AuthError, Halted, ProtocolError
 from tbot.transport import sockets
 from tbot.transport.board import BOARD_BYTES
@@ -67,6 +68,7 @@ class Supervisor:
         login = executor.spec.secrets.get("credentials") if executor is not None else None
         self._resort = LastResort(settings, login, self._line, self._ask_executor)
         self.more_status: dict[str, Callable[[], Any]] = {}  # of the launcher's own parts, by name in the document
+        self.reports = WeeklyReports(settings, self._on_report)
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
@@ -117,7 +119,21 @@ class Supervisor:
             dead = set(wait_for([child.process.sentinel for child in children if child.process], timeout=0))
             for child in children:
                 self._watch(child, dead)
+        self._look_at_reports()
         self._tell_status()
+
+    def _look_at_reports(self) -> None:
+        """The week's report is due when its last session has closed and nothing is open."""
+        executor = self.children.get("executor")
+        if executor is None or not self._all_ready:
+            return
+        accounts = executor.status.get("accounts", {})
+        flat = all(account.get("flat", False) for account in accounts.values())
+        self.reports.look(int(executor.status.get("market_ns", 0)), flat)
+
+    def _on_report(self, told: dict[str, Any]) -> None:
+        """A week's report was made, or could not be: who sends messages finds its files in `told`."""
+        self.tell(EngineEvent(0, "launcher", "REPORT", "", words(told)))
 
     def _tell_status(self) -> None:
         if self._status_file.due():
@@ -271,6 +287,9 @@ class Supervisor:
     def _restart(self, child: Child, why: str) -> None:
         name = child.spec.name
         if not child.may_restart():
+            if not child.spec.vital:
+                self._line(f"{name} ended ({why}) and is not restarted; the run goes on without it")
+                return
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
             self._line(self.phase.failure)
@@ -291,6 +310,7 @@ class Supervisor:
 
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""
+        self.phase.report = self.reports.status()
         document = build_status(self.settings, self.children, self.started_boot_ns, self.phase)
         return document | {name: told() for name, told in self.more_status.items()}
 
@@ -358,4 +378,4 @@ class Supervisor:
             self._lock.close()
 
 
-_STOP_GROUPS = (("worker", "feed"), ("executor",), ("sim",))
+_STOP_GROUPS = (("worker", "feed"), ("executor",), ("recorder",), ("sim",))

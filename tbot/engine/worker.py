@@ -17,6 +17,7 @@ from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
+from tbot.engine.outcome_line import OutcomeLine
 from tbot.engine.settings import EngineSettings
 from tbot.errors import ProtocolError
 from tbot.storage.bar_files import BarCollector
@@ -62,7 +63,7 @@ def pattern_line(event: np.void, product: Product) -> tuple[str, str] | None:
 class ContractShell:
     """One contract's ring, decider and counters."""
 
-    def __init__(self, symbol: str, settings: EngineSettings, restarted: bool) -> None:
+    def __init__(self, symbol: str, settings: EngineSettings, restarted: bool, line: OutcomeLine | None) -> None:
         self.symbol = symbol
         product = PRODUCTS[symbol]
         self._ring = Segment.attach(settings.run_dir, settings.ring_name(symbol))
@@ -73,7 +74,8 @@ class ContractShell:
         # A restarted worker does not trust what lies in the ring from before: it waits for the feed to fill it anew.
         start: Literal["newest", "oldest"] = "newest" if restarted else "oldest"
         self.reader = RingReader(self._ring.buf, READER_SLOTS["worker"], start)
-        self.decider = ContractDecider(product, settings.strategy, history)
+        learned = None if line is None else line.source(symbol)
+        self.decider = ContractDecider(product, settings.strategy, history, learned=learned)
         self.signals = 0
         self.last_signal: dict[str, Any] | None = None
         self._collector = BarCollector() if settings.keep_bars is not None else None
@@ -132,7 +134,8 @@ class Worker:
         self._waiter = sockets.Waiter(self._executor)
         symbols: list[str] = context.secrets["symbols"]
         restarted: bool = context.secrets["restarted"]
-        self.shells = [ContractShell(symbol, settings, restarted) for symbol in symbols]
+        self._line = OutcomeLine.of(settings, context, self._wire)
+        self.shells = [ContractShell(symbol, settings, restarted, self._line) for symbol in symbols]
         self._hops = Hops("frame_worker", "frame_signal", "drain")
         self._unacked: dict[str, int] = {}
         self._counters = {"sent": 0, "acked": 0, "refused": 0, "unacked": 0, "send_failed": 0, "bad_messages": 0}
@@ -163,12 +166,16 @@ class Worker:
             recv_ns = shell.decider.pipeline.recv_ns
             self._hops.record("frame_worker", time.time_ns() - recv_ns)
             self._tell(shell)
+            if self._line is not None:
+                self._line.tell(shell.symbol, shell.decider.outcomes())
             for signal in signals:
                 self._send(shell, signal, recv_ns, started)
         if any_consumed:
             self._hops.record("drain", boot_ns() - started)
             if self._settings.lockstep:
                 self._await_acks()
+                if self._line is not None:
+                    self._line.settle()
             shell.reader.publish()
         return any_consumed
 
@@ -221,7 +228,8 @@ class Worker:
         for shell in self.shells:
             shell.collect()
         contracts = {shell.symbol: shell.status() for shell in self.shells}
-        return {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
+        status = {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
+        return status if self._line is None else {**status, "outcomes": dict(self._line.counters)}
 
     def _report(self) -> None:
         if self._beat.due():
@@ -233,6 +241,8 @@ class Worker:
         """Last words, then let go of everything."""
         self._beat.send("STOPPED", self._status())
         self._executor.close()
+        if self._line is not None:
+            self._line.close()
         self._beat.close()
         for shell in self.shells:
             shell.close(self._settings.keep_bars)

@@ -42,7 +42,7 @@ from tbot.execution.picture import Picture
 from tbot.execution.reconcile import Reconciler
 from tbot.execution.settings import AccountSettings, DeskSettings
 from tbot.execution.tags import Role
-from tbot.execution.trip_notes import Excursions, round_trip_note
+from tbot.execution.trip_notes import Excursions, Noted, round_trip_note
 from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 
 # So far back may the clock have gone since the run before. More is another market's time: a tape, a simulated gateway.
@@ -85,6 +85,7 @@ class AccountEngine:
         feed = lambda contract: market.feed(contract)[0]  # noqa: E731
         self.caretaker = Caretaker(settings, self.picture, self.flattener, self.reasons, feed, self.firm)
         self.excursions = Excursions()
+        self.noted = Noted()
         self.denials: dict[str, int] = {}
         self.signals = 0
         self.intents = 0
@@ -156,7 +157,9 @@ class AccountEngine:
             return
         before, self.day = self.day, day
         first = before is None
+        self.noted = Noted()
         if before is None:
+            self.noted.carry(self.account.carried.trips, day.isoformat())
             self.firm.begin(day, edges.start_ns)
         else:
             self.firm.end_day(before)
@@ -317,7 +320,7 @@ class AccountEngine:
         left = self.caretaker.sweep(self.hub_sizes, self.now_ns)
         for done in self.picture.ledger.take_completed():
             note = round_trip_note(done, self.picture, self.manager, self.excursions, self.account.account)
-            if note is not None:
+            if note is not None and not self.noted.again(note):
                 self.outbox.note(note)
         unproven_stop = self.stopping and not (self.is_flat() or self.is_protected())
         if unproven_stop or left:
@@ -472,7 +475,7 @@ class AccountEngine:
         watch = self.guards
         guards = [watch.naked_ns, watch.blind_ns, watch.value_cents]
         parts = [part.state() for part in (self.outbox, self.picture, self.manager, self.reconciler, self.caretaker)]
-        jobs = [self.excursions, self.flattener.job, self.flattener.finished, self.firm.state()]
+        jobs = [self.excursions, self.noted, self.flattener.job, self.flattener.finished, self.firm.state()]
         return [*own, *hub, *guards, *parts, *jobs]
 
 

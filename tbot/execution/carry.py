@@ -31,6 +31,7 @@ from tbot.domain.trading_hours import trading_day
 from tbot.execution.engine_state import Severity, severity_of
 from tbot.execution.settings import Carried, CarriedBar, CarriedEntry, CarriedOrder
 from tbot.execution.tags import parse_tag
+from tbot.execution.trip_notes import identity
 
 # A flatten with one of these codes is of the whole account. Others are of one contract and start again by themselves.
 ACCOUNT_WIDE = frozenset({"RC_OPERATOR", "RC_KILL_SWITCH", "RC_DAILY_LOSS", "RC_MAX_LOSS", "RC_TARGET", "RC_ASSERT"})
@@ -50,6 +51,7 @@ class _Account:
     seen_day: date | None = None  # of `tags` and `closing`
     barred: dict[str, str] = field(default_factory=dict)  # contract that a person flattened -> trading day
     bars: dict[str, CarriedBar] = field(default_factory=dict)  # by contract
+    trips: list[tuple[str, str]] = field(default_factory=list)  # (trading day, identity) of the newest day's notes
 
 
 class CarryFold:
@@ -69,6 +71,7 @@ class CarryFold:
         held.tags, held.closing = dict(told.tags), set(told.closing)
         held.barred = dict.fromkeys(told.barred, told.day)
         held.bars = {bar.contract: bar for bar in told.bars}
+        held.trips = list(told.trips)
 
     @property
     def accounts(self) -> tuple[int, ...]:
@@ -126,6 +129,7 @@ class CarryFold:
             closing=tuple(sorted(held.closing)),
             barred=barred,
             bars=tuple(held.bars.values()),
+            trips=tuple(held.trips),
         )
 
     def _of(self, account: int) -> _Account:
@@ -219,7 +223,8 @@ class CarryFold:
 
     def _ended(self, trip: RoundTrip) -> None:
         """What was placed beside a position says nothing about the next one; only what is not proven is watched on."""
-        held = self._of(trip.account)
+        held, day = self._of(trip.account), trading_day(trip.now_ns).isoformat()
+        held.trips = [told for told in held.trips if told[0] == day] + [(day, identity(trip))]
         held.orders = {
             tag: order
             for tag, order in held.orders.items()

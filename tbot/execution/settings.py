@@ -88,6 +88,7 @@ class Carried:
     bars: tuple[CarriedBar, ...] = ()  # those that the engine set itself
     tags: tuple[tuple[int, str], ...] = ()  # order ids of ours that were seen today, with tag; "": a close-contract's
     closing: tuple[str, ...] = ()  # contracts with a close-contract whose order was not seen
+    trips: tuple[tuple[str, str], ...] = ()  # (trading day, what it was) of the round trips that have their note
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,34 @@ def _wider(held: tuple[int, int] | None, low: int, high: int) -> tuple[int, int]
     return (low, high) if held is None else (min(held[0], low), max(held[1], high))
 
 
+def identity(note: RoundTrip) -> str:
+    """What one round trip is known by in every run of its day: no time, for a fill that the user hub told is stamped
+    when it came, and one from a list when it was made; no reasons, which a later run knows less about."""
+    size = f"{note.side * note.size:+d}"
+    return f"{note.contract} {size} {note.entry_price_size} {note.exit_price_size} {note.signal_id}"
+
+
+@dataclass(slots=True)
+class Noted:
+    """Round trips of the day that an earlier run has noted: the fills tell of them again after a restart."""
+
+    left: dict[str, int] = field(default_factory=dict)  # identity -> how many have not come again yet
+
+    def carry(self, trips: Iterable[tuple[str, str]], day: str) -> None:
+        """What is on record of this trading day."""
+        for of_day, known in trips:
+            if of_day == day:
+                self.left[known] = self.left.get(known, 0) + 1
+
+    def again(self, note: RoundTrip) -> bool:
+        """Whether this one is on record already; each record counts once."""
+        known = identity(note)
+        if not self.left.get(known):
+            return False
+        self.left[known] -= 1
+        return True
+
+
 def round_trip_note(
     done: Completed, picture: Picture, manager: OrderManager, excursions: Excursions, account: int
 ) -> RoundTrip | None:

@@ -35,7 +35,7 @@ class Document:
         return str(self.file) if self.file else "the environment" if self.variables else "the configuration"
 
     def told(self) -> str:
-        """What a run says at its start: a file that nobody named, and every variable; "" when there is nothing."""
+        """What a run says of it at its start: the file and every variable; "" when there is neither."""
         parts = [f"settings from {self.file}"] if self.file else []
         return "; ".join([*parts, *(f"{place} by {variable}" for place, variable in self.variables.items())])
 

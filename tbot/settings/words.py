@@ -10,6 +10,7 @@ from tbot.context.news_settings import FETCH, IMPACT_ACTIONS, POLICIES
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 from tbot.execution.fill_model import MAX_LATENCY_NS
 from tbot.strategy.dollar import FILTERS, STALE_POLICIES
+from tbot.strategy.learning_settings import MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ SECTIONS = {
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
     "dxy": "The dollar index as a filter, made from the five currency futures of the gateway or of the data.",
     "notify": "Messages to your phone or mail. Where they go is a secret and stands elsewhere: docs/notify.md.",
+    "learning": "Whether and how fast past outcomes of patterns move scores.",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -200,5 +202,21 @@ WORDS: dict[str, Word] = {
     ),
     "notify.file": Word(
         "A file of mode 0600 with the addresses, one a line; empty: notify_urls in TBOT_HOME, if there."
+    ),
+    # -------------------------------------------------------------------------------------------------- learning
+    "learning.mode": Word(
+        "off: nothing is kept; observe: outcomes of patterns are kept, no decision changes; on: learned weights move "
+        "scores.",
+        choices=MODES,
+    ),
+    "learning.live": Word("Whether `on` decides in live trading, too; without it a live run observes."),
+    "learning.frozen": Word("Whether the weights stay those that were stored last."),
+    "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3_650),
+    "learning.prior_outcomes": Word(
+        "So many outcomes weigh as much as what its relatives say of a pattern.", "", 5, 10_000
+    ),
+    "learning.most": Word("A weight lies between 1 minus this and 1 plus this.", "", 0.01, 0.5),
+    "learning.slope": Word(
+        "What an expectation of one R would add to a weight, were it not for the bound.", "", 0.1, 5
     ),
 }

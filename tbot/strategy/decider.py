@@ -6,6 +6,7 @@ over one stream of tick records: no clock, no other input.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy.typing as npt
 from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Signal
+from tbot.strategy.learning import WeightSource
+from tbot.strategy.outcomes import Rows
 from tbot.strategy.trader import ContractTrader, MarketView, StrategySettings, view_of
+from tbot_ext.outcome_book import OUTCOME_DTYPE
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.ring import RingReader
 
@@ -33,7 +37,7 @@ class ContractDecider:
     """Tick records in, signals out. `history` is the bar segment that TICK_HISTORY records point into.
 
     `make_trader` makes the strategy, anew after every reset of the market; None is the packaged one, and another one
-    serves backtests only.
+    serves backtests only. `learned`: where the packaged one finds the weights of a trading day.
     """
 
     def __init__(
@@ -42,9 +46,13 @@ class ContractDecider:
         settings: StrategySettings,
         history: Records | None = None,
         make_trader: Callable[[Product, StrategySettings], Trader] | None = None,
+        learned: WeightSource | None = None,
     ) -> None:
         self.product = product
-        self._make_trader = make_trader or ContractTrader
+        if make_trader in (None, ContractTrader):
+            make_trader = partial(ContractTrader, learned=learned)
+        self._make_trader = make_trader
+        self._ended: list[Rows] = []  # of traders that a reset of the market ended
         self.pipeline = ContractPipeline(product.contract_id, settings.detectors(product), history=history)
         self._settings = settings
         self._resets = 0
@@ -72,6 +80,12 @@ class ContractDecider:
             self._begin_anew()
         return end, signals
 
+    def outcomes(self) -> Rows:
+        """What became of hypothetical trades since the last call (strategy.outcomes); none of another strategy."""
+        rows = [*self._ended, *([self.trader.outcomes()] if isinstance(self.trader, ContractTrader) else [])]
+        self._ended.clear()
+        return rows[0] if len(rows) == 1 else np.concatenate([np.zeros(0, OUTCOME_DTYPE), *rows])
+
     def history_agrees(self) -> bool:
         """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
         return bool(self.pipeline.history_agrees)
@@ -89,6 +103,8 @@ class ContractDecider:
         """The pipeline forgot its market: the zones and setups built on it are nothing any more (I29)."""
         self._resets = self.pipeline.resets
         counters = self.trader.counters
+        if isinstance(self.trader, ContractTrader):
+            self._ended.append(self.trader.outcomes())
         self.trader = self._make_trader(self.product, self._settings)
         self.trader.counters.update(counters)
 

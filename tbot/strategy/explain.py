@@ -47,6 +47,7 @@ def story(signal: Signal, product: Product, stamp: Stamp) -> list[str]:
             *_plan(signal, why, product),
         ]
     lines += _context(signal, stamp)
+    lines += _learned(signal)
     lines += [_sum(signal), f"parameters {signal.params_hash}; events {', '.join(map(str, signal.event_ids))}"]
     return lines
 
@@ -145,10 +146,28 @@ def _sum(signal: Signal) -> str:
     terms = [f"{_SCORE_NAMES[name]} {most * signal.parts[name]:.2f} of {most:.0f}" for name, most in known]
     if not terms:
         return f"score: {signal.score:.2f}"
-    moved = round(signal.score - sum(most * signal.parts[name] for name, most in known), 2)
+    base = sum(most * signal.parts[name] for name, most in known)
+    if signal.learned is not None and signal.learned.weight != 1.0:
+        weighted = min(100.0, base * signal.learned.weight)
+        terms.append(f"learned {weighted - base:+.2f}")
+        base = weighted
+    moved = round(signal.score - base, 2)
     if moved and signal.context is not None and signal.context.dollar is not None:
         terms.append(f"dollar {moved:+.2f}")
     return f"score: {' + '.join(terms)} = {signal.score:.2f}"
+
+
+def _learned(signal: Signal) -> list[str]:
+    """What past outcomes of the pattern did to the score, where they decide."""
+    learned = signal.learned
+    if learned is None:
+        return []
+    if learned.weight == 1.0:
+        return [f"learning: weight 1 (weights {learned.version}): {learned.outcomes} past outcomes moved nothing"]
+    return [
+        f"learning: {learned.base:.2f} x {learned.weight:.4g} (weights {learned.version}): {learned.outcomes} past "
+        f"outcomes of this pattern and those of its relatives expect {learned.edge_r:+.2f} times the risk"
+    ]
 
 
 def _context(signal: Signal, stamp: Stamp) -> list[str]:

@@ -10,6 +10,7 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import MINUTES, TIMEFRAMES_MIN
 from tbot.errors import ConfigError
 from tbot.strategy.dollar import DollarSettings
+from tbot.strategy.learning_settings import LearningSettings
 from tbot_ext.params import Params, complete_params, default_params, params_hash
 
 # Points between the round numbers that traders watch, by product; products that are not named have none.
@@ -43,6 +44,7 @@ class StrategySettings:
     detector: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     dollar: DollarSettings = field(default_factory=DollarSettings)  # section [dxy]
+    learning: LearningSettings = field(default_factory=LearningSettings)  # section [learning]
 
     def __post_init__(self) -> None:
         problems = []
@@ -102,6 +104,8 @@ class StrategySettings:
         apart = {"detector", "round_step_points"}
         if self.dollar.filter == "off":
             apart.add("dollar")  # it changes no decision, so it makes no other strategy
+        if not self.learning.decides:
+            apart.add("learning")
         options = {name: value for name, value in asdict(self).items() if name not in apart}
         text = json.dumps([options, params_hash(self.detectors(product))], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

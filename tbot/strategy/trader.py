@@ -14,16 +14,19 @@ import numpy.typing as npt
 
 from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
-from tbot.domain.messages import Quote, Signal, Why
-from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
+from tbot.domain.messages import Learned, Quote, Signal, Why
+from tbot.domain.timeframes import NAMES, NS_PER_MIN, TIMEFRAMES_MIN
+from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.strategy import confluence, dollar, reasons
 from tbot.strategy.facts import facts_of
 from tbot.strategy.filters import MarketView
+from tbot.strategy.learning import WeightSource, table_of
+from tbot.strategy.outcomes import HORIZON_MIN, DayWeights, Rows
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.setup_book import SetupBook
-from tbot_ext.setup_story import answer, state, tell
+from tbot_ext.setup_story import answer, outcome_state, outcomes, state, tell, weigh
 
 __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 
@@ -32,6 +35,8 @@ _LEAST_NEIGHBOUR_MIN = 5
 _BIAS_MIN = tuple(confluence.MTF_WEIGHTS)
 _TREND_NAMES = tuple(NAMES[minutes] for minutes in _BIAS_MIN)
 _PARTS = tuple(confluence.SCORE_WEIGHTS)
+_NEVER_NS = (1 << 63) - 1
+_DAY_AND_A_HALF_NS = 36 * 60 * NS_PER_MIN
 
 
 class ContractTrader:
@@ -40,7 +45,8 @@ class ContractTrader:
     `counters`: what became of zones, setups and triggers, by name, in the order of the funnel.
     """
 
-    def __init__(self, contract: Product, settings: StrategySettings) -> None:
+    def __init__(self, contract: Product, settings: StrategySettings, learned: WeightSource | None = None) -> None:
+        """`learned` is asked for the weights of each trading day, at its first event, where learning decides."""
         self._product = contract
         self._settings = settings
         self._params_hash = settings.digest(contract)
@@ -48,9 +54,16 @@ class ContractTrader:
         atr_n = {minutes: params.atr_n for minutes, params in settings.detectors(contract).items()}
         rules = _rules(contract, settings)
         self._book = SetupBook(rules, settings.max_tests, settings.zone_timeframes_min, atr_n, self.counters)
+        self._learned = learned if settings.learning.decides else None
+        self._weights = DayWeights(0, "")
+        self._weighed_until_ns = _NEVER_NS
+        if self._learned is not None:
+            self._weigh(self._weights, 0)
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
+        if view.now_ns >= self._weighed_until_ns:
+            self._begin_day(view.now_ns)
         facts = self._facts(view)
         at = self._book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live, facts)
         return self._decided(events, at, view, facts)
@@ -62,10 +75,24 @@ class ContractTrader:
         without coming back for events that lead to nothing.
         """
         end, at = self._book.feed(pipeline, ticks, start)
-        if not (self._book.asks or self._book.found):
+        due = pipeline.now_ns >= self._weighed_until_ns
+        if not (due or self._book.asks or self._book.found):
             return end, []
         view = view_of(pipeline)
-        return end, self._decided(pipeline.events, at, view, self._facts(view))
+        facts = self._facts(view)
+        if due:
+            self._begin_day(pipeline.now_ns)
+            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live, facts)
+        return end, self._decided(pipeline.events, at, view, facts)
+
+    def outcomes(self) -> Rows:
+        """The hypothetical brackets that ended since the last call (tbot_ext.outcome_book), in that order."""
+        return outcomes(self._book)
+
+    @property
+    def unfollowed(self) -> int:
+        """Brackets that were not followed, or lost, because too many were under way at once."""
+        return sum(outcome_state(self._book)[1])
 
     @property
     def open_setups(self) -> int:
@@ -74,7 +101,7 @@ class ContractTrader:
 
     def digest(self) -> str:
         """Hash of the whole state: equal digests mean equal outputs for equal inputs from here on."""
-        whole = (self._params_hash, self.state(), self.counters)
+        whole = (self._params_hash, self.state(), self.counters, outcome_state(self._book)[0], self._weights)
         return hashlib.blake2b(repr(whole).encode(), digest_size=16).hexdigest()
 
     def state(self) -> dict[str, Any]:
@@ -102,6 +129,17 @@ class ContractTrader:
         found = dollar.verdict(self._settings.dollar, view.context, self._product.family, side)
         return found.refusal, found.points
 
+    # ------------------------------------------------------------------------------------------------------ learning
+    def _begin_day(self, now_ns: int) -> None:
+        """The weights of the trading day that has begun."""
+        start_ns = trading_day_start_ns(now_ns)
+        assert self._learned is not None
+        self._weigh(self._learned(start_ns), trading_day_start_ns(start_ns + _DAY_AND_A_HALF_NS))
+
+    def _weigh(self, weights: DayWeights, until_ns: int) -> None:
+        self._weights, self._weighed_until_ns = weights, until_ns
+        weigh(self._book, table_of(weights), until_ns)
+
     # ------------------------------------------------------------------------------------------------------ telling
     def _tell(self, view: MarketView) -> Signal:
         """The signal of the setup that the book has found."""
@@ -109,8 +147,9 @@ class ContractTrader:
         decided_ns, zone_id, test, _, _, stop, target, _, score, _, _ = numbers
         zone = rows[0]
         why = self._why(numbers, rows)
+        parts = dict(zip(_PARTS, rows[6], strict=True))
         return Signal(
-            signal_id=f"{self._product.symbol}-{_base36(decided_ns)}-{zone_id}-{test}",
+            signal_id=signal_name(self._product.symbol, decided_ns, zone_id, test),
             contract=self._product.symbol,
             side=zone[2],
             quote=Quote(view.bid, view.ask, view.quote_ns, view.quote_seq, 0, view.epoch),
@@ -120,14 +159,22 @@ class ContractTrader:
             reason=reason_words(why.zone, why.test, why.triggers, why.trends, self._product),
             zone_id=zone_id,
             zone_timeframe_min=zone[3],
-            parts=dict(zip(_PARTS, rows[6], strict=True)),
+            parts=parts,
             event_ids=used,
             params_hash=self._params_hash,
             decided_ns=decided_ns,
             ring_seq=view.ring_seq,
             why=why,
+            learned=self._learning(why, parts),
             context=None if view.context == NO_CONTEXT else view.context,
         )
+
+    def _learning(self, why: Why, parts: dict[str, float]) -> Learned | None:
+        if not self._weights.version:
+            return None
+        found = self._weights.of(why.zone.kind, why.zone.timeframe_min)
+        base = round(100 * sum(confluence.SCORE_WEIGHTS[name] * share for name, share in parts.items()), 6)
+        return Learned(base, found.weight, self._weights.version, found.outcomes, found.edge_r)
 
     def _why(self, numbers: tuple[Any, ...], rows: tuple[Any, ...]) -> Why:
         _, _, test, entered_ns, entry, _, target, near, _, leg_low, leg_high = numbers
@@ -149,6 +196,11 @@ class ContractTrader:
             cost_cents=self._product.round_turn_cents,
             cost_multiple=self._settings.cost_multiple,
         )
+
+
+def signal_name(symbol: str, decided_ns: int, zone_id: int, test: int) -> str:
+    """The id of a signal: the same in every mode."""
+    return f"{symbol}-{_base36(decided_ns)}-{zone_id}-{test}"
 
 
 def view_of(pipeline: ContractPipeline) -> MarketView:
@@ -189,6 +241,9 @@ def _rules(product: Product, settings: StrategySettings) -> dict[str, Any]:
         "shift_alone": confluence.SHIFT_ALONE,
         "data_only": product.data_only,
         "facts": settings.dollar.filter != "off",
+        "contract_id": product.contract_id,
+        "horizon_min": HORIZON_MIN,
+        "follow": settings.learning.follows,
     }
 
 

@@ -3,7 +3,7 @@
 The verdict stands at the top and at the end. It needs matplotlib and jinja2 (extra `report`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -77,12 +77,9 @@ def page(
 ) -> str:
     """The page. ConfigError where matplotlib or jinja2 are not installed."""
     about = extra or Extra()
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise ConfigError("the HTML report needs jinja2, which is not installed; pip install 'tbot[report]'") from None
     several = len(assessments) > 1
     values = {
+        "style": style(),
         "title": f"T-BOT backtest {', '.join(result.contracts)}, plan {result.plan_hash}",
         "verdicts": [
             (f"Account {judged.account}: " if several else "") + judged.verdict.line for judged in assessments
@@ -92,10 +89,27 @@ def page(
         "accounts": [_account(result, judged, zone, about) for judged in assessments],
         "notes": (*result.open_at_end, *result.notes),
     }
+    return fill(files("tbot.validation").joinpath("report.html").read_text(encoding="utf-8"), values)
+
+
+def fill(template: str, values: Mapping[str, object]) -> str:
+    """A page from its template, in which `page` has the values. ConfigError where jinja2 is not installed."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise ConfigError("the HTML report needs jinja2, which is not installed; pip install 'tbot[report]'") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["tone"] = tone
-    text = files("tbot.validation").joinpath("report.html").read_text(encoding="utf-8")
-    return environment.from_string(text).render(page=values)
+    return environment.from_string(template).render(page=values)
+
+
+def style() -> object:
+    """The sheet of styles that all pages share, as Markup. ConfigError where jinja2 is not installed."""
+    try:
+        from markupsafe import Markup
+    except ImportError:
+        raise ConfigError("the HTML report needs jinja2, which is not installed; pip install 'tbot[report]'") from None
+    return Markup(files("tbot.validation").joinpath("report.css").read_text(encoding="utf-8"))
 
 
 def tone(text: str) -> str:

@@ -66,7 +66,7 @@ def equity(curve: Curve, zone: ZoneInfo) -> str:
         _money_axis(lower, "drawdown")
         _dates(lower, zone)
 
-    return _svg(WIDE, draw)
+    return svg(WIDE, draw)
 
 
 def costs(curve: CostCurve) -> str:
@@ -84,7 +84,7 @@ def costs(curve: CostCurve) -> str:
         axes.set_xlabel("multiple of the costs")
         _money_axis(axes, "net result")
 
-    return _svg(HALF, draw)
+    return svg(HALF, draw)
 
 
 def hours(lines: Sequence[Line]) -> str:
@@ -98,7 +98,7 @@ def hours(lines: Sequence[Line]) -> str:
         axes.set_xlabel("hour of entry, Chicago")
         _money_axis(axes, "net result")
 
-    return _svg(HALF, draw)
+    return svg(HALF, draw)
 
 
 def excursions(rows: Table) -> str | None:
@@ -119,7 +119,7 @@ def excursions(rows: Table) -> str | None:
         axes.set_ylabel("best on the way (MFE), ticks")
         axes.legend(frameon=False, labelcolor=INK, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
-    return _svg(HALF, draw)
+    return svg(HALF, draw)
 
 
 def calibration(table: Reliability) -> str:
@@ -137,10 +137,11 @@ def calibration(table: Reliability) -> str:
         axes.errorbar(told, seen, np.maximum(spans, 0), fmt="o", color=LINE, ecolor=DIM, markersize=5, linewidth=1)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability that the score tells", ylabel="share that won")
 
-    return _svg(HALF, draw)
+    return svg(HALF, draw)
 
 
-def _svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
+def svg(size: tuple[float, float], draw: Callable[["Figure"], None]) -> str:
+    """What `draw` puts on a figure of so many inches, drawn in the colours above."""
     import matplotlib
 
     figure = figure_class()(figsize=size, layout="constrained")

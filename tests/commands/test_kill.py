@@ -443,6 +443,3 @@ def test_kill_goes_on_where_the_status_tells_a_time_of_no_calendar(world: World)
     lock = read(world.home / "sim" / "kill.all")
     assert lock is not None
     assert lock.day == trading_day(time.time_ns()).isoformat()
-
-
-# ------------------------------------------------------------------------- panic and what is in an engine's own memory

@@ -110,10 +110,10 @@ TWO = {"18731001": account(), "18731002": LOCKED}
 
 def test_several_accounts_and_warnings_have_lines_of_their_own_within_80_columns() -> None:
     text = lines(document(accounts=TWO, warnings=["numpy 9, tested with 2"]))
-    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00 USD")
+    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00")
     assert text[place + 1 : place + 5] == [
         "    MNQ -2",
-        "18731002  50KTC-V2-000001-00000002  LOCKED  day -1,250.50  open +3.00 USD",
+        "18731002  50KTC-V2-000001-00000002  LOCKED  day -1,250.50  open +3.00",
         "    no position; the day's loss limit of 400.00 is reached: no entries until the",
         "    next trading day (RC_DAILY_LOSS)",
     ]
@@ -140,7 +140,7 @@ def test_one_account_is_told_with_everything(tmp_path: Path, monkeypatch: pytest
     assert text[0] == "PAPER  ACTIVE  trading"
     assert text[1] == "day -1250.50 USD  open +3.00 USD  drawdown 150.00 USD"
     assert text[2].startswith("round trips 3  win rate 33%  profit factor 2.0  signals taken 4, denied 3")
-    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00 USD")
+    place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00")
     assert text[place + 1 : place + 7] == [
         "    MNQ -2",
         "    balance 48,749.50 USD; left of today's limit 279.50 USD; loss floor",

@@ -84,6 +84,47 @@ def test_I13_I14_a_win_after_two_losses_does_not_unlock_across_a_restart() -> No
     assert restarted(rig, Carried()).state == "LOCKED"
 
 
+def test_a_round_trip_is_on_record_once_however_often_the_engine_is_started_that_day() -> None:
+    """Its fills are told again by the broker at each start, and each start noted it once more."""
+    rig = Rig().start()
+    for number, kind in ((1, "TP"), (2, "SL")):
+        rig.signal(number)
+        leg = rig.broker.leg(kind, "MNQ")
+        rig.broker.fill(leg.order_id, price=leg.limit if kind == "TP" else leg.stop)
+        rig.run(6)
+    assert [note.signal_id for note in round_trips(rig)] == ["MNQ-1", "MNQ-2"]
+    kept = carried(rig)
+    assert len(kept.trips) == 2
+    again = restarted(rig)
+    again.run(3)
+    assert round_trips(again) == []
+    assert again.view()["trades"] == 2
+    assert again.view()["day_pnl_cents"] == rig.view()["day_pnl_cents"]
+    lost = restarted(rig, Carried())  # without a record they are noted: another journal begins
+    assert [note.signal_id for note in round_trips(lost)] == ["", ""]
+    fold = CarryFold()
+    for item, outputs in [*rig.rows, *again.rows]:
+        fold.add(item, outputs)
+    third = restarted(again, fold.carried(1001))
+    third.signal(3)
+    leg = third.broker.leg("TP", "MNQ")
+    third.broker.fill(leg.order_id, price=leg.limit)
+    third.run(2)
+    assert [note.signal_id for note in round_trips(third)] == ["MNQ-3"]
+
+
+def test_what_is_on_record_of_another_day_hides_no_round_trip() -> None:
+    rig = Rig().start()
+    rig.signal(1)
+    leg = rig.broker.leg("TP", "MNQ")
+    rig.broker.fill(leg.order_id, price=leg.limit)
+    rig.run(1)
+    ((day, known),) = carried(rig).trips
+    assert day == "2026-11-17"
+    fresh = restarted(rig, replace(carried(rig), trips=(("2026-11-16", known),)))
+    assert [note.signal_id for note in round_trips(fresh)] == ["MNQ-1"]
+
+
 def test_an_answered_entry_is_not_unknown_after_a_restart() -> None:
     rig = Rig().start()
     rig.broker.script["place"] = ["reject", "not_sent"]

@@ -28,6 +28,7 @@ LAYERS: dict[str, int] = {
     "backtest": 4,
     "validation": 4,  # statistics of what a backtest gave
     "analytics": 4,
+    "web": 5,  # a screen that starts commands
     "dashboard": 4,
     "doctor": 4,
     "notify": 4,
@@ -46,6 +47,7 @@ LAYERS: dict[str, int] = {
 # validation judges the results of backtests, and nothing of backtest knows that it is judged.
 SIDEWAYS: set[tuple[str, str]] = {
     ("execution", "risk"), ("domain", "errors"), ("storage", "data"), ("validation", "backtest"),
+    ("analytics", "validation"),  # a week's report counts with the statistics of a backtest's
 }  # fmt: skip
 TOP_LAYER = 5
 COMPILED = "tbot_ext"

@@ -35,9 +35,13 @@ class Referee:
 
     def account(self) -> dict[str, Any]:
         """The first account in ticks and cents."""
-        account = self.get("/sim/state")["accounts"][0]
-        assert isinstance(account, dict)
-        return account
+        return self.accounts()[0]
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """All of them, in the order of their numbers."""
+        found = self.get("/sim/state")["accounts"]
+        assert isinstance(found, list)
+        return found
 
     def add(self, *faults: dict[str, Any]) -> None:
         """Plan lines from now on."""
@@ -118,10 +122,12 @@ def session(
     faults: str = "",
     kill_point: str = "",
     wait: bool = True,
+    accounts: int = 1,
 ) -> Iterator[tuple[Command, Referee]]:
     """(engine, referee) of `tbot run --gateway` with scripted workers against `tbot sim --tape`.
 
-    `kill_point`: where a process of the engine kills itself once (kill_rig). `wait` False: not even started up.
+    `accounts`: of the login; `config` pins those that are traded. `kill_point`: where a process of the engine kills
+    itself once (kill_rig). `wait` False: not even started up.
     """
     tape, script, settings, plan = (folder / name for name in ("s.tape", "script.json", "tbot.toml", "faults.jsonl"))
     write_tape(tape, prices)
@@ -129,6 +135,7 @@ def session(
     settings.write_text(config)
     plan.write_text(faults)
     sim_arguments = ("sim", "--tape", str(tape), "--speed", str(speed), "--faults", str(plan))
+    sim_arguments += ("--accounts", str(accounts))
     with running(folder / "sim", *sim_arguments) as sim:
         ready = sim.first_line()
         (folder / "ready.json").write_text(json.dumps(ready))

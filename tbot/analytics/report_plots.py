@@ -1,0 +1,236 @@
+"""The charts of the report: each is drawn on axes that are given, so page, PNG and PDF show the same pictures.
+
+matplotlib is imported when something is drawn and never before; its pyplot never. Meaning is not in colour alone:
+bars have their direction, marks their shape.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tbot.analytics.breakdowns import GroupLine
+from tbot.analytics.report import Report
+from tbot.analytics.round_trips import WEEKDAYS
+from tbot.validation import report_pictures as page
+from tbot.validation.report_words import short_money
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_BARS = 12  # of a chart of groups
+MOST_DAYS = 31  # of the chart of days; more become a line of their sums
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours by what they mean."""
+
+    ink: str
+    dim: str
+    up: str
+    down: str
+    line: str
+    grid: str
+    paper: str = "none"
+
+
+ON_PAGE = Palette(page.INK, page.DIM, page.UP, page.DOWN, page.LINE, page.GRID)  # replaced by the page's own
+ON_PAPER = Palette("#1b2028", "#667085", "#0b7a5f", "#c22f2c", "#1f5fa8", "#e4e7ec", "#ffffff")
+
+Draw = Callable[["Axes", Report, Palette], None]
+
+
+def equity(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Summed net result trade by trade, and how far it is below its highest point."""
+    nets = np.array([deal.net_cents for deal in report.deals], np.int64)
+    sums = np.concatenate([[0], np.cumsum(nets)]) / 100
+    falls = sums - np.maximum.accumulate(sums)
+    places = np.arange(len(sums))
+    axes.fill_between(places, falls, 0, step="post", color=colours.down, alpha=0.28, linewidth=0, label="drawdown")
+    axes.step(places, sums, where="post", color=colours.line, linewidth=1.8, label="net result")
+    axes.axhline(0, color=colours.dim, linewidth=0.8)
+    if len(sums) > 1:
+        axes.annotate(
+            short_money(100 * sums[-1]), (places[-1], sums[-1]), (5, 0), textcoords="offset points", va="center",
+            color=colours.line, weight="bold", annotation_clip=False,
+        )  # fmt: skip
+    axes.set_xlim(0, max(1, len(nets)))
+    _day_edges(axes, report, colours)
+    axes.set_xlabel("trade, by trading day of its end")
+    _money(axes)
+    axes.grid(visible=False, axis="x")
+
+
+def _day_edges(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Where a trading day begins: a thin line, and its name between the lines."""
+    days = [deal.day for deal in report.deals]
+    edges = [0] + [place for place in range(1, len(days)) if days[place] != days[place - 1]] + [len(days)]
+    if len(edges) - 1 > MOST_BARS:
+        return
+    for edge in edges[1:-1]:
+        axes.axvline(edge, color=colours.grid, linewidth=1)
+    axes.set_xticks(
+        [(a + b) / 2 for a, b in pairwise(edges)],
+        [f"{WEEKDAYS[days[a].weekday()]} {days[a]:%-d.%-m.}" for a in edges[:-1]] if days else [],
+    )
+    axes.tick_params(axis="x", length=0)
+
+
+def days(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Net result of every trading day; of a long period, of every week."""
+    told = [(f"{WEEKDAYS[day.day.weekday()]} {day.day:%-d.%-m.}", day.net_cents) for day in report.figures.days]
+    if len(told) > MOST_DAYS:
+        weeks: dict[str, int] = {}
+        for day in report.figures.days:
+            year, week, _ = day.day.isocalendar()
+            name = f"{year}-W{week:02d}"
+            weeks[name] = weeks.get(name, 0) + day.net_cents
+        told = list(weeks.items())
+    _bars(axes, told, colours)
+
+
+def hours(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Net result by hour of entry: every hour from the first to the last, so that a gap is seen."""
+    lines = {int(line.label): line for line in report.groups["hour"]}
+    if not lines:
+        return _nothing(axes, colours)
+    span = range(min(lines), max(lines) + 1)
+    nets = [lines[hour].net_cents / 100 if hour in lines else 0.0 for hour in span]
+    axes.bar(list(span), nets, color=_signs(nets, colours), width=0.72)
+    axes.axhline(0, color=colours.dim, linewidth=0.8)
+    step = 1 if len(span) <= 12 else 2
+    axes.set_xticks([hour for hour in span if (hour - span[0]) % step == 0])
+    _money(axes)
+    axes.grid(visible=False, axis="x")
+    return None
+
+
+def patterns(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Net result by pattern."""
+    _group_bars(axes, report.groups["pattern"], colours)
+
+
+def contracts(axes: "Axes", report: Report, colours: Palette) -> None:
+    _group_bars(axes, report.groups["contract"], colours)
+
+
+def held(axes: "Axes", report: Report, colours: Palette) -> None:
+    _bars(axes, [(line.label, line.net_cents) for line in report.groups["held"]], colours)
+
+
+def _group_bars(axes: "Axes", lines: Sequence[GroupLine], colours: Palette) -> None:
+    """The groups with the most trades, the best on top."""
+    most = sorted(lines, key=lambda line: -line.n)[:MOST_BARS]
+    _bars(axes, [(line.label, line.net_cents) for line in sorted(most, key=lambda line: -line.net_cents)], colours)
+
+
+def _bars(axes: "Axes", told: Sequence[tuple[str, int]], colours: Palette) -> None:
+    """Lying bars, the first on top, each with its amount."""
+    if not told:
+        return _nothing(axes, colours)
+    nets = [amount / 100 for _, amount in told]
+    places = list(range(len(told)))
+    axes.barh(places, nets, color=_signs(nets, colours), height=0.66)
+    axes.set_yticks(places, [name for name, _ in told])
+    axes.invert_yaxis()
+    axes.axvline(0, color=colours.dim, linewidth=0.8)
+    widest = max(map(abs, nets)) or 1.0
+    for place, net in zip(places, nets, strict=True):
+        # A loss has its amount on the free side of the axis, where no name stands.
+        axes.annotate(
+            short_money(100 * net), (max(0.0, net), place), (4, 0), textcoords="offset points", ha="left", va="center",
+            color=colours.dim, fontsize="small",
+        )  # fmt: skip
+    low, high = min(0.0, *nets), max(0.0, *nets)
+    axes.set_xlim(low - 0.04 * widest, high + 0.3 * (high - low or 1.0))
+    axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
+    axes.xaxis.set_major_locator(_few(4))
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    return None
+
+
+def excursions(axes: "Axes", report: Report, colours: Palette) -> None:
+    """How far trades went against and for their trader, in dollars."""
+    watched = [deal for deal in report.deals if deal.trip.mae_ticks is not None and deal.trip.mfe_ticks is not None]
+    if not watched:
+        return _nothing(axes, colours, "no price on the way was watched")
+    for won, colour, mark, name in ((True, colours.up, "^", "won"), (False, colours.down, "v", "lost or even")):
+        mine = [deal for deal in watched if (deal.net_cents > 0) == won]
+        axes.plot(
+            [-deal.ticks_cents(deal.trip.mae_ticks or 0) / 100 for deal in mine],
+            [deal.ticks_cents(deal.trip.mfe_ticks or 0) / 100 for deal in mine],
+            mark, color=colour, markersize=5, alpha=0.7, markeredgewidth=0, label=name,
+        )  # fmt: skip
+    axes.set_xlabel("worst on the way (MAE)")
+    axes.set_ylabel("best on the way (MFE)")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: short_money(100 * value))
+        axis.set_major_locator(_few(5))
+    axes.legend(frameon=False, labelcolor=colours.ink, fontsize="small", loc="best", handletextpad=0.2)
+    return None
+
+
+def distribution(axes: "Axes", report: Report, colours: Palette) -> None:
+    """How many trades ended with how much: bins of round width that never mix gains and losses."""
+    nets = np.array([deal.net_cents for deal in report.deals]) / 100
+    if not len(nets):
+        return _nothing(axes, colours)
+    width = _round_width(float(np.abs(nets).max()))
+    low, high = np.floor(min(0.0, nets.min()) / width), np.ceil(max(0.0, nets.max()) / width)
+    edges = width * np.arange(low, high + 1 + (high == low))
+    counts, _ = np.histogram(nets, edges)
+    middles = edges[:-1] + width / 2
+    axes.bar(middles, counts, width=0.9 * width, color=_signs(middles.tolist(), colours), alpha=0.85)
+    axes.axvline(0, color=colours.dim, linewidth=0.8)
+    mean = float(nets.mean())
+    axes.axvline(mean, color=colours.line, linewidth=1.2, linestyle="--", label=f"average {short_money(100 * mean)}")
+    axes.legend(frameon=False, labelcolor=colours.ink, fontsize="small", loc="best")
+    axes.set_ylabel("trades")
+    axes.yaxis.set_major_locator(_few(5, whole=True))
+    axes.xaxis.set_major_locator(_few(5))
+    axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
+    axes.grid(visible=False, axis="x")
+    return None
+
+
+def _round_width(most: float) -> float:
+    """A width of 1, 2 or 5 times a power of ten that makes about ten bins of `most`."""
+    rough = max(most, 1.0) / 9
+    power = 10.0 ** np.floor(np.log10(rough))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= rough))
+
+
+# ------------------------------------------------------------------------------------------------ help
+def _signs(values: Sequence[float], colours: Palette) -> list[str]:
+    return [colours.up if value >= 0 else colours.down for value in values]
+
+
+def _nothing(axes: "Axes", colours: Palette, text: str = "no trades") -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=colours.dim, transform=axes.transAxes)
+
+
+def _money(axes: "Axes") -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: short_money(100 * value))
+    axes.yaxis.set_major_locator(_few(6))
+
+
+def _few(most: int, *, whole: bool = False) -> Any:
+    """At most so many labels."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=whole, steps=[1, 2, 2.5, 5, 10] if not whole else [1, 2, 5, 10])
+
+
+def picture(draw: Draw, report: Report, size: tuple[float, float]) -> str:
+    """One chart as SVG text in the page's own colours."""
+
+    def on(figure: "Figure") -> None:
+        draw(figure.subplots(), report, ON_PAGE)
+
+    return page.svg(size, on)

@@ -1,0 +1,99 @@
+"""The worker's line to the recorder: outcomes go out, the weights of a trading day come in.
+
+A worker is a fold over its ring; this is the one other thing that reaches it, at most once a trading day and only where
+learned weights decide (design ruling 9). In lock-step the worker's cursor moves on only when the recorder has its
+outcomes, so that the weights of a day rest on the same outcomes as in a backtest.
+"""
+
+from tbot.domain.process_messages import OutcomesAck, OutcomesMessage, WeightsGrant, WeightsRequest
+from tbot.engine.child import ChildContext
+from tbot.engine.clocks import NS_PER_S, boot_ns
+from tbot.engine.settings import EngineSettings
+from tbot.errors import ProtocolError
+from tbot.strategy.learning import WeightSource
+from tbot.strategy.outcomes import DayWeights, PatternWeight, Rows
+from tbot.transport import sockets
+from tbot.transport.wire import Wire
+
+WEIGHTS_PATIENCE_NS = 2 * NS_PER_S  # a recorder that is silent so long leaves the old weights in force
+STEP_PATIENCE_NS = 20 * NS_PER_S  # in lock-step nothing may be guessed: below the source's own patience
+ROWS_A_MESSAGE = 1_000
+
+
+class OutcomeLine:
+    """One worker's socket; `counters`: sent, acked, unacked, asked, granted, silent."""
+
+    def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire) -> None:
+        self._lockstep = settings.lockstep
+        self._wire = wire
+        self._socket = sockets.dealer(settings.socket("recorder"), context.name.encode())
+        self._waiter = sockets.Waiter(self._socket)
+        self._sent = self._acked = 0
+        self._grants: dict[tuple[str, int], WeightsGrant] = {}
+        self._last: dict[str, DayWeights] = {}
+        self.counters = dict.fromkeys(("sent", "acked", "unsent", "asked", "granted", "silent"), 0)
+
+    @classmethod
+    def of(cls, settings: EngineSettings, context: ChildContext, wire: Wire) -> "OutcomeLine | None":
+        """None where nothing is observed."""
+        return cls(settings, context, wire) if settings.strategy.learning.follows else None
+
+    def tell(self, symbol: str, rows: Rows) -> None:
+        """Send what ended; what the recorder does not take is lost, and counted."""
+        for first in range(0, len(rows), ROWS_A_MESSAGE):
+            part = rows[first : first + ROWS_A_MESSAGE]
+            message = OutcomesMessage(symbol, self._sent + 1, part.tobytes())
+            if self._socket.send(self._wire.encode(message)):
+                self._sent += 1
+                self.counters["sent"] += len(part)
+            else:
+                self.counters["unsent"] += len(part)
+        if len(rows):
+            self._take()
+
+    def settle(self) -> None:
+        """Wait until the recorder has all that was sent."""
+        deadline = boot_ns() + STEP_PATIENCE_NS
+        while self._acked < self._sent and boot_ns() < deadline:
+            self._waiter.wait(NS_PER_S // 10)
+            self._take()
+
+    def source(self, symbol: str) -> WeightSource:
+        """Where the strategy of one contract asks for the weights of a trading day."""
+        return lambda day_start_ns: self._ask(symbol, day_start_ns)
+
+    def _ask(self, symbol: str, day_start_ns: int) -> DayWeights:
+        """The recorder's answer; without one the weights of the day before, which nothing newer can have touched."""
+        if day_start_ns <= 0:  # before the first tick: no day has begun
+            return DayWeights(day_start_ns, "")
+        self.counters["asked"] += 1
+        deadline = boot_ns() + (STEP_PATIENCE_NS if self._lockstep else WEIGHTS_PATIENCE_NS)
+        asked = False
+        while boot_ns() < deadline:
+            asked = asked or self._socket.send(self._wire.encode(WeightsRequest(symbol, day_start_ns)))
+            self._waiter.wait(NS_PER_S // 20)
+            self._take()
+            grant = self._grants.pop((symbol, day_start_ns), None)
+            if grant is not None:
+                self.counters["granted"] += 1
+                patterns = tuple(PatternWeight(*one) for one in grant.patterns)
+                self._last[symbol] = DayWeights(day_start_ns, grant.version, patterns)
+                return self._last[symbol]
+        self.counters["silent"] += 1
+        return self._last.get(symbol, DayWeights(day_start_ns, ""))
+
+    def _take(self) -> None:
+        for _, data in self._socket.drain():
+            try:
+                message = self._wire.decode(data)
+            except ProtocolError:
+                continue
+            if isinstance(message, OutcomesAck):
+                self._acked = max(self._acked, message.number)
+                self.counters["acked"] += 1
+            elif isinstance(message, WeightsGrant):
+                self._grants = {(message.contract, message.day_start_ns): message}
+
+    def close(self) -> None:
+        """What was sent may still be on its way; the recorder ends after the workers."""
+        self._socket.close()

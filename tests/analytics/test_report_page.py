@@ -1,0 +1,182 @@
+"""The page and the paper: self-contained, escaped, whole, and the same figures as the document."""
+
+import re
+import struct
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from report_week import Trade, a_week, write_week
+from tbot.analytics import report_print
+from tbot.analytics.journal_records import read
+from tbot.analytics.metrics import DEFINITIONS
+from tbot.analytics.period import parse_week
+from tbot.analytics.report import Report, build
+from tbot.analytics.report_cells import cards, main_cards, trade_sheet
+from tbot.analytics.report_page import page
+from tbot.analytics.weekly_report import open_journal
+from tbot.validation.report_words import money
+
+HELSINKI = ZoneInfo("Europe/Helsinki")
+WEEK = parse_week("2026-W47")
+VOID = {"meta", "link", "br", "img", "hr"}
+CASES: dict[str, tuple[Trade, ...]] = {
+    "empty": (),
+    "one": (Trade("2026-11-17T15:00:00", 5),),
+    "all won": tuple(Trade(f"2026-11-1{day}T15:00:00", 5) for day in (6, 7, 8)),
+    "unwatched": (Trade("2026-11-17T15:00:00", 5, exit=99_990, mae=None, mfe=None, news=None, dollar=None),),
+}
+
+
+class Page(HTMLParser):
+    """Words and addresses of a page; whether every tag is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+        assert not [name for name, _ in attrs if name.startswith("on")], "no scripts"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and "style" not in self.open:
+            self.words.append(data.strip())
+
+
+def report_of(trades: Any, **more: Any) -> Report:
+    with TemporaryDirectory() as folder:
+        write_week(Path(folder) / "journal.db", trades, **more)
+        with open_journal(Path(folder)) as family:
+            return build(read(family, WEEK), WEEK)
+
+
+@cache
+def full() -> Report:
+    return report_of(a_week())
+
+
+@cache
+def full_page() -> str:
+    return page(full(), zone=HELSINKI, written_ns=1_795_600_000_000_000_000)
+
+
+def test_the_page_needs_nothing_else() -> None:
+    told = Page(full_page())
+    assert told.open == []
+    assert "script" not in told.tags
+    assert "link" not in told.tags
+    assert all(link.startswith("#") for link in told.links)
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org)", full_page())
+
+
+def test_the_page_says_every_figure_and_every_trade() -> None:
+    words = Page(full_page()).words
+    for card in (*main_cards(full()), *cards(full())):
+        assert card.name in words
+        assert card.text in words
+    for deal in full().deals:
+        assert money(deal.net_cents) in words
+    for name in DEFINITIONS:
+        assert name.replace("_", " ") in words
+    assert any(word.startswith("Equal to the cent to the broker's trades in the journal") for word in words)
+    assert "DEMO" in words
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_no_number_at_the_edges(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = report_of(CASES[name], denied=0)
+    text = page(told, zone=HELSINKI, written_ns=1_795_600_000_000_000_000)
+    words = " ".join(Page(text).words)
+    assert not re.search(r"\b(nan|inf|None|Infinity)\b", words)
+    drawn = paper_words(told, monkeypatch)
+    assert not re.search(r"\b(nan|inf|None|Infinity)\b", " ".join(drawn))
+
+
+def test_names_are_escaped_everywhere() -> None:
+    with TemporaryDirectory() as folder:
+        write_week(Path(folder) / "journal.db", [Trade("2026-11-17T15:00:00", 5)], name="<script>alert(1)</script>&")
+        with open_journal(Path(folder)) as family:
+            told = build(read(family, WEEK), WEEK)
+    text = page(told, zone=HELSINKI, written_ns=0)
+    assert "<script" not in text
+    assert "<script>alert(1)</script>&" in " ".join(Page(text).words)
+
+
+def test_several_accounts_have_their_own_lines() -> None:
+    told = report_of([Trade("2026-11-17T15:00:00", 5), Trade("2026-11-17T16:00:00", 5, account=1002, exit=99_000)])
+    words = Page(page(told, zone=HELSINKI, written_ns=0)).words
+    assert "By account" in words
+    assert "SIM-1002" in words
+    assert "By account" not in Page(full_page()).words
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    sheet = trade_sheet(full(), HELSINKI, 5)
+    assert sheet.title == "Every trade, the last 5 of 64"
+    assert len(sheet.rows) == 5
+    assert sheet.rows[-1][4] == money(full().deals[-1].net_cents)
+    assert trade_sheet(full(), HELSINKI).title == "Every trade"
+
+
+# ------------------------------------------------------------------------------------------------ paper
+def paper_words(report: Report, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that is written on the paper."""
+    words: list[str] = []
+    plain = report_print.Sketch.text
+
+    def noted(self: Any, x: float, y: float, text: str, **how: Any) -> None:
+        assert 0 <= x <= report_print.A4[0]
+        assert 0 <= y <= report_print.A4[1], text
+        words.append(text)
+        plain(self, x, y, text, **how)
+
+    monkeypatch.setattr(report_print.Sketch, "text", noted)
+    made = report_print.pdf(report, HELSINKI)
+    assert made.startswith(b"%PDF-")
+    return words
+
+
+def test_the_paper_has_every_trade_and_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = paper_words(full(), monkeypatch)
+    for deal in full().deals:
+        assert money(deal.net_cents) in words
+    for lines in full().groups.values():
+        assert {line.label for line in lines if line.label.count(" ") or len(line.label) < 4} <= set(words) | {"1001"}
+    for card in main_cards(full()):
+        assert card.text in words
+    assert {name.replace("_", " ") for name in DEFINITIONS} <= set(words)
+
+
+def test_the_picture_is_page_one() -> None:
+    data = report_print.png(full())
+    width, height = struct.unpack(">II", data[16:24])
+    assert (width, height) == (1402, 992)
+    assert len(data) < 400_000  # it goes into messages
+
+
+def test_a_dollar_sign_is_money_and_no_formula() -> None:
+    """matplotlib reads text between two dollar signs as a formula: fatal for a card with two amounts."""
+    sketch = report_print.Sketch.blank()
+    sketch.text(1, 1, "won $1,000.00, lost $_{2}$")
+    assert not sketch.figure.texts[0].get_parse_math()
