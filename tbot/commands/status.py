@@ -16,6 +16,7 @@ import click
 import orjson
 
 from tbot.commands.account_choice import one_account, unknown
+from tbot.commands.status_context import context_lines
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -104,6 +105,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    text += context_lines(document)
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():
