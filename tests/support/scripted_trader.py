@@ -40,7 +40,7 @@ class ScriptedTrader:
 
     SCRIPT: list[Cue]
 
-    def __init__(self, contract: Product, _settings: StrategySettings) -> None:
+    def __init__(self, contract: Product, _settings: StrategySettings, **_learned: Any) -> None:
         self._cues = {cue.bar_start_ns: cue for cue in self.SCRIPT if cue.contract == contract.symbol}
         self.counters = {"signals": 0, "not_live": 0, "too_late": 0, "no_quote": 0, "unclean_bar": 0}
 
