@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tbot
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,6 +29,49 @@ def new_environment(where: Path) -> Path:
     return where / ("Scripts" if sys.platform == "win32" else "bin")
 
 
+def bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+# Importing all commands and all processes of a run, and what runs of them by itself, must need no extra. picows is not
+# among these: the feed takes it when it is there.
+EXTRAS = (
+    "pyarrow", "databento_dbn", "matplotlib", "jinja2", "nicegui", "joblib", "optuna", "dask", "distributed", "ray",
+    "apprise", "prometheus_client", "keyring", "icalendar", "pandas", "scipy",
+)  # fmt: skip
+PROGRAM = """
+import importlib, pkgutil, sys
+import tbot.cli, tbot.engine, tbot.sim, tbot.settings, tbot.commands, tbot.doctor, tbot.storage, tbot.backtest
+from command_tree import commands
+known = dict(commands())
+for package in (tbot.engine, tbot.sim, tbot.settings, tbot.doctor, tbot.storage, tbot.backtest):
+    for module in pkgutil.iter_modules(package.__path__):
+        if f"{package.__name__}.{module.name}" != "tbot.engine.metrics":
+            importlib.import_module(f"{package.__name__}.{module.name}")
+print(len(known), sorted(set(sys.argv[1:]) & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_no_extra_is_imported_by_core_commands_and_processes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *EXTRAS], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    count, _, found = done.stdout.strip().partition(" ")
+    assert int(count) > 30
+    assert found == "[]"
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """pyproject.toml takes it from the package, and no other file of ours spells it out."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'dynamic = ["version"]' in text
+    assert 'version = { attr = "tbot.__version__" }' in text
+    places = [path for path in (ROOT / "tbot").rglob("*.py") if f'"{tbot.__version__}"' in path.read_text("utf-8")]
+    assert places == [ROOT / "tbot" / "__init__.py"]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_source_archive_to_wheel_to_console_script(tmp_path: Path) -> None:
@@ -40,9 +85,13 @@ def test_source_archive_to_wheel_to_console_script(tmp_path: Path) -> None:
     run(tools / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", dist, archive, cwd=tmp_path)
     (wheel,) = dist.glob("tbot-*.whl")
     user = new_environment(tmp_path / "user")
+    bare = bytes_below(tmp_path / "user")
     run(user / "python", "-m", "pip", "install", "--quiet", wheel, cwd=elsewhere)
-    assert run(user / "tbot", "--version", cwd=elsewhere).strip().endswith("0.1.0")
+    assert run(user / "tbot", "--version", cwd=elsewhere).strip().endswith(f"version {tbot.__version__}")
     where = run(user / "python", "-c", "import tbot, tbot_ext.ring; print(tbot.__file__)", cwd=elsewhere)
     assert Path(where.strip()).is_relative_to(tmp_path / "user")
+    assert bytes_below(tmp_path / "user") - bare <= 130e6, "budget of a core install (design, ruling 26)"
+    about = "from importlib.metadata import version; print(version('tbot'))"
+    assert run(user / "python", "-c", about, cwd=elsewhere).strip() == tbot.__version__
     data = "from importlib import resources as r; print(r.files('tbot.storage').joinpath('schema.sql').is_file())"
     assert run(user / "python", "-c", data, cwd=elsewhere).strip() == "True"

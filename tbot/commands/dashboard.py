@@ -133,8 +133,11 @@ def _screenshot(
     choice = chosen(choice, view.status())
     view.refresh(choice.symbol)
     rows = compose(look_at(view, choice, chart_columns(width)), THEMES[theme], width, height)
-    path.write_text(svg(rows, THEMES[theme], width, "tbot dashboard"), encoding="utf-8")
     attachment.close()
+    try:
+        path.write_text(svg(rows, THEMES[theme], width, "tbot dashboard"), encoding="utf-8")
+    except OSError as error:
+        raise TbotError(f"cannot write {path}: {error.strerror}; choose another place") from None
     click.echo(f"wrote {path}", err=True)
     return 0
 

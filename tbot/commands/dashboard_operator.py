@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from tbot.commands import operate
 from tbot.dashboard.app import Outcome, Say, Verb
+from tbot.domain.control_messages import ControlReply
 from tbot.errors import TbotError
 
 if TYPE_CHECKING:
     from tbot.commands.runs import Run
+    from tbot.domain.control_messages import AccountWord
 
 PROOF_S = 30.0  # how long a proof is waited for, as in the commands
 
@@ -48,6 +52,8 @@ class RunOperator:
             return _simple(run, verb, account, report)
         except TbotError as error:
             return Outcome(False, str(error))
+        except click.ClickException as error:  # an account that the run does not have
+            return Outcome(False, error.message)
 
     def _kill(self, run: "Run", account: int | None, report: SpokenReport) -> Outcome:
         switch = operate.Kill(
@@ -75,8 +81,12 @@ def _flatten(run: "Run", account: int | None, report: SpokenReport) -> Outcome:
     report.reply(run, reply)
     if reply.refused:
         return Outcome(False, f"flatten was refused: {reply.text}")
-    last = operate.await_words(run, account, None, PROOF_S, lambda words: all(word.flat for word in words))
-    report.reply(run, last.reply)
+
+    def looked(words: "tuple[AccountWord, ...]") -> bool:
+        report.reply(run, ControlReply("", "", "", words))  # how far it is
+        return all(word.flat for word in words)
+
+    last = operate.await_words(run, account, None, PROOF_S, looked)
     if not last.done:
         why = "not proven flat in time" if last.reply else "the engine went away before it was proven flat"
         return Outcome(False, f"NOT PROVEN FLAT: {why}; look at the account on the platform NOW")

@@ -98,6 +98,10 @@ class Story(Screen):
         if not self._last:
             return
         self._console.print()
+        if not self._last["accounts"]:
+            self._line("", "It did not come to trading: the processes did not start, or this machine is too busy now.")
+            self._line("", "Try again in a minute; tbot doctor looks at this machine.")
+            return
         for name, text in summary(self._last):
             self._line(f"{name:<14}", text)
         self._console.print()

@@ -4,9 +4,12 @@ It looks four times a second, draws only the rows that changed, and holds no sta
 (pause, resume, flatten, kill) is confirmed in a dialog and carried out by whoever is handed in, in a thread.
 """
 
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
@@ -27,6 +30,7 @@ from tbot.dashboard.theme import Theme, theme_for
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 
 FRAME_S = 0.25
+FRAMES_UNDER_DIALOG = 4
 LATENCY_KEPT = 60
 LATENCY_HOP = "frame_worker"
 
@@ -95,8 +99,16 @@ class Dashboard(App[int]):
         Binding("ctrl+c,ctrl+q", "leave", priority=True),
     ]
 
-    def __init__(self, attachment: Attachment, operator: Operator | None, choice: Choice, theme: str = "dark") -> None:
+    def __init__(
+        self,
+        attachment: Attachment,
+        operator: Operator | None,
+        choice: Choice,
+        theme: str = "dark",
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         super().__init__()
+        self._wall_ns = wall_ns
         self._attachment = attachment
         self._operator = operator
         self.choice = choice
@@ -106,19 +118,36 @@ class Dashboard(App[int]):
         self.picture = Picture(self.colours)
         self._latency: deque[tuple[int, int]] = deque(maxlen=LATENCY_KEPT)
         self._told_ns = 0  # the status of which the latency was taken
+        self._ticks = 0
         self.busy = ""  # the command that is under way
 
     def compose(self) -> ComposeResult:
         yield self.picture
 
     def on_mount(self) -> None:
-        self.set_interval(FRAME_S, self.draw)
+        self.set_interval(FRAME_S, self._tick)
         self.draw()
+
+    def _tick(self) -> None:
+        """Under a dialog, where a frame costs several times as much, once a second is enough."""
+        self._ticks += 1
+        self._look_at_size()
+        if len(self.screen_stack) == 1 or self._ticks % FRAMES_UNDER_DIALOG == 0:
+            self.draw()
 
     def on_resize(self, event: Resize) -> None:
         self.draw(event.size)
 
     # ---------------------------------------------------------------------------------------------------- a frame
+    def _look_at_size(self) -> None:
+        """A terminal that changed its size without a word (a lost signal, a container's) is noticed all the same."""
+        if self.is_headless:
+            return
+        with suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+            if columns and rows and (columns, rows) != tuple(self.size):
+                self.post_message(Resize(Size(columns, rows), Size(columns, rows)))
+
     def draw(self, size: Size | None = None) -> None:
         """Look and draw; `size` where the terminal has just got another one."""
         width, height = size or self.size
@@ -135,7 +164,7 @@ class Dashboard(App[int]):
             view.refresh(choice.symbol)  # known only now
         self.choice = choice
         self._take_latency(view.status())
-        age_s = status_age_s(view.status(), time.time_ns())
+        age_s = status_age_s(view.status(), self._wall_ns())
         return look_at(
             view, choice, chart_columns(width), gone=self._attachment.gone, age_s=age_s, latency=tuple(self._latency)
         )

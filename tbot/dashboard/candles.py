@@ -186,11 +186,12 @@ def _tint(plot: _Plot, zone: Zone) -> str:
 
 
 def _candles(plot: _Plot) -> None:
-    for place, bar in enumerate(plot.bars):
-        rising = bar["close"] >= bar["open"]
-        column, style = plot.first + place, "up" if rising else "down"
-        top, bottom = plot.half(max(bar["open"], bar["close"])), plot.half(min(bar["open"], bar["close"]))
-        first, last = plot.half(bar["high"]), plot.half(bar["low"])
+    for column, prices in enumerate(plot.bars[["open", "high", "low", "close"]].tolist(), start=plot.first):
+        begin, high, low, end = prices
+        rising = end >= begin
+        style = "up" if rising else "down"
+        top, bottom = plot.half(max(begin, end)), plot.half(min(begin, end))
+        first, last = plot.half(high), plot.half(low)
         glyphs = HOLLOW if rising and plot.chart.hollow else GLYPHS
         for row in range(first // 2, last // 2 + 1):
             upper, lower = (
@@ -336,13 +337,13 @@ def _time_axis(plot: _Plot) -> Row:
 def _volume(plot: _Plot, height: int) -> list[Row]:
     """Contracts traded, as columns of eighths below the candles."""
     most = max(1, int(plot.bars["volume"].max()))
+    bars = plot.bars[["open", "close", "volume"]].tolist()
     rows = []
     for row in range(height):
         cells = [(" ", "text")] * plot.width
-        for place, bar in enumerate(plot.bars):
-            eighths = round(int(bar["volume"]) * height * 8 / most) - (height - 1 - row) * 8
-            style = "volup" if bar["close"] >= bar["open"] else "voldown"
-            cells[plot.first + place] = (EIGHTHS[min(8, max(0, eighths))], style)
+        for column, (begin, end, volume) in enumerate(bars, start=plot.first):
+            eighths = round(volume * height * 8 / most) - (height - 1 - row) * 8
+            cells[column] = (EIGHTHS[min(8, max(0, eighths))], "volup" if end >= begin else "voldown")
         rows.append(merged(cells))
     return rows
 

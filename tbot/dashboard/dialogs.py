@@ -15,7 +15,7 @@ HELP = """\
  [b]1[/b]–[b]5[/b]     timeframe: 1m, 5m, 15m, 30m, 1h
  [b]c[/b] [b]C[/b]     next, previous contract
  [b]a[/b]       next account
- [b]z[/b]       zones: order blocks and breakers · also gaps · also levels · none
+ [b]z[/b]       zones: order blocks and breakers, + gaps, + levels, none
  [b]v[/b] [b]V[/b]     next, previous panel (narrow screens)
 
  [b]p[/b] [b]r[/b]     pause entries, resume

@@ -131,6 +131,7 @@ class _Contract:
 
     def __init__(self, run_dir: Path, symbol: str) -> None:
         self.board = Board()
+        self.zones: dict[int, list[Zone]] = {}  # of the board, once they were asked for
         self.forming = _Forming()
         self._segments = [Segment.attach(run_dir, f"{kind}.{symbol}", writable=False) for kind in ("board", "ring")]
         self._reader = BoardReader(self._segments[0].buf)
@@ -139,7 +140,7 @@ class _Contract:
     def refresh(self) -> None:
         found = self._reader.read()
         if found is not None:
-            self.board = found
+            self.board, self.zones = found, {}
         self.forming.add(self._tail.read())
 
     def close(self) -> None:
@@ -230,7 +231,13 @@ class EngineView:
 
     def zones(self, symbol: str, timeframe_min: int) -> list[Zone]:
         """The zones that are alive, as the engine's own pipeline has them, oldest first."""
-        return [_zone(row) for row in self.board(symbol).rows("zones", timeframe_min)]
+        contract = self._contracts.get(symbol)
+        if contract is None:
+            return []
+        if timeframe_min not in contract.zones:
+            rows = contract.board.rows("zones", timeframe_min)
+            contract.zones[timeframe_min] = [_zone(row) for row in rows]
+        return list(contract.zones[timeframe_min])
 
     def lines(self, symbol: str, timeframe_min: int) -> list[Line]:
         """Support, resistance, and pools of stops, in order of price."""

@@ -21,7 +21,7 @@ Row = list[Span]
 
 def width_of(row: Iterable[Span]) -> int:
     """Terminal cells that a row takes."""
-    return sum(cell_len(span.text) for span in row)
+    return sum(len(span.text) if span.text.isascii() else cell_len(span.text) for span in row)
 
 
 def fitted(row: Iterable[Span], width: int, style: str = "text") -> Row:

@@ -138,7 +138,7 @@ def accounts_state(
     if blind is not None and strictest == "ACTIVE":  # an account that nobody feeds is not trading, whatever it says
         return "PAUSED", [blind["code"]], f"no entries, {blind['text']}"
     text = worst["text"]
-    if len(accounts) > 1:
+    if len(accounts) > 1 and strictest != "ACTIVE":
         trading = sum(account["state"] == "ACTIVE" for account in accounts.values())
         text = f"{worst['name']}: {text}" + (f"; {trading} of {len(accounts)} accounts trading" if trading else "")
     return strictest, [reason["code"] for reason in worst["reasons"]], text
@@ -234,6 +234,7 @@ def _operations(
     return {
         "latency_ns": latency,
         "news": feed.get("news"),
+        "dxy": feed.get("dxy"),
         "learning": children["recorder"].status.get("learning") if "recorder" in children else None,
         "gaps": sum(contract.get("gaps", 0) for contract in feed.get("contracts", {}).values()),
         "restarts": sum(child.restarts for child in children.values()),

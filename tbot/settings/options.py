@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from tbot.config import AccountConfig, Config
+from tbot.config import OWN_SECTIONS, AccountConfig, Config
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.risk.limits import BOUNDS
 from tbot.settings.words import WORDS, Word
-from tbot.strategy.dollar import DollarSettings
 
 REQUIRED = "required"  # default of what an account must say itself
 _KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -64,7 +63,7 @@ def options() -> tuple[Option, ...]:
         for section, kind in structs().items()
         for hints in [get_type_hints(kind)]
         for entry in dataclasses.fields(kind)
-        if hints[entry.name] is not DollarSettings  # it is the section [dxy]
+        if hints[entry.name] not in OWN_SECTIONS
     )
 
 

@@ -27,10 +27,10 @@ class LearningSettings:
             problems.append("half_life_days must lie between 1 and 3650")
         if not 5 <= self.prior_outcomes <= 10_000:
             problems.append("prior_outcomes must lie between 5 and 10000")
-        if not 0 < self.most <= 0.5:
-            problems.append("most must be above 0 and at most 0.5")
-        if not 0 < self.slope <= 5:
-            problems.append("slope must be above 0 and at most 5")
+        if not 0.01 <= self.most <= 0.5:
+            problems.append("most must lie between 0.01 and 0.5")
+        if not 0.1 <= self.slope <= 5:
+            problems.append("slope must lie between 0.1 and 5")
         if problems:
             raise ConfigError("learning: " + "; ".join(problems))
 

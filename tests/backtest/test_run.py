@@ -31,8 +31,9 @@ WHOLE = run_backtest(SOURCE, PLAN)
 
 
 def same(one: BacktestResult, other: BacktestResult) -> bool:
-    tables = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("trips", "equity"))
-    return tables and replace(one, trips=other.trips, equity=other.equity) == other
+    names = ("trips", "equity", "outcomes")
+    tables = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+    return tables and replace(one, **{name: getattr(other, name) for name in names}) == other
 
 
 def test_a_result_tells_what_was_traded() -> None:

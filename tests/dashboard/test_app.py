@@ -84,7 +84,7 @@ def play(
 
     async def run() -> None:
         attachment = world.attachment()
-        app = Dashboard(attachment, operator, choice or Choice())
+        app = Dashboard(attachment, operator, choice or Choice(), wall_ns=lambda: 0)
         try:
             async with app.run_test(size=size) as pilot:
                 await story(app, pilot)

@@ -194,7 +194,9 @@ def test_with_several_accounts_the_reason_names_its_own(tmp_path: Path) -> None:
     accounts = {"1": account(), "2": account("LOCKED", "RC_DAILY_LOSS", name="A-2")}
     document = build(tmp_path, family(accounts))
     assert (document["state"], document["reasons"]) == ("LOCKED", ["RC_DAILY_LOSS"])
-    assert document["reason"] == "A-2: because of LOCKED"
+    assert document["reason"] == "A-2: because of LOCKED; 1 of 2 accounts trading"
+    both = build(tmp_path, family({"1": account(), "2": account(name="A-2")}))
+    assert both["reason"] == "because of ACTIVE"  # of one that trades there is nothing to tell
 
 
 # ------------------------------------------------------------------------------------------------------------- time

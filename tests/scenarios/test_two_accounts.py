@@ -26,12 +26,12 @@ SPEED = 30
 START_CENTS = 5_000_000
 WARM = 12  # minutes of market in which the engine gets ready, and those that its restart and the commands have
 REST = 45
-JUMP = WARM + 12.5
-LATE = WARM + 12 + REST
+JUMP = WARM + 20  # minutes behind each signal before the market moves: a busy machine decides late
+LATE = WARM + 20 + REST
 PRICES = {
     # both win; a jump through both stops; much later a rise, for whoever still trades
-    "MNQ": [(0, BASE), (WARM + 6.2, BASE), (WARM + 8, BASE + 75), (JUMP, BASE + 75), (JUMP + 0.016, BASE - 75),
-            (LATE + 2, BASE - 75), (LATE + 5, BASE), (LATE + 60, BASE)],
+    "MNQ": [(0, BASE), (WARM + 10, BASE), (WARM + 12, BASE + 75), (JUMP, BASE + 75), (JUMP + 0.016, BASE - 75),
+            (LATE + 5, BASE - 75), (LATE + 8, BASE), (LATE + 60, BASE)],
     "NQ": [(0, BASE), (LATE + 60, BASE)],
 }  # fmt: skip
 
@@ -44,9 +44,9 @@ CUES = [
     cue("NQ", WARM + 2, 1, 20, 200),  # one account trades it, and holds it to the end
     cue("MNQ", WARM + 3, -1, 40, 60),  # the other side of that: nobody's
     cue("MNQ", WARM + 5, 1, 40, 60),
-    cue("MNQ", WARM + 11, 1, 40, 200),
+    cue("MNQ", WARM + 14, 1, 40, 200),
     cue("MNQ", LATE, 1, 40, 60),  # after the lock
-    cue("MNQ", LATE + 6, 1, 40, 200),
+    cue("MNQ", LATE + 10, 1, 40, 200),
 ]
 SETTINGS = """
 [[accounts]]

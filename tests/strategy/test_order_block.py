@@ -15,6 +15,7 @@ from tbot.errors import ConfigError
 from tbot.strategy.confluence import MTF_WEIGHTS, SCORE_WEIGHTS
 from tbot.strategy.decider import ContractDecider
 from tbot.strategy.dollar import DollarSettings
+from tbot.strategy.learning_settings import LearningSettings
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.trader import ContractTrader
 from tbot_ext.params import default_params, params_hash
@@ -85,7 +86,7 @@ def test_the_hash_names_the_whole_parameter_set() -> None:
         "entry_timeframe_min": 5, "zone_timeframes_min": (5, 15), "min_score": 61.0, "max_tests": 2, "trigger_bars": 11,
         "min_rr": 1.6, "default_rr": 2.5, "stop_atr": 0.2, "stop_min_ticks": 3, "confluence_atr": 0.3,
         "confluence_full": 4, "cost_multiple": 5, "detector": {"1h": {"L": 4}}, "round_step_points": {"MNQ": 50},
-        "dollar": DollarSettings(filter="prefer"),
+        "dollar": DollarSettings(filter="prefer"), "learning": LearningSettings(mode="on"),
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(base)}
     digests = {base.digest(MNQ)} | {replace(base, **{k: v}).digest(MNQ) for k, v in other.items()}

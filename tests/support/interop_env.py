@@ -30,6 +30,7 @@ CLIENTS: dict[str, tuple[str, tuple[int, int] | None]] = {
     "signalrcore": ("signalrcore>=1.0,<1.1", None),
     "smartmoneyconcepts": ("smartmoneyconcepts==0.0.27", None),
     "backtesting": ("backtesting==0.6.6", None),
+    "empyrical": ("empyrical-reloaded==0.7.1", None),
 }
 BUILD_LIMIT_S = 240
 PROBE_LIMIT_S = 20

@@ -123,7 +123,8 @@ def write_week(
     }
     run = RunInfo(run_id, "0.1.0+test", "c0ffee123456", mode, start, json.dumps(desk))
     with Journal(path, wire, run, clock=clock) as journal:
-        script = Script(journal, f"{ordered[0].opened[:10] if ordered else 'none'}", clock=clock, broker_error=broker_error)
+        day = ordered[0].opened[:10] if ordered else "none"
+        script = Script(journal, day, clock=clock, broker_error=broker_error)
         for number, trade in enumerate(ordered):
             script.trade(trade)
             if number < denied:
