@@ -5,19 +5,23 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
+    from tbot.commands.runs import Run
     from tbot.web.source import Found
 
 DEFAULT_PORT = 8787
+READ_PATTERNS_S = 60
 
 
 @click.command()
@@ -54,6 +58,8 @@ def web(
     from tbot.home import home
 
     zone = parse_zone(tz)
+    # NiceGUI would read a folder where it is started: this one has nothing in it, and nobody else can put it there.
+    os.environ["NICEGUI_STORAGE_PATH"] = str(home().resolve() / "web-unused")
     try:
         import nicegui  # noqa: F401
     except ImportError:
@@ -72,8 +78,9 @@ def web(
         port = listener.getsockname()[1]
         passes = Passes(home() / "web-sessions.json")
         once, actions = Once(), Actions(options)
-        shown = Shown(Source(lambda: find(mode)), actions, zone, once.life, account)
-        application = build(shown, Routes(passes, once, actions, port, read_only))
+        source = Source(lambda: find(mode), Patterns(mode, config_path))
+        shown = Shown(source, actions, zone, once.life, account)
+        application = build(shown, Routes(passes, once, actions, port, read_only, account))
         acting = None if read_only else f"http://127.0.0.1:{port}/enter#{passes.offer('act')}"
         looking = f"http://127.0.0.1:{port}/enter#{passes.offer('look')}"
         with _shortcut(acting or looking) if open_browser else contextlib.nullcontext():
@@ -105,15 +112,54 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def find(mode: str | None) -> "Found | None":
+def chosen_run(mode: str | None) -> "Run | None":
     """The run to look at: the newest that lives, else the newest that left a status; None when there was none."""
     from tbot.commands.runs import known_runs
-    from tbot.dashboard.feed_view import open_view
-    from tbot.web.source import Found
 
     known = [run for run in known_runs() if mode in (None, run.mode)]
     with_word = [run for run in known if run.status()]
-    run = next((run for run in known if run.alive()), None) or next(iter(with_word), None)
+    return next((run for run in known if run.alive()), None) or next(iter(with_word), None)
+
+
+class Patterns:
+    """How each pattern did, for the page: read aside once a minute while somebody looks, for it may take seconds."""
+
+    def __init__(self, mode: str | None, config_path: Path | None) -> None:
+        self._mode, self._config_path = mode, config_path
+        self._rows: Sequence[dict[str, Any]] = ()
+        self._begun_s = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def __call__(self) -> "Sequence[dict[str, Any]]":
+        """What was read last; nothing where nobody keeps count."""
+        now = time.monotonic()
+        if now - self._begun_s > READ_PATTERNS_S and (self._thread is None or not self._thread.is_alive()):
+            self._begun_s = now
+            self._thread = threading.Thread(target=self.read, daemon=True, name="patterns")
+            self._thread.start()
+        return self._rows
+
+    def read(self) -> None:
+        """The rows anew; a database that is missing or damaged shows as none."""
+        from tbot.commands.pattern_rows import Wanted, table
+        from tbot.commands.patterns import document
+        from tbot.config import load
+
+        run = chosen_run(self._mode)
+        try:
+            told = table(run.state_dir, load(self._config_path).learning, Wanted()) if run is not None else None
+            rows = document(run.state_dir, told)["patterns"] if run is not None and told is not None else ()
+        except (TbotError, OSError):
+            rows = ()
+        self._rows = [row for row in rows if row["n"]]
+
+
+def find(mode: str | None) -> "Found | None":
+    """`chosen_run` as the page looks at it."""
+    from tbot.dashboard.feed_view import open_view
+    from tbot.web.source import Found
+
+    run = chosen_run(mode)
     if run is None:
         return None
     return Found(f"{run.run_dir} {run.pid} {run.start}", run.alive, lambda: open_view(run.run_dir, run.state_dir))

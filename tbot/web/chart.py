@@ -22,7 +22,7 @@ NS_PER_S = 1_000_000_000
 ROOM_RIGHT = 10  # empty places behind the newest bar, for labels
 BLOCKS_SHOWN, GAPS_SHOWN = 12, 6  # of those near the prices that are shown
 LINES_SHOWN = 4
-LABELS_APART = 26  # so many labels fit above each other
+LABELS_APART = 20  # so many labels fit above each other
 SIGNALS_SHOWN = 30
 FONT = "ui-monospace, 'SF Mono', 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, monospace"
 
@@ -43,8 +43,8 @@ LINE_WORDS = {  # (pool, side > 0)
 LABEL_STEP_MIN = {1: 15, 5: 60, 15: 240, 30: 480, 60: 1440}
 
 
-def frame(colours: Mapping[str, str]) -> dict[str, Any]:
-    """What does not change with the data: axes, grids, zoom, cross-hair."""
+def frame(colours: Mapping[str, str], *, narrow: bool = False) -> dict[str, Any]:
+    """What does not change with the data: axes, grids, zoom, cross-hair. `narrow`: fewer bars, for a phone."""
     label = {"color": colours["muted"], "fontSize": 11, "fontFamily": FONT}
     pointer = {"label": {"backgroundColor": colours["line"], "color": colours["text"], "fontFamily": FONT}}
     line = {"lineStyle": {"color": colours["grid"]}}
@@ -63,8 +63,8 @@ def frame(colours: Mapping[str, str]) -> dict[str, Any]:
             ":position": "window.tbot.corner",
         },
         "grid": [
-            {"left": 8, "right": 78, "top": 10, "bottom": "23%"},
-            {"left": 8, "right": 78, "top": "80%", "bottom": 24},
+            {"left": 8, "right": 90, "top": 10, "bottom": "23%"},
+            {"left": 8, "right": 90, "top": "80%", "bottom": 24},
         ],
         "xAxis": [
             {**x_axis, "gridIndex": 0, "axisLabel": no_line, "axisLine": {"lineStyle": {"color": colours["line"]}}},
@@ -81,7 +81,7 @@ def frame(colours: Mapping[str, str]) -> dict[str, Any]:
              "axisPointer": {"show": False}},
         ],
         "dataZoom": [
-            {"type": "inside", "xAxisIndex": [0, 1], "start": 25, "end": 100, "minValueSpan": 20,
+            {"type": "inside", "xAxisIndex": [0, 1], "start": 68 if narrow else 25, "end": 100, "minValueSpan": 20,
              "zoomOnMouseWheel": True, "moveOnMouseMove": True, "preventDefaultMouseMove": False},
         ],
     }  # fmt: skip
@@ -177,7 +177,9 @@ def _areas(
     blocks = [zone for zone in ranked if zone.kind != "FVG"][:BLOCKS_SHOWN]
     gaps = [zone for zone in ranked if zone.kind == "FVG"][:GAPS_SHOWN]
     room = _Room((high - low) / LABELS_APART)
-    drawn = [(zone, room.free((zone.top + zone.bottom) / 2)) for zone in [*blocks, *gaps]]
+    low, high = low - margin, high + margin
+    # What lies beyond is cut off, and the label stands in the middle of the rest.
+    drawn = [(zone, room.free((min(zone.top, high) + max(zone.bottom, low)) / 2)) for zone in [*blocks, *gaps]]
     return [_area(zone, places, len(bars), tick, colours, named) for zone, named in reversed(drawn)]
 
 
@@ -205,7 +207,7 @@ def _area(
     if zone.tested:
         strength *= 0.6
     begin = places.of(zone.origin_ns)
-    words = f"{zone.kind} {zone.score:.0f}" + (" tested" if zone.tested else "")
+    words = f"{zone.kind} {zone.score:.0f}"
     return [
         {
             "xAxis": 0 if begin is None else begin,

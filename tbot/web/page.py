@@ -1,6 +1,7 @@
 """The page itself: NiceGUI elements around our own panels, one set for each browser; they only display (ruling 25)."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from nicegui.events import GenericEventArguments
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
+from tbot.errors import TbotError
+from tbot.gateway.redact import redact
 from tbot.web import chart, lists, panels
 from tbot.web.actions import Actions
 from tbot.web.markup import Html, div, join, span, tag
@@ -19,6 +22,8 @@ from tbot.web.routes import static_text
 from tbot.web.source import ChartData, Look, Source
 
 DRAW_EVERY_S = 0.5
+OLD = div("line warn", tag("b", "OLD"), " this page cannot read the engine's newest status; see tbot status")
+log = logging.getLogger(__name__)
 TABS = (("positions", "Positions"), ("signals", "Signals"), ("trades", "Trades"), ("journal", "Journal"))
 
 
@@ -143,15 +148,12 @@ class Page:
 
     # -------------------------------------------------------------------------------------------------------- drawing
     async def _on_view(self, event: GenericEventArguments) -> None:
-        before = self.wish.theme
-        first = event.args.get("narrow") is not None if isinstance(event.args, dict) else False
+        before = (self.wish.theme, self.wish.narrow)
         self.wish.take(event.args)
-        if self.wish.theme != before:
+        if (self.wish.theme, self.wish.narrow) != before:
             self._sent.clear()
-            self._set_chart(self._candles, "frame", chart.frame(chart.PALETTES[self.wish.theme]), whole=True)
-        if first and self.wish.narrow:
-            zoom = {"type": "dataZoom", "start": 65, "end": 100}
-            self._candles.run_chart_method("dispatchAction", zoom)
+            frame = chart.frame(chart.PALETTES[self.wish.theme], narrow=self.wish.narrow)
+            self._set_chart(self._candles, "frame", frame, whole=True)
         await self._draw()
 
     async def _draw(self) -> None:
@@ -166,6 +168,11 @@ class Page:
             if self.wish.symbol:
                 data = await asyncio.to_thread(self.shown.source.chart, self.wish.symbol, self.wish.timeframe_min)
             self._show(look, data)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError, TbotError) as error:
+            # A status of another version, say: what is on the screen is old from now on, and says so.
+            log.warning("the page cannot show the engine: %s: %s", type(error).__name__, redact(str(error)))
+            self._panels["banner"][0].set_content(OLD)
+            self._sent.pop("banner", None)
         finally:
             self._busy = False
 

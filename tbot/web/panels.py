@@ -15,6 +15,7 @@ Status = Mapping[str, Any]
 NO_PRICE_BELOW = -(2**62)  # what "no price yet" looks like in a status
 CALM = {"ACTIVE"}
 BADGES = ("DEMO", "PAPER", "REPLAY", "LIVE")
+PATTERNS_SHOWN = 24
 SILENT = {"sim"}  # tells nobody how it does
 WAITING = {"STARTING", "RECONCILING", "STOPPING", "STOPPED", "BOOT"}
 
@@ -265,7 +266,8 @@ def processes(look: Look) -> Html:
         if contract is not None:
             age = contract.get("last_tick_age_s")
             figures = f"{contract.get('ticks_per_s', 0):.0f}/s" + ("" if age is None else f" · {age:.1f} s")
-        again = f" · {process['restarts']} restarts" if process["restarts"] else ""
+        times = process["restarts"]
+        again = f" · {times} restart{'' if times == 1 else 's'}" if times else ""
         rows.append([span(f"dot {'ok' if good else 'wait'}"), name, state.lower() + again, figures])
     return table([("", ""), ("process", ""), ("", ""), ("", "num")], rows, "tight bare") if rows else _empty("none")
 
@@ -274,10 +276,17 @@ def patterns(look: Look) -> Html:
     """How each kind of pattern did; nothing at all when nobody keeps count."""
     if not look.patterns:
         return Html("")
+    best = sorted(look.patterns, key=lambda row: -row["n"])[:PATTERNS_SHOWN]
     rows: list[list[object]] = [
-        [row["pattern"], row["n"], f"{row['win_rate']:.0%}", f"{row['weight']:.2f}"] for row in look.patterns
-    ]
-    return table([("pattern", ""), ("n", "num"), ("won", "num"), ("weight", "num")], rows, "tight")
+        [
+            join(tag("b", row["contract"]), f" {row['kind']} {row['timeframe']}"), row["n"],
+            "–" if row["win_rate"] is None else f"{row['win_rate']:.0%}",
+            "–" if row["expectancy_r"] is None else f"{row['expectancy_r']:+.2f} R", f"{row['weight_after']:.2f}",
+        ]
+        for row in best
+    ]  # fmt: skip
+    names = ("outcomes", "won", "expected", "weight")
+    return table([("pattern", ""), *((name, "num") for name in names)], rows, "tight")
 
 
 def summary(look: Look) -> Html:

@@ -34,6 +34,7 @@ class Routes:
     actions: Actions
     port: int
     read_only: bool
+    account: int | None = None  # the one that may be acted on; None: all
 
     def table(self) -> list[BaseRoute]:
         """For Starlette."""
@@ -86,6 +87,8 @@ class Routes:
         )
         if not sound:
             return _refused(400, "this command cannot be read; nothing was done")
+        if self.account not in (None, account):
+            return _refused(403, f"this page is for account {self.account} alone")
         why = self.once.refusal(str(nonce), float(sent_ms or 0))
         if why:
             return _refused(409, why)

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import os
 import socket
-import tempfile
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -22,8 +20,6 @@ LEAVE_S = 3  # connections that stay open at the end are cut then
 
 def build(shown: Shown, routes: Routes, whose: PeerUid = peer_uid) -> App:
     """The whole application as ASGI, guard in front. Once a process: NiceGUI is one application."""
-    # NiceGUI would keep a folder in the working directory; nothing of ours is kept by it.
-    os.environ.setdefault("NICEGUI_STORAGE_PATH", os.path.join(tempfile.gettempdir(), "tbot-web-unused"))
     from nicegui import Client, app, ui
     from starlette.requests import Request
 
@@ -37,7 +33,7 @@ def build(shown: Shown, routes: Routes, whose: PeerUid = peer_uid) -> App:
     outer = Starlette(routes=routes.table())
     ui.run_with(
         cast(Any, outer), title="T-BOT", tailwind=False, show_welcome_message=False, favicon="📈",
-        reconnect_timeout=10.0, cache_control_directives="private, max-age=86400",
+        reconnect_timeout=10.0, binding_refresh_interval=None, cache_control_directives="private, max-age=86400",
     )  # fmt: skip
     app.on_shutdown(shown.source.close)
     return Guard(cast(App, outer), routes.passes, routes.port, whose)
@@ -48,6 +44,7 @@ async def serve(application: App, listener: socket.socket, shown: Shown, ready: 
     config = uvicorn.Config(
         cast(Any, application), access_log=False, log_level="warning", log_config=None, server_header=False,
         timeout_graceful_shutdown=LEAVE_S, ws_max_size=256 * 1024, h11_max_incomplete_event_size=32 * 1024,
+        proxy_headers=False,  # or a request could say for itself where it comes from
     )  # fmt: skip
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     server = uvicorn.Server(config)

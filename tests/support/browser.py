@@ -53,8 +53,16 @@ class Browser:
         return self.driver.execute_script(f"return ({script})", *arguments)
 
     def until(self, script: str, what: str, patience_s: float = PATIENCE_S) -> Any:
-        """Wait until an expression is true."""
-        return until(lambda: self.run(script), what, patience_s)
+        """Wait until an expression is true; one that fails is not true yet: a page is built piece by piece."""
+        from selenium.common.exceptions import JavascriptException
+
+        def look() -> Any:
+            try:
+                return self.run(script)
+            except JavascriptException:
+                return None
+
+        return until(look, what, patience_s)
 
     def picture(self, path: Path, whole: bool = False) -> Path:
         """A PNG of what is seen, or of the whole page."""

@@ -59,11 +59,18 @@ class Script:
 class Door:
     """Guard and routes around a page that says `page`, with one browser that may act and one that may look."""
 
-    def __init__(self, *, read_only: bool = False, uid: int | None = None, script: Script | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        read_only: bool = False,
+        uid: int | None = None,
+        script: Script | None = None,
+        account: int | None = None,
+    ) -> None:
         self.script = script or Script(document={"flat": True, "text": ""})
         self.passes, self.once = Passes(None), Once()
         self.actions = Actions({"kill": ("--config=f.toml",)}, self.script)
-        self.routes = Routes(self.passes, self.once, self.actions, PORT, read_only)
+        self.routes = Routes(self.passes, self.once, self.actions, PORT, read_only, account)
         self.source = Source(lambda: None)
         self.reached: list[str] = []
         table = [*self.routes.table(), Route("/{rest:path}", self._page, methods=["GET"]),
@@ -91,7 +98,7 @@ class Door:
         who = who or self.actor
         usual: dict[str, str | None] = {
             "Host": HOST, "Origin": ORIGIN, "Sec-Fetch-Site": "same-origin", "Content-Type": "application/json",
-            "Cookie": f"tbot_web_{PORT}={who.cookie}", HAND: who.hand,
+            "Cookie": f"tbot_web_{PORT}={who.cookie}", HAND.title(): who.hand,
         }  # fmt: skip
         usual |= {name.replace("_", "-").title(): value for name, value in more.items()}
         return {name: value for name, value in usual.items() if value is not None}

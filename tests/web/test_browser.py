@@ -141,6 +141,10 @@ def state(browser: Browser) -> Any:
     return browser.run("document.querySelector('.top .state')?.textContent")
 
 
+def state_of_money(browser: Browser) -> str:
+    return str(browser.run("document.querySelector('.top .figures').textContent"))
+
+
 def web(port: int = 0) -> tuple[str, ...]:
     return "-m", "tbot", "web", "--port", str(port)
 
@@ -198,12 +202,15 @@ def test_the_page_comes_back_after_a_restart_of_the_engine_and_of_itself(tmp_pat
             until(lambda: state(browser) == "ACTIVE", "the page goes on by itself", patience_s)
             browser.until("document.querySelector('[data-act=kill]')", "it may still act")
             until(lambda: len(browser.run(INK)["zones"]) >= 2, "zones", patience_s)
+            if os.environ.get("TBOT_PICTURES"):  # a picture is worth waiting for something to be seen on it
+                with contextlib.suppress(AssertionError):
+                    until(lambda: "+$" in state_of_money(browser) or "−$" in state_of_money(browser), "a trade", 600)
             keep(browser, tmp_path, "web.png")
 
 
 @contextlib.contextmanager
 def _engine(home: Path) -> Iterator[Command]:
-    engine = Command(home, "run", "--contracts", "MNQ,ES,MGC", "--quiet")
+    engine = Command(home, "run", "--contracts", "MNQ,MES,MGC", "--quiet")
     try:
         yield engine
     finally:

@@ -136,6 +136,29 @@ def test_I30_secrets_are_in_no_answer_no_output_and_no_file(tmp_path: Path) -> N
         assert not [secret for secret in secrets if secret in text]
 
 
+STRANGER = """
+import email.parser, encodings.idna, encodings.latin_1, http.client, os, sys, urllib.error, urllib.request
+os.setuid(54321)
+request = urllib.request.Request(sys.argv[1] + "/enter", headers={"X-Forwarded-For": "10.0.0.1"})
+try:
+    print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+"""
+
+
+def test_I31_a_second_user_of_the_machine_is_refused_whatever_it_says(tmp_path: Path) -> None:
+    if os.geteuid() != 0 or not Path("/proc/net/tcp").exists():
+        pytest.skip("only root can become another user, and only Linux tells who knocks")
+    with served(tmp_path) as (_, links):
+        base = links[0].partition("/enter#")[0]
+        asked = [sys.executable, "-c", STRANGER, base]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
+        assert answer.stdout.split(maxsplit=1)[0] == "403"
+        assert "another user of this machine" in answer.stdout
+        assert httpx.get(f"{base}/enter", timeout=60).status_code == 200
+
+
 def _now_ms() -> float:
     import time
 

@@ -214,6 +214,14 @@ def test_I31_nothing_changes_by_get(door: Door, method: str) -> None:
     assert door.script.started == []
 
 
+def test_I31_a_page_for_one_account_touches_no_other() -> None:
+    door = Door(account=7)
+    for account in (8, None):
+        assert door.act("kill", account=account).status_code == 403
+    assert door.script.started == []
+    assert door.act("kill", account=7).status_code == 202
+
+
 def test_I31_read_only_refuses_those_who_may_act_elsewhere() -> None:
     door = Door(read_only=True)
     for verb in ("pause", "flatten", "kill"):
@@ -296,7 +304,7 @@ def test_I31_another_users_process_is_refused(uid: int | None, status: int) -> N
 
 
 KNOCK = """
-import os, socket, sys
+import encodings.idna, os, socket, sys
 os.setuid(int(sys.argv[2]))
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 sys.stdin.read()

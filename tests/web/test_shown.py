@@ -31,7 +31,10 @@ PANELS = {
 def look_at(engine: FakeEngine, **changes: Any) -> Look:
     return Look(
         {**engine.status(), **changes}, True, 0.1, engine.signals(60), engine.trades(400), engine.events(120),
-        [{"pattern": "OB 5m", "n": 12, "win_rate": 0.5, "weight": 1.1}],
+        [{"contract": "MNQ", "kind": "ob", "timeframe": "5m", "n": 12, "win_rate": 0.5, "expectancy_r": -0.04,
+          "weight_after": 1.1},
+         {"contract": "MES", "kind": "fvg", "timeframe": "1h", "n": 3, "win_rate": None, "expectancy_r": None,
+          "weight_after": 1.0}],
     )  # fmt: skip
 
 
