@@ -18,7 +18,7 @@ CANDLES = "┃│╽╿╻╹╷╵"
 
 
 def dashboard(folder: Path, home: Path, *arguments: str, columns: int = 80, rows: int = 24) -> Terminal:
-    command = f"{sys.executable} -m tbot dashboard {' '.join(arguments)}; echo code=$?"
+    command = f"{sys.executable} -m tbot dashboard {' '.join(arguments)}; echo code=$?; cat"
     return Terminal(folder, command, columns, rows, {"TBOT_HOME": str(home), "COLORTERM": "truecolor"})
 
 
