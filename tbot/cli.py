@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("tbot.commands.report:report", "Make the report of a week: page, PDF, picture, JSON."),
     "journal": ("tbot.commands.journal:journal", "Show the journal in words; --verify and --replay prove it."),
     "news": ("tbot.commands.news:news", "List scheduled news, and what happens to entries then."),
+    "notify": ("tbot.commands.notify:notify", "Send a test message to your phone or mail."),
     "accounts": ("tbot.commands.accounts:accounts", "List the gateway's accounts and those a run would trade."),
     "metrics": ("tbot.commands.metrics:metrics", "Serve figures of the running engine for Prometheus."),
     "config": ("tbot.commands.config:config", "Make, check, change and explain the settings."),

@@ -23,6 +23,7 @@ from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.gateway.net import check_url
 from tbot.home import home
+from tbot.notify.settings import NotifySettings
 from tbot.risk.limits import RiskLimits
 from tbot.settings.places import Document, Problems, read
 from tbot.strategy.dollar import DollarSettings
@@ -35,6 +36,10 @@ SECRET_WORDS = ("api_key", "apikey", "password", "token", "secret")
 NO_SECRETS = (
     "secrets do not belong in this file; set TBOT_USERNAME and TBOT_API_KEY in the environment or in .env, or name a "
     "file of mode 0600 with [gateway] credentials_file"
+)
+NO_ADDRESSES = (
+    "addresses hold passwords and tokens and do not belong in this file; set TBOT_NOTIFY_URLS, or write them into a "
+    "file of mode 0600, one a line, and name it with [notify] file"
 )
 
 
@@ -112,6 +117,7 @@ class Config:
     fills: Mapping[str, Any] = field(default_factory=dict)  # FillSettings that [fills] changes
     news: NewsSettings = field(default_factory=NewsSettings)
     dxy: DollarSettings = field(default_factory=DollarSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
@@ -239,6 +245,8 @@ def _accepted(where: str, hints: dict[str, Any], values: dict[str, Any], problem
         place = f"{where}.{key}"
         if any(word in key.lower() for word in SECRET_WORDS):
             problems.add(place, f"{place}: {NO_SECRETS}")
+        elif where == "notify" and "url" in key.lower():
+            problems.add(place, f"{place}: {NO_ADDRESSES}")
         elif key not in hints:
             meant = _meant(key, hints) or _elsewhere(key) or f"; options are {', '.join(hints)}"
             problems.add(place, f"{place} is not an option{meant}")

@@ -1,7 +1,9 @@
 # The strategy of one contract as far as it is bookkeeping and judging: events in, the best triggered setup out.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from tbot_ext.facts cimport Verdict
 from tbot_ext.frames cimport Frame
+from tbot_ext.judging cimport COUNTERS_C, Market, Rules
 from tbot_ext.outcome_book cimport OutcomeBook, Stage
 from tbot_ext.params cimport TIMEFRAMES_C
 from tbot_ext.place_book cimport PLACES_C, PlaceBook
@@ -11,30 +13,6 @@ from tbot_ext.zone_book cimport ZONES_C, HeldZone, ZoneBook
 
 cdef enum:
     TRIGGERS_C = 3072           # of one close: no bar gives more events (events.pxd)
-
-cdef enum:                      # counters, in the order of _COUNTERS
-    TESTS, TESTS_WARMUP, DIED_NO_TRIGGER, DIED_ZONE, TRIGGERS_IDLE, TRIGGERS, WARMUP, DATA_ONLY, NOT_LIVE, UNCLEAN_BAR
-    TOO_LATE, NO_QUOTE, NO_ATR, NO_RISK, TARGET_BELOW_COST, SCORE_TOO_LOW, OUTSCORED, SIGNALS
-    COUNTERS_C
-
-cdef struct Market:             # where the pipeline stopped
-    int64_t now_ns
-    int64_t bid                 # ticks, INT64_MIN unknown
-    int64_t ask
-    uint8_t live                # history is stitched and no gap is open
-
-cdef struct Rules:              # the strategy's options and what it needs of the product
-    int64_t entry_min, trigger_bars, stop_min_ticks, confluence_full, cost_multiple
-    int64_t tick_value_cents, round_turn_cents
-    int64_t least_tf            # shortest timeframe whose zones, pools and levels are confluence
-    double min_score, min_rr, default_rr, stop_atr, confluence_atr
-    double mtf[TIMEFRAMES_C]    # weight of each timeframe's trend
-    double weights[5]           # of zone, mtf, trigger, confluence, location
-    double sweep_and_shift, sweep_alone, shift_alone  # worth of a setup's triggers
-    int64_t contract_id
-    int64_t horizon_min         # longest that a hypothetical bracket is followed
-    uint8_t data_only
-    uint8_t follow              # lay hypothetical brackets (outcome_book)
 
 cdef enum:
     KINDS_C = 5                 # of zones (HeldKind)
@@ -53,6 +31,11 @@ cdef class SetupBook:
     cdef int64_t _counters[COUNTERS_C]
     cdef Candidate _best        # waits to be told
     cdef Setup _chosen          # its setup
+    cdef uint8_t _facts         # the stream tells outside facts: they are asked for before a choice
+    cdef uint8_t _asks          # a choice waits for them
+    cdef Market _asked_at       # the market of that choice
+    cdef int64_t _asked_ns      # its close
+    cdef Verdict _verdicts[2]   # of longs and shorts, for that choice
     cdef int32_t* _found        # room for zones entered, neighbours
     cdef OutcomeBook* _outcomes
     cdef double _weights[KINDS_C][TIMEFRAMES_C]     # that scores are multiplied by, by kind and timeframe of the zone
@@ -72,7 +55,6 @@ cdef class SetupBook:
     cdef int _refusal(self, const Market* market, int64_t decided_ns, int64_t flags) noexcept nogil
     cdef void _decide(self, const Market* market) noexcept nogil
     cdef void _choose(self, const Market* market, int64_t decided_ns) noexcept nogil
-    cdef int _plan(self, const HeldZone* zone, double atr, const Market* market, Candidate* found) noexcept nogil
     cdef int _judge(self, int32_t number, const Market* market, Candidate* found) noexcept nogil
     cdef void _lay(self, int32_t number, const Candidate* found, int64_t decided_ns, Stage stage,
                    int fate) noexcept nogil

@@ -5,7 +5,9 @@ import numpy.typing as npt
 
 from tbot_ext.pipeline import ContractPipeline
 
-__all__ = ["SetupBook"]
+__all__ = ["COUNTERS", "SetupBook"]
+
+COUNTERS: tuple[str, ...]
 
 @final
 class SetupBook:
@@ -17,8 +19,19 @@ class SetupBook:
         atr_n: dict[int, int],
         counters: dict[str, int],
     ) -> None: ...
-    def fold(self, events: npt.NDArray[np.void], at: int, now_ns: int, bid: int, ask: int, live: bool) -> int: ...
+    def fold(
+        self,
+        events: npt.NDArray[np.void],
+        at: int,
+        now_ns: int,
+        bid: int,
+        ask: int,
+        live: bool,
+        facts: bool = False,
+    ) -> int: ...
     def feed(self, pipeline: ContractPipeline, ticks: npt.NDArray[np.void], start: int = 0) -> tuple[int, int]: ...
+    @property
+    def asks(self) -> bool: ...
     @property
     def found(self) -> bool: ...
     @property

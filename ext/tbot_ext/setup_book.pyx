@@ -6,6 +6,10 @@ made at the close of an entry bar, when all events of that instant are in. Of al
 sides, the best speaks and the others have had their trigger; one whose score is too low, or that a rule forbids, waits
 for its next trigger. `SetupBook` stops there: the caller takes what was found, tells it, and goes on.
 
+News and the dollar index are judged in Python, rarely: where the stream tells of any, the book stops before it chooses
+(`asks`), and the caller gives a verdict for each side. So a setup that they forbid is like one that any rule forbids:
+it keeps its trigger, and the second best speaks.
+
 Rulings. All triggers of one close are judged together, so that a sweep and a CHoCH of one bar count as both. An MSS is
 the same trigger as the CHoCH that it confirms: when that gave a signal, the MSS is no trigger. If one bar swept several
 pools, the furthest whose excursion ends in the zone is the one (the last event). A trigger of a bar of warm-up or of an
@@ -17,17 +21,19 @@ The same rules in Python, slow and plain, are what the tests hold this to: tests
 """
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport ceil, floor, rint
+from libc.math cimport rint
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
 from tbot_ext.events cimport minutes_ns
 from tbot_ext.frames cimport frame_bar, frame_location, frame_of
-from tbot_ext.outcome_book cimport ENDED_MANY_C, FATE_OUTSCORED, FATE_SCORE_TOO_LOW, FATE_SIGNAL
-from tbot_ext.outcome_book cimport FATE_TARGET_BELOW_COST, FATE_UNTRIGGERED, STAGE_TEST, STAGE_TRIGGER
+from tbot_ext.judging cimport DATA_ONLY, DIED_NO_TRIGGER, DIED_ZONE, NO_ATR, NO_QUOTE, NO_RISK, NOT_LIVE
+from tbot_ext.judging cimport OUTSCORED, SCORE_TOO_LOW, SIGNALS, TESTS, TESTS_WARMUP, TOO_LATE, TRIGGERS, TRIGGERS_IDLE
+from tbot_ext.judging cimport UNCLEAN_BAR, WARMUP, fate_of, plan_trade, with_facts
+from tbot_ext.outcome_book cimport ENDED_MANY_C, FATE_SIGNAL, FATE_UNTRIGGERED, STAGE_TEST, STAGE_TRIGGER
 from tbot_ext.outcome_book cimport outcome_book_bar, outcome_book_count, outcome_book_init, outcome_book_lay
 from tbot_ext.pipeline cimport ContractPipeline
-from tbot_ext.place_book cimport place_book_ahead, place_book_apply, place_book_init, place_book_neighbours
+from tbot_ext.place_book cimport place_book_apply, place_book_init, place_book_neighbours
 from tbot_ext.records cimport EVENT_BAR, EVENT_BOS, EVENT_CHOCH, EVENT_FVG
 from tbot_ext.records cimport EVENT_LEVEL_EXPIRED, EVENT_MITIGATION_EXPIRED, EVENT_MSS, EVENT_POOL, EVENT_SWEEP
 from tbot_ext.records cimport EVENT_SWING_HIGH, EVENT_SWING_LOW, FLAG_INCOMPLETE, FLAG_SUSPECT
@@ -40,10 +46,10 @@ import numpy as np
 from tbot_ext.params import TIMEFRAMES
 from tbot_ext.records import EVENT_DTYPE
 
-__all__ = ["SetupBook"]
+__all__ = ["COUNTERS", "SetupBook"]
 
 # What became of zones, setups and triggers, in the order of the funnel.
-_COUNTERS = (
+COUNTERS = (
     "tests",  # a live bar entered a zone: a setup opened
     "tests_warmup",  # entered in warm-up: the test is spent
     "died_no_trigger",  # setups without a trigger in time
@@ -62,6 +68,9 @@ _COUNTERS = (
     "score_too_low",
     "outscored",  # a better setup was triggered at the same close
     "signals",
+    "news",  # why single setups gave nothing when triggered: the outside facts
+    "dollar_stale",
+    "against_dollar",
 )
 
 # ---------------------------------------------------------------- leaves
@@ -110,10 +119,13 @@ cdef class SetupBook:
             self._frames[i].trend_event = self._frames[i].high_event = self._frames[i].low_event = -1
         memset(&self._counters[0], 0, sizeof(self._counters))
         self._told = counters
-        counters.update(dict.fromkeys(_COUNTERS, 0))
+        counters.update(dict.fromkeys(COUNTERS, 0))
         self._setups_n = self._triggers_n = 0
         self._bar_flags = 0
         self._spoken = self._best.setup = -1
+        self._facts, self._asks = False, False
+        self._verdicts[0].refused = self._verdicts[1].refused = -1
+        self._verdicts[0].points = self._verdicts[1].points = 0.0
         outcome_book_init(self._outcomes, minutes_ns(self._rules.horizon_min))
         for i in range(KINDS_C * TIMEFRAMES_C):
             self._weights[i // TIMEFRAMES_C][i % TIMEFRAMES_C] = 1.0
@@ -122,11 +134,11 @@ cdef class SetupBook:
     # ------------------------------------------------------------ folding in
 
     cdef int64_t _fold(self, const Event* events, int64_t at, int64_t n, const Market* market) noexcept nogil:
-        """Take in events from `at` on; the next one to take in, less than n only when a setup was found."""
+        """Take in events from `at` on; the next one to take in, less than n only when somebody else has to act."""
         while at < n:
             if self._triggers_n and events[at].known_ns != self._triggers[0].known_ns:
                 self._decide(market)
-                if self._best.setup >= 0:
+                if self._best.setup >= 0 or self._asks:
                     return at
             self._on_event(&events[at], market)
             at += 1
@@ -297,6 +309,8 @@ cdef class SetupBook:
         refused = self._refusal(market, decided_ns, flags)
         if refused >= 0:
             self._counters[refused] += 1
+        elif self._facts:
+            self._asks, self._asked_at, self._asked_ns = True, market[0], decided_ns
         else:
             self._choose(market, decided_ns)
 
@@ -304,14 +318,16 @@ cdef class SetupBook:
         """Of the setups that wait the best one that may be traded; all that may have had their trigger."""
         cdef Candidate candidate
         cdef int32_t i, first = self._outcomes.followed_n
-        cdef int refused, k
+        cdef int refused, side, k
         for i in range(self._setups_n):
             if not self._setups[i].found:
                 continue
             refused = self._judge(i, market, &candidate)
+            if self._facts:
+                side = self._zones.items[self._setups[i].zone].side
+                refused = with_facts(&self._rules, &self._verdicts[0 if side > 0 else 1], refused, &candidate)
             if self._rules.follow and refused != NO_ATR and refused != NO_RISK:
-                self._lay(i, &candidate, decided_ns, STAGE_TRIGGER, FATE_SCORE_TOO_LOW if refused == SCORE_TOO_LOW else
-                          FATE_TARGET_BELOW_COST if refused == TARGET_BELOW_COST else FATE_OUTSCORED)
+                self._lay(i, &candidate, decided_ns, STAGE_TRIGGER, fate_of(refused))
             self._setups[i].found = refused < 0
             if refused >= 0:
                 self._counters[refused] += 1
@@ -360,33 +376,6 @@ cdef class SetupBook:
 
     # ------------------------------------------------------------ judging
 
-    cdef int _plan(self, const HeldZone* zone, double atr, const Market* market, Candidate* found) noexcept nogil:
-        """Entry, stop and target; the rule that forbids the trade (a counter), -1 when none does.
-
-        The entry is the adverse side of the quote. The stop lies beyond the distal edge by max(least ticks, a share of
-        the ATR), rounded away from the entry; the target is the nearest opposing pool or level that lies far enough,
-        else a multiple of the risk, rounded towards the entry.
-        """
-        cdef const Rules* rules = &self._rules
-        cdef double distance = max(<double>rules.stop_min_ticks, rules.stop_atr * atr)
-        cdef int side = zone.side
-        cdef int64_t risk
-        cdef int32_t place
-        found.entry = market.ask if side > 0 else market.bid
-        found.stop = <int64_t>(floor(zone.bottom - distance) if side > 0 else ceil(zone.top + distance))
-        risk = (found.entry - found.stop) * side
-        if risk <= 0:
-            return NO_RISK                          # price is already where the stop would be
-        # Whole ticks: 1.1 * 50 is 55.00000000000001, and 55 ticks are far enough.
-        place = place_book_ahead(self._places, side, found.entry, ceil(rules.min_rr * risk - 1e-6))
-        if place >= 0:
-            found.target, found.place_id = self._places.items[place].level, self._places.items[place].id
-        else:
-            found.target, found.place_id = found.entry + side * <int64_t>floor(rules.default_rr * risk), -1
-        if (found.target - found.entry) * side * rules.tick_value_cents < rules.cost_multiple * rules.round_turn_cents:
-            return TARGET_BELOW_COST
-        return -1
-
     cdef int _judge(self, int32_t number, const Market* market, Candidate* found) noexcept nogil:
         """A triggered setup as a trade; a counter when a rule forbids it, else -1."""
         cdef const Rules* rules = &self._rules
@@ -397,7 +386,7 @@ cdef class SetupBook:
         cdef double total = 0.0
         if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
             return NO_ATR
-        refused = self._plan(zone, self._frames[frame].atr, market, found)
+        refused = plan_trade(rules, self._places, zone, self._frames[frame].atr, market, found)
         if refused == NO_RISK:
             return refused
         found.setup = number
@@ -439,15 +428,17 @@ cdef class SetupBook:
     cdef _count(self):
         """Bring the counters to where Python sees them."""
         cdef int i
-        for i, name in enumerate(_COUNTERS):
+        for i, name in enumerate(COUNTERS):
             if self._counters[i]:
                 self._told[name] += self._counters[i]
                 self._counters[i] = 0
 
-    def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live):
+    def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live, bint facts=False):
         """Take in an EVENT_DTYPE array from index `at` on, the market being as told; returns the next index.
 
-        When `found` is true a setup waits for `setup_story.tell`; then call again from that index, until it is not.
+        When `asks` is true a choice waits for `setup_story.answer`, which comes before it only where outside facts were told
+        (`facts`). When `found` is true a setup waits for `setup_story.tell`. Then call again from that index, until
+        neither is.
         """
         if events.dtype != EVENT_DTYPE:
             raise ValueError(f"events must have EVENT_DTYPE, not {events.dtype}")
@@ -455,8 +446,9 @@ cdef class SetupBook:
         cdef int64_t n = len(events)
         cdef const unsigned char[::1] raw
         market.now_ns, market.bid, market.ask, market.live = now_ns, bid, ask, live
-        if not 0 <= at <= n or self._best.setup >= 0:
-            raise ValueError(f"at must lie in 0..{n}, not {at}, and what was found must be told first")
+        if not 0 <= at <= n or self._best.setup >= 0 or self._asks:
+            raise ValueError(f"at must lie in 0..{n}, not {at}, and what was found or asked must be settled first")
+        self._facts = facts
         if n:
             raw = events.view(np.uint8)
             at = self._fold(<const Event*>&raw[0], at, n, &market)
@@ -464,8 +456,8 @@ cdef class SetupBook:
         return at
 
     def feed(self, ContractPipeline pipeline not None, ticks, Py_ssize_t start=0):
-        """`pipeline.feed` and `fold` in one, until a setup was found, the market was reset, or at the end; also when
-        other weights are due, or many outcomes have gathered.
+        """`pipeline.feed` and `fold` in one, until a setup was found or a choice asks for the outside facts, the market
+        was reset, or at the end; also when other weights are due, or many outcomes have gathered.
 
         Returns (index after the last record taken, index of the next event of `pipeline.events` to fold).
         """
@@ -479,10 +471,11 @@ cdef class SetupBook:
                 i = pipeline.take(tick, i, n, &code)
                 market.now_ns, market.bid, market.ask = pipeline.now_ns, pipeline.bid, pipeline.ask
                 market.live = pipeline.sound()
+                self._facts = self._rules.facts or pipeline.context_records > 0
                 if market.now_ns >= self._weighed_until_ns:
                     break                           # other weights hold: the caller brings them, and folds
                 at = self._fold(pipeline._sink.items, 0, pipeline._sink.n, &market)
-                if (self._best.setup >= 0 or code or pipeline._sink.n == 0
+                if (self._best.setup >= 0 or self._asks or code or pipeline._sink.n == 0
                         or self._outcomes.ended_n >= ENDED_MANY_C):
                     break
         pipeline.taken(i == n, code)
@@ -493,6 +486,11 @@ cdef class SetupBook:
     def found(self):
         """A setup was found and waits for `setup_story.tell`."""
         return self._best.setup >= 0
+
+    @property
+    def asks(self):
+        """A choice waits for `setup_story.answer`."""
+        return bool(self._asks)
 
     @property
     def open_setups(self):

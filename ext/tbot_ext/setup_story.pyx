@@ -3,21 +3,22 @@
 A row of a zone, place or trigger holds the fields of `domain.messages.Evidence` in their order; the components of a
 score come as numbers of four digits, without their names.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 
 from tbot_ext.frames cimport Frame
 from tbot_ext.id_table cimport ids_get
-from tbot_ext.outcome_book cimport FATE_SIGNAL, outcome_book_state, outcome_book_take
+from tbot_ext.outcome_book cimport outcome_book_state, outcome_book_take
 from tbot_ext.place_book cimport HeldPlace, place_book_neighbours
 from tbot_ext.records cimport EVENT_CHOCH, EVENT_SWEEP, Event
 from tbot_ext.setup_book cimport KINDS_C, SetupBook
 from tbot_ext.setups cimport Candidate, Setup
 from tbot_ext.zone_book cimport HELD_LIVE, HeldZone, zone_book_nearest, zone_book_neighbours
 
-from tbot_ext.outcome_book import FATES
 from tbot_ext.params import TIMEFRAMES
 
-__all__ = ["forbid", "outcome_state", "outcomes", "state", "tell", "weigh"]
+from tbot_ext.setup_book import COUNTERS
+
+__all__ = ["answer", "outcome_state", "outcomes", "state", "tell", "weigh"]
 
 _KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")     # in the order of HeldKind
 
@@ -194,6 +195,21 @@ def state(SetupBook book not None):
     }
 
 
+def answer(SetupBook book not None, longs, shorts):
+    """The verdict of the outside facts on trades of either side, at the choice that waits for it: (counter that counts
+    the refusal, "" for none; points of the score). Then a setup may be `found`.
+    """
+    cdef int k
+    if not book._asks:
+        raise ValueError("nothing was asked")
+    for k, (refused, points) in enumerate((longs, shorts)):
+        book._verdicts[k].refused = COUNTERS.index(refused) if refused else -1
+        book._verdicts[k].points = points
+    book._asks = False
+    book._choose(&book._asked_at, book._asked_ns)
+    book._count()
+
+
 # ---------------------------------------------------------------- outcomes and weights
 
 def outcomes(SetupBook book not None):
@@ -204,18 +220,6 @@ def outcomes(SetupBook book not None):
 def outcome_state(SetupBook book not None):
     """(followed brackets, last close, its time, a digest of all that ended), (not laid, lost)."""
     return outcome_book_state(book._outcomes), (book._outcomes.not_laid, book._outcomes.lost)
-
-
-def forbid(SetupBook book not None, int64_t decided_ns, int64_t zone_id, fate):
-    """The signal of this zone was forbidden after all; `fate`: why, one of FATES."""
-    cdef int32_t i = book._outcomes.followed_n
-    cdef uint8_t code = FATES.index(fate)
-    while i > 0:
-        i -= 1
-        if book._outcomes.followed[i].decided_ns < decided_ns:
-            return
-        if book._outcomes.followed[i].zone_id == zone_id and book._outcomes.followed[i].fate == FATE_SIGNAL:
-            book._outcomes.followed[i].fate = code
 
 
 def weigh(SetupBook book not None, rows, int64_t until_ns):

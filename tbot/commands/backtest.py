@@ -40,7 +40,8 @@ FIRMS = ("50K", "100K", "150K", "none")
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="News for the [news] rules, and to tell trades near them apart (V12): .json, .ics, .toml, .csv; repeatable.",
+    help="News for the [news] rules, and to tell trades near them apart (V12): .json, .ics, .toml, .csv, or fetched "
+    "(all that were); repeatable.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of intervals and draws.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for trades and reports.")

@@ -25,7 +25,7 @@ from tbot.commands.past import Chosen, configured_accounts, first_account, plan_
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.context.news import Calendar, high_impact_ns
-from tbot.context.news_files import read_files
+from tbot.context.news_sources import past_calendar
 from tbot.domain.trading_hours import CHICAGO, trading_day
 from tbot.errors import ConfigError, DataError
 from tbot.home import home
@@ -84,7 +84,7 @@ def answer(question: Question) -> Answer:
     rules = None if question.firm == "none" else load_rules("combine", question.firm, trading_day(time.time_ns()))
     plan = _plan(question, config, rules)
     ledger = open_ledger(home())
-    news = read_files(question.news)
+    news = past_calendar(question.news, home())
     if question.out is not None:
         check_target(question.out, force=question.force)
     with _data(question) as (source, locked):
@@ -146,18 +146,18 @@ def _data(question: Question) -> Iterator[tuple[Sources, Lock | None]]:
         yield part, locked
 
 
-def _chosen(question: Question, config: Config, source: Sources, news: Calendar) -> Source:
+def _chosen(question: Question, config: Config, source: Sources, news: Calendar | None) -> Source:
     wanted = parse_symbols(question.contracts) if question.contracts else ()
-    followed = bool(question.news) or config.dxy.followed
+    followed = news is not None or config.dxy.followed
     if not wanted:
-        plain = ContextSource(source, config.dxy, config.news, news if question.news else None)
+        plain = ContextSource(source, config.dxy, config.news, news)
         return plain if followed else source
     kept = {number: symbol for number, symbol in source.contracts.items() if symbol in wanted}
     missing = [symbol for symbol in wanted if symbol not in kept.values()]
     if missing:
         raise DataError(f"the data holds {', '.join(source.contracts.values())} and no {missing[0]}; name other files")
     if followed:
-        return ContextSource(source, config.dxy, config.news, news if question.news else None, wanted)
+        return ContextSource(source, config.dxy, config.news, news, wanted)
     return source if len(kept) == len(source.contracts) else Chosen(source, kept)
 
 
@@ -201,7 +201,7 @@ def _assessments(
     plan: BacktestPlan,
     rules: FirmRules | None,
     others: Sequence[Trial],
-    news: Calendar,
+    news: Calendar | None,
 ) -> tuple[Assessment, ...]:
     percentile, missing = _null_percentile(question, result, source, plan)
     # Whoever runs without the firm's rules asks for the strategy; what a Combine would have made of it still counts.
@@ -213,7 +213,7 @@ def _assessments(
             rules=one.settings.rules if one.settings.rules and one.settings.rules.target_cents else combine,
             rivals=others,
             null_percentile=percentile,
-            news_ns=high_impact_ns(news),
+            news_ns=() if news is None else high_impact_ns(news),
             null_missing=missing,
             seed=question.seed,
         )

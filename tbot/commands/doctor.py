@@ -39,7 +39,7 @@ def doctor(
     import orjson
 
     from tbot.config import home
-    from tbot.doctor import findings, machine
+    from tbot.doctor import context, findings, machine
     from tbot.storage.sessions import own_sessions
 
     def tell(finding: "Finding") -> None:
@@ -51,6 +51,8 @@ def doctor(
         *machine.checks(home(), settings.shared_bytes(), own_sessions(home(), settings.config.engine.sessions)),
         findings.Check("configuration", settings.look_at_config),
         findings.Check("credentials", lambda: settings.look_at_login(online)),
+        findings.Check("news", lambda: context.news(settings.config.news, home())),
+        findings.Check("messages", settings.look_at_messages),
     ]
     found = findings.run_checks(checks, tell)
     if online:
@@ -113,6 +115,20 @@ class _Settings:
             return warn("credentials", f"found in {self.login.source}, which others may read", "chmod 600 .env")
         return ok("credentials", f"found in {self.login.source}")
 
+    def look_at_messages(self) -> "Finding":
+        """Where the addresses of messages come from, never what they are."""
+        from tbot.commands.notify_addresses import find
+        from tbot.doctor.findings import fail, ok
+        from tbot.home import home
+
+        try:
+            found = find(self.config.notify, home())
+        except TbotError as error:
+            return fail("messages", str(error), "without it a run sends none")
+        if not found.urls:
+            return ok("messages", "none are sent: there is no address")
+        return ok("messages", f"{len(found.urls)} address(es) from {found.source}; tbot notify test sends one to each")
+
 
 def _look_at_gateway(settings: _Settings, option: str | None, tell: "Callable[[Finding], None]") -> "list[Finding]":
     from tbot.commands.gateway import gateway_url
@@ -139,13 +155,16 @@ def _look_at_gateway(settings: _Settings, option: str | None, tell: "Callable[[F
 
 def _target(client: "RestClient", config: "Config") -> "Target":
     from tbot.commands import launch
+    from tbot.context.dxy import LEGS
     from tbot.doctor.online import Target
 
     hubs = launch.gateway_settings(
         client.base_url, config.gateway.user_hub, config.gateway.market_hub, simulated=False, embedded=False
     )
     pinned = tuple((account.id, account.name) for account in config.accounts)
-    return Target(client, hubs.user_hub, hubs.market_hub, config.engine.contracts, pinned, _engine_running())
+    legs = tuple(LEGS) if config.dxy.followed else ()
+    symbols = config.engine.contracts
+    return Target(client, hubs.user_hub, hubs.market_hub, symbols, pinned, _engine_running(), legs)
 
 
 def _engine_running() -> bool:

@@ -121,11 +121,6 @@ def base_settings(
 
     `accounts` None: those of the configuration. ConfigError for what a run of this mode cannot do.
     """
-    if mode != "replay" and (config.dxy.follow or config.dxy.filter != "off"):
-        raise ConfigError(
-            "[dxy] works in backtest and replay only: a running engine does not follow the currency futures yet, and a "
-            "filter without an index would not be what you asked for; take the section out for this run"
-        )
     check_zone_data(datetime.now(UTC).year)
     _make_home()
     gateway = more.get("gateway")
@@ -199,7 +194,7 @@ def embedded_gateway(
 ) -> tuple[ProcessSpec, str, tuple[str, str], socket.socket]:
     """(process, address, credentials, listener) of the simulator inside this run.
 
-    ConfigError for a contract that has no synthetic market.
+    `symbols`: what it lists. ConfigError for a contract that has no synthetic market.
     """
     from tbot.sim.profiles import PROFILES
 

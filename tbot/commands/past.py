@@ -17,6 +17,8 @@ from tbot.backtest.run import Progress, run_backtest
 from tbot.backtest.source import ArraySource, Source
 from tbot.commands.launch import announced_caps, past_plans
 from tbot.config import Config, load
+from tbot.context.news import Calendar
+from tbot.context.news_sources import past_calendar
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.timeframes import bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
@@ -68,6 +70,7 @@ def backtest(
     contracts: str | Sequence[str] | None = None,
     accounts: Sequence[AccountPlan] | None = None,
     calendar: Literal["template", "exact"] = "template",
+    news: str | Path | Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> BacktestResult:
     """Play past data through the engine's own decisions. `config`: a file or a Config; None: what is built in.
@@ -75,8 +78,10 @@ def backtest(
     `data`: path or paths of tapes, ticks or 1m bars (Parquet, CSV, DBN); 1m bars as `tbot.load` gives them, a mapping
     or table of such columns, then with their contract's symbol as `contracts`; or an array of tick records. `contracts`
     of files: only these. `strategy` makes another strategy than the packaged one for each contract. `accounts` None:
-    those of the configuration, else one fresh 50K Combine. Every run is remembered in the ledger of trials, as those of
-    `tbot backtest` are. Raises TbotError when there is no honest result.
+    those of the configuration, else one fresh 50K Combine. `news`: files for the rules of [news], or "fetched" for all
+    that were; the dollar index is followed where [dxy] says so and the data holds its five futures. Every run is
+    remembered in the ledger of trials, as those of `tbot backtest` are. Raises TbotError when there is no honest
+    result.
     """
     settings = config if isinstance(config, Config) else load(Path(config)) if config else Config()
     wanted = (contracts,) if isinstance(contracts, str) else tuple(contracts or ())
@@ -84,12 +89,13 @@ def backtest(
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no contract of the table; write its product, like MNQ")
     plan = plan_of(settings, strategy=strategy, accounts=accounts, calendar=calendar)
+    told = past_calendar((news,) if isinstance(news, str | Path) else news, home())
     if isinstance(data, str | Path) or (isinstance(data, list | tuple) and _are_paths(data)):
         paths = [Path(data)] if isinstance(data, str | Path) else [Path(one) for one in data]
         with open_sources(paths, contract=wanted[0] if len(wanted) == 1 else None) as source:
-            result = run_backtest(_chosen(source, wanted, settings), plan, progress=progress)
+            result = run_backtest(_chosen(source, wanted, settings, told), plan, progress=progress)
     else:
-        result = run_backtest(_given(data, wanted, settings), plan, progress=progress)
+        result = run_backtest(_given(data, wanted, settings, told), plan, progress=progress)
     append_trials(home(), [_trial(result)])  # before anybody sees it
     return result
 
@@ -158,9 +164,10 @@ def _are_paths(data: Sequence[Any]) -> bool:
     return bool(data) and all(isinstance(one, str | Path) for one in data)
 
 
-def _chosen(source: Source, wanted: tuple[str, ...], config: Config) -> Source:
-    if config.dxy.followed and (not wanted or set(wanted) & set(source.contracts.values())):
-        return ContextSource(source, config.dxy, named=wanted)
+def _chosen(source: Source, wanted: tuple[str, ...], config: Config, news: Calendar | None) -> Source:
+    followed = news is not None or config.dxy.followed
+    if followed and (not wanted or set(wanted) & set(source.contracts.values())):
+        return ContextSource(source, config.dxy, config.news, news, wanted)
     if not wanted or set(source.contracts.values()) <= set(wanted):
         return source
     kept = {number: symbol for number, symbol in source.contracts.items() if symbol in wanted}
@@ -169,10 +176,10 @@ def _chosen(source: Source, wanted: tuple[str, ...], config: Config) -> Source:
     return Chosen(source, kept)
 
 
-def _given(data: Any, wanted: tuple[str, ...], config: Config) -> Source:
+def _given(data: Any, wanted: tuple[str, ...], config: Config, news: Calendar | None) -> Source:
     """Data that is in memory: tick records, or bars of one contract."""
     if isinstance(data, np.ndarray) and data.dtype == TICK_DTYPE:
-        return _chosen(_ticks(data), wanted, config)
+        return _chosen(_ticks(data), wanted, config, news)
     if len(wanted) != 1:
         raise ConfigError("bars do not say whose they are: name their contract, like contracts='MES'")
     product = PRODUCTS[wanted[0]]
@@ -180,7 +187,7 @@ def _given(data: Any, wanted: tuple[str, ...], config: Config) -> Source:
         bars = data
     else:
         bars = bars_of(_GIVEN, table_columns(data, _GIVEN, product.tick_size), product.tick_size, 1)
-    return ArraySource(tuple(bar_records(bars, product)))
+    return _chosen(ArraySource(tuple(bar_records(bars, product))), wanted, config, news)
 
 
 def _ticks(ticks: Ticks) -> Source:

@@ -43,7 +43,7 @@ from tbot.commands.sim import parse_speed
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="News for the [news] rules: .json, .ics, .toml, .csv; repeatable.",
+    help="News for the [news] rules: .json, .ics, .toml, .csv, or fetched (all that were); repeatable.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def replay(
@@ -85,12 +85,13 @@ def replay(
     from tbot.commands.options import parse_zone
     from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import load
-    from tbot.context.news_files import read_files
+    from tbot.context.news_sources import past_calendar
     from tbot.context.stream import told_contracts
     from tbot.domain.clock import MarketClock
     from tbot.domain.contracts import BY_ID
     from tbot.engine.clocks import NS_PER_S, boot_ns
     from tbot.engine.supervisor import Supervisor
+    from tbot.home import home
     from tbot.storage.replay_stream import contract_ids, first_ns
     from tbot.storage.tape import TapeReader
 
@@ -104,7 +105,7 @@ def replay(
     settings = launch.base_settings(
         config, "replay", state_dir=out, symbols=symbols, tape=tape.resolve(), speed=speed, template_hours=True
     )
-    settings = replace(settings, calendar=read_files(news_files) if news_files else None)
+    settings = replace(settings, calendar=past_calendar(news_files, home()))
     settings = replace(settings, keep_bars=keep_bars.resolve() if keep_bars else None)
     if speed:
         # Market time stands still at the first tick until the processes are up: three seconds on a small machine.

@@ -128,8 +128,11 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
     """None: no run reaches into the period, and then nothing was wanted (`anything` False)."""
     from tbot import __version__
     from tbot.analytics.weekly_report import make_report, read_records
+    from tbot.commands.account_choice import unknown
 
     records, period = read_records(wanted.state_dir, wanted.period, wanted.account)
+    if wanted.account is not None and wanted.account not in records.known:
+        raise unknown(wanted.account, "is not in this journal; it tells of", records.known)
     if not anything and all(run.last_ns < period.from_ns for run in records.runs):
         return None
     broker, source = (None, "") if login is None else _fetched(login, records, period)

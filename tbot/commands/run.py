@@ -71,8 +71,9 @@ def run(
     no network, no account, nothing at risk.
     """
     from tbot.commands.metrics import beside
+    from tbot.commands.notify_screen import NotifyingScreen, sender_of
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
-    from tbot.commands.show import LastingScreen, choose_screen, drive
+    from tbot.commands.show import LastingScreen, Screen, choose_screen, drive
     from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
 
@@ -103,8 +104,13 @@ def run(
     else:
         plan = _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
-    screen = LastingScreen(choose_screen(json_output, quiet, zone))
+    screen: Screen = LastingScreen(choose_screen(json_output, quiet, zone))
+    sender = sender_of(config.notify, settings.mode, demo=listener is not None)
+    if sender is not None:
+        screen = NotifyingScreen(screen, sender)
     supervisor = Supervisor(settings, specs, screen.event)
+    if sender is not None:
+        supervisor.more_status["notify"] = sender.status
 
     def started() -> None:
         if listener is not None:
@@ -117,10 +123,12 @@ def run(
 def _embedded(config: "Config", speed: float | None, seed: int | None, extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
     from tbot.commands.options import parse_time_ns
+    from tbot.context.dxy import LEGS
 
     speed = speed or launch.DEMO_SPEED
+    legs = LEGS if config.dxy.followed else ()
     spec, url, credentials, listener = launch.embedded_gateway(
-        config.engine.contracts,
+        (*config.engine.contracts, *(leg for leg in legs if leg not in config.engine.contracts)),
         speed,
         launch.DEMO_SEED if seed is None else seed,
         parse_time_ns(launch.DEMO_START),

@@ -16,6 +16,7 @@ import click
 import orjson
 
 from tbot.commands.account_choice import one_account, unknown
+from tbot.commands.status_context import context_lines
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -92,6 +93,11 @@ def lines(document: dict[str, Any]) -> list[str]:
         _execution(document),
     ]
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
+    report = document.get("report") or {}
+    if report.get("last_failure"):
+        text.append(f"! report of {report['last_label']}: {report['last_failure']}")
+    elif report.get("last_paths"):
+        text.append(f"report of {report['last_label']}: {report['last_paths'][0]}")
     accounts = document.get("accounts", {})
     if len(accounts) > 1:
         text += [line for number, account in accounts.items() for line in account_lines(number, account)]
@@ -99,6 +105,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    text += context_lines(document)
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():

@@ -41,6 +41,9 @@ def sweep_options(command: F) -> F:
                      "lost. Without it every trial sees all days."),
         click.option("--holdout", metavar="SPAN", help="Lock the last 20d (trading days), 4w or 1m of the data."),
         click.option("--open-holdout", is_flag=True, help="Open the locked end, once, for the one plan given."),
+        click.option("--news", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+                     help="News for the [news] rules: .json, .ics, .toml, .csv, or fetched (all that were); "
+                     "repeatable."),
         click.option("--contract", help="Contract of files whose name does not tell it."),
         click.option("--data-tz", "zone", help="Time zone of stamps that do not carry one."),
         click.option("--json", "json_output", is_flag=True, help="One JSON document on stdout."),
@@ -104,6 +107,7 @@ def request_of(command: str, method: Any, options: dict[str, Any]) -> "tuple[Req
         holdout=options["holdout"],
         quiet=options["quiet"],
         firm=options["firm"],
+        news=options["news"],
     )
     return request, values
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tbot import __version__
+from tbot.backtest.context_source import ContextSource
 from tbot.backtest.holdout import Lock, days_in, lock, may_open, parse_span
 from tbot.backtest.run import run_backtest
 from tbot.backtest.sweep import Folder, Identity, Outcome, Params, parse_axes
@@ -20,9 +21,12 @@ from tbot.backtest.sweep_engines import Engine, Work, pool
 from tbot.backtest.sweep_run import Search, run_search
 from tbot.commands.sweep_space import check_points, document_of, plan_of, planner, with_values
 from tbot.commands.sweep_work import backtest_trial
+from tbot.context.news_sources import past_calendar
 from tbot.errors import ConfigError, DataError
 from tbot.home import home
-from tbot.storage.sources import Source, open_sources
+from tbot.storage.sources import Source as Files
+from tbot.storage.sources import open_sources
+from tbot.storage.tick_stream import Ticks
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.sweeps import HOLED
@@ -50,6 +54,32 @@ class Request:
     holdout: str | None = None
     quiet: bool = False
     firm: bool = False
+    news: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told(ContextSource):
+    """Files with news and the dollar index among their records."""
+
+    @property
+    def first_ns(self) -> int:
+        return self._files.first_ns
+
+    @property
+    def last_ns(self) -> int:
+        return self._files.last_ns
+
+    def chunks(self) -> Iterator[Ticks]:
+        """As of the files: for the days that they hold."""
+        return self._files.chunks()
+
+    @property
+    def _files(self) -> Files:
+        assert isinstance(self.source, Files)
+        return self.source
+
+
+Source = Files | Told
 
 
 @dataclass(frozen=True)
@@ -143,11 +173,20 @@ def data_of(request: Request) -> Iterator[tuple[Source, Lock | None]]:
     """The sources, without their locked end."""
     with open_sources(request.paths, request.contract, request.zone) as whole:
         if request.holdout is None:
-            yield whole, None
+            yield with_facts(request, whole), None
             return
         locked = lock(days_in(whole.chunks()), parse_span(request.holdout, "--holdout"))
     with open_sources(request.paths, request.contract, request.zone, until_ns=locked.cut_ns) as free:
-        yield free, locked
+        yield with_facts(request, free), locked
+
+
+def with_facts(request: Request, source: Files) -> Source:
+    """The sources with the outside facts that the settings and `--news` ask for: the same ones for every trial."""
+    config = with_values(document_of(request.config_path), {})
+    calendar = past_calendar(request.news, home())
+    if calendar is None and not config.dxy.followed:
+        return source
+    return Told(source, config.dxy, config.news, calendar)
 
 
 @dataclass(frozen=True)
@@ -169,7 +208,8 @@ def open_holdout(request: Request, params: Params) -> Opened:
     ledger = open_ledger(home())
     with open_sources(request.paths, request.contract, request.zone) as whole:
         locked = lock(days_in(whole.chunks()), parse_span(request.holdout, "--holdout"))
-    with open_sources(request.paths, request.contract, request.zone, since_ns=locked.cut_ns) as source:
+    with open_sources(request.paths, request.contract, request.zone, since_ns=locked.cut_ns) as files:
+        source = with_facts(request, files)
         blank = Outcome(0, params, 0, plan.digest(), {}, {})
         may_open(ledger, _trial(request.command, source, blank, kind="holdout"))
         result = run_backtest(source, plan)

@@ -56,6 +56,13 @@ def without_sweden(usd_per_unit: dict[str, float]) -> float:
     return LEVEL * math.exp(math.fsum(powers))
 
 
+def good_quotes(ticks: Ticks) -> npt.NDArray[Any]:
+    """Which records are quotes that tell a price: two-sided, not crossed, not SUSPECT, above zero."""
+    good = (ticks["kind"] == Kind.QUOTE) & (ticks["price"] > 0) & (ticks["price2"] >= ticks["price"])
+    good &= (ticks["flags"] & int(Flag.SUSPECT)) == 0
+    return np.asarray(good & (ticks["price2"] != NO_PRICE))
+
+
 def index_units(log_units: int) -> int:
     """1 / INDEX_SCALE of a point from the logarithm of the index."""
     return round(math.exp(log_units / LOG_SCALE) * INDEX_SCALE)
@@ -220,15 +227,20 @@ class DollarIndex:
         if contract_id in self._others:
             self._others[contract_id].forget()
 
+    def end_minute(self) -> list[MinuteClose]:
+        """The minute that is open is over: whoever has a clock need not wait for the first record of a later one."""
+        ends_ns = np.array([self._minute_ns] if self._minute_ns else [], np.int64)
+        self._minute_ns = 0
+        return self._fold(np.zeros(0, TICK_DTYPE), ends_ns)
+
     def _take(self, ticks: Ticks) -> list[MinuteClose]:
-        if not len(ticks):
-            return []
+        return self._fold(ticks, self._ends(np.ascontiguousarray(ticks["exch_ns"]))) if len(ticks) else []
+
+    def _fold(self, ticks: Ticks, ends_ns: npt.NDArray[Any]) -> list[MinuteClose]:
+        """Take records in, among which these minutes end."""
         times = np.ascontiguousarray(ticks["exch_ns"])
-        ends_ns = self._ends(times)
         places = np.searchsorted(times, ends_ns)
-        good = (ticks["kind"] == Kind.QUOTE) & (ticks["price"] > 0) & (ticks["price2"] >= ticks["price"])
-        good &= (ticks["flags"] & int(Flag.SUSPECT)) == 0
-        good &= ticks["price2"] != NO_PRICE
+        good = good_quotes(ticks)
         owners = ticks["contract_id"]
         quoted = [
             self._quotes(leg, ticks, np.flatnonzero(good & (owners == number))) for number, leg in self._legs.items()

@@ -8,11 +8,13 @@ HTML, an empty list: no news file; the last good one stays, and its age tells.
 import contextlib
 import os
 import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,7 +25,9 @@ from tbot.domain.timeframes import NS_PER_S
 from tbot.errors import DataError
 
 USER_AGENT = "tbot (economic calendar, a few requests a day)"
-TIMEOUT_S = (5.0, 15.0)
+TIMEOUT_S = (5.0, 15.0)  # to connect; between two parts of the answer
+TOTAL_S = 60.0  # for all of it
+PART = 64  # bytes read at a time: a server that drips them keeps a read waiting until it has as many
 _HOUR_NS = 3600 * NS_PER_S
 _MOST_WAIT_NS = 48 * _HOUR_NS
 _KEPT_WEEKS = 520
@@ -101,17 +105,19 @@ class NewsCache:
         if known and meta.last_modified:
             headers["If-Modified-Since"] = meta.last_modified
         try:
-            with requests.get(settings.url, headers=headers, timeout=TIMEOUT_S, stream=True) as answer:
-                if answer.status_code == 304 and known:
-                    meta.fetched = {**(meta.fetched or {}), meta.newest: now_ns}
-                    return ""
-                if answer.status_code != 200:
-                    meta.not_before_ns = now_ns + _patience_ns(answer.headers.get("Retry-After", ""), now_ns)
-                    return f"no news file: {settings.url} answered {answer.status_code}"
-                data = _body(answer)
-                etag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
+            answer = _within(TOTAL_S, lambda: _get(settings.url, headers))
+        except TimeoutError:
+            return f"no news file: {settings.url} was not done within {TOTAL_S:.0f} s"
         except requests.RequestException as error:
             return f"no news file: {settings.url} could not be read ({type(error).__name__})"
+        if answer.status == 304 and known:
+            meta.fetched = {**(meta.fetched or {}), meta.newest: now_ns}
+            return ""
+        if answer.status != 200:
+            meta.not_before_ns = now_ns + _patience_ns(answer.headers.get("Retry-After", ""), now_ns)
+            return f"no news file: {settings.url} answered {answer.status}"
+        data = answer.data
+        etag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
         try:
             snapshot = weekly(data, settings.url, now_ns)
         except DataError as error:
@@ -140,14 +146,46 @@ class NewsCache:
         _write(self._path, msgspec.json.encode(asdict(meta)))
 
 
-def _body(answer: Any) -> bytes:
-    """The answer, as much of it as a calendar can have; what is longer is cut and then is no JSON."""
-    data = b""
-    for part in answer.iter_content(1 << 16):
-        data += part
-        if len(data) > MOST_BYTES:
-            break
-    return data[: MOST_BYTES + 1]
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+def _get(url: str, headers: Mapping[str, str]) -> _Answer:
+    """One request. What is longer than a calendar can be is cut, and then is no JSON."""
+    import requests
+
+    deadline = time.monotonic() + TOTAL_S
+    with requests.get(url, headers=dict(headers), timeout=TIMEOUT_S, stream=True) as answer:
+        data = bytearray()
+        if answer.status_code == 200:
+            for part in answer.iter_content(PART):
+                data += part
+                if len(data) > MOST_BYTES or time.monotonic() > deadline:
+                    break
+        return _Answer(answer.status_code, answer.headers, bytes(data[: MOST_BYTES + 1]))
+
+
+def _within(limit_s: float, work: Callable[[], _Answer]) -> _Answer:
+    """What `work` returns or raises; TimeoutError when it takes longer: it is left behind, whatever it waits for."""
+    box: list[_Answer | Exception] = []
+
+    def run() -> None:
+        try:
+            box.append(work())
+        except Exception as error:
+            box.append(error)
+
+    thread = threading.Thread(target=run, name="news", daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if not box:
+        raise TimeoutError
+    if isinstance(box[0], Exception):
+        raise box[0]
+    return box[0]
 
 
 def _patience_ns(told: str, now_ns: int) -> int:

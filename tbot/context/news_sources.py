@@ -5,11 +5,12 @@ from pathlib import Path
 
 from tbot.context.news import Calendar, Snapshot, undated
 from tbot.context.news_fetch import NewsCache
-from tbot.context.news_files import collect
+from tbot.context.news_files import collect, read_files
 from tbot.context.news_settings import NewsSettings
 
 OWN_NAMES = ("news.toml", "news.csv")  # of the owner's rows in TBOT_HOME
 FETCHING_MODES = ("paper", "live")
+FETCHED = "fetched"  # among the files of past data: every week that was ever fetched
 
 
 def fetches(settings: NewsSettings, mode: str) -> bool:
@@ -41,3 +42,16 @@ def gather_past(files: Sequence[Path], cache: NewsCache | None) -> Calendar:
     """The same for past data, where the age of a source says nothing."""
     whole = gather(files, cache)
     return collect([], [undated(snapshot) for snapshot in whole.sources], whole.problems)
+
+
+def past_calendar(names: Sequence[str | Path], home: Path) -> Calendar | None:
+    """News of past data: files, and with FETCHED the weeks in TBOT_HOME; None when none are named. DataError for a file
+    that is none.
+    """
+    if not names:
+        return None
+    files = [Path(name) for name in names if str(name) != FETCHED]
+    if len(files) == len(names):
+        return read_files(files)
+    calendar = gather_past([], cache_of(home))
+    return collect([], [*calendar.sources, *read_files(files).sources], calendar.problems)

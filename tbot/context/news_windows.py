@@ -44,6 +44,7 @@ def timeline(calendar: Calendar, settings: NewsSettings, product: Product) -> tu
     """Stretches from LONG_AGO_NS to FAR_AHEAD_NS, each ending where the next begins, no two neighbours alike."""
     windows = sorted(windows_of(calendar, settings, product), key=lambda window: window.from_ns)
     edges = sorted({LONG_AGO_NS, FAR_AHEAD_NS, *(edge for w in windows for edge in (w.from_ns, w.until_ns))})
+    percent = settings.reduce_percent if settings.stale == "reduce" else 100
     found: list[NewsState] = []
     open_now: list[NewsState] = []
     coming = 0
@@ -52,7 +53,7 @@ def timeline(calendar: Calendar, settings: NewsSettings, product: Product) -> tu
         while coming < len(windows) and windows[coming].from_ns <= start:
             open_now.append(windows[coming])
             coming += 1
-        state = _joined(open_now, start, end)
+        state = replace(_joined(open_now, start, end), later=settings.stale, later_percent=percent)
         if found and replace(found[-1], from_ns=0, until_ns=0) == replace(state, from_ns=0, until_ns=0):
             found[-1] = replace(found[-1], until_ns=end)
         else:

@@ -53,6 +53,7 @@ class Target:
     symbols: tuple[str, ...]
     pinned: tuple[tuple[int, str], ...] = ()  # (id, name) of the accounts in the settings
     engine_running: bool = False
+    legs: tuple[str, ...] = ()  # futures that the dollar index of a run needs; (): it makes none
     accounts: list[BrokerAccount] = field(default_factory=list)
     contracts: dict[str, str] = field(default_factory=dict)  # symbol -> gateway id
     sim: ClockReading | None = None
@@ -191,7 +192,17 @@ def contracts(target: Target) -> list[Finding]:
             for symbol, broker_id in target.contracts.items()
         )
         findings.append(ok("contracts", f"{len(listed)} listed; {found}"))
-    return findings
+    return findings + dollar_legs(listed, target.legs)
+
+
+def dollar_legs(listed: list[BrokerContract], legs: tuple[str, ...]) -> list[Finding]:
+    """The futures of the dollar index, where a run makes one: without one of them there is no index."""
+    found, missing = resolve(listed, legs)
+    if missing:
+        told = "; ".join(f"{symbol}: {why}" for symbol, why in missing.items())
+        return [warn("dollar index", told, "without them there is no index; [dxy] stale acts")]
+    months = ", ".join(f"{symbol} {broker_id.rpartition('.')[2]}" for symbol, broker_id in found.items())
+    return [ok("dollar index", months)] if found else []
 
 
 def history(target: Target) -> Finding:

@@ -5,7 +5,8 @@ ring alone. `aux` of a record is its ContextKey; what the other fields mean is t
 
     key                side     price       price2       size              volume     flags
     DOLLAR             trend    index       minute end   correlation       -1         DOLLAR_STALE
-    NEWS_EVEN, _ODD    action   from        until        percent of size   event      NEWS_CPI, NEWS_STALE, impact
+    NEWS_EVEN, _ODD    action   from        until        percent of size   event      NEWS_CPI, NEWS_STALE, impact,
+                                                                                      what holds without news
 
 News come as stretches of time, two at once: one record holds until its end, the next one is there before it begins, so
 an edge is exact however late the next record is written. Times are UTC ns, an index is in 1/100 000 of a point.
@@ -21,7 +22,7 @@ LONG_AGO_NS, FAR_AHEAD_NS = -(1 << 62), 1 << 62
 
 DOLLAR_STALE = 1
 NEWS_CPI, NEWS_STALE = 1, 2
-_IMPACT_SHIFT = 2
+_IMPACT_SHIFT, _LATER_SHIFT, _PERCENT_SHIFT = 2, 4, 6  # of two, two and seven bits
 IMPACTS = ("", "Low", "Medium", "High")  # rising; "": nothing is near
 ACTIONS = ("", "warn", "reduce", "block")  # rising; "": trade as ever
 
@@ -82,6 +83,8 @@ class NewsState:
     impact: str = ""  # of that news, one of IMPACTS
     cpi: bool = False  # the firm's limits around a CPI release hold
     stale: bool = False  # nobody knows: the calendar is missing, broken or too old
+    later: str = ""  # the action that holds once nobody tells any more, and its percent
+    later_percent: int = 100
 
     def holds(self, now_ns: int) -> bool:
         """Whether it is about this moment."""
@@ -90,6 +93,7 @@ class NewsState:
     def record(self, number: int) -> ContextRecord:
         """As it is written, the `number`-th stretch of its contract."""
         flags = NEWS_CPI * self.cpi | NEWS_STALE * self.stale | IMPACTS.index(self.impact) << _IMPACT_SHIFT
+        flags |= ACTIONS.index(self.later) << _LATER_SHIFT | self.later_percent << _PERCENT_SHIFT
         key = ContextKey.NEWS_ODD if number % 2 else ContextKey.NEWS_EVEN
         action = ACTIONS.index(self.action)
         return ContextRecord(key, action, self.from_ns, self.until_ns, self.percent, self.event_ns, flags)
@@ -97,8 +101,9 @@ class NewsState:
     @classmethod
     def of(cls, record: ContextRecord) -> "NewsState":
         """As it was written; ValueError for what no writer of ours writes."""
-        impact = record.flags >> _IMPACT_SHIFT
-        if not 0 <= record.side < len(ACTIONS) or impact >= len(IMPACTS):
+        impact, later = record.flags >> _IMPACT_SHIFT & 3, record.flags >> _LATER_SHIFT & 3
+        percent = record.flags >> _PERCENT_SHIFT
+        if not 0 <= record.side < len(ACTIONS) or percent > 100:
             raise ValueError(f"no news record of this version: {record}")
         return cls(
             record.price,
@@ -109,6 +114,8 @@ class NewsState:
             IMPACTS[impact],
             bool(record.flags & NEWS_CPI),
             bool(record.flags & NEWS_STALE),
+            ACTIONS[later],
+            percent or 100,  # 0: of a tape from before this was told
         )
 
 
@@ -127,7 +134,7 @@ def context_at(
     now_ns: int, dollar: DollarState | None, stretches: tuple[NewsState, ...], max_age_ns: int
 ) -> MarketContext:
     """The facts at `now_ns`. A dollar index that stopped coming for `max_age_ns` is stale; so are news without a
-    stretch for this moment: whoever writes them has died.
+    stretch for this moment: whoever writes them has died, and what holds then is what was told last.
     """
     if dollar is not None and not dollar.stale and now_ns - dollar.minute_ns > max_age_ns:
         dollar = DollarState(dollar.trend, dollar.index, dollar.minute_ns, dollar.correlation, True)
@@ -138,4 +145,5 @@ def _news_at(now_ns: int, stretches: tuple[NewsState, ...]) -> NewsState | None:
     found = [one for one in stretches if one.holds(now_ns)]
     if found or not stretches:
         return found[0] if found else None
-    return NewsState(stale=True)
+    last = max(stretches, key=lambda one: one.until_ns)
+    return NewsState(action=last.later, percent=last.later_percent, stale=True, later=last.later)

@@ -48,7 +48,9 @@ class TokenGrant:
     revision: int
     token: str = field(repr=False)
     contracts: dict[str, str] = field(default_factory=dict)  # product symbol -> gateway contract id
-    generation: int = 1  # of `contracts`; a new one after every roll
+    generation: int = 1  # of `contracts` and `legs`; a new one after every roll
+    legs: dict[str, str] = field(default_factory=dict)  # futures that only the dollar index needs, as `contracts`
+    missing_legs: dict[str, str] = field(default_factory=dict)  # product symbol -> why there is none
 
 
 @dataclass(frozen=True, slots=True)

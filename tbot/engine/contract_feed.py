@@ -1,10 +1,10 @@
 """One contract of the feed: its ring, its history segment, and what is known and still to be fetched."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from tbot.domain.contracts import Product
-from tbot.domain.timeframes import bar_start_ns
+from tbot.domain.timeframes import NS_PER_S, bar_start_ns
 from tbot.engine.backfill import HistorySegment, HoleCheck, Request
 from tbot.gateway.codec_market import TickTuple
 from tbot.transport.shm import Segment
@@ -52,6 +52,7 @@ class ContractFeed:
     writer: TickWriter
     history: HistorySegment | None
     segments: list[Segment] = field(default_factory=list)
+    traded: bool = True  # else only the dollar index needs it
     request: Request | None = None  # history that is to be fetched
     check: HoleCheck | None = None  # answers to it so far
     look_boot_ns: int = 0  # not before this boot time
@@ -147,6 +148,21 @@ class ContractFeed:
         self.request = self.check = None
         self.look_boot_ns = 0
         self.hole = ""
+
+    def status(self, now_boot_ns: int, rate: float, source: str) -> dict[str, Any]:
+        """What the status file shows; `rate`: ticks a second, `source`: what the watch thinks of it."""
+        age = (now_boot_ns - self.last_recv_boot_ns) / NS_PER_S if self.last_recv_boot_ns else None
+        return {
+            "ticks": self.writer.written,
+            "ticks_per_s": round(rate, 1),
+            "last_tick_age_s": None if age is None else round(age, 2),
+            "gaps": self.gaps,
+            "source": source,
+            "broker_id": self.broker_id,
+            "hole": self.hole,
+            "holes": self.holes,
+            "rolls": self.rolls,
+        }
 
     def close(self) -> None:
         """Let go of the shared memory."""

@@ -249,7 +249,7 @@ class Executor:
             self._link.token_refused(message.refused)
         revision, token = self._link.token()
         if token and (revision > message.have or self._link.generation > message.contracts):
-            grant = TokenGrant(revision, token, self._link.contracts(), self._link.generation)
+            grant = TokenGrant(revision, token, self._link.contracts(), self._link.generation, *self._link.legs)
             self._router.send(self._wire.encode(grant), sender)
 
     def _on_step(self, sender: bytes, message: StepMessage) -> None:

@@ -18,6 +18,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import RunClock, SimulatedClock, WallClock, boot_ns
 from tbot.engine.context_feed import LOOK_S, NewsFeed
 from tbot.engine.contract_feed import ContractFeed
+from tbot.engine.dollar_feed import DollarFeed
 from tbot.engine.feed_clock import FeedClock
 from tbot.engine.feed_voice import FeedVoice
 from tbot.engine.feed_watch import FeedWatch
@@ -85,7 +86,11 @@ class Feed:
         self._time = FeedClock(self._rest)
         self._clock_trouble = ""  # why the gateway's clock is not ours any more
         self._held_ns = 0  # market time at which a simulated market stands until it starts
-        self._contracts: dict[int, ContractFeed] = {}
+        self._contracts: dict[int, ContractFeed] = {}  # that are traded
+        self._fed: dict[int, ContractFeed] = {}  # those, and the futures of the dollar index
+        self._dollar: DollarFeed | None = None
+        if settings.strategy.dollar.followed:
+            self._dollar = DollarFeed(settings.strategy.dollar, self._tell, self._forget)
         self._decoder: MarketDecoder | None = None
         self._hub: MarketHub | None = None
         self._watch: FeedWatch | None = None
@@ -134,18 +139,25 @@ class Feed:
             if contract.writer.written > 1:  # a feed before us died; the month may have changed since (I29)
                 contract.begin_anew(self._now_ns(), time.time_ns())
         self._voice.take_contracts()
+        self._fed = dict(self._contracts)
+        if self._dollar is not None:
+            self._dollar.open(self._contracts, self._voice.legs, self._voice.missing_legs)
+            self._fed.update(self._dollar.legs)
         stretch = max(1.0, self._clock.speed if self._clock else 1.0)
         self._decoder = MarketDecoder(
-            self._subscribed(), max_future_ns=int(MAX_FUTURE_NS * stretch), max_past_ns=MAX_PAST_NS
+            self._decoded(), max_future_ns=int(MAX_FUTURE_NS * stretch), max_past_ns=MAX_PAST_NS
         )
 
-    def _subscribed(self) -> dict[str, Product]:
-        return {contract.broker_id: contract.product for contract in self._contracts.values()}
+    def _decoded(self) -> dict[str, Product]:
+        return {contract.broker_id: contract.product for contract in self._fed.values()}
+
+    def _subscribed(self) -> list[str]:
+        return [contract.broker_id for contract in self._contracts.values()]
 
     async def _run_hub(self) -> None:
         self._hub = MarketHub(
             self._gateway.market_hub,
-            list(self._subscribed()),
+            self._subscribed(),
             token=self._voice.token,
             on_record=self._on_record,
             on_bulk=self._on_bulk,
@@ -171,6 +183,10 @@ class Feed:
     def _tell(self, contract: str, text: str) -> None:
         self._beat.event(self._now_ns(), "FEED", contract, text)
 
+    def _forget(self, broker_id: str) -> None:
+        assert self._decoder is not None
+        self._decoder.on_gap(broker_id)
+
     def _later(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -195,15 +211,18 @@ class Feed:
                 contract.roll(new, now_ns, time.time_ns())
         assert self._decoder is not None
         assert self._hub is not None
-        self._decoder.set_contracts(self._subscribed())  # what still comes of the old month is dropped and counted
-        self._later(self._change_contracts(list(self._subscribed())))
+        if self._dollar is not None:
+            self._dollar.adopt(self._voice.legs, self._voice.missing_legs, now_ns)
+            self._fed.update(self._dollar.legs)
+        self._decoder.set_contracts(self._decoded())  # what still comes of the old month is dropped and counted
+        self._later(self._change_contracts(self._subscribed()))
 
     async def _change_contracts(self, broker_ids: list[str]) -> None:
         assert self._hub is not None
         if not await self._hub.change_contracts(broker_ids):
             self._hub.reconnect("the new contracts could not be subscribed")
             return
-        for contract in self._contracts.values():
+        for contract in self._fed.values():
             if contract.request is None and not contract.last_good_ns and self._clock is not None:
                 contract.ask(start_request(self._now_ns(), self._settings.history_days))
 
@@ -221,7 +240,7 @@ class Feed:
                 self._note_unknown(event.target)
             return not decoder.spoiled()
         contract_id, ticks = batch
-        self._contracts[contract_id].take(ticks, boot_ns())
+        self._fed[contract_id].take(ticks, boot_ns())
         self._goodbyes = 0
         self._hops.record("frame_ring", time.time_ns() - recv_ns)
         return True
@@ -229,7 +248,7 @@ class Feed:
     def _on_bulk(self, data: bytes, at: int, recv_ns: int) -> tuple[int, int]:
         """As many whole quotes and trades as the scanner knows, into their rings."""
         assert self._decoder is not None
-        end, records = bulk_ticks(self._decoder, self._contracts, data, at, recv_ns, self._now_ns())
+        end, records = bulk_ticks(self._decoder, self._fed, data, at, recv_ns, self._now_ns())
         if records:
             self._goodbyes = 0
             self._hops.record("frame_ring", time.time_ns() - recv_ns, records)
@@ -271,7 +290,7 @@ class Feed:
 
     def _ask_for_history(self) -> None:
         if self._clock is not None:
-            for contract in self._contracts.values():
+            for contract in self._fed.values():
                 self._ask_for(contract)
 
     def _ask_for(self, contract: ContractFeed) -> None:
@@ -323,7 +342,7 @@ class Feed:
         self._watch.lost()
         self._down = down
         self._goodbyes = down.goodbyes
-        for contract in self._contracts.values():
+        for contract in self._fed.values():
             contract.lost(down.was_connected, now_ns, time.time_ns())
         self._tell("", f"market hub lost ({down.reason}); attempt {down.attempt} in {down.delay_s:.1f} s")
 
@@ -334,9 +353,11 @@ class Feed:
             await asyncio.sleep(HISTORY_LOOK_S if waiting else HISTORY_CALM_S)
             self._take_control()
             if self._clock is not None:
-                await self._filler.look(self._contracts.values(), self._clock.now_ns())
+                await self._filler.look(list(self._fed.values()), self._clock.now_ns())
 
     def _on_filled(self, contract: ContractFeed, bars: Bars) -> None:
+        if self._dollar is not None:
+            self._dollar.on_filled(contract, bars)
         if len(bars):
             assert self._decoder is not None
             self._decoder.seed(contract.broker_id, int(bars["close"][-1]))
@@ -347,6 +368,8 @@ class Feed:
             message = self._context.control.recv()
             if self._news is not None:
                 self._news.tell_again()  # or it might trade for a minute as if there were none
+            if self._dollar is not None:
+                self._dollar.tell_again()
             for contract in self._contracts.values():
                 if message.get("verb") == "refill" and message.get("contract") == contract.symbol:
                     now_ns = self._now_ns()
@@ -365,6 +388,8 @@ class Feed:
             # Grace is meant in real time: frames need it to travel, however fast market time runs.
             grace_ns = int(GRACE_NS * max(1.0, clock.speed))
             boundary = bar_start_ns(clock.now_ns() - grace_ns, 1)
+            if self._dollar is not None:
+                self._dollar.look(clock.now_ns(), boundary, boundary + grace_ns)
             for contract in self._contracts.values():
                 if contract.clocked_ns < boundary:
                     contract.clocked_ns = boundary
@@ -385,7 +410,7 @@ class Feed:
             await asyncio.sleep(LOOK_S)
 
     async def _watch_loop(self) -> None:
-        """Silence of contracts, and the token that the connection uses."""
+        """Silence of contracts, the token that the connection uses, and what else is to be subscribed."""
         assert self._watch is not None
         while True:
             await asyncio.sleep(WATCH_S)
@@ -394,6 +419,8 @@ class Feed:
                 if slept and self._hub is not None:
                     self._hub.reconnect(slept)
                 self._watch.look(self._contracts, self._clock)
+            if self._dollar is not None and self._hub is not None:
+                self._later(self._dollar.keep_subscribed(self._hub, self._connects))
 
     # ------------------------------------------------------------------------------------------------------ report
     async def _report_loop(self) -> None:
@@ -434,18 +461,8 @@ class Feed:
         contracts = {}
         for contract in self._contracts.values():
             ticks = contract.writer.written
-            age = (now - contract.last_recv_boot_ns) / NS_PER_S if contract.last_recv_boot_ns else None
-            contracts[contract.symbol] = {
-                "ticks": ticks,
-                "ticks_per_s": round((ticks - self._rate_ticks.get(contract.symbol, 0)) / elapsed_s, 1),
-                "last_tick_age_s": None if age is None else round(age, 2),
-                "gaps": contract.gaps,
-                "source": states.get(contract.symbol, "STALE"),
-                "broker_id": contract.broker_id,
-                "hole": contract.hole,
-                "holes": contract.holes,
-                "rolls": contract.rolls,
-            }
+            rate = (ticks - self._rate_ticks.get(contract.symbol, 0)) / elapsed_s
+            contracts[contract.symbol] = contract.status(now, rate, states.get(contract.symbol, "STALE"))
             self._rate_ticks[contract.symbol] = ticks
         self._rate_boot_ns = now
         counters: dict[str, int] = {"logouts": self._logouts}
@@ -461,12 +478,15 @@ class Feed:
             "counters": counters,
             "alarms": self._alarms(),
             "news": None if self._news is None else self._news.status(self._now_ns(), self._contracts.values()),
+            "dxy": None if self._dollar is None else self._dollar.status(self._now_ns()),
             "hops": self._hops.status(),
         }
 
     def close(self) -> None:
         """Last words, then let go of everything."""
         self._beat.send("STOPPED", self._status())
+        if self._dollar is not None:
+            self._dollar.close()
         for contract in self._contracts.values():
             contract.close()
         self._rest.close()

@@ -26,6 +26,8 @@ class FeedVoice:
         self._said = (0, 0)
         self._adopted = 0  # newest revision that came
         self.contracts: dict[str, str] = {}
+        self.legs: dict[str, str] = {}  # of the dollar index, those that are not traded
+        self.missing_legs: dict[str, str] = {}  # why there is none
         self.used: Token | None = None  # of the newest connection
 
     @property
@@ -86,6 +88,7 @@ class FeedVoice:
                 self._adopted = max(self._adopted, message.revision)
                 if message.generation > self._granted:
                     self._granted, self.contracts = message.generation, message.contracts
+                    self.legs, self.missing_legs = message.legs, message.missing_legs
 
     def close(self) -> None:
         self._socket.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from tbot.context.dxy import LEGS
 from tbot.domain.clock import MarketClock
 from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import trading_day
@@ -22,6 +23,7 @@ from tbot.engine.market_clock import compare, stands_still
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 from tbot.errors import AuthError, ConfigError, GatewayError
 from tbot.gateway.codec_domain import ContractBook, resolve
+from tbot.gateway.codec_models import BrokerContract
 from tbot.gateway.pinned import identity_trouble, trouble_of
 from tbot.gateway.redact import Credentials
 from tbot.gateway.request_log import request_log
@@ -78,8 +80,12 @@ class Link:
         # Of the contracts: grows at every roll, and is newer than that of any executor before this one, so that a feed
         # which has outlived it takes over the months that this one found. By the boot clock: both live on one machine,
         # and a wall clock that was set back must not make the newer one the older (F-TIM-01).
-        self.generation = 1 + boot_ns() // NS_PER_S
-        self._first_revision = self.generation << REVISION_BITS  # token revisions, too, outrank an earlier executor's
+        self._first_generation = 1 + boot_ns() // NS_PER_S
+        self._first_revision = self._first_generation << REVISION_BITS  # token revisions outrank an earlier executor's
+        self._rolls = 0
+        self._leg_changes = 0  # counted by the thread, the rolls by the loop
+        # Of the dollar index, those that are not traded: (product symbol -> gateway contract id, symbol -> why not).
+        self.legs: tuple[dict[str, str], dict[str, str]] = {}, {}
         self.listing: Listing | None = None  # of the newest look; None: none since the start
         self.clock_trouble = ""  # why a simulated gateway's clock is not ours any more
         self.errors: Counter[str] = Counter()  # of the thread, by kind
@@ -154,6 +160,20 @@ class Link:
         self._list_due_ns = 0
         self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)
         self.listing = Listing(*resolve(answer.value, self._settings.symbols))
+        self._look_at_legs(answer.value)
+
+    def _look_at_legs(self, listed: list[BrokerContract]) -> None:
+        """What the dollar index is made of. Without one of them the run goes on: the index is stale, its policy acts.
+
+        A month that is gone from the list is fed on: the list may be what is wrong.
+        """
+        if not self._settings.strategy.dollar.followed:
+            return
+        found, missing = resolve(listed, (symbol for symbol in LEGS if symbol not in self._settings.symbols))
+        legs = {**self.legs[0], **found}, missing
+        if legs != self.legs:
+            self.legs = legs
+            self._leg_changes += 1
 
     def _logged_in_anew(self) -> bool:
         token = self.rest.tokens.current()
@@ -221,7 +241,12 @@ class Link:
     def roll(self, symbol: str, broker_id: str) -> None:
         """From now on this month stands for the product."""
         self._contracts = {**(self._contracts or {}), symbol: broker_id}
-        self.generation += 1
+        self._rolls += 1
+
+    @property
+    def generation(self) -> int:
+        """Of the contracts and the legs: grows with every change of either."""
+        return self._first_generation + self._rolls + self._leg_changes
 
     def book(self) -> ContractBook:
         return ContractBook(self.contracts())
@@ -255,6 +280,7 @@ class Link:
         if missing:
             reasons = "; ".join(f"{symbol}: {why}" for symbol, why in missing.items())
             raise ConfigError(f"contracts that cannot be traded: {reasons}; leave them out with --contracts")
+        self._look_at_legs(answer.value)
         self._contracts = found
         now_ns = self._clock.now_ns() if self._clock is not None else time.time_ns()
         self._listed_day = trading_day(now_ns + BEFORE_OPEN_NS)

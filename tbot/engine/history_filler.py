@@ -59,7 +59,8 @@ class HistoryFiller:
             self._later(contract, check.pause_s)
             if check.looks > 1 and not contract.hole:
                 contract.hole = f"{len(check.unresolved)} minutes of history are missing"
-                self._tell(contract.symbol, f"{contract.hole}; no entries until they are there")
+                then = "; no entries until they are there" if contract.traded else ""
+                self._tell(contract.symbol, f"{contract.hole}{then}")
             return
         self._announce(contract, bars)
 

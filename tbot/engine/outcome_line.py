@@ -42,7 +42,7 @@ class OutcomeLine:
         if not settings.strategy.learning.follows:
             return None
         line = cls(settings, context, wire)
-        if settings.strategy.learning.decides:
+        if settings.strategy.learning.decides and not settings.lockstep:  # there each question waits long enough
             line._granted(settings.symbols[0], 0, GREETING_PATIENCE_NS)
         return line
 

@@ -234,6 +234,7 @@ def _operations(
     return {
         "latency_ns": latency,
         "news": feed.get("news"),
+        "dxy": feed.get("dxy"),
         "learning": children["recorder"].status.get("learning") if "recorder" in children else None,
         "gaps": sum(contract.get("gaps", 0) for contract in feed.get("contracts", {}).values()),
         "restarts": sum(child.restarts for child in children.values()),

@@ -67,6 +67,7 @@ class Supervisor:
         executor = self.children.get("executor")
         login = executor.spec.secrets.get("credentials") if executor is not None else None
         self._resort = LastResort(settings, login, self._line, self._ask_executor)
+        self.more_status: dict[str, Callable[[], Any]] = {}  # of the launcher's own parts, by name in the document
         self.reports = WeeklyReports(settings, self._on_report)
 
     # ------------------------------------------------------------------------------------------------- start
@@ -310,7 +311,8 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""
         self.phase.report = self.reports.status()
-        return build_status(self.settings, self.children, self.started_boot_ns, self.phase)
+        document = build_status(self.settings, self.children, self.started_boot_ns, self.phase)
+        return document | {name: told() for name, told in self.more_status.items()}
 
     # --------------------------------------------------------------------------------------------------- stop
     def request_stop(self) -> str:

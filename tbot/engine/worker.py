@@ -32,7 +32,7 @@ DRAIN_LIMIT = 4096
 POLL_S = 0.001  # between looks when several rings are served or the futex is not wanted
 LOCKSTEP_ACK_S = 5.0
 COLLECT_BARS = 1024  # what a pipeline remembers
-READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2}
+READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2, "feed": 3}
 
 ZONE_LINES = {
     int(EventCode.OB): "order block",

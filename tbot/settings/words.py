@@ -32,7 +32,8 @@ SECTIONS = {
     "risk": "What binds every trade. Limits may be tighter than the defaults where the range ends there, never looser.",
     "fills": "How simulated orders fill, on paper and on past data. Left out: careful defaults of each.",
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
-    "dxy": "The dollar index as a filter. Works in backtest and replay only.",
+    "dxy": "The dollar index as a filter, made from the five currency futures of the gateway or of the data.",
+    "notify": "Messages to your phone or mail. Where they go is a secret and stands elsewhere: docs/notify.md.",
     "learning": "Whether and how fast past outcomes of patterns move the score (docs/learning.md).",
     "report": "What a running engine does about the report of a week (docs/report.md).",
 }
@@ -193,6 +194,16 @@ WORDS: dict[str, Word] = {
     "dxy.trend_band_bp": Word("Nearer together than this is no trend.", "hundredths of a percent", 0, 1000),
     "dxy.stale_s": Word("A part of the index without a quote for so long counts as unknown.", "s", 5, 86_400),
     "dxy.stale": Word("What a filter does then: as if it were off, or no entries.", choices=STALE_POLICIES),
+    # ---------------------------------------------------------------------------------------------------- notify
+    "notify.kinds": Word("Which messages are sent: signals, fills, locks, faults, report; empty: none."),
+    "notify.per_hour": Word("Messages an hour at most; a quarter of them is kept for locks and faults.", "", 1, 600),
+    "notify.gather_s": Word("What happens within this time goes out as one message.", "s", 0, 3600),
+    "notify.repeat_min": Word(
+        "The same lock or fault is not told again before; then how often it came. 0: each time.", "min", 0, 1440
+    ),
+    "notify.file": Word(
+        "A file of mode 0600 with the addresses, one a line; empty: notify_urls in TBOT_HOME, if there."
+    ),
     # -------------------------------------------------------------------------------------------------- learning
     "learning.mode": Word(
         "off: nothing is kept; observe: outcomes are kept and no decision changes; on: weights decide.", choices=MODES

@@ -6,7 +6,7 @@ shorts do; whatever else is traded has no side. Whether that helps is a question
 
 from dataclasses import dataclass
 
-from tbot.domain.context import CORRELATION_SCALE, DollarState
+from tbot.domain.context import CORRELATION_SCALE, DollarState, MarketContext
 from tbot.errors import ConfigError
 
 FILTERS = ("off", "prefer", "require")
@@ -91,6 +91,8 @@ def judge(settings: DollarSettings, dollar: DollarState | None, family: str, sid
     return DollarVerdict(points=found * settings.points)
 
 
-def adjusted(score: float, verdict: DollarVerdict) -> float:
-    """The score with the filter's points, still 0..100."""
-    return round(min(100.0, max(0.0, score + verdict.points)), 6)
+def verdict(settings: DollarSettings, context: MarketContext, family: str, side: int) -> DollarVerdict:
+    """The word of all outside facts on a trade: news that block it go first."""
+    if context.news is not None and context.news.action == "block":
+        return DollarVerdict("news")
+    return judge(settings, context.dollar, family, side)

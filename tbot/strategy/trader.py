@@ -7,7 +7,6 @@ module gives it its numbers and tells what it found. The bias zones of section 1
 """
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.setup_book import SetupBook
-from tbot_ext.setup_story import forbid, outcome_state, outcomes, state, tell, weigh
+from tbot_ext.setup_story import answer, outcome_state, outcomes, state, tell, weigh
 
 __all__ = ["ContractTrader", "MarketView", "StrategySettings"]
 
@@ -55,7 +54,6 @@ class ContractTrader:
         atr_n = {minutes: params.atr_n for minutes, params in settings.detectors(contract).items()}
         rules = _rules(contract, settings)
         self._book = SetupBook(rules, settings.max_tests, settings.zone_timeframes_min, atr_n, self.counters)
-        self.counters.update(dict.fromkeys(("news", "dollar_stale", "against_dollar"), 0))
         self._learned = learned if settings.learning.decides else None
         self._weights = DayWeights(0, "")
         self._weighed_until_ns = _NEVER_NS
@@ -64,14 +62,11 @@ class ContractTrader:
 
     def on_events(self, events: npt.NDArray[np.void], view: MarketView) -> list[Signal]:
         """Fold in the events of one pipeline call, in order; `view` is the market where the pipeline stopped."""
-        book, signals = self._book, []
         if view.now_ns >= self._weighed_until_ns:
             self._begin_day(view.now_ns)
-        at = book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
-        while book.found:
-            signals += self._allowed(self._tell(view), view)
-            at = book.fold(events, at, view.now_ns, view.bid, view.ask, view.live)
-        return signals
+        facts = self._facts(view)
+        at = self._book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live, facts)
+        return self._decided(events, at, view, facts)
 
     def feed(self, pipeline: ContractPipeline, ticks: npt.NDArray[np.void], start: int) -> tuple[int, list[Signal]]:
         """Let the pipeline take records from `start` on until there is a signal, a reset of the market, or no more.
@@ -80,16 +75,15 @@ class ContractTrader:
         without coming back for events that lead to nothing.
         """
         end, at = self._book.feed(pipeline, ticks, start)
-        signals: list[Signal] = []
-        if pipeline.now_ns >= self._weighed_until_ns:
+        due = pipeline.now_ns >= self._weighed_until_ns
+        if not (due or self._book.asks or self._book.found):
+            return end, []
+        view = view_of(pipeline)
+        facts = self._facts(view)
+        if due:
             self._begin_day(pipeline.now_ns)
-            view = view_of(pipeline)
-            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
-        while self._book.found:
-            view = view_of(pipeline)
-            signals += self._allowed(self._tell(view), view)
-            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live)
-        return end, signals
+            at = self._book.fold(pipeline.events, at, view.now_ns, view.bid, view.ask, view.live, facts)
+        return end, self._decided(pipeline.events, at, view, facts)
 
     def outcomes(self) -> Rows:
         """The hypothetical brackets that ended since the last call (tbot_ext.outcome_book), in that order."""
@@ -114,6 +108,27 @@ class ContractTrader:
         """The whole state as plain values (tbot_ext.setup_story.state)."""
         return state(self._book)
 
+    # ----------------------------------------------------------------------------------------------------- deciding
+    def _decided(self, events: npt.NDArray[np.void], at: int, view: MarketView, facts: bool) -> list[Signal]:
+        """What the book found where it stopped and in the rest of the events; its questions are answered."""
+        book, signals = self._book, []
+        while book.asks or book.found:
+            if book.asks:
+                answer(book, self._verdict(view, 1), self._verdict(view, -1))
+            if book.found:
+                signals.append(self._tell(view))
+            at = book.fold(events, at, view.now_ns, view.bid, view.ask, view.live, facts)
+        return signals
+
+    def _facts(self, view: MarketView) -> bool:
+        """Whether news or the dollar index have a word on what is traded."""
+        return view.context != NO_CONTEXT or self._settings.dollar.filter != "off"
+
+    def _verdict(self, view: MarketView, side: int) -> tuple[str, float]:
+        """Their word on trades of a side: why there may be none (a counter), and points of the score."""
+        found = dollar.verdict(self._settings.dollar, view.context, self._product.family, side)
+        return found.refusal, found.points
+
     # ------------------------------------------------------------------------------------------------------ learning
     def _begin_day(self, now_ns: int) -> None:
         """The weights of the trading day that has begun."""
@@ -124,26 +139,6 @@ class ContractTrader:
     def _weigh(self, weights: DayWeights, until_ns: int) -> None:
         self._weights, self._weighed_until_ns = weights, until_ns
         weigh(self._book, table_of(weights), until_ns)
-
-    # ------------------------------------------------------------------------------------------------ outside facts
-    def _allowed(self, signal: Signal, view: MarketView) -> list[Signal]:
-        """The signal with what news and the dollar index make of it; none (and a counter) when they forbid it.
-
-        The setup has had its trigger either way: a zone that was tested while news were out is not fresh any more.
-        """
-        if view.context == NO_CONTEXT and self._settings.dollar.filter == "off":
-            return [signal]
-        news = view.context.news
-        verdict = dollar.judge(self._settings.dollar, view.context.dollar, self._product.family, signal.side)
-        score = dollar.adjusted(signal.score, verdict)
-        refused = "news" if news is not None and news.action == "block" else verdict.refusal
-        if not refused and score < self._settings.min_score:
-            refused = "against_dollar"
-        if refused:
-            self.counters[refused] += 1
-            forbid(self._book, signal.decided_ns, signal.zone_id, refused)
-            return []
-        return [replace(signal, score=score, context=None if view.context == NO_CONTEXT else view.context)]
 
     # ------------------------------------------------------------------------------------------------------ telling
     def _tell(self, view: MarketView) -> Signal:
@@ -171,6 +166,7 @@ class ContractTrader:
             ring_seq=view.ring_seq,
             why=why,
             learned=self._learning(why, parts),
+            context=None if view.context == NO_CONTEXT else view.context,
         )
 
     def _learning(self, why: Why, parts: dict[str, float]) -> Learned | None:
@@ -244,6 +240,7 @@ def _rules(product: Product, settings: StrategySettings) -> dict[str, Any]:
         "sweep_alone": confluence.SWEEP_ALONE,
         "shift_alone": confluence.SHIFT_ALONE,
         "data_only": product.data_only,
+        "facts": settings.dollar.filter != "off",
         "contract_id": product.contract_id,
         "horizon_min": HORIZON_MIN,
         "follow": settings.learning.follows,

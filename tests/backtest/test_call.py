@@ -1,8 +1,10 @@
 """tbot.backtest(...): the public function on files, bars and records."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from lively_tape import LIVELY, START, lively
 from slow_driver import EveryFewBars
 from tbot.backtest.results import BacktestResult
 from tbot.config import Config
+from tbot.context.news import week_of
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import ConfigError, DataError
 from tbot.risk.limits import RiskLimits
@@ -43,6 +46,24 @@ def test_a_tape_its_records_and_a_list_of_it_give_the_same(tape: Path) -> None:
     assert len(of_tape.trips)
     for data in (str(tape), [tape], BOTH):
         assert np.array_equal(tbot.backtest(data, config=CONFIG).trips, of_tape.trips)
+
+
+def test_news_forbid_what_they_forbid_in_the_command(own_home: Path, tmp_path: Path) -> None:
+    """High news every nine minutes leave no moment free; weeks that were fetched count where they are asked for."""
+    times = [f"{datetime.fromtimestamp(START // 10**9 + 540 * number, UTC):%Y-%m-%dT%H:%M:%SZ}" for number in range(30)]
+    own = tmp_path / "own.csv"
+    own.write_text("at,currency,impact,title\n" + "".join(f"{at},USD,High,Talk {at}\n" for at in times))
+    assert len(tbot.backtest(BOTH, config=CONFIG).signals)
+    silent = tbot.backtest(BOTH, config=CONFIG, news=own)
+    assert len(silent.signals) == 0
+    rows = [{"title": f"Talk {at}", "country": "USD", "date": at, "impact": "High"} for at in times]
+    week = f"week_{week_of(START)}.json"
+    (own_home / "news").mkdir(parents=True)
+    (own_home / "news" / week).write_text(json.dumps(rows).replace('Z", "impact', '+00:00", "impact'))
+    assert len(tbot.backtest(BOTH, config=CONFIG, news="fetched").signals) == 0
+    assert len(tbot.backtest(BOTH, config=CONFIG, news=["fetched", own]).signals) == 0
+    with pytest.raises(DataError, match="cannot be read"):
+        tbot.backtest(BOTH, config=CONFIG, news=tmp_path / "nothing.csv")
 
 
 def test_it_can_be_called_before_and_after_the_package_was_imported(tape: Path) -> None:

@@ -83,10 +83,7 @@ def test_F_TIM_04_no_run_starts_without_zone_data(home: Path, monkeypatch: pytes
         made(home)
 
 
+@pytest.mark.parametrize("mode", ["paper", "sim", "replay"])
 @pytest.mark.parametrize("dollar", [DollarSettings(follow=True), DollarSettings(filter="require")])
-def test_a_run_does_not_pretend_to_follow_the_dollar(home: Path, dollar: DollarSettings) -> None:
-    """Nothing makes the index in a running engine yet; a filter would silently be off."""
-    for mode in ("paper", "sim", "live"):
-        with pytest.raises(ConfigError, match=r"\[dxy\] works in backtest and replay only"):
-            made(home, Config(dxy=dollar), mode)
-    assert made(home, Config(dxy=dollar), "replay").strategy.dollar == dollar
+def test_every_run_can_follow_the_dollar(home: Path, dollar: DollarSettings, mode: Mode) -> None:
+    assert made(home, Config(dxy=dollar), mode).strategy.dollar == dollar

@@ -170,7 +170,7 @@ def test_core_commands_import_nothing_of_it() -> None:
         "import sys, tbot.cli, tbot.commands.report, tbot.engine.supervisor, tbot.engine.weekly\n"
         "print([name for name in ('matplotlib', 'jinja2', 'tbot.analytics.report') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

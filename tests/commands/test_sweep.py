@@ -16,17 +16,19 @@ import pytest
 from click.testing import CliRunner
 
 import toy_trials
+from tbot.backtest.holdout import days_in
 from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
 from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search, TrialFailed
 from tbot.commands import sweep_session
 from tbot.commands.sweep import sweep
 from tbot.commands.sweep_report import report_sweep, sweep_document
-from tbot.commands.sweep_session import Request, Swept, open_holdout, sweep_data
+from tbot.commands.sweep_session import Request, Swept, data_of, open_holdout, sweep_data
 from tbot.commands.sweep_space import plan_of, with_values
 from tbot.errors import ConfigError, Halted, TbotError
 from tbot.storage.trials import read_trials
 from tbot.validation.sweeps import judge_sweep
+from tbot_ext.records import Kind
 
 AXES = parse_axes(["strategy.min_score=40:80:10", "strategy.max_tests=1,2"])
 GRID = Search(AXES, "grid", metric="net_cents")
@@ -69,6 +71,23 @@ def test_a_grid_finds_the_planted_optimum(whole: Swept) -> None:
     assert judged.best.metrics["win_rate"] == 0.8  # every fifth day falls
     unreached = [one for one in whole.outcomes if one.params["strategy.min_score"] > toy_trials.RISE]
     assert {one.metrics["win_rate"] for one in unreached} == {0.0}
+
+
+def test_every_trial_sees_the_news_that_were_given(tape: Path, tmp_path: Path) -> None:
+    own, dollar = tmp_path / "own.csv", tmp_path / "tbot.toml"
+    own.write_text("at,currency,impact,title\n2026-12-10T13:30:00Z,USD,High,CPI m/m\n")
+    dollar.write_text("[dxy]\nfollow = true\n")
+    with data_of(request(tape, tmp_path)) as (plain, _):
+        before = np.concatenate(list(plain.stream()))
+        with data_of(request(tape, tmp_path, news=(own,), config_path=dollar)) as (told, _):
+            records = np.concatenate(list(told.stream()))
+            assert (told.first_ns, told.last_ns) == (plain.first_ns, plain.last_ns)
+            assert days_in(told.chunks()) == days_in(plain.chunks())
+            assert told.data_hash != plain.data_hash
+            assert any("no dollar index" in note for note in told.notes)
+    facts = records["kind"] == Kind.CONTEXT
+    assert 2 * len(plain.contracts) <= facts.sum()
+    assert np.array_equal(records[~facts], before)
 
 
 def test_optuna_finds_the_planted_optimum_and_asks_the_same_whatever_was_done_before(

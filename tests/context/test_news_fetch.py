@@ -1,6 +1,8 @@
 """The polite fetch, against a server of this machine: rare, conditional, and no answer can do harm."""
 
+import contextlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tbot.context import news_fetch
 from tbot.context.news import merge
 from tbot.context.news_fetch import USER_AGENT, NewsCache
 from tbot.context.news_settings import NewsSettings
@@ -195,3 +198,27 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, source: Source)
     (tmp_path / "news").write_text("a file")
     assert "cannot be written" in NewsCache(tmp_path / "news").fetch(settings(source), NOW)
     assert source.asked == []  # nothing could remember that it was asked
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n["])
+def test_a_server_that_drips_is_left_behind(tmp_path: Path, begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then, for ever: no time limit between two parts ends that, in the head or in the body."""
+    monkeypatch.setattr(news_fetch, "TOTAL_S", 0.3)
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as peer, contextlib.suppress(OSError):
+                peer.sendall(begun)
+                while not done.wait(0.02):
+                    peer.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        cache = NewsCache(tmp_path)
+        said = cache.fetch(NewsSettings(url=f"http://127.0.0.1:{server.getsockname()[1]}/"), NOW)
+        done.set()
+        thread.join()
+    assert "was not done within" in said
+    assert cache.snapshots() == ([], [said])
+    assert not cache.is_due(NewsSettings(url=cache._meta().url), NOW + HOUR)  # that was the request of these hours

@@ -172,7 +172,7 @@ def test_a_week_old_export_is_stale_by_the_policy(policy: str) -> None:
 
 def test_without_any_source_nothing_is_known() -> None:
     line = timeline(Calendar(problems=("broken",)), NewsSettings(stale="block"), NQ)
-    assert line == (NewsState(LONG_AGO_NS, FAR_AHEAD_NS, "block", stale=True),)
+    assert line == (NewsState(LONG_AGO_NS, FAR_AHEAD_NS, "block", stale=True, later="block"),)
 
 
 def test_of_past_data_only_the_weeks_that_were_given_are_known() -> None:
@@ -276,10 +276,11 @@ def test_records_come_at_their_edges_in_order() -> None:
 
 
 def test_a_record_of_a_later_version_is_refused() -> None:
-    good = NewsState(1, 2, "block", 100, 3, "High", True, True)
+    good = NewsState(1, 2, "block", 100, 3, "High", True, True, "reduce", 30)
     assert NewsState.of(good.record(7)) == good
+    assert NewsState.of(replace(good.record(7), flags=15)) == replace(good, later="", later_percent=100)  # an older one
     assert good.record(7).key == ContextKey.NEWS_ODD
-    for bad in ({"side": 4}, {"flags": 99}, {"side": -1}):
+    for bad in ({"side": 4}, {"flags": 101 << 6}, {"side": -1}):
         with pytest.raises(ValueError, match="no news record"):
             NewsState.of(replace(good.record(1), **bad))  # type: ignore[arg-type]
 

@@ -9,16 +9,21 @@ from typing import Any
 import pytest
 
 from sim_rig import DAY_NS, KEY, OWNER, RunningServer, steady_market, until
+from tbot.context.dxy import LEGS
 from tbot.domain.clock import MarketClock
+from tbot.domain.contracts import PRODUCTS, contract_from_broker_id
 from tbot.engine import gateway_link
 from tbot.engine.clocks import SimulatedClock, boot_ns
 from tbot.engine.gateway_link import Link
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings
 from tbot.errors import AuthError, ConfigError, GatewayError
+from tbot.gateway.codec_domain import broker_contract
 from tbot.gateway.codec_rest import Answer
 from tbot.gateway.redact import Credentials
 from tbot.gateway.rest import OrderClient
 from tbot.sim.server import SimServer, SimSettings
+from tbot.strategy.dollar import DollarSettings
+from tbot.strategy.settings import StrategySettings
 
 HOUR_NS = 3600 * 10**9
 
@@ -122,6 +127,49 @@ def test_F_TIM_07_the_list_is_read_again_on_request_and_every_day_before_the_ope
         for minutes, due in ((7 * 60 + 29, False), (7 * 60 + 31, True)):  # 16:29 and 16:31 in Chicago
             link._clock = SimulatedClock(MarketClock(DAY_NS + minutes * 60 * 10**9, boot_ns(), 1.0))
             assert link._list_due() is due
+
+
+FOLLOWS = {"strategy": StrategySettings(dollar=DollarSettings(follow=True))}
+
+
+def listed(**months: str) -> list[Any]:
+    """What the gateway lists of the dollar index's futures."""
+    names = (f"CON.F.US.{PRODUCTS[symbol].root}.{month}" for symbol, month in months.items())
+    return [broker_contract(contract_from_broker_id(name)) for name in names]
+
+
+def test_the_futures_of_the_index_are_looked_for_and_a_run_begins_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway() as server, linked(tmp_path, server, **FOLLOWS) as link:
+        assert link.accounts() is not None
+        assert link.legs == ({}, dict.fromkeys(LEGS, "0 active months listed instead of one"))
+        first, mnq = link.generation, link.rest.contract_available().value
+        link.clock()
+        answers = [
+            listed(**dict.fromkeys(LEGS, "Z26")),
+            listed(**dict.fromkeys(LEGS, "Z26")),  # nothing new: the feed need not hear of it
+            listed(**{**dict.fromkeys(LEGS, "H27"), "6S": "Z26"}),
+            listed(**{symbol: "H27" for symbol in LEGS if symbol != "6S"}),  # the feed keeps the month that it has
+        ]
+        found = []
+        for answer in answers:
+            monkeypatch.setattr(link.rest, "contract_available", lambda answer=answer: Answer("accepted", mnq + answer))
+            link.listing = None
+            link.look_again()
+            until(lambda: link.listing, "the list")
+            until(lambda: not link._wanted, "its end")
+            months = {symbol: name.split(".")[-1] for symbol, name in link.legs[0].items()}
+            found.append((months, set(link.legs[1]), link.generation - first))
+        old, new = dict.fromkeys(LEGS, "Z26"), {**dict.fromkeys(LEGS, "H27"), "6S": "Z26"}
+        assert found == [(old, set(), 1), (old, set(), 1), (new, set(), 2), (new, {"6S"}, 3)]
+        assert link.contracts() == {"MNQ": "CON.F.US.MNQ.Z26"}
+
+
+def test_no_list_is_searched_for_an_index_that_nobody_follows(tmp_path: Path) -> None:
+    with gateway() as server, linked(tmp_path, server) as link:
+        assert link.accounts() is not None
+        assert link.legs == ({}, {})
 
 
 def test_F_TIM_01_the_gateways_time_is_asked_for_and_comes_with_any_answer(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The compiled strategy against the same rules in plain Python: equal signals to the last word, whatever comes in."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,19 @@ from event_builder import START_NS, EventBuilder, view_at
 from plain_strategy.trader import PlainTrader
 from random_bars import random_bars, ticks_of
 from random_stream import Batches, RandomStream
+from tbot.context.news_windows import Told
+from tbot.context.stream import context_ticks
+from tbot.domain.context import INDEX_SCALE, DollarState, MarketContext, NewsState
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
 from tbot.storage.replay_stream import opening
 from tbot.strategy.decider import ContractDecider
+from tbot.strategy.dollar import DollarSettings
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.trader import ContractTrader
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import EVENT_DTYPE, TICK_DTYPE, EventCode, Kind
-from tbot_ext.setup_story import tell
+from tbot_ext.setup_story import answer, tell
 
 MNQ = PRODUCTS["MNQ"]
 QUICK = {name: {"L": 2, "R": 2, "max_age": 60, "max_zones": 8} for name in ("1m", "5m", "15m", "30m", "1h")}
@@ -97,6 +102,70 @@ def test_batches_of_many_instants(seed: int, size: int) -> None:
     compare(joined, StrategySettings(min_score=0.0, max_tests=2))
 
 
+RISING = DollarState(1, 99 * INDEX_SCALE, 0, -6_000)
+FACTS = (
+    MarketContext(),
+    *(MarketContext(None, replace(RISING, trend=trend, stale=stale)) for trend in (1, -1) for stale in (False, True)),
+    *(MarketContext(NewsState(action=action), RISING) for action in ("block", "reduce")),
+)
+DOLLARS = st.builds(
+    DollarSettings,
+    filter=st.sampled_from(["off", "prefer", "require"]),
+    points=st.floats(0.0, 20.0),
+    min_correlation=st.sampled_from([0.0, 0.5, 0.7]),
+    stale=st.sampled_from(["ignore", "block"]),
+)
+
+
+def with_facts(batches: Batches, seed: int) -> Batches:
+    """Each call with outside facts of its own."""
+    chance = np.random.default_rng(seed)
+    return [(events, replace(view, context=FACTS[chance.integers(len(FACTS))])) for events, view in batches]
+
+
+@given(st.integers(0, 10_000), OPTIONS, DOLLARS)
+@settings(max_examples=25, deadline=None)
+def test_outside_facts_act_while_the_best_is_chosen(
+    seed: int, options: StrategySettings, dollar: DollarSettings
+) -> None:
+    batches = with_facts(RandomStream(seed).batches(minutes=300, warm=seed % 212), seed)
+    compare(batches, replace(options, dollar=dollar))
+
+
+def test_the_second_best_speaks_where_the_best_is_forbidden() -> None:
+    """A rising dollar forbids longs: at closes that trigger both sides a short speaks in place of the better long."""
+    free = StrategySettings(min_score=0.0, max_tests=3)
+    strict = replace(free, dollar=DollarSettings(filter="require"))
+    turned = 0
+    for seed in range(6):
+        batches = RandomStream(seed).batches(minutes=300, warm=60)
+        told = [(events, replace(view, context=MarketContext(None, RISING))) for events, view in batches]
+        best = {signal.decided_ns: signal.side for signal in compare(told, free)}
+        found = compare(told, strict)
+        assert {signal.side for signal in found} <= {-1}
+        turned += sum(best.get(signal.decided_ns) == 1 for signal in found)
+    assert turned
+
+
+def test_what_was_asked_must_be_answered_before_more_comes() -> None:
+    book = ContractTrader(MNQ, StrategySettings())._book
+    with pytest.raises(ValueError, match="nothing was asked"):
+        answer(book, ("", 0.0), ("", 0.0))
+    trader = ContractTrader(MNQ, StrategySettings(min_score=0.0))
+    for events, view in RandomStream(1).batches(minutes=300, warm=100):
+        at = trader._book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live, True)
+        if trader._book.asks:
+            assert not trader._book.found
+            with pytest.raises(ValueError, match="settled first"):
+                trader._book.fold(events, at, view.now_ns, view.bid, view.ask, view.live, True)
+            with pytest.raises(ValueError, match="not in"):
+                answer(trader._book, ("no counter", 0.0), ("", 0.0))
+            answer(trader._book, ("", 0.0), ("", 0.0))
+            assert not trader._book.asks
+            return
+    raise AssertionError("nothing was ever chosen")
+
+
 def test_the_random_events_give_signals_under_most_options() -> None:
     """Otherwise the comparisons above would prove little."""
     for seed in (1, 2):
@@ -129,13 +198,24 @@ def live_ticks(seed: int, count: int) -> np.ndarray:
     return np.concatenate((opening((MNQ.contract_id,), int(ticks["exch_ns"][0])), ticks))
 
 
+def with_dollar(ticks: np.ndarray) -> np.ndarray:
+    """The second half is told of a dollar that turns every ten minutes."""
+    times = np.arange(int(ticks["exch_ns"][len(ticks) // 2]), int(ticks["exch_ns"][-1]), 600 * 10**9).tolist()
+    states = [replace(RISING, trend=1 - 2 * (number % 2), minute_ns=at_ns) for number, at_ns in enumerate(times)]
+    told = [Told(at_ns, MNQ.contract_id, one.record()) for at_ns, one in zip(times, states, strict=True)]
+    both = np.concatenate((ticks, context_ticks(told)))
+    return both[np.argsort(both["exch_ns"], kind="stable")]
+
+
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("reset", [False, True])
-def test_run_gives_what_feed_and_the_plain_strategy_give_however_the_stream_is_cut(seed: int, reset: bool) -> None:
+@pytest.mark.parametrize("special", [None, with_reset, with_dollar])
+def test_run_gives_what_feed_and_the_plain_strategy_give_however_the_stream_is_cut(seed: int, special: Any) -> None:
     options = StrategySettings(min_score=0.0, max_tests=3, detector=QUICK)
     ticks = live_ticks(seed, 900)
-    if reset:
-        ticks = with_reset(ticks)
+    if special is not None:
+        ticks = special(ticks)
+    if special is with_dollar:
+        options = replace(options, dollar=DollarSettings(filter="require"))
     parts = np.array_split(ticks, [700 + seed, 701 + seed, 2000])
     by_run, by_feed = ContractDecider(MNQ, options), ContractDecider(MNQ, options)
     plain = ContractDecider(MNQ, options, make_trader=PlainTrader)
@@ -146,6 +226,8 @@ def test_run_gives_what_feed_and_the_plain_strategy_give_however_the_stream_is_c
     ]
     assert signals[0] == signals[1] == signals[2]
     assert len(signals[0]) > 10
+    assert (special is with_dollar) == any(signal.context is not None for signal in signals[0])
+    assert (special is with_dollar) == (by_run.trader.counters["against_dollar"] > 0)
     assert by_run.trader.counters == by_feed.trader.counters == plain.trader.counters
     assert isinstance(by_run.trader, ContractTrader)
     assert isinstance(by_feed.trader, ContractTrader)
@@ -268,7 +350,7 @@ def test_what_was_found_must_be_told_before_more_comes() -> None:
         if book.found:
             break
     assert book.found
-    with pytest.raises(ValueError, match="told first"):
+    with pytest.raises(ValueError, match="settled first"):
         book.fold(events, 0, view.now_ns, view.bid, view.ask, view.live)
 
 

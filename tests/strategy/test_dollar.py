@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from event_builder import view_at
 from tbot.domain.context import INDEX_SCALE, ContextRecord, DollarState, MarketContext, NewsState, context_at
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Signal
-from tbot.strategy.dollar import DollarSettings, DollarVerdict, adjusted, agreement, judge
+from tbot.strategy.dollar import DollarSettings, DollarVerdict, agreement, judge, verdict
 from tbot.strategy.explain import story
 from tbot.strategy.settings import StrategySettings
 from trader_scene import ONLY_15M, Scene
@@ -55,9 +56,13 @@ def test_the_filters_word_on_a_long(settings: dict[str, Any], dollar: DollarStat
     assert judge(DollarSettings(**settings), dollar, "NQ", 1) == expected
 
 
-def test_points_keep_a_score_between_its_bounds() -> None:
-    given = DollarVerdict(points=20.0), DollarVerdict(points=-20.0)
-    assert [adjusted(score, one) for score in (95.0, 5.0) for one in given] == [100.0, 75.0, 25.0, 0.0]
+def test_news_that_block_go_before_the_dollar() -> None:
+    settings = DollarSettings(filter="require")
+    blocked = MarketContext(NewsState(action="block"), RISING)
+    assert verdict(settings, blocked, "NQ", 1) == verdict(DollarSettings(), blocked, "CL", -1) == DollarVerdict("news")
+    reduced = MarketContext(NewsState(action="reduce"), RISING)
+    assert verdict(settings, reduced, "NQ", 1) == DollarVerdict("against_dollar")
+    assert verdict(settings, MarketContext(), "NQ", 1) == DollarVerdict()
 
 
 def signals(
@@ -75,7 +80,7 @@ def test_a_trader_asks_the_filter_and_keeps_what_it_saw() -> None:
     kept = signals(RISING)[1][0]
     assert (kept.context, kept.score) == (MarketContext(None, RISING), plain.score)
     scene, refused = signals(RISING, filter="require")
-    assert (refused, scene.died()["against_dollar"], scene.trader.open_setups) == ([], 1, 0)
+    assert (refused, scene.died()["against_dollar"], scene.trader.open_setups) == ([], 1, 1)
     assert signals(FALLING, filter="require")[1][0].score == plain.score
     worse, better = (signals(state, filter="prefer", points=4.0)[1][0] for state in (RISING, FALLING))
     assert (round(worse.score - plain.score, 6), round(better.score - plain.score, 6)) == (-4.0, 4.0)
@@ -83,6 +88,47 @@ def test_a_trader_asks_the_filter_and_keeps_what_it_saw() -> None:
     told = "\n".join(story(worse, PRODUCTS["MNQ"], str))
     assert "dollar -4.00" in told
     assert "dollar index: 99.00, rising; correlation -0.60" in told
+
+
+@pytest.mark.parametrize(
+    ("context", "options"),
+    [
+        (MarketContext(NewsState(action="block")), {}),
+        (MarketContext(None, RISING), {"filter": "require"}),
+        (MarketContext(None, RISING), {"filter": "prefer", "points": 20.0}),
+        (MarketContext(), {"filter": "prefer", "stale": "block"}),
+    ],
+)
+def test_a_setup_that_the_facts_forbid_is_not_spent(context: MarketContext, options: dict[str, Any]) -> None:
+    """It keeps its trigger and waits for the next one, as after any other refusal."""
+    scene = Scene(replace(ONLY_15M, dollar=DollarSettings(**options)))
+    scene.enter()
+    first = scene.choch()
+    assert scene.run(context=context) == []
+    scene.make.mss(4, 1, parent=first)
+    (found,) = scene.run(4, context=MarketContext(None, FALLING))
+    plain = Scene()
+    plain.enter()
+    before = plain.choch()
+    plain.trader.on_events(plain.make.take(), view_at(3, 100_058, 100_060, live=False))  # the moment forbids it
+    plain.make.mss(4, 1, parent=before)
+    (expected,) = plain.run(4)
+    assert (found.why.triggers, found.stop, found.target) == (
+        expected.why.triggers, expected.stop, expected.target
+    )  # fmt: skip
+    assert scene.trader.counters["signals"] == 1
+
+
+def test_points_raise_a_score_over_the_least_one_and_lower_it_under_it() -> None:
+    plain = signals()[1][0].score
+    above = replace(ONLY_15M, min_score=plain + 3, dollar=DollarSettings(filter="prefer", points=5.0))
+    for dollar, count, why in ((FALLING, 1, ""), (RISING, 0, "score_too_low"), (None, 0, "score_too_low")):
+        scene = Scene(above)
+        scene.enter()
+        scene.choch()
+        assert len(scene.run(context=MarketContext(None, dollar))) == count
+        assert not why or scene.died()[why] == 1
+    assert not {"against_dollar", "dollar_stale"} & scene.died().keys()
 
 
 @pytest.mark.parametrize(("action", "fires"), [("", True), ("warn", True), ("reduce", True), ("block", False)])
@@ -106,6 +152,18 @@ def test_facts_that_stop_coming_are_stale() -> None:
     assert old == MarketContext(NewsState(stale=True), replace(RISING, stale=True))
     assert context_at(600, RISING, (NewsState(0, 601),), 600) == MarketContext(NewsState(0, 601), RISING)
     assert context_at(600, None, (), 600) == MarketContext()
+
+
+def test_when_nobody_tells_news_any_more_the_policy_holds_that_was_told_last() -> None:
+    """The feed has died behind the second stretch that it told."""
+    first, second = NewsState(0, 600, later="block"), NewsState(600, 700, later="reduce", later_percent=25)
+    told = tuple(NewsState.of(one.record(number)) for number, one in enumerate((second, first)))
+    assert context_at(650, None, told, 9).news == second
+    gone = context_at(700, None, told, 9).news
+    assert gone is not None
+    assert (gone.action, gone.percent, gone.stale) == ("reduce", 25, True)
+    blocked = context_at(600, None, (first,), 9)
+    assert verdict(DollarSettings(), blocked, "NQ", 1) == DollarVerdict("news")
 
 
 def test_a_state_comes_back_from_its_record() -> None:

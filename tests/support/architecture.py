@@ -31,6 +31,7 @@ LAYERS: dict[str, int] = {
     "web": 5,  # a screen that starts commands
     "dashboard": 4,
     "doctor": 4,
+    "notify": 4,
     "panic": 4,  # the emergency exit: stands on gateway alone, and nothing here may need it
     "compat": 4,
     "config": 5,

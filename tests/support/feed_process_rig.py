@@ -72,7 +72,7 @@ class History:
 class FeedProcess:
     """`async with feed_process(...) as rig`. Market time is the wall clock, the market is always open."""
 
-    def __init__(self, folder: Path, url: str, symbols: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, url: str, symbols: tuple[str, ...], **more: Any) -> None:
         self.place = run_directory()  # a short path: the name of a socket has 107 bytes at most
         self.symbols = symbols
         self.settings = EngineSettings(
@@ -85,6 +85,7 @@ class FeedProcess:
             config_hash="test",
             gateway=GatewaySettings("http://127.0.0.1:9", url, url, simulated=False),
             history_days=1,
+            **more,
         )
         self._segments = []
         for symbol in symbols:
@@ -145,12 +146,18 @@ class FeedProcess:
 
         return await until(met, what)
 
-    def grant(self, revision: int, months: dict[str, str] | None = None, generation: int = 1, **more: Any) -> None:
+    def grant(
+        self,
+        revision: int,
+        months: dict[str, str] | None = None,
+        generation: int = 1,
+        legs: tuple[dict[str, str], dict[str, str]] = ({}, {}),
+        **more: Any,
+    ) -> None:
         """Play the executor."""
         names = months or {symbol: MONTHS[symbol] for symbol in self.symbols}
-        self._executor.send(
-            self._wire.encode(TokenGrant(revision, web_token(revision, **more), names, generation)), self._sender
-        )
+        grant = TokenGrant(revision, web_token(revision, **more), names, generation, *legs)
+        self._executor.send(self._wire.encode(grant), self._sender)
 
     async def begin(self, **more: Any) -> None:
         """Answer the first request for a token."""
@@ -185,9 +192,9 @@ class FeedProcess:
 
 @contextlib.asynccontextmanager
 async def feed_process(
-    folder: Path, peer: HubPeer, monkeypatch: Any, symbols: tuple[str, ...] = ("MNQ",)
+    folder: Path, peer: HubPeer, monkeypatch: Any, symbols: tuple[str, ...] = ("MNQ",), **more: Any
 ) -> AsyncIterator[FeedProcess]:
-    """A running feed; its hub waits no longer than needed."""
+    """A running feed; its hub waits no longer than needed. `more`: settings of the run."""
 
     def hub(*arguments: Any, **options: Any) -> Any:
         return feed_hub(*arguments, timings=TIMINGS, random=lambda: 0.0, quiet_s=0.05, look_s=0.01, **options)
@@ -196,7 +203,7 @@ async def feed_process(
     monkeypatch.setattr(feed_module, "MarketHub", hub)
     monkeypatch.setattr(health, "BEAT_NS", 20_000_000)
     monkeypatch.setattr(health, "STATUS_NS", 50_000_000)
-    rig = FeedProcess(folder, peer.url, symbols)
+    rig = FeedProcess(folder, peer.url, symbols, **more)
     task = asyncio.create_task(rig.feed.run())
     try:
         yield rig

@@ -24,10 +24,12 @@ from plain_strategy.order_block import TradePlan, plan_trade
 from plain_strategy.structure import TimeframeState
 from plain_strategy.triggers import TRIGGER_KINDS, Setup
 from plain_strategy.zone_book import ZONE_EVENTS, Zone, ZoneBook
+from tbot.domain.context import NO_CONTEXT
 from tbot.domain.contracts import Product
 from tbot.domain.messages import Quote, Signal, Why
 from tbot.domain.timeframes import NAMES, NS_PER_MIN, TIMEFRAMES_MIN
 from tbot.strategy.confluence import MTF_WEIGHTS
+from tbot.strategy.dollar import verdict
 from tbot.strategy.filters import MarketView
 from tbot.strategy.settings import StrategySettings
 from tbot.strategy.words import reason as reason_words
@@ -62,7 +64,7 @@ COUNTERS = (
     "outscored",  # a better setup was triggered at the same close
     "signals",
 )
-FACTS = ("news", "dollar_stale", "against_dollar")  # why a signal is held back; no stream here tells of outside facts
+FACTS = ("news", "dollar_stale", "against_dollar")  # why single setups gave nothing: the outside facts
 
 
 class Candidate(NamedTuple):
@@ -220,9 +222,14 @@ class PlainTrader:
             "confluence": confluence.confluence_share(len(zones) + len(places), settings.confluence_full),
             "location": confluence.location_share(zone.side, entry, leg_high, leg_low),
         }
-        score = confluence.weighted_score(parts)
-        if score < settings.min_score:
-            self.counters["score_too_low"] += 1
+        plain = confluence.weighted_score(parts)
+        facts = verdict(settings.dollar, view.context, self._product.family, zone.side)
+        score = round(min(100.0, max(0.0, plain + facts.points)), 6)
+        refused = "score_too_low" if plain < settings.min_score else "against_dollar"
+        if score >= settings.min_score:
+            refused = facts.refusal
+        if refused:
+            self.counters[refused] += 1
             return None
         return Candidate(score, setup, plan, parts, zones, places, near)
 
@@ -252,6 +259,7 @@ class PlainTrader:
             decided_ns=decided_ns,
             ring_seq=view.ring_seq,
             why=why,
+            context=None if view.context == NO_CONTEXT else view.context,
         )
 
     def _why(self, chosen: Candidate) -> Why:
