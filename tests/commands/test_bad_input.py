@@ -23,8 +23,9 @@ NEEDED = {"backtest": ["{data}"], "sweep": ["{data}", "--param", "strategy.min_s
           "config set": ["risk.max_micros", "3"]}  # fmt: skip
 # A check says it as one of its findings; the emergency commands must work with any settings: they name the gateway.
 CODES = {"doctor": 10}
-# Those that work with any settings (an emergency), only look for the file, or want a session before they read it.
-WITHOUT_SETTINGS = {"kill", "panic", "config path", "audit parity"}
+# Those that work with any settings (an emergency), only look for the file, or want something else first: a session, a
+# run, a terminal, an extra.
+WITHOUT_SETTINGS = {"kill", "panic", "config path", "audit parity", "dashboard", "patterns", "report", "web"}
 
 
 class Said:
