@@ -25,6 +25,7 @@ from tbot.engine.health import Hops
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import EngineSettings
 from tbot.strategy.filters import MarketView
+from tbot.strategy.learning import WeightSource
 from tbot.strategy.trader import ContractTrader, StrategySettings
 from tbot_ext.records import NO_PRICE
 
@@ -37,8 +38,8 @@ class OftenTrader(ContractTrader):
 
     SPEAKS = False
 
-    def __init__(self, contract: Product, settings: StrategySettings) -> None:
-        super().__init__(contract, settings)
+    def __init__(self, contract: Product, settings: StrategySettings, learned: WeightSource | None = None) -> None:
+        super().__init__(contract, settings, learned)
         self._contract = contract.symbol
         self._minute = 0
 

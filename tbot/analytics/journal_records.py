@@ -49,7 +49,8 @@ class Records:
     """Everything of one journal that a report needs; lists in the order in which things were written."""
 
     mode: str
-    names: dict[int, str]  # of the accounts
+    known: dict[int, str]  # every account of the journal and its name
+    names: dict[int, str]  # of the accounts that are wanted
     daily_loss_cents: dict[int, int]  # account -> its own daily loss limit
     runs: list[RunSpan]  # that began before the period's end
     trips: list[m.RoundTrip]  # all up to the period's end, each once, in order of their ends
@@ -129,8 +130,11 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
     since = period.from_ns - BEFORE_NS
     tellings = [(run, fill) for run, fill in _fills(reader, since) if fill.now_ns < period.until_ns]
     worlds = _worlds(reader.runs, tellings)
-    names, limits = _told(reader, account)
+    known, limits = _told(reader)
+    names = known if account is None else {account: known.get(account, "")}
+    limits = {number: own for number, own in limits.items() if number in names}
     found = Records(
+        known=known,
         daily_loss_cents=limits,
         mode=reader.runs[-1].info.mode,
         names=names,
@@ -148,6 +152,7 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
     found.fills = [Told(worlds[run], fill) for run, fill in tellings if account in (None, fill.account)]
     for world, trip in _trips(reader, worlds, period, account):
         found.trips.append(trip)
+        found.known.setdefault(trip.account, "")
         found.names.setdefault(trip.account, "")
         found.worlds.append(world)
     _decisions(reader, found, period, since, account)
@@ -241,7 +246,7 @@ def _twins(one: m.RoundTrip, other: m.RoundTrip) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ everything else
-def _told(reader: _Reader, account: int | None) -> tuple[dict[int, str], dict[int, int]]:
+def _told(reader: _Reader) -> tuple[dict[int, str], dict[int, int]]:
     """(name, daily loss limit in cents) of each account, as the runs were set up, newest last.
 
     Read as plain JSON and not as the engine's own type: a report is about runs of earlier versions, too.
@@ -260,9 +265,7 @@ def _told(reader: _Reader, account: int | None) -> tuple[dict[int, str], dict[in
                     limits[number] = int(own)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # only names and one limit are lost
-    if account is None:
-        return names, limits
-    return {account: names.get(account, "")}, {number: own for number, own in limits.items() if number == account}
+    return names, limits
 
 
 def _decisions(reader: _Reader, found: Records, period: Period, since_ns: int, account: int | None) -> None:

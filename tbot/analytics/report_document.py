@@ -15,15 +15,13 @@ from tbot.analytics.round_trips import Deal, dollar, news, pattern
 from tbot.domain.timeframes import NAMES
 from tbot.validation.report_words import iso
 
-SCHEMA, VERSION = "tbot.report", 1
-
 
 def document(report: Report, written_ns: int, version: str) -> dict[str, Any]:
     """Everything that the other forms show, and what only a program wants."""
     period = report.period
     return {
-        "schema": SCHEMA,
-        "version": VERSION,
+        "schema": "tbot.report",
+        "version": 1,
         "written": iso(written_ns),
         "tbot": version,
         "badge": report.badge,

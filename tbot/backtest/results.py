@@ -77,7 +77,7 @@ class BacktestResult:
     days: tuple[date, ...] = ()  # trading days that had data
     # Trades whose result the data cannot tell, because some of it is missing while they were open; one sentence each.
     through_holes: tuple[str, ...] = ()
-    # What became of triggered setups, traded or not: tbot_ext.outcome_book, in order of contracts within parts of data.
+    # What became of triggered setups, traded or not, where learned weights decide (tbot_ext.outcome_book).
     outcomes: Table = field(default_factory=lambda: np.zeros(0, OUTCOME_DTYPE))
 
 

@@ -70,14 +70,15 @@ class _Settings:
     """Configuration and login, each looked at once; what cannot be had is None, and the finding says why."""
 
     def __init__(self, config_path: Path | None, credentials_file: Path | None) -> None:
-        from tbot.config import Config, load
+        from tbot.config import Config, loaded
 
-        self._path, self._file = config_path, credentials_file
+        self._told, self._file = "", credentials_file
         self._fault: TbotError | None = None
         self.login: Login | None = None
         self.config: Config = Config()
         try:
-            self.config = load(config_path)
+            self.config, document = loaded(config_path)
+            self._told = document.told()
         except TbotError as error:
             self._fault = error
 
@@ -95,7 +96,7 @@ class _Settings:
 
         if self._fault is not None:
             return fail("configuration", str(self._fault), "correct it; the checks go on with built-in values")
-        where = f"{self._path} is valid" if self._path else "built-in values"
+        where = self._told or "built-in values"
         return ok("configuration", f"{where}; contracts {', '.join(self.config.engine.contracts)}")
 
     def look_at_login(self, needed: bool) -> "Finding":

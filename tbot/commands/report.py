@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tbot.commands.account_choice import one_account
 from tbot.commands.gateway import config_option, credentials_option
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Wanted:
 @click.option("--week", metavar="WEEK", help="ISO week, as 2026-W47.  [default: that of the newest trade]")
 @click.option("--from", "first", metavar="DAY", help="First trading day, as 2026-11-16, instead of a week.")
 @click.option("--to", "last", metavar="DAY", help="Last trading day.  [default: the journal's last]")
-@click.option("--account", type=int, help="Only this account id.  [default: all]")
+@one_account
 @click.option(
     "--format", "formats", default=None, metavar="LIST", help="html,pdf,png,json or all.  [default: html,pdf,png,json]"
 )
@@ -69,7 +70,8 @@ def report(
 ) -> int:
     """Make the report of a week (or of days of yours) from the journal of the newest run."""
     from tbot.analytics.period import parse_week
-    from tbot.commands.journal_query import newest_state
+    from tbot.analytics.weekly_report import open_journal
+    from tbot.commands.journal_query import check_account, newest_state
     from tbot.commands.options import parse_zone
 
     if week and (first or last):
@@ -78,6 +80,9 @@ def report(
     chosen = _formats(formats) if formats is not None or not json_output or out else ()
     zone = parse_zone(tz)
     folder = state_dir or newest_state()
+    if account is not None:
+        with open_journal(folder) as family:
+            check_account(family, account)
     if first or last:
         period = _days(folder, first, last)
     wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone)
@@ -123,8 +128,11 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
     """None: no run reaches into the period, and then nothing was wanted (`anything` False)."""
     from tbot import __version__
     from tbot.analytics.weekly_report import make_report, read_records
+    from tbot.commands.account_choice import unknown
 
     records, period = read_records(wanted.state_dir, wanted.period, wanted.account)
+    if wanted.account is not None and wanted.account not in records.known:
+        raise unknown(wanted.account, "is not in this journal; it tells of", records.known)
     if not anything and all(run.last_ns < period.from_ns for run in records.runs):
         return None
     broker, source = (None, "") if login is None else _fetched(login, records, period)

@@ -93,6 +93,11 @@ def lines(document: dict[str, Any]) -> list[str]:
         _execution(document),
     ]
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
+    report = document.get("report") or {}
+    if report.get("last_failure"):
+        text.append(f"! report of {report['last_label']}: {report['last_failure']}")
+    elif report.get("last_paths"):
+        text.append(f"report of {report['last_label']}: {report['last_paths'][0]}")
     accounts = document.get("accounts", {})
     if len(accounts) > 1:
         text += [line for number, account in accounts.items() for line in account_lines(number, account)]

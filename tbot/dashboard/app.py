@@ -4,9 +4,12 @@ It looks four times a second, draws only the rows that changed, and holds no sta
 (pause, resume, flatten, kill) is confirmed in a dialog and carried out by whoever is handed in, in a thread.
 """
 
+import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol
 
@@ -128,6 +131,7 @@ class Dashboard(App[int]):
     def _tick(self) -> None:
         """Under a dialog, where a frame costs several times as much, once a second is enough."""
         self._ticks += 1
+        self._look_at_size()
         if len(self.screen_stack) == 1 or self._ticks % FRAMES_UNDER_DIALOG == 0:
             self.draw()
 
@@ -135,6 +139,15 @@ class Dashboard(App[int]):
         self.draw(event.size)
 
     # ---------------------------------------------------------------------------------------------------- a frame
+    def _look_at_size(self) -> None:
+        """A terminal that changed its size without a word (a lost signal, a container's) is noticed all the same."""
+        if self.is_headless:
+            return
+        with suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+            if columns and rows and (columns, rows) != tuple(self.size):
+                self.post_message(Resize(Size(columns, rows), Size(columns, rows)))
+
     def draw(self, size: Size | None = None) -> None:
         """Look and draw; `size` where the terminal has just got another one."""
         width, height = size or self.size

@@ -15,7 +15,9 @@ from tbot.strategy.outcomes import DayWeights, PatternWeight, Rows
 from tbot.transport import sockets
 from tbot.transport.wire import Wire
 
+GREETING_PATIENCE_NS = 15 * NS_PER_S  # at the start of a process: half of what a first heartbeat may take
 WEIGHTS_PATIENCE_NS = 2 * NS_PER_S  # a recorder that is silent so long leaves the old weights in force
+SILENCE_NS = 60 * NS_PER_S  # and is not waited for again so soon: a worker that waits does not beat
 STEP_PATIENCE_NS = 20 * NS_PER_S  # in lock-step nothing may be guessed: below the source's own patience
 ROWS_A_MESSAGE = 1_000
 
@@ -31,12 +33,18 @@ class OutcomeLine:
         self._sent = self._acked = 0
         self._grants: dict[tuple[str, int], WeightsGrant] = {}
         self._last: dict[str, DayWeights] = {}
+        self._silent_until_ns = 0
         self.counters = dict.fromkeys(("sent", "acked", "unsent", "asked", "granted", "silent"), 0)
 
     @classmethod
     def of(cls, settings: EngineSettings, context: ChildContext, wire: Wire) -> "OutcomeLine | None":
-        """None where nothing is observed."""
-        return cls(settings, context, wire) if settings.strategy.learning.follows else None
+        """None where nothing is observed. Where weights decide, the recorder is there when this returns, or late."""
+        if not settings.strategy.learning.follows:
+            return None
+        line = cls(settings, context, wire)
+        if settings.strategy.learning.decides and not settings.lockstep:  # there each question waits long enough
+            line._granted(settings.symbols[0], 0, GREETING_PATIENCE_NS)
+        return line
 
     def tell(self, symbol: str, rows: Rows) -> None:
         """Send what ended; what the recorder does not take is lost, and counted."""
@@ -67,20 +75,29 @@ class OutcomeLine:
         if day_start_ns <= 0:  # before the first tick: no day has begun
             return DayWeights(day_start_ns, "")
         self.counters["asked"] += 1
-        deadline = boot_ns() + (STEP_PATIENCE_NS if self._lockstep else WEIGHTS_PATIENCE_NS)
-        asked = False
+        grant = None
+        if self._lockstep or boot_ns() >= self._silent_until_ns:
+            patience_ns = STEP_PATIENCE_NS if self._lockstep else WEIGHTS_PATIENCE_NS
+            grant = self._granted(symbol, day_start_ns, patience_ns)
+        if grant is None:
+            self.counters["silent"] += 1
+            return self._last.get(symbol, DayWeights(day_start_ns, ""))
+        self.counters["granted"] += 1
+        patterns = tuple(PatternWeight(*one) for one in grant.patterns)
+        self._last[symbol] = DayWeights(day_start_ns, grant.version, patterns)
+        return self._last[symbol]
+
+    def _granted(self, symbol: str, day_start_ns: int, patience_ns: int) -> WeightsGrant | None:
+        deadline, asked = boot_ns() + patience_ns, False
         while boot_ns() < deadline:
             asked = asked or self._socket.send(self._wire.encode(WeightsRequest(symbol, day_start_ns)))
             self._waiter.wait(NS_PER_S // 20)
             self._take()
             grant = self._grants.pop((symbol, day_start_ns), None)
             if grant is not None:
-                self.counters["granted"] += 1
-                patterns = tuple(PatternWeight(*one) for one in grant.patterns)
-                self._last[symbol] = DayWeights(day_start_ns, grant.version, patterns)
-                return self._last[symbol]
-        self.counters["silent"] += 1
-        return self._last.get(symbol, DayWeights(day_start_ns, ""))
+                return grant
+        self._silent_until_ns = boot_ns() + SILENCE_NS
+        return None
 
     def _take(self) -> None:
         for _, data in self._socket.drain():

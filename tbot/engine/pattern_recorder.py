@@ -78,8 +78,10 @@ class PatternKeeper:
     def weights(self, contract: str, day_start_ns: int) -> DayWeights:
         """Of a contract on the trading day that begins then."""
         self._roll(day_start_ns)
-        if not self.frozen:
-            return self._ledger.weights(day_start_ns).of(contract)
+        return self._stored(contract, day_start_ns) if self.frozen else self._ledger.weights(day_start_ns).of(contract)
+
+    def _stored(self, contract: str, day_start_ns: int) -> DayWeights:
+        """Of the version that was stored last."""
         if self._store is None:
             return DayWeights(day_start_ns, "")
         try:
@@ -94,9 +96,7 @@ class PatternKeeper:
             return
         self._day_start_ns = day_start_ns
         if self.frozen:
-            if self._store is not None:
-                newest = self._store.versions(1)
-                self.version = newest[0].name if newest else ""
+            self.version = self._stored(self._symbols[0], day_start_ns).version
             return
         weights = self._ledger.weights(day_start_ns)
         self.version, self.counted = weights.version, weights.outcomes

@@ -52,8 +52,11 @@ def _wider(held: tuple[int, int] | None, low: int, high: int) -> tuple[int, int]
 
 
 def identity(note: RoundTrip) -> str:
-    """What one round trip is known by in every run of its day: no time, for a fill that the user hub told is stamped
-    when it came, and one from a list when it was made; no reasons, which a later run knows less about."""
+    """What one round trip is known by in every run of its day.
+
+    No time: a fill that the user hub told is stamped when it came, one from a list when it was made. No reasons: a
+    later run knows less about them.
+    """
     size = f"{note.side * note.size:+d}"
     return f"{note.contract} {size} {note.entry_price_size} {note.exit_price_size} {note.signal_id}"
 

@@ -34,7 +34,8 @@ SECTIONS = {
     "news": "Scheduled news: where they come from, and what happens to entries around them.",
     "dxy": "The dollar index as a filter, made from the five currency futures of the gateway or of the data.",
     "notify": "Messages to your phone or mail. Where they go is a secret and stands elsewhere: docs/notify.md.",
-    "learning": "Whether and how fast past outcomes of patterns move scores.",
+    "learning": "Whether and how fast past outcomes of patterns move the score (docs/learning.md).",
+    "report": "What a running engine does about the report of a week (docs/report.md).",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -205,18 +206,15 @@ WORDS: dict[str, Word] = {
     ),
     # -------------------------------------------------------------------------------------------------- learning
     "learning.mode": Word(
-        "off: nothing is kept; observe: outcomes of patterns are kept, no decision changes; on: learned weights move "
-        "scores.",
-        choices=MODES,
+        "off: nothing is kept; observe: outcomes are kept and no decision changes; on: weights decide.", choices=MODES
     ),
     "learning.live": Word("Whether `on` decides in live trading, too; without it a live run observes."),
     "learning.frozen": Word("Whether the weights stay those that were stored last."),
-    "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3_650),
-    "learning.prior_outcomes": Word(
-        "So many outcomes weigh as much as what its relatives say of a pattern.", "", 5, 10_000
-    ),
-    "learning.most": Word("A weight lies between 1 minus this and 1 plus this.", "", 0.01, 0.5),
-    "learning.slope": Word(
-        "What an expectation of one R would add to a weight, were it not for the bound.", "", 0.1, 5
-    ),
+    "learning.half_life_days": Word("An outcome so old counts half.", "days", 1, 3650),
+    "learning.prior_outcomes": Word("So many outcomes weigh as much as what a pattern's kin says.", "", 5, 10_000),
+    "learning.most": Word("A weight lies between 1 - most and 1 + most.", high=0.5),
+    "learning.slope": Word("Weight that one R of expectation would add, were it not for the bound.", high=5),
+    # ---------------------------------------------------------------------------------------------------- report
+    "report.weekly": Word("Whether the report of the week is made when its last session has closed."),
+    "report.formats": Word("Its formats: of html, pdf, png and json."),
 }

@@ -49,7 +49,7 @@ class ContractDecider:
         learned: WeightSource | None = None,
     ) -> None:
         self.product = product
-        if make_trader in (None, ContractTrader):
+        if make_trader is None or make_trader is ContractTrader:
             make_trader = partial(ContractTrader, learned=learned)
         self._make_trader = make_trader
         self._ended: list[Rows] = []  # of traders that a reset of the market ended

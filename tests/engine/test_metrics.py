@@ -1,5 +1,6 @@
 """Figures for Prometheus: what the status and the rings say, in Prometheus' own text, and nothing that identifies."""
 
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -13,6 +14,7 @@ pytest.importorskip("prometheus_client")
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine_runs import running, until
 from status_rig import account, child, family, settings
 from tbot.domain.contracts import PRODUCTS
 from tbot.engine.metrics import EngineCollector, serve
@@ -117,3 +119,25 @@ def test_it_is_served_on_loopback(tmp_path: Path, document: dict[str, Any]) -> N
     port = serve(written(tmp_path, document), lambda: None, 0)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         assert b"tbot_up 1.0" in answer.read()
+
+
+@pytest.mark.long
+def test_a_real_run_serves_its_figures_and_its_exporter_ends_with_it(tmp_path: Path) -> None:
+    """Also when the launcher is killed: the exporter notices that nobody holds its other end any more."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def series() -> dict[str, float]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        families = text_string_to_metric_families(text)
+        return {sample.name: sample.value for family in families for sample in family.samples}
+
+    with running(tmp_path, "run", "-q", "--contracts", "MNQ", "--metrics", str(port)) as command:
+        until(lambda: series().get("tbot_up") == 1 and series().get("tbot_ticks_total", 0) > 100, "figures", 180)
+        assert series()["tbot_feed_age_seconds"] < 60
+        command.process.kill()
+        until(lambda: not series(), "the exporter is gone", 60)

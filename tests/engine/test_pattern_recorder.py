@@ -1,21 +1,30 @@
 """The keeper of what was learned: stores, answers for days, stays frozen, and survives a file that is none of ours."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from engine_runs import until
 from outcome_rows import DAY_NS, NOON_NS, joined, outcome
 from tbot.commands import launch
 from tbot.config import Config
+from tbot.domain.process_messages import WeightsGrant
 from tbot.domain.trading_hours import trading_day_start_ns
+from tbot.engine import outcome_line
 from tbot.engine.pattern_recorder import PatternKeeper
 from tbot.engine.settings import EngineSettings
 from tbot.errors import DataError
 from tbot.storage.pattern_store import FILE_NAME, PatternReader, PatternStore
 from tbot.strategy.learning import Ledger
 from tbot.strategy.learning_settings import LearningSettings
+from tbot.strategy.outcomes import DayWeights
 from tbot.strategy.settings import StrategySettings
+from tbot.transport import sockets
+from tbot.transport.wire import Wire
 
 ON = LearningSettings(mode="on")
 DAYS = [trading_day_start_ns(NOON_NS) + number * DAY_NS for number in range(6)]
@@ -118,3 +127,32 @@ def test_a_recorder_is_started_where_outcomes_are_kept(tmp_path: Path) -> None:
 
     assert names("off") == ["executor", "feed", "worker-MNQ"]
     assert names("observe") == names("on") == ["executor", "feed", "recorder", "worker-MNQ"]
+
+
+def test_a_silent_recorder_is_waited_for_once_and_its_late_answer_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcome_line, "WEIGHTS_PATIENCE_NS", 1_000_000)
+    monkeypatch.setattr(outcome_line, "GREETING_PATIENCE_NS", 1_000_000)
+    wire = Wire(b"k" * 32, 1, 0)
+    context: Any = SimpleNamespace(name="worker-MNQ")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
+        settings = settings_in(Path(folder))
+        with sockets.router(settings.socket("recorder")) as recorder:
+            line = outcome_line.OutcomeLine.of(settings, context, wire)
+            assert line is not None
+            line._silent_until_ns = 0
+            ask = line.source("MNQ")
+            assert ask(DAYS[0] * 0) == DayWeights(0, ""), "before the first tick nobody is asked"
+            assert [ask(day).version for day in DAYS[1:4]] == ["", "", ""]
+            assert line.counters["silent"] == line.counters["asked"] == 3
+            heard = [getattr(wire.decode(data), "day_start_ns", -1) for _, data in recorder.drain()]
+            assert set(heard) <= {0, DAYS[1]}, "waited for once, then left alone"
+            grant = WeightsGrant("MNQ", DAYS[4], "abcd", (("ob", 15, 1.1, 30, 0.1),))
+            until(lambda: recorder.send(wire.encode(grant), b"worker-MNQ"), "the worker's socket is there")
+            line._silent_until_ns = 0
+            monkeypatch.setattr(outcome_line, "WEIGHTS_PATIENCE_NS", 20_000_000_000)
+            assert ask(DAYS[4]).of("ob", 15).weight == 1.1
+            line._silent_until_ns = (1 << 63) - 1
+            assert ask(DAYS[5]).version == "abcd", "the weights of the day before stay"
+            line.close()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import tbot.strategy.decider as decider_module
 from plain_strategy.events import WARMUP, rows_of
 from plain_strategy.filters import refusal
@@ -16,6 +18,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.settings import EngineSettings
 from tbot.strategy.filters import MarketView
 from tbot.strategy.trader import StrategySettings
+from tbot_ext.outcome_book import OUTCOME_DTYPE
 from tbot_ext.records import EventCode
 
 
@@ -40,7 +43,7 @@ class ScriptedTrader:
 
     SCRIPT: list[Cue]
 
-    def __init__(self, contract: Product, _settings: StrategySettings) -> None:
+    def __init__(self, contract: Product, _settings: StrategySettings, learned: object = None) -> None:
         self._cues = {cue.bar_start_ns: cue for cue in self.SCRIPT if cue.contract == contract.symbol}
         self.counters = {"signals": 0, "not_live": 0, "too_late": 0, "no_quote": 0, "unclean_bar": 0}
 
@@ -57,6 +60,10 @@ class ScriptedTrader:
             if not reason:
                 signals.append(self._signal(cue, event.known_ns, event.id, view))
         return signals
+
+    def outcomes(self) -> np.ndarray:
+        """A script has no hypothetical trades."""
+        return np.zeros(0, OUTCOME_DTYPE)
 
     @staticmethod
     def _signal(cue: Cue, decided_ns: int, event_id: int, view: MarketView) -> Signal:
