@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -80,3 +80,13 @@ class NotifyingScreen(Screen):
             action()
         except Exception as error:  # messages are no reason to end a run, or to keep it from its accounts
             self.errors[type(error).__name__] += 1
+
+
+def with_messages(
+    screen: Screen, settings: "NotifySettings", mode: str, *, demo: bool
+) -> tuple[Screen, dict[str, Callable[[], Any]]]:
+    """The screen of a run, and what the status document tells of messages, where some are sent."""
+    sender = sender_of(settings, mode, demo=demo)
+    if sender is None:
+        return screen, {}
+    return NotifyingScreen(screen, sender), {"notify": sender.status}

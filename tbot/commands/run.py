@@ -71,9 +71,9 @@ def run(
     no network, no account, nothing at risk.
     """
     from tbot.commands.metrics import beside
-    from tbot.commands.notify_screen import NotifyingScreen, sender_of
+    from tbot.commands.notify_screen import with_messages
     from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
-    from tbot.commands.show import LastingScreen, Screen, choose_screen, drive
+    from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
 
@@ -104,13 +104,10 @@ def run(
     else:
         plan = _embedded(config, speed, seed, extra)
     settings, specs, listener = plan
-    screen: Screen = LastingScreen(choose_screen(json_output, quiet, zone))
-    sender = sender_of(config.notify, settings.mode, demo=listener is not None)
-    if sender is not None:
-        screen = NotifyingScreen(screen, sender)
+    plain = LastingScreen(choose_screen(json_output, quiet, zone))
+    screen, messages = with_messages(plain, config.notify, settings.mode, demo=listener is not None)
     supervisor = Supervisor(settings, specs, screen.event)
-    if sender is not None:
-        supervisor.more_status["notify"] = sender.status
+    supervisor.more_status.update(messages)
 
     def started() -> None:
         if listener is not None:
