@@ -172,7 +172,8 @@ NOBODY_MAY = [("run --for 1s", 1), ("demo --for 1s", 1), ("config init --yes", 3
 PROGRAM = """
 import os, sys, tbot.cli, tbot.sim.profiles, tbot.engine.supervisor, rich.console, tbot.settings.editing, tomlkit
 import tbot.commands.run, tbot.commands.demo, tbot.commands.launch, tbot.commands.show, tbot.commands.config_init
-import tbot.commands.notify_screen, tbot.commands.metrics, encodings.idna, importlib.resources, zoneinfo, tbot.storage.sessions, rich.text, tbot.dashboard.view
+import tbot.commands.notify_screen, tbot.commands.metrics
+import encodings.idna, importlib.resources, zoneinfo, tbot.storage.sessions, rich.text, tbot.dashboard.view
 tbot.storage.sessions.load_sessions()
 from tbot.storage.firm_rules import load_rules
 import datetime
