@@ -308,8 +308,12 @@ class JournalReader:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error of SQLite speaks of what is in the file; all others may pass (busy, full, not permitted)."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
+    """Whether an error of SQLite speaks of what is in the file; all others may pass (busy, full, not permitted).
+
+    Text that is no UTF-8 is found by Python's own module, which gives its error no code.
+    """
+    undecodable = "Could not decode to UTF-8" in str(error)
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT if undecodable else sqlite3.SQLITE_BUSY)
     if code & 0xFF == sqlite3.SQLITE_IOERR:
         return code in UNREADABLE
     return code & 0xFF not in PASSING

@@ -1,5 +1,6 @@
 """The journal after crashes and damage: nothing acknowledged is lost, nothing changed goes unseen (F-SYS-03, I15)."""
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -160,6 +161,14 @@ def test_I15_F_SYS_03_flipped_bits_are_noticed_or_touch_nothing(path: Path, clos
     assert all(count > 0 for file, count in noticed.items() if len(files[file]) > 2 * BLOCK), noticed
     restore(left, files)
     assert look(left)[1] == complete
+
+
+def test_F_SYS_03_a_word_that_is_no_text_any_more_is_damage_and_not_a_busy_file(path: Path) -> None:
+    left = written(path, close=True)
+    with contextlib.closing(sqlite3.connect(left)) as db, db:
+        db.execute("DROP TRIGGER record_is_never_changed")
+        db.execute("UPDATE record SET kind = CAST(x'506c61e4' AS TEXT) WHERE seq = 2")
+    assert look(left)[0].state == "mismatch"
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 4096, 5000, 12_288, -4096, -1])

@@ -52,6 +52,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     simple = {
         int: INT64,
         str: TEXT,
+        bytes: st.binary(max_size=64),
         bool: st.booleans(),
         float: st.floats(allow_nan=False, allow_infinity=False),
         NoneType: st.none(),

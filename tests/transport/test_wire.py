@@ -20,7 +20,8 @@ from tbot.transport.wire import COUNTERS, MAX_MESSAGE, VERSION, Wire, decode_rec
 
 KEY = bytes(range(32))
 RUN = 0x1122334455667788
-FLOATS = {"score", "parts", "status"}  # the only fields of the schema that may hold a float
+# The only fields of the schema that may hold a float: points and weights of patterns, never a price or money.
+FLOATS = {"score", "parts", "status", "base", "weight", "edge_r", "patterns"}
 
 QUOTE = messages.Quote(bid=20100, ask=20101, exch_ns=1_780_000_000_000_000_000, seq=7)
 SIGNAL = messages.Signal(
