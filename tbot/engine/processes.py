@@ -164,7 +164,11 @@ class Child:
         self.reap()
 
     def reap(self) -> None:
-        """Make sure it is gone and its handles are closed."""
+        """Make sure it is gone and its handles are closed.
+
+        A killed process can take longer than we wait, on a machine that is out of breath: it does nothing more, and the
+        launcher must not fall over it.
+        """
         if self.process is None:
             return
         if self.process.is_alive():
@@ -173,6 +177,7 @@ class Child:
         if self.control is not None:
             self.control.close()
             self.control = None
-        self.process.close()
+        if not self.process.is_alive():
+            self.process.close()
         self.process = None
         self.state = "STOPPED"

@@ -151,6 +151,23 @@ def test_stopping_twice_and_talking_to_the_dead_is_harmless() -> None:
         assert child.state == "STOPPED"
 
 
+def test_a_killed_child_that_the_machine_does_not_let_go_of_does_not_end_the_launcher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with started("deaf", grace_s=0.2) as child:
+        hear(child)
+        pid, process = child.pid, child.process
+        assert process is not None
+        with monkeypatch.context() as held:
+            held.setattr(process, "kill", lambda: None)
+            held.setattr(process, "join", lambda _patience_s: None)
+            child.reap()
+        assert (child.process, child.control, child.state) == (None, None, "STOPPED")
+        os.kill(pid, signal.SIGKILL)
+        process.join(PATIENCE_S)
+        process.close()
+
+
 def test_a_child_that_died_by_itself_does_not_hear_and_says_so() -> None:
     with started("leave", 7) as child:
         assert exit_code(child) == 7
