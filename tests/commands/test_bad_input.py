@@ -170,14 +170,15 @@ def test_F_SYS_01_a_full_disk_behind_a_new_settings_file(tbot, monkeypatch: pyte
 # Everything is imported before, for that user may not be able to read where this Python is installed.
 NOBODY_MAY = [("run --for 1s", 1), ("demo --for 1s", 1), ("config init --yes", 3)]
 PROGRAM = """
-import os, sys, tbot.cli, tbot.sim.profiles, tbot.engine.supervisor, rich.console, tbot.settings.editing, tomlkit
-import tbot.commands.run, tbot.commands.demo, tbot.commands.launch, tbot.commands.show, tbot.commands.config_init
-import tbot.commands.notify_screen, tbot.commands.metrics
-import encodings.idna, importlib.resources, zoneinfo, tbot.storage.sessions, rich.text, tbot.dashboard.view
+import contextlib, importlib, os, pkgutil, sys, tbot
+import encodings.idna, importlib.resources, logging, rich.console, rich.text, tomlkit, zoneinfo
+for module in pkgutil.walk_packages(tbot.__path__, "tbot."):
+    if not module.name.startswith(("tbot.web", "tbot.panic.__main__", "tbot.__main__")):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module.name)
+import datetime, tbot.storage.sessions, tbot.storage.firm_rules
 tbot.storage.sessions.load_sessions()
-from tbot.storage.firm_rules import load_rules
-import datetime
-load_rules("combine", "50K", datetime.date(2026, 11, 20))
+tbot.storage.firm_rules.load_rules("combine", "50K", datetime.date(2026, 11, 20))
 [zoneinfo.ZoneInfo(name) for name in ("Europe/Helsinki", "America/Chicago", "America/New_York")]
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 tbot.cli.run(sys.argv[1:])
