@@ -45,8 +45,8 @@ cdef inline void frame_bar(Frame* frame, const Event* bar) noexcept nogil:
 cdef inline double frame_atr(const Frame* frame) noexcept nogil:
     return frame.atr if frame.ranges == frame.atr_n else 0.0
 
-# 1 when the entry lies in the cheaper half of the leg between the last 1h swings (of a short: the dearer). 0 without both
-# swings, or when the last high does not lie above the last low: then there is no leg to halve.
+# 1 when the entry lies in the cheaper half of the leg between the last 1h swings (of a short: the dearer). 0 without
+# both swings, or when the last high does not lie above the last low: then there is no leg to halve.
 cdef inline double frame_location(const Frame* hour, int side, int64_t entry) noexcept nogil:
     if hour.high_event < 0 or hour.low_event < 0 or hour.high <= hour.low:
         return 0.0

@@ -37,9 +37,10 @@ cdef struct Rules:              # the strategy's options and what it needs of th
     uint8_t facts               # outside facts count even where the stream has told none
     uint8_t follow              # lay hypothetical brackets (outcome_book)
 
-# Entry, stop and target; the rule that forbids the trade (a counter), -1 when none does. The entry is the adverse side of the quote. The stop lies beyond the distal edge by max(least ticks, a share of
-# the ATR), rounded away from the entry; the target is the nearest opposing pool or level that lies far enough,
-# else a multiple of the risk, rounded towards the entry.
+# Entry, stop and target; the rule that forbids the trade (a counter), -1 when none does. The entry is the adverse side
+# of the quote. The stop lies beyond the distal edge by max(least ticks, a share of the ATR), rounded away from the
+# entry; the target is the nearest opposing pool or level that lies far enough, else a multiple of the risk, rounded
+# towards the entry.
 cdef inline int plan_trade(const Rules* rules, const PlaceBook* places, const HeldZone* zone, double atr,
                            const Market* market, Candidate* found) noexcept nogil:
     cdef double distance = max(<double>rules.stop_min_ticks, rules.stop_atr * atr)

@@ -436,9 +436,9 @@ cdef class SetupBook:
     def fold(self, events, int64_t at, int64_t now_ns, int64_t bid, int64_t ask, bint live, bint facts=False):
         """Take in an EVENT_DTYPE array from index `at` on, the market being as told; returns the next index.
 
-        When `asks` is true a choice waits for `setup_story.answer`, which comes before it only where outside facts were told
-        (`facts`). When `found` is true a setup waits for `setup_story.tell`. Then call again from that index, until
-        neither is.
+        When `asks` is true a choice waits for `setup_story.answer`, which comes before it only where outside facts were
+        told (`facts`). When `found` is true a setup waits for `setup_story.tell`. Then call again from that index,
+        until neither is.
         """
         if events.dtype != EVENT_DTYPE:
             raise ValueError(f"events must have EVENT_DTYPE, not {events.dtype}")
