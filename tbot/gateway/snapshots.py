@@ -3,6 +3,7 @@
 A snapshot is complete only when every list in it was explicit and valid; anything less proves nothing (R5).
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -29,7 +30,7 @@ UNCOUNTED_PAGE = 50  # without a total, a page this full might have been cut by 
 
 
 class SnapshotReader:
-    """Reads snapshots in the query lane's thread. `market_ns` and `boot_clock` as of LiveBroker."""
+    """Reads snapshots in the threads of the query lanes, one of each account. `market_ns` and `boot_clock` as of LiveBroker."""
 
     def __init__(
         self,
@@ -45,6 +46,8 @@ class SnapshotReader:
         self._boot_ns = boot_clock
         self._last_protective_ns: dict[int, int] = {}
         self._last_urgent_ns: dict[int, int] = {}  # account -> boot clock of its newest query out of the reserve
+        self._under_way = 0  # snapshots that other threads are reading
+        self._turn = threading.Lock()
 
     def protective(self, account: int) -> None:
         """A protective command of an account is under way: the queries that follow are its proof."""
@@ -63,12 +66,21 @@ class SnapshotReader:
         (waits for a second look), not as a naked position (would be closed at first sight). Fills come last, so that
         they explain every position seen; they carry the gateway's execution time as `now_ns`.
         """
+        with self._turn:
+            proof = self._may_use_reserve(query)
+            if self._rest.room(protective=proof) < READS * (1 + self._under_way):
+                # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and
+                # half the budget no answer was complete for minutes (F-API-03).
+                return self.nothing(query, LOCAL_LIMIT)
+            self._under_way += 1
+        try:
+            return self._read(query, proof)
+        finally:
+            with self._turn:
+                self._under_way -= 1
+
+    def _read(self, query: Query, proof: bool) -> Snapshot:
         account = query.account
-        proof = self._may_use_reserve(query)
-        if self._rest.room(protective=proof) < READS:
-            # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and half
-            # the budget no answer was complete for minutes (F-API-03).
-            return self.nothing(query, LOCAL_LIMIT)
         accounts = self._rest.account_search(False, protective=proof)
         lost = accounts.situation is Situation.UNAUTHORIZED and self._rest.tokens.refused
         if lost or accounts.situation is Situation.TOO_MANY:
