@@ -73,7 +73,7 @@ def write(path: Path, day: date, by: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """What a lock says, and its name, on disk; as far as that can be: the lock is there, and not worth losing for it."""
+    """What a lock says, and its name, on disk, as far as that can be: the lock is there, and binds without it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
