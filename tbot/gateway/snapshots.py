@@ -30,7 +30,7 @@ UNCOUNTED_PAGE = 50  # without a total, a page this full might have been cut by 
 
 
 class SnapshotReader:
-    """Reads snapshots, each account's in the thread of its query lane. `market_ns` and `boot_clock` as of LiveBroker."""
+    """Reads snapshots, each account's in its query lane's thread. `market_ns` and `boot_clock` as of LiveBroker."""
 
     def __init__(
         self,
