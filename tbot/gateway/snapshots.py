@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from tbot.domain.messages import Query, Snapshot
 from tbot.gateway import codec_domain as domain
 from tbot.gateway.codec_domain import ContractBook
-from tbot.gateway.codec_models import BrokerOrder
+from tbot.gateway.codec_models import BrokerOrder, BrokerPosition
 from tbot.gateway.codec_rest import Answer
 from tbot.gateway.net import NS_PER_S
 from tbot.gateway.outcomes import LOCAL_LIMIT, Situation
@@ -106,6 +106,7 @@ class SnapshotReader:
         if status is None and accounts.ok:
             missing.append("account: not listed")
         own_trades = sorted(_own(trades.value, account), key=lambda item: (item.created_ns, item.trade_id))
+        held = _netted(_own(positions.value, account), missing)
         found_orders = _convert(
             lambda item: domain.order_update(item, book, now_ns), _own(orders.value, account), missing
         )
@@ -117,7 +118,7 @@ class SnapshotReader:
             complete=not missing,
             status=None if status is None else domain.account_update(status, now_ns),
             orders=tuple(found_orders),
-            positions=tuple(domain.position_update(item, book, now_ns) for item in _own(positions.value, account)),
+            positions=tuple(domain.position_update(item, book, now_ns) for item in held),
             fills=tuple(found_fills),
             text="; ".join(missing)[:300],
             situation=_worst(answers.values()),
@@ -179,6 +180,22 @@ T = TypeVar("T")
 
 def _own(items: list[Own] | None, account: int) -> list[Own]:
     return [item for item in items or () if item.account_id == account]
+
+
+def _netted(items: list[BrokerPosition], missing: list[str]) -> list[BrokerPosition]:
+    """One position a contract. A list that names one twice proves no less than the larger part of it (F-ACC-05).
+
+    One that is said to be closed, too, is open; of two sizes nobody can tell which holds: no proof then. Taking the
+    last one said would have taken a position for flat, and its stop for left over.
+    """
+    found: dict[str, BrokerPosition] = {}
+    for item in items:
+        before = found.get(item.broker_id)
+        if before is None or not before.size:
+            found[item.broker_id] = item
+        elif item.size not in (0, before.size):
+            missing.append(f"positions: {item.broker_id} is listed with {before.size} and with {item.size}")
+    return list(found.values())
 
 
 def _convert(convert: Callable[[Own], T], items: list[Own], missing: list[str]) -> list[T]:

@@ -123,6 +123,26 @@ def test_F_API_01_F_API_03_an_answer_tells_the_worst_column_of_its_reads(rig, st
     assert rig.do(QUERY).situation == situation
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told", "why"),
+    [
+        ((-3, 0), [-3], ""),
+        ((0, -3), [-3], ""),
+        ((-3, -3), [-3], ""),
+        ((0,), [0], ""),
+        ((-3, -1), [-3], f"positions: {ID} is listed with -3 and with -1"),
+        ((2, -2, 0), [2], f"positions: {ID} is listed with 2 and with -2"),
+    ],
+)
+def test_I3_F_ACC_05_a_contract_that_is_listed_twice_is_not_taken_for_flat(rig, sizes, told, why):
+    """The last one said counted: a position was over, and the stop beside it went as a leftover."""
+    listed = [replace(POSITION, position_id=number, size=size) for number, size in enumerate(sizes)]
+    rig.rest.answers["position_search_open"] = Answer("accepted", listed)
+    snapshot = rig.do(QUERY)
+    assert [position.size for position in snapshot.positions] == told
+    assert (snapshot.complete, snapshot.text) == (not why, why)
+
+
 def test_F_API_03_after_a_429_the_other_lists_are_not_asked_for(rig):
     """Three requests each, out of the reserve, for an answer that would prove nothing."""
     rig.rest.answers["account_search"] = Answer("ambiguous", status=429)
