@@ -28,6 +28,7 @@ class JournalBeside(Journal):
     def __init__(self, *args: Any, **options: Any) -> None:
         self._talk = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._ident = 0  # of the thread
         self._wanted = self._leaving = False
         self._begun = self._ended = 0  # attempts to write
         self._since_ns = 0  # of the attempt under way (boot clock); 0: none is
@@ -68,7 +69,7 @@ class JournalBeside(Journal):
     @property
     def _syncs(self) -> bool:
         """The thread waits for the disk anyway; nobody else does while it hangs."""
-        return not self._hangs or (self._thread is not None and self._thread.ident == threading.get_ident())
+        return not self._hangs or self._ident == threading.get_ident()
 
     @property
     def _hangs(self) -> bool:
@@ -98,6 +99,7 @@ class JournalBeside(Journal):
             raise problem
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         while True:
             with self._talk:
                 self._talk.wait_for(lambda: self._wanted or self._leaving)

@@ -144,7 +144,6 @@ class World(Lives):
             ("tbot.engine.control", "sockets"): process.Sockets(
                 lambda: process.SimRouter(lambda _payload, _to: None), self._waiter
             ),
-            # Its disk work in the executor's own task: a seed's story is one of steps, each on disk or not.
             ("tbot.engine.desk_setup", "JournalBeside"): journal,
             ("tbot.engine.desk_setup", "Desk"): process.OnceDesk,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
