@@ -19,9 +19,11 @@ BEGIN = START + 5 * 60 * MINUTE  # Friday 2026-11-20, 21:30 in Helsinki
 FLAT_BY = 90  # minutes later: 23:00 in Helsinki, before 15:10 in Chicago
 BASE = 100_000
 SPEED = 45
-PRICES = {"MNQ": [(0, BASE), (150, BASE + 1_800)]}  # 12 ticks a minute: long trades reach their targets
+# 12 ticks a minute up, so that long trades reach their targets; then nothing moves any more.
+PRICES = {"MNQ": [(0, BASE), (70, BASE + 840), (150, BASE + 840)]}
 CUES = [Cue("MNQ", BEGIN + minute * MINUTE, 1, 40, 60) for minute in range(20, 70, 10)]
-CUES.append(Cue("MNQ", BEGIN + 71 * MINUTE, 1, 40, 1_500))  # is open at the deadline
+ACCOUNT = '[[accounts]]\nid = 1001\nname = "50KTC-V2-000001-00000001"\n'
+CUES.append(Cue("MNQ", BEGIN + 71 * MINUTE, 1, 40, 200))  # is open at the deadline
 
 
 def reported(engine: Command) -> dict[str, Any]:
@@ -33,7 +35,9 @@ def reported(engine: Command) -> dict[str, Any]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_report_of_the_week_is_made_at_fridays_close(tmp_path: Path) -> None:
-    with session(tmp_path, PRICES, CUES, speed=SPEED, start_ns=BEGIN, wait=False) as (engine, referee):
+    with session(
+        tmp_path, PRICES, CUES, speed=SPEED, start_ns=BEGIN, wait=False, config=ACCOUNT,
+    ) as (engine, referee):  # fmt: skip
         engine.await_state("ACTIVE", 240)
         assert reported(engine)["weekly"]
         assert reported(engine)["last_label"] is None
