@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from tbot.analytics.journal_records import Records, RunSpan
+from tbot.analytics.journal_records import Heard, Records, RunSpan
 from tbot.analytics.period import Period
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import AccountUpdate, Fill
+from tbot.domain.messages import Fill
 from tbot.domain.trading_hours import CHICAGO, SESSION_OPEN, to_ns, trading_day
 from tbot.errors import ConfigError
 from tbot.risk.firm import FirmRules
@@ -65,14 +65,15 @@ class _Fold:
     def __post_init__(self) -> None:
         self.book.carry(self.carried, self.today.isoformat())
 
-    def hear(self, item: Fill | AccountUpdate) -> None:
+    def hear(self, heard: Heard) -> None:
         """Fills of days before the run come in its first list and move no day."""
+        item = heard.item
         self.go_to(trading_day(item.now_ns))
         if isinstance(item, Fill):
             self.ledger.add(item)
             return
         self.balance_cents = item.balance_cents
-        if not self.book.known:
+        if heard.settled or not self.book.known:
             self.book.rebuild(item.balance_cents, self.ledger.nets(), self.today)
 
     def go_to(self, day: date) -> int:
@@ -95,9 +96,9 @@ def floor_lines(records: Records, period: Period) -> tuple[FloorLine, ...]:
     for place, span in enumerate(records.spans):
         if span.last_ns < period.from_ns or span.info.started_ns >= period.until_ns:
             continue
-        items = [heard.item for heard in records.money if heard.run == place]
+        items = [heard for heard in records.money if heard.run == place]
         for account, fold in _folds(span).items():
-            mine = [item for item in items if item.account == account]
+            mine = [heard for heard in items if heard.item.account == account]
             found = _points(fold, mine, span, period)
             if found:
                 points.setdefault(account, []).extend(found)
@@ -108,7 +109,7 @@ def floor_lines(records: Records, period: Period) -> tuple[FloorLine, ...]:
     )
 
 
-def _points(fold: _Fold, items: Sequence[Fill | AccountUpdate], span: RunSpan, period: Period) -> list[Point]:
+def _points(fold: _Fold, items: Sequence[Heard], span: RunSpan, period: Period) -> list[Point]:
     """What changed in the period, how it stood when period or run began, and how it stood at the end."""
     found: list[Point] = []
 
@@ -118,15 +119,16 @@ def _points(fold: _Fold, items: Sequence[Fill | AccountUpdate], span: RunSpan, p
             found.append(point)
 
     end_ns = min(span.last_ns, period.until_ns - 1)
-    for item in items:
-        if period.holds(item.now_ns):
+    for heard in items:
+        now_ns = heard.item.now_ns
+        if period.holds(now_ns):
             if not found:
                 fold.go_to(period.first)
                 note(period.from_ns)
-            note(fold.go_to(trading_day(item.now_ns)))  # that is when the floor moved
-        fold.hear(item)
-        if period.holds(item.now_ns):
-            note(item.now_ns)
+            note(fold.go_to(trading_day(now_ns)))  # that is when the floor moved
+        fold.hear(heard)
+        if period.holds(now_ns):
+            note(now_ns)
     if not found:
         fold.go_to(period.first)
         note(period.from_ns)

@@ -10,7 +10,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -50,6 +50,7 @@ class Heard:
 
     run: int  # place in Records.spans
     item: m.Fill | m.AccountUpdate
+    settled: bool = False  # of a balance: what was told of fills before it is all that is in it
 
 
 @dataclass(slots=True)
@@ -176,38 +177,54 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
 def _money(reader: _Reader, since_ns: int) -> list[Heard]:
     """Every telling of a fill or a balance, by itself or in a list of the broker's, in the order of the runs.
 
-    Of a list the fills come first: its balance has them in it.
+    The balance of a list was asked for before its fills: it may lack one that is among them. So it counts when nothing
+    was told before it, and when the next list says the same of both.
     """
-    found: list[tuple[int, int, m.Fill | m.AccountUpdate]] = [
-        (run, row.seq, item) for kind in ("Fill", "AccountUpdate") for run, row, item in reader.items(kind, since_ns)
-    ]
+    found = [
+        (run, row.seq, Heard(run, item))
+        for kind in ("Fill", "AccountUpdate") for run, row, item in reader.items(kind, since_ns)
+    ]  # fmt: skip
     lists: set[tuple[int, int, bytes]] = set()
+    newest: dict[tuple[int, int], tuple[int | None, bytes]] = {}  # balance and fills of the list before
     for run, row in reader.rows("Snapshot", since_ns):
         at = row.body.find(_FILLS)
-        told = (run, row.account or 0, row.body[at:])
-        if at < 0 or told in lists:
-            continue  # hundreds of lists say the same
-        lists.add(told)
-        whole = _list_of(row)
-        found += [(run, row.seq, fill) for fill in whole.fills]
-        if whole.complete and whole.status is not None:
-            found.append((run, row.seq, whole.status))
-    return [Heard(run, item) for run, _, item in sorted(found, key=lambda entry: entry[:2])]
+        if at < 0:
+            continue
+        place = (run, row.account or 0)
+        told = (*place, row.body[at:])
+        if told not in lists:  # hundreds of lists say the same
+            lists.add(told)
+            found += [(run, row.seq, Heard(run, fill)) for fill in _decoded(row, _Fills).fills]
+        head = _decoded(row, _Head)
+        if head.complete and head.status is not None:
+            said = (head.status.balance_cents, row.body[at:])
+            if newest.get(place) in (None, said):
+                found.append((run, row.seq, Heard(run, head.status, settled=True)))
+            newest[place] = said
+    return [heard for _, _, heard in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _list_of(row: Row) -> "_Listed":
-    try:
-        return msgspec.json.decode(row.body, type=_Listed)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise DataError(f"row {row.seq} of the journal holds a list of fills that cannot be read: {error}") from None
-
-
-class _Listed(msgspec.Struct):
+class _Fills(msgspec.Struct):
     """Of a Snapshot only what counts here: it has much else."""
+
+    fills: tuple[m.Fill, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    """The same without its fills, which are long."""
 
     complete: bool = False
     status: m.AccountUpdate | None = None
-    fills: tuple[m.Fill, ...] = ()
+
+
+Part = TypeVar("Part", _Fills, _Head)
+
+
+def _decoded(row: Row, part: type[Part]) -> Part:
+    try:
+        return msgspec.json.decode(row.body, type=part)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DataError(f"row {row.seq} of the journal holds a list of fills that cannot be read: {error}") from None
 
 
 def _same(one: m.Fill, other: m.Fill) -> bool:

@@ -7,7 +7,7 @@ import json
 import math
 import sqlite3
 import statistics
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,20 @@ import pytest
 
 from outcome_rows import DAY_NS, NOON_NS, joined, outcome
 from report_week import S, Trade, several, write_week
+from tbot.analytics.journal_records import read
 from tbot.analytics.period import parse_week
 from tbot.analytics.report_cells import Card, cards, pattern_sheet, to_date_cards
 from tbot.analytics.report_page import page
-from tbot.analytics.weekly_report import Made, make_report
+from tbot.analytics.weekly_report import Made, make_report, open_journal
+from tbot.domain import messages as m
 from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.risk.firm import FirmRules
+from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import RunInfo
 from tbot.storage.pattern_store import FILE_NAME, PatternStore
 from tbot.strategy.learning import Ledger
 from tbot.strategy.learning_settings import LearningSettings
+from tbot.transport import wire
 
 CHICAGO, UTC = ZoneInfo("America/Chicago"), ZoneInfo("UTC")
 RULES: dict[str, object] = {"rules": asdict(FirmRules())}
@@ -148,6 +153,40 @@ def test_TR2_what_a_run_knew_of_days_before_it_counts(tmp_path: Path, told: dict
     (line,) = document(tmp_path)["limits"]["floors"]
     assert {cents(point["floor_usd"]) for point in line["points"]} == {floor}
     assert cents(line["last"]["balance_usd"]) == START + Trade("2026-11-16T15:00:00", 5).net_cents
+
+
+def test_a_list_whose_balance_lacks_its_newest_fill_moves_nothing(tmp_path: Path) -> None:
+    """As journals have it: the balance of an answer is asked for before its trades."""
+    trade = Trade("2026-11-16T15:00:00", 5)
+    write_week(tmp_path / "journal.db", [trade], firm={1001: RULES}, denied=0)
+    with open_journal(tmp_path) as family:
+        fills = tuple(told.item for told in read(family, parse_week("2026-W47")).fills)
+    after, end = START + trade.net_cents, trade.closed_ns + 115 * S
+    run = RunInfo(8, "0.1.0+test", "c0ffee123456", "sim", end + 20 * S, desk_of(tmp_path))
+    with Journal(tmp_path / "journal.db", wire, run) as journal:
+        def answer(seconds: int, balance: int, known: int) -> None:
+            status = m.AccountUpdate(end + seconds * S, 1001, "SIM-1001", balance, True, True)
+            journal.record(m.Snapshot(end + seconds * S, 1001, "q", True, status, (), (), fills[:known]), [])
+
+        answer(21, after, 2)
+        answer(22, after, 2)
+        fresh = replace(fills[0], now_ns=end + 23 * S, fill_id=99, order_id=99)
+        fills += (fresh,)
+        journal.record(fresh, [])
+        journal.record(m.AccountUpdate(end + 24 * S, 1001, "SIM-1001", after - 124, True, True), [])
+        for seconds, balance in ((25, after), (26, after - 124), (27, after - 124)):  # the first is from before
+            answer(seconds, balance, 3)
+        answer(28, after - 500, 3)  # a fee that no fill explains, told once and then again
+        answer(29, after - 500, 3)
+        journal.record(m.TimerIn(end + 60 * S, {}), [])
+    (line,) = document(tmp_path)["limits"]["floors"]
+    told = [cents(point["balance_usd"]) for point in line["points"] if point["at"] > "2026-11-16T15:07:15Z"]
+    assert told == [after, after - 124, after - 500, after - 500]  # the last one tells how it ended
+    assert line["points"][-2]["at"] == "2026-11-16T15:07:24Z"
+
+
+def desk_of(folder: Path) -> str:
+    return str(raw(folder, "RunInfo")[0][1]["desk"])
 
 
 UNREADABLE: list[dict[str, object]] = [
