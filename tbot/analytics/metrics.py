@@ -280,6 +280,28 @@ def deepest(deals: Sequence[Deal]) -> Fall:
     )
 
 
+def falls(deals: Sequence[Deal], most: int = 5) -> list[Fall]:
+    """The deepest stretches below a highest point, the deepest first, of equal ones the earlier; `longest_trips` is
+    the stretch's own length. Each lasts until its highest point was reached again."""
+    found: list[Fall] = []
+    total = peak = depth = 0
+    began = 0  # trades behind which the highest point lies
+    for place, deal in enumerate([*deals, None]):
+        if deal is not None:
+            total += deal.net_cents
+            depth = max(depth, peak - total)
+            if total < peak:
+                continue
+        if depth:
+            ended = deal is not None
+            trips = place + 1 - began if ended else place - began
+            since = deals[began - 1].trip.now_ns if began else None
+            until = deal.trip.now_ns if deal is not None else None
+            found.append(Fall(depth, trips, trips, since, until, ended))
+        peak, depth, began = total, 0, place + 1
+    return sorted(found, key=lambda fall: -fall.depth_cents)[:most]
+
+
 # ------------------------------------------------------------------------------------------------ ratios
 def _ratios(trips: Trips, days: Sequence[DayResult], fall: Fall, intervals: bool) -> tuple[Ratio, Ratio, Ratio]:
     """Sharpe, Sortino, Calmar of a year."""

@@ -9,7 +9,7 @@ from tbot.analytics.broker_check import BrokerCheck, compare
 from tbot.analytics.execution_quality import Quality, quality
 from tbot.analytics.floor_room import FloorLine, floor_lines
 from tbot.analytics.journal_records import Records, RunSpan, Told
-from tbot.analytics.metrics import Figures, Rolled, figures, rolling_sharpe
+from tbot.analytics.metrics import Fall, Figures, Rolled, falls, figures, rolling_sharpe
 from tbot.analytics.pattern_table import Table
 from tbot.analytics.period import Period
 from tbot.analytics.round_trips import Deal, deals
@@ -50,6 +50,7 @@ class Report:
     limits: Limits
     floors: tuple[FloorLine, ...]
     rolling: tuple[Rolled, ...]  # of everything up to the end of the period
+    falls: tuple[Fall, ...]  # of the same, the deepest first
     patterns: Table | None  # None: no pattern database, or none that can be read
     out_of_table: int  # round trips in contracts that nobody here can value
 
@@ -96,6 +97,7 @@ def build(
         limits=least_room(mine, records.daily_loss_cents),
         floors=floor_lines(records, period),
         rolling=tuple(rolling_sharpe(to_date.days)),
+        falls=tuple(falls(everything)),
         patterns=patterns,
         out_of_table=sum(period.holds(trip.now_ns) for trip in records.trips) - len(mine),
     )

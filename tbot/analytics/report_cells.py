@@ -286,6 +286,21 @@ def day_sheet(report: Report) -> Sheet:
     return Sheet("By trading day", ("day", "trades", "lots", "won", "lost", "net"), tuple(rows), total=True)
 
 
+def falls_sheet(report: Report, zone: ZoneInfo) -> Sheet:
+    """The worst drawdowns of everything so far."""
+    rows = tuple(
+        (_moment(one.from_ns, zone) or "the start", _moment(one.until_ns, zone) or "not yet recovered",
+         f"{one.trips:,}", cents(-one.depth_cents))
+        for one in report.falls
+    )  # fmt: skip
+    return Sheet("Worst drawdowns", ("from", "recovered", "trades", "depth"), rows, words=2)
+
+
+def _moment(at_ns: int | None, zone: ZoneInfo) -> str:
+    """20 Nov 16:33, in the display zone."""
+    return "" if at_ns is None else f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC).astimezone(zone):%-d %b %H:%M}"
+
+
 def latency_sheet(quality: Quality) -> Sheet:
     rows = tuple(
         (LATENCIES.get(one.hop, one.hop.replace("_", " ")), f"{one.n:,}", _ms(one.p50_ns), _ms(one.p99_ns),

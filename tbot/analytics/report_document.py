@@ -10,7 +10,7 @@ from tbot.analytics.breakdowns import GroupLine
 from tbot.analytics.broker_check import BrokerCheck, Difference
 from tbot.analytics.execution_quality import Quality
 from tbot.analytics.floor_room import FloorLine, Point
-from tbot.analytics.metrics import DEFINITIONS, Figures, Ratio
+from tbot.analytics.metrics import DEFINITIONS, Fall, Figures, Ratio
 from tbot.analytics.pattern_table import Row, Table
 from tbot.analytics.report import Report
 from tbot.analytics.round_trips import Deal, dollar, news, pattern
@@ -46,6 +46,7 @@ def document(report: Report, written_ns: int, version: str) -> dict[str, Any]:
              "net_usd": _usd(day.net_cents)}
             for day in report.figures.days
         ],
+        "worst_drawdowns": [_fall(one) for one in report.falls],
         "groups": {name: [_group(line) for line in lines] for name, lines in report.groups.items()},
         "execution": _execution(report.quality),
         "limits": {
@@ -175,6 +176,14 @@ def _execution(told: Quality) -> dict[str, Any]:
         "gaps": dict(told.gaps),
         "conditions": dict(told.conditions),
     }
+
+
+def _fall(one: Fall) -> dict[str, Any]:
+    return {
+        "depth_usd": _usd(one.depth_cents), "trades": one.trips, "recovered": one.recovered,
+        "from": None if one.from_ns is None else iso(one.from_ns),
+        "until": None if one.until_ns is None else iso(one.until_ns),
+    }  # fmt: skip
 
 
 def _floor(line: FloorLine) -> dict[str, Any]:

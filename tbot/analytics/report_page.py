@@ -74,6 +74,7 @@ def page(report: Report, *, zone: ZoneInfo, written_ns: int) -> str:
         "cards": cells.cards(report),
         "to_date": cells.to_date_cards(report) if report.to_date.n else [],
         "to_date_title": to_date_title(report),
+        "falls": cells.falls_sheet(report, zone),
         "traded": traded,
         "top": charts(report, (("Net result, and drawdown below it", plots.equity),), WIDE)
         + charts(report, (("By trading day", plots.days),), NARROW) if traded else [],

@@ -174,7 +174,7 @@ def _chart(
 # ------------------------------------------------------------------------------------------------ further pages
 def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     """Everything else as columns of tables, page after page."""
-    yield from _two_columns(report)
+    yield from _two_columns(report, zone)
     yield from _over_time(report)
     shown = [
         cells.execution_sheet(report), cells.latency_sheet(report.quality), cells.denial_sheet(report.quality),
@@ -186,7 +186,7 @@ def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     yield _words(report)
 
 
-def _two_columns(report: Report) -> Iterator[Sketch]:
+def _two_columns(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     """Month and groups, two columns a page."""
     sketch = Sketch.blank()
     width = (RIGHT - LEFT - 0.4) / 2
@@ -200,7 +200,8 @@ def _two_columns(report: Report) -> Iterator[Sketch]:
             note = f" ({card.note})" if card.note else ""
             sketch.text(LEFT, y - 0.14, f"{card.name}: {card.text}{note}", size=7, va="center")
         y -= 0.4
-    for sheet in sheets(report):
+    shown_falls = [cells.falls_sheet(report, zone)] if report.falls else []
+    for sheet in [*shown_falls, *sheets(report)]:
         need = LINE * (len(sheet.rows) + 2) + 0.25
         if y - need < BOTTOM and y < TOP:
             column, y = column + 1, TOP
@@ -274,6 +275,9 @@ def _table(
         last = sheet.total and place == len(sheet.rows) - 1
         _row(sketch, sheet, row, x, y, widths, size, bold=last)
         sketch.line(x, y - LINE / 2, used)
+    if sheet.note and rows[-1:] == list(sheet.rows[-1:]):
+        y -= LINE
+        sketch.text(x, y, sheet.note, size=6.5, color=PAPER.dim, va="center")
     return y - LINE / 2
 
 

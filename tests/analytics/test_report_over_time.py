@@ -220,6 +220,33 @@ def test_rolling_sharpe_is_that_of_the_raw_rows(folder: Path, whole: dict[str, A
     assert float(shown.text.replace("−", "-")) == pytest.approx(told[-1]["value"], abs=0.005)
 
 
+def test_the_worst_drawdowns_are_those_of_the_raw_rows(folder: Path, whole: dict[str, Any]) -> None:
+    """Each stretch found again by looking from every highest point for the moment that reaches it again."""
+    rows = sorted((row for _, row in raw(folder, "RoundTrip")), key=lambda row: (row["now_ns"], row["opened_ns"]))
+    sums = [0]
+    for row in rows:
+        sums.append(sums[-1] + row["gross_cents"] - row["fees_cents"] - row["commission_cents"])
+    expected = []
+    for place, value in enumerate(sums[:-1]):
+        if value < max(sums[: place + 1]) or sums[place + 1] >= value:
+            continue  # no highest point, or nothing fell from it
+        back = next((at for at in range(place + 1, len(sums)) if sums[at] >= value), None)
+        lowest = min(sums[place : back or len(sums)])
+        since = None if place == 0 else rows[place - 1]["now_ns"]
+        until = None if back is None else rows[back - 1]["now_ns"]
+        expected.append((value - lowest, (back or len(sums) - 1) - place, since, until))
+    expected = sorted(expected, key=lambda one: -one[0])[:5]
+    told = whole["worst_drawdowns"]
+    assert [(cents(one["depth_usd"]), one["trades"]) for one in told] == [one[:2] for one in expected]
+    assert [(one["from"], one["until"]) for one in told] == [tuple(map(iso_of, one[2:])) for one in expected]
+    assert len(told) == 5
+    assert told[0]["depth_usd"] == whole["to_date"]["drawdown_usd"]
+
+
+def iso_of(ns: int | None) -> str | None:
+    return None if ns is None else f"{datetime.fromtimestamp(ns // S, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def test_too_few_days_have_no_rolling_ratio(tmp_path: Path) -> None:
     write_week(tmp_path / "journal.db", several(weeks=3))
     report = made(tmp_path)
