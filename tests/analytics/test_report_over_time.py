@@ -7,6 +7,7 @@ import json
 import math
 import sqlite3
 import statistics
+from collections import defaultdict
 from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -131,6 +132,20 @@ def test_both_accounts_and_the_nearest_one_on_the_card(folder: Path, whole: dict
     assert card.note.endswith(f", {nearest['account']}")
     limit = card_named(cards(report), "Least room to daily limit")
     assert limit.note.endswith(f", {whole['limits']['least_room_account']}")
+
+
+def test_the_nearest_to_the_daily_limit_is_of_one_account_and_day(folder: Path, whole: dict[str, Any]) -> None:
+    totals: dict[tuple[int, date], int] = defaultdict(int)
+    lowest: dict[tuple[int, date], int] = {}
+    for _, row in sorted(raw(folder, "RoundTrip"), key=lambda told: (told[1]["now_ns"], told[1]["opened_ns"])):
+        key = (row["account"], trading_day(row["now_ns"]))
+        totals[key] += row["gross_cents"] - row["fees_cents"] - row["commission_cents"]
+        lowest[key] = min(lowest.get(key, 0), totals[key])
+    week = {key: low for key, low in lowest.items() if date(2026, 11, 16) <= key[1] <= date(2026, 11, 20)}
+    account, day = min(week, key=lambda key: week[key])
+    told = whole["limits"]
+    assert cents(told["least_room_usd"]) == 80_000 + week[account, day]
+    assert (told["least_room_account"], told["least_room_day"]) == (account, str(day))
 
 
 def card_named(found: list[Card], name: str) -> Card:
