@@ -218,11 +218,10 @@ def floors(axes: "Axes", report: Report, colours: Palette) -> None:
     styles = ("-", "--", ":", "-.")
     for number, line in enumerate(report.floors):
         xs, rooms = _steps(line, shown)
-        name = report.accounts.get(line.account) or str(line.account)
+        # The last room stands with the name: at the ends of the lines amounts would cover each other.
+        name = f"{report.accounts.get(line.account) or line.account}  {short_money(100 * rooms[-1])}"
         axes.step(xs, rooms, where="post", color=colours.line if number % 2 == 0 else colours.up, linewidth=1.6,
                   linestyle=styles[number // 2 % 4], label=name)  # fmt: skip
-        axes.annotate(short_money(100 * rooms[-1]), (xs[-1], rooms[-1]), (5, 0), textcoords="offset points",
-                      va="center", color=colours.dim, fontsize="small", annotation_clip=False)  # fmt: skip
     lock = max(line.lock_cents for line in report.floors) / 100
     axes.axhline(lock, color=colours.down, linewidth=1, linestyle="--", label=f"locked at {short_money(100 * lock)}")
     axes.axhline(0, color=colours.down, linewidth=1.4)
