@@ -4,7 +4,7 @@ Read from the journal, also while the engine runs. `--json`: the document `tbot.
 stdout; files are then only written when --format or --out ask for them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tbot.analytics.journal_records import Records, Told
     from tbot.analytics.period import Period
     from tbot.analytics.weekly_report import Made
+    from tbot.strategy.learning_settings import LearningSettings
 
 FORMATS = ("html", "pdf", "png", "json")
 
@@ -33,6 +34,7 @@ class Wanted:
     out: Path
     account: int | None
     zone: "ZoneInfo"
+    learning: "LearningSettings"
 
 
 @click.command()
@@ -51,6 +53,7 @@ class Wanted:
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")
 @click.option("--json", "json_output", is_flag=True, help="The document on stdout.")
 @click.option("--background", is_flag=True, hidden=True, help="By the engine: low priority, and word of how it went.")
+@click.option("--learning", hidden=True, help="By the engine: how it makes weights of outcomes, as JSON.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def report(
     week: str | None,
@@ -66,6 +69,7 @@ def report(
     tz: str,
     json_output: bool,
     background: bool,
+    learning: str | None,
     debug: bool,
 ) -> int:
     """Make the report of a week (or of days of yours) from the journal of the newest run."""
@@ -85,7 +89,8 @@ def report(
             check_account(family, account)
     if first or last:
         period = _days(folder, first, last)
-    wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone)
+    rule = _learning(learning, config_path)
+    wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone, rule)
     if background:
         return _in_background(wanted)
     login = _asked(gateway, config_path, credentials_file)
@@ -99,6 +104,22 @@ def report(
     for line in lines(made):
         click.echo(line)
     return 0
+
+
+def _learning(text: str | None, config_path: Path | None) -> "LearningSettings":
+    """As the engine uses it, else as the settings say. ConfigError when it is none."""
+    import json
+
+    from tbot.config import load
+    from tbot.errors import ConfigError
+    from tbot.strategy.learning_settings import LearningSettings
+
+    if text is None:
+        return load(config_path).learning
+    try:
+        return LearningSettings(**json.loads(text))
+    except (ValueError, TypeError):
+        raise ConfigError(f"--learning is for the engine alone and takes its settings, not {text!r}") from None
 
 
 def _formats(text: str | None) -> tuple[str, ...]:
@@ -138,7 +159,7 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
     broker, source = (None, "") if login is None else _fetched(login, records, period)
     return make_report(
         wanted.state_dir, wanted.out, period, formats=wanted.formats, account=wanted.account, zone=wanted.zone,
-        broker=broker, source=source, records=records, version=__version__,
+        broker=broker, source=source, records=records, version=__version__, learning=wanted.learning,
     )  # fmt: skip
 
 
@@ -156,7 +177,7 @@ def _in_background(wanted: Wanted) -> int:
     note = ""
     if lacking and set(wanted.formats) - {"json"}:
         note = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
-        wanted = Wanted(wanted.state_dir, wanted.period, ("json",), wanted.out, wanted.account, wanted.zone)
+        wanted = replace(wanted, formats=("json",))
     try:
         made = _make(wanted, anything=False)
         if made is None:
