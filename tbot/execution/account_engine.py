@@ -96,6 +96,7 @@ class AccountEngine:
         self.hub_differs_ns: dict[str, int] = {}
         self.status = Status("BOOT", ("RC_START",), "the engine is starting")
         self._calm = ((-1, False), self.status)  # what it follows from while no flatten runs, and what follows
+        self.between_edges = (0, 0)  # no edge of the calendar lies between these times (execution.outlook)
         self._traded = [symbol for symbol, product in settings.products.items() if not product.data_only]
         self.reconciler.back_ns = self.firm.back_ns
         self._carry()
