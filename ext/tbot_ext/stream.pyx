@@ -230,17 +230,25 @@ def instant(ticks, Py_ssize_t index):
 
 
 def market_from(ticks, Py_ssize_t start, int64_t at_ns):
-    """Index from `start` on of the first trade or quote at or after an exchange time; the length when there is none."""
+    """Index from `start` on of the first trade or quote at or after an exchange time; the length when there is none.
+
+    The records must be in order of time.
+    """
     cdef const unsigned char[::1] view = _bytes(ticks)
-    cdef Py_ssize_t n = view.shape[0] // <Py_ssize_t>sizeof(Tick), i = start
+    cdef Py_ssize_t n = view.shape[0] // <Py_ssize_t>sizeof(Tick), i = start, end = n, middle
     if not 0 <= start <= n:
         raise ValueError(f"start must lie in 0..{n}, not {start}")
     if n == 0:
         return 0
     cdef const Tick* items = <const Tick*>&view[0]
-    with nogil:
-        while i < n and (items[i].exch_ns < at_ns or (items[i].kind != TICK_TRADE and items[i].kind != TICK_QUOTE)):
-            i += 1
+    while i < end:
+        middle = (i + end) // 2
+        if items[middle].exch_ns < at_ns:
+            i = middle + 1
+        else:
+            end = middle
+    while i < n and items[i].kind != TICK_TRADE and items[i].kind != TICK_QUOTE:
+        i += 1
     return i
 
 
