@@ -48,6 +48,8 @@ from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 # So far back may the clock have gone since the run before. More is another market's time: a tape, a simulated gateway.
 CLOCK_BACK = timedelta(days=7)
 
+ANSWERS = (CommandResult, Snapshot)  # what tells of the line to the broker
+
 
 @dataclass(slots=True)
 class Market:
@@ -135,7 +137,7 @@ class AccountEngine:
             operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
-        elif isinstance(item, CommandResult | Snapshot) and item.account != self.account.account:
+        elif isinstance(item, ANSWERS) and item.account != self.account.account:
             self.caretaker.heard(item.situation, self.now_ns, self.step)  # login and budget are the same for all
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
@@ -335,7 +337,7 @@ class AccountEngine:
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         alarm = bool(self.guards.naked_ns or self.hub_differs_ns)
-        self.reconciler.flush(self.now_ns, self.step, busy=self.busy, alarm=alarm)
+        self.reconciler.flush(self.now_ns, self.step, busy=lambda: self.busy, alarm=alarm)
         self._say_state()
 
     def _guard(self) -> None:

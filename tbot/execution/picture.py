@@ -384,11 +384,9 @@ class Picture:
 
     def contracts(self) -> list[str]:
         """Contracts with a position, a working order or a live placement, sorted."""
-        names = set(self.ledger.open_contracts())
-        names.update([seen.order.contract for seen in self.working()])
-        names.update([entry.contract for entry in self.entries.values() if entry.live])
-        names.update([own.contract for own in self.protective.values() if own.live])
-        return sorted(names)
+        ordered = [seen.order.contract for seen in self.working()]
+        placed = [placement.contract for placement in self.live_placements()]
+        return sorted({*self.ledger.open_contracts(), *ordered, *placed})
 
     def state(self) -> list[object]:
         """Data for the digest."""
