@@ -103,6 +103,11 @@ class Child:
     def pid(self) -> int:
         return self.process.pid or 0 if self.process else 0
 
+    @property
+    def awaited(self) -> bool:
+        """The run cannot be whole before this one has spoken; nothing waits for one that is not vital."""
+        return self.spec.beats and self.spec.vital and not self.ready
+
     def beat(self, state: str, status: dict[str, Any]) -> None:
         """A heartbeat arrived."""
         self.last_beat_ns = boot_ns()

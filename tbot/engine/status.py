@@ -111,7 +111,7 @@ def _state(
         return ("STOPPED", [], "") if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
     if phase.stopping:
         return "STOPPING", [], "stopping: entries are off"
-    missing = sorted(name for name, child in children.items() if child.spec.beats and not child.ready)
+    missing = sorted(name for name, child in children.items() if child.awaited)
     if missing:
         return "STARTING", ["RC_START"], f"waiting for {', '.join(missing)}"
     if not accounts:
@@ -245,6 +245,7 @@ def _operations(
         "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
         "control": executor.get("control", {}),
+        "stood_still": executor.get("stood_still", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
             for name, child in children.items()

@@ -305,8 +305,8 @@ class Supervisor:
         self.tell(EngineEvent(0, "launcher", "PROC", "", text))
 
     def ready(self) -> bool:
-        """Every process has reported once."""
-        return all(child.ready for child in self.children.values() if child.spec.beats)
+        """Every process that the run needs has reported once."""
+        return not any(child.awaited for child in self.children.values())
 
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""

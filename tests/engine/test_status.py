@@ -85,6 +85,12 @@ def test_starting_until_everybody_who_beats_has_reported(tmp_path: Path) -> None
     assert build(tmp_path, children)["state"] == "ACTIVE"
 
 
+def test_nobody_waits_for_a_process_that_the_run_can_do_without(tmp_path: Path) -> None:
+    """It may be starting for the first time or again, or be gone for good: the accounts trade (I33)."""
+    children = family() | {"recorder": child("recorder", ready=False, vital=False)}
+    assert build(tmp_path, children)["state"] == "ACTIVE"
+
+
 def test_starting_until_there_is_an_account(tmp_path: Path) -> None:
     document = build(tmp_path, family({}))
     assert (document["state"], document["reason"]) == ("STARTING", "no account yet")
