@@ -3,7 +3,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-Trade = tuple[int, int, int, int, int, int]  # price, exch_ns, size, flags, aux, side
+_Trade = tuple[int, int, int, int, int, int]  # price, exch_ns, size, flags, aux, side
 
 __all__ = ["Activity", "pass_over"]
 
@@ -20,4 +20,4 @@ class Activity:
 
 def pass_over(
     ticks: npt.NDArray[np.void], contract_id: int, activity: Activity | None = None
-) -> tuple[Trade | None, Trade | None]: ...
+) -> tuple[_Trade | None, _Trade | None]: ...
