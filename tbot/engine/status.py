@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from tbot.domain.trading_hours import loosened, table_hash
+from tbot.engine.beside import Newest
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
@@ -261,10 +262,14 @@ def _exposure(account: Mapping[str, Any]) -> list[Any]:
 
 
 class StatusFile:
-    """Writes the document when it changed in a way that matters, or every 30 s."""
+    """Writes the document when it changed in a way that matters, or every 30 s.
 
-    def __init__(self, path: Path) -> None:
+    `beside`: in a thread of its own, as the caller has more to do than to wait for a slow disk; `settle` at the end.
+    """
+
+    def __init__(self, path: Path, *, beside: bool = False) -> None:
         self.path = path
+        self._beside = Newest(self._put, "status") if beside else None
         self._written_ns = 0
         self._looked_ns = 0
         self._essence = b""
@@ -296,9 +301,19 @@ class StatusFile:
     def write(self, document: dict[str, Any]) -> None:
         """Atomic: a reader sees the old document or the new one."""
         self._written_ns, self._state = boot_ns(), str(document.get("state"))
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+        if self._beside is None:
+            self._put(data)
+        else:
+            self._beside.put(data)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait for what is being written beside; False when it is not on disk after so long."""
+        return self._beside is None or self._beside.settle(timeout_s)
+
+    def _put(self, data: bytes) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
-            data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
             replace_private(self.path, data)
         except OSError:
             # A full disk must not stop the engine: the old document stays, its age tells (F-SYS-01).
