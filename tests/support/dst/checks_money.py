@@ -213,7 +213,7 @@ class DailyLoss(Check):
         if not held:
             watch.flat = True
             return
-        if watch.flat:  # a person's trade in a locked account: the engine can close it from now on, at what it costs now
+        if watch.flat:  # a person traded in a locked account: it can be closed from now on, at what it costs now
             watch.flat = False
             self._begin(watch, account, self.worth(account, today)[0])
         self.judge()
