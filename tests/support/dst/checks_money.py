@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from dst.checks_orders import CLOSE
@@ -16,20 +16,25 @@ FINAL = frozenset({"filled", "cancelled", "expired", "rejected"})
 TOUCH_NS = 1 * NS_PER_S  # the engine looks twice a second: a dip shorter than this it need not have seen
 START_NS = 2 * NS_PER_S  # from the limit to the first close
 FLAT_NS = 10 * NS_PER_S
+STAMP_NS = 2 * NS_PER_S  # between a fill and its telling by the user hub
 
 
 class Told:
-    """Ids of fills that the Desk was told of, in whatever life."""
+    """Fills that the Desk was told of, in whatever life: id and the stamp of the first telling."""
 
     def __init__(self) -> None:
-        self.ids: set[int] = set()
+        self.ids: dict[int, int] = {}
 
     def take(self, step: JournalStep) -> None:
         item = step.item
-        if isinstance(item, Fill):
-            self.ids.add(item.fill_id)
-        elif isinstance(item, Snapshot):
-            self.ids.update(fill.fill_id for fill in item.fills)
+        for fill in (item,) if isinstance(item, Fill) else item.fills if isinstance(item, Snapshot) else ():
+            self.ids.setdefault(fill.fill_id, fill.now_ns)
+
+    def stamped(self, fills: Iterable[Fill]) -> list[Fill]:
+        """The same with the Desk's stamps: what the user hub tells is stamped when it comes, so a fill at the very change
+        of the trading day belongs to the one or the other."""
+        near = [(fill, self.ids.get(fill.fill_id, fill.now_ns)) for fill in fills]
+        return [replace(fill, now_ns=at) if abs(at - fill.now_ns) < STAMP_NS else fill for fill, at in near]
 
     def purse(self, facts: Facts, account: int) -> Purse:
         """The exchange's fills, as far as the Desk knew of them."""
@@ -111,13 +116,19 @@ class QuantitiesGrow(Check):
             if view is None or not known or account in self.changed or facts.evidence.holdings(account):
                 continue
             self.judge()
-            today = purse_of(fills).realised.get(day_of(facts.evidence.market_ns), 0)
-            if any(number == account for number, *_ in facts.evidence.mutated):
-                # A fault can put another price under a position of the same size (F-ACC-01): its fills still explain
-                # it, yet the broker's own result of the closing trade is another; the worse of both counts (F-RSK-01).
-                today = min(today, told_by_broker(fills, day_of(facts.evidence.market_ns)))
-            if view["day_pnl_cents"] != today and not facts.evidence.faults:
-                self.fail(f"account {account} made {today} cents today; the engine says {view['day_pnl_cents']}")
+            figures = [self._today(account, stamps) for stamps in (fills, self.told.stamped(fills))]
+            if view["day_pnl_cents"] not in figures and not facts.evidence.faults:
+                self.fail(f"account {account} made {figures[0]} cents today; the engine says {view['day_pnl_cents']}")
+
+    def _today(self, account: int, fills: list[Fill]) -> int:
+        evidence = self.facts.evidence
+        day = day_of(evidence.market_ns)
+        today = purse_of(fills).realised.get(day, 0)
+        if any(number == account for number, *_ in evidence.mutated):
+            # A fault can put another price under a position of the same size (F-ACC-01): its fills still explain it,
+            # yet the broker's own result of the closing trade is another; the worse of both counts (F-RSK-01).
+            today = min(today, told_by_broker(fills, day))
+        return today
 
 
 @dataclass
