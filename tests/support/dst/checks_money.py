@@ -31,8 +31,8 @@ class Told:
             self.ids.setdefault(fill.fill_id, fill.now_ns)
 
     def stamped(self, fills: Iterable[Fill]) -> list[Fill]:
-        """The same with the Desk's stamps: what the user hub tells is stamped when it comes, so a fill at the very change
-        of the trading day belongs to the one or the other."""
+        """The same with the Desk's stamps: what the user hub tells is stamped when it comes, so a fill at the very
+        change of the trading day belongs to the one or the other."""
         near = [(fill, self.ids.get(fill.fill_id, fill.now_ns)) for fill in fills]
         return [replace(fill, now_ns=at) if abs(at - fill.now_ns) < STAMP_NS else fill for fill, at in near]
 
