@@ -8,8 +8,9 @@ nothing lost     Every print of the tape is found in its contract's ring once, i
                  the simulator has sent (/sim/state) is what the feed has taken: all of it accepted, none dropped. What
                  lay in each ring after the tape's end is what its worker has passed, and each record that it passed
                  is in its count: no lap, no gap, no record left.
-memory flat      Private memory (USS: rings that are being touched for the first time are no growth) of each process, by
-                 minute: median of the last fifth against that of the second fifth, at most GROWTH_MB more.
+memory flat      Private memory (USS: rings that are being touched for the first time are no growth) of each process of
+                 the engine, by minute: median of the last fifth against that of the second fifth, at most GROWTH_MB
+                 more. Not the simulator's: it maps the tape, whose pages count as its own once it has read them.
 latency bounded  From receipt to the end of the worker's fold, p99 by minute: median of the last third at most twice
                  that of the first third, or below FAST_MS; and nothing waited for longer than STUCK_MS.
 
@@ -219,6 +220,7 @@ def judge(minutes: list[Minute], losses: dict[str, int]) -> dict[str, tuple[bool
         name: float(np.median([minute.uss_mb[name] for minute in late]))
         - float(np.median([minute.uss_mb[name] for minute in early]))
         for name in minutes[-1].uss_mb
+        if name != "sim"
     }
     worst = max(grown, key=lambda name: grown[name])
     third = max(1, len(minutes) // 3)
