@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -69,8 +70,7 @@ def news(
     if json_output:
         click.echo(orjson.dumps(told).decode())
         return 0
-    for line in lines(told, zone):
-        click.echo(line)
+    show(lines(told, zone))
     return 0
 
 

@@ -5,8 +5,6 @@ reason, pnl_usd, open_usd, drawdown_usd, round_trips, wins, win_rate, profit_fac
 else (contracts, processes, latencies, slippage, fills) is the whole engine's.
 """
 
-import shutil
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ import orjson
 
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
+from tbot.commands.words import show
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -47,10 +46,7 @@ def status(account: int | None, json_output: bool) -> int:
     if json_output:
         click.echo(orjson.dumps(document).decode())
         return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for line in lines(document):
-        click.echo(fitted(line, width))
-    click.echo(f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}")
+    show([*lines(document), f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}"])
     return 0
 
 
@@ -70,14 +66,6 @@ def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
         names = ("state", "reasons", "reason")
         told |= dict(zip(names, accounts_state(only, document["alarms"], trouble), strict=True))
     return document | told | accounts_money(only)
-
-
-def fitted(line: str, width: int) -> str:
-    """A line for a terminal of this width, broken between words; 0: as it is, for a pipe or a file."""
-    if not width or len(line) <= width:
-        return line
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def lines(document: dict[str, Any]) -> list[str]:

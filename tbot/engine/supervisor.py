@@ -140,6 +140,7 @@ class Supervisor:
             self._status_file.update(self.status())
 
     def _take_messages(self) -> None:
+        told: list[EngineEvent] = []
         for _, data in self._bus.drain():
             try:
                 message = self._wire.decode(data)
@@ -152,7 +153,9 @@ class Supervisor:
                 if child is not None and message.pid == child.newest_pid:
                     self._on_beat(child, message)
             elif isinstance(message, EngineEvent):
-                self.tell(message)
+                told.append(message)
+        for event in in_order(told):
+            self.tell(event)
 
     def _on_beat(self, child: Child, message: Heartbeat) -> None:
         if message.build != self._greeting:
@@ -376,6 +379,18 @@ class Supervisor:
         shutil.rmtree(self.settings.run_dir, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
+
+
+def in_order(events: list[EngineEvent]) -> list[EngineEvent]:
+    """What was heard at one time by market time: a worker's signal stands before what the executor made of it.
+
+    An event without a time stays behind the one it came after.
+    """
+    newest, keyed = 0, []
+    for event in events:
+        newest = event.now_ns or newest
+        keyed.append((newest, event))
+    return [event for _, event in sorted(keyed, key=lambda one: one[0])]
 
 
 _STOP_GROUPS = (("worker", "feed"), ("executor",), ("recorder",), ("sim",))

@@ -9,7 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tbot.commands.status import NotRunning, fitted, lines, read_newest, status
+from tbot.commands.status import NotRunning, lines, read_newest, status
+from tbot.commands.words import fitted
 
 
 def document(**changes: Any) -> dict[str, Any]:

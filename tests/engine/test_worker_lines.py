@@ -4,9 +4,9 @@ import pytest
 
 from event_builder import EventBuilder
 from tbot.domain.contracts import PRODUCTS
-from tbot.engine.worker import pattern_line
+from tbot.engine.worker import known, pattern_line
 from tbot_ext.records import EventCode as E
-from tbot_ext.records import Flag
+from tbot_ext.records import NO_PRICE, Flag
 
 BAND = {"bottom": 100_000, "top": 100_050}
 LINES = [
@@ -32,3 +32,8 @@ def test_lines(kind: E, tf: int, side: int, fields: dict[str, int], line: tuple[
     told, *others = (pattern_line(event, PRODUCTS["MNQ"]) for event in make.take())
     assert told == line
     assert others == [None, None]
+
+
+def test_before_the_first_print_there_is_no_price() -> None:
+    """A status that carried the mark of no price was shown as one: -922337203685477580.8."""
+    assert [known(price) for price in (NO_PRICE, 0, 100_001)] == [None, 0, 100_001]
