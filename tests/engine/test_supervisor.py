@@ -23,7 +23,7 @@ from tbot.engine import supervisor as module
 from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
 from tbot.engine.settings import EngineSettings, GatewaySettings
-from tbot.engine.supervisor import Supervisor, in_order
+from tbot.engine.supervisor import Supervisor
 from tbot.transport import sockets
 from tbot.transport.process_identity import process_start
 from tbot.transport.wire import Wire
@@ -498,10 +498,3 @@ def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path:
         poll_until(supervisor, lambda: not resort._waiting, "the executor has acknowledged")
         assert resort.state == ""
         assert (supervisor.settings.state_dir / "kill.all").exists()
-
-
-def test_what_is_heard_at_once_is_told_in_the_order_in_which_it_happened() -> None:
-    """The bus has no order between processes: a signal may come behind what was made of it."""
-    told = [(5, "INTENT"), (0, "STATE"), (4, "SIGNAL"), (5, "FILL"), (0, "PROC")]
-    events = [EngineEvent(now_ns, "", kind, "", "") for now_ns, kind in told]
-    assert [event.kind for event in in_order(events)] == ["SIGNAL", "INTENT", "STATE", "FILL", "PROC"]
