@@ -12,6 +12,7 @@ import click
 
 from tbot.commands.account_choice import one_account
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tbot.analytics.weekly_report import Made
 
 FORMATS = ("html", "pdf", "png", "json")
+NO_PAGES = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,9 @@ def report(
         raise click.UsageError("--week and --from/--to exclude each other; choose one")
     period = parse_week(week) if week else None
     chosen = _formats(formats) if formats is not None or not json_output or out else ()
+    note = ""
+    if formats is None and chosen and lacking():
+        chosen, note = ("json",), NO_PAGES
     zone = parse_zone(tz)
     folder = state_dir or newest_state()
     if account is not None:
@@ -96,9 +101,17 @@ def report(
 
         click.echo(orjson.dumps(made.document).decode())
         return 0
-    for line in lines(made):
-        click.echo(line)
+    show(lines(made))
+    if note:
+        show([f"tbot: {note}"], err=True)
     return 0
+
+
+def lacking() -> list[str]:
+    """Packages of the extra `report` that are not installed."""
+    import importlib.util
+
+    return [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
 
 
 def _formats(text: str | None) -> tuple[str, ...]:
@@ -144,7 +157,6 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
 
 def _in_background(wanted: Wanted) -> int:
     """As the engine calls it: out of everybody's way, and with word of the outcome in `last.json`."""
-    import importlib.util
     import os
 
     from tbot.analytics.weekly_report import note_last
@@ -152,10 +164,9 @@ def _in_background(wanted: Wanted) -> int:
 
     os.nice(19)
     label = wanted.period.label if wanted.period else ""
-    lacking = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
     note = ""
-    if lacking and set(wanted.formats) - {"json"}:
-        note = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
+    if set(wanted.formats) - {"json"} and lacking():
+        note = NO_PAGES
         wanted = Wanted(wanted.state_dir, wanted.period, ("json",), wanted.out, wanted.account, wanted.zone)
     try:
         made = _make(wanted, anything=False)

@@ -134,6 +134,15 @@ def test_missing_extras_are_one_sentence_with_the_command(
         assert "written" in call("--format", form).output
 
 
+def test_without_the_extra_the_figures_are_shown_all_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asked for a page: what can be made is made, and the rest is told."""
+    monkeypatch.setattr(sys.modules["tbot.commands.report"], "lacking", lambda: ["matplotlib"])
+    said = call()
+    assert "Net P&L" in said.stdout
+    assert "only JSON was made" in said.stderr
+    assert [path.suffix for path in (home / "paper" / "reports").iterdir()] == [".json"]
+
+
 def test_in_the_background_it_leaves_word(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lowered: list[int] = []
     monkeypatch.setattr(os, "nice", lowered.append)
