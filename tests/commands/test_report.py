@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from json_shape import same
 from report_week import Trade, a_week, write_week
 from tbot.commands.report import report
 from tbot.errors import ConfigError, DataError
@@ -31,6 +32,7 @@ def call(*arguments: str) -> Result:
 
 def test_the_document_on_stdout_writes_nothing(home: Path) -> None:
     told = json.loads(call("--json").output)
+    same(told)
     assert (told["schema"], told["version"], told["badge"], told["week"]) == ("tbot.report", 1, "PAPER", "2026-W47")
     assert told["figures"]["trades"] == 12
     assert not (home / "paper" / "reports").exists()

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from journal_items import ACCOUNT, RUN, journal_at
+from json_shape import same
 from tbot.commands.trades import HOPS, trades
 from tbot.domain import messages as m
 from tbot.errors import ConfigError, DataError
@@ -78,6 +79,7 @@ def journaled(folder: Path) -> list[m.RoundTrip]:
 
 def test_the_document_equals_the_journal_to_the_cent(home: Path) -> None:
     whole = document()
+    same(whole)
     assert (whole["schema"], whole["version"], whole["state_dir"]) == ("tbot.trades", 1, str(home / "paper"))
     kept = journaled(home / "paper")[::-1]
     rows = whole["trades"]
