@@ -1,4 +1,4 @@
-"""I30 on the real engine: login and tokens are in no file, shared memory, argument or environment but the launcher's."""
+"""I30 on the real engine: login and tokens are in no file, memory, argument or environment but the launcher's."""
 
 import json
 import re
