@@ -74,7 +74,8 @@ def run(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if debug:
             raise
-        _tell(f"tbot: {error}; look at that place, or run again with --debug to see where it happened")
+        what = f"{error.filename}: {error.strerror}; look at that place" if error.filename else error.strerror or error
+        _tell(f"tbot: {what}; --debug shows where it happened")
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)
