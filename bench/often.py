@@ -6,6 +6,7 @@ few a day). And every process keeps each value that it adds to its latency histo
 whenever the process reports (about once a second), one JSON line {"boot_ns": ..., "hops": {name: [ns, ...]}}.
 """
 
+import importlib
 import json
 import sys
 from array import array
@@ -30,7 +31,6 @@ from tbot.strategy.trader import ContractTrader, StrategySettings
 from tbot_ext.records import NO_PRICE
 
 DISTANCE = 8  # ticks to stop and to target: a trade is over within a minute of the benches' rising market
-MAINS = {"feed": feed.main, "executor": executor.main, "worker": worker.main}
 
 
 class OftenTrader(ContractTrader):
@@ -101,12 +101,13 @@ class KeptHops(Hops):
 
 
 def child_main(settings: EngineSettings, context: ChildContext) -> None:
-    """Process entry point of feed, executor and workers."""
+    """Process entry point of every process of the engine."""
     KeptHops.folder, KeptHops.process = Path(context.secrets["bench"]), context.name
     for module in (feed, executor, worker):
         module.Hops = KeptHops  # type: ignore[misc]
     decider_module.ContractTrader = OftenTrader  # type: ignore[misc]
-    MAINS[context.name.partition("-")[0]](settings, context)
+    module_name, _, function = context.secrets["target"].partition(":")
+    getattr(importlib.import_module(module_name), function)(settings, context)
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def main() -> None:
 
     def watched(settings: EngineSettings, credentials: tuple[str, str] | None) -> list[ProcessSpec]:
         return [
-            replace(spec, target="often:child_main", secrets={**spec.secrets, "bench": folder})
+            replace(spec, target="often:child_main", secrets={**spec.secrets, "bench": folder, "target": spec.target})
             for spec in real(settings, credentials)
         ]
 

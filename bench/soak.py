@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from engine_run import (
     SHARES,
     START,
     HopTail,
+    NotReady,
     Run,
     S,
     boot_ns,
@@ -111,7 +113,16 @@ class Soak:
         self._market_rest(self._begin_ns)
 
     def _cpu(self) -> dict[str, float]:
-        return {name: cpu_s(process) for name, process in self._processes.items()}
+        try:
+            return {name: cpu_s(process) for name, process in self._processes.items()}
+        except psutil.NoSuchProcess as gone:
+            status = self._run.status()
+            told = {name: status.get(name) for name in ("state", "reason", "restarts", "processes", "stood_still")}
+            errors = (self._run.folder / "engine.err").read_text()[-2000:]
+            raise NotReady(f"process {gone.pid} of {self._pids()} is gone: {told} {errors}") from gone
+
+    def _pids(self) -> dict[str, int]:
+        return {name: process.pid for name, process in self._processes.items()}
 
     def _market_rest(self, until_ns: int) -> None:
         """Take what is in the rings until this market time."""

@@ -10,9 +10,11 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from tbot.errors import AuthError
 
+T = TypeVar("T")
 NAMES = ("TBOT_USERNAME", "TBOT_API_KEY")
 KEYRING_SERVICE = "tbot"  # keyring set tbot TBOT_API_KEY
 MAX_BYTES = 64 * 1024
@@ -46,31 +48,36 @@ def file_fault(found: os.stat_result, uid: int) -> str:
     return ""
 
 
-def read_file(path: Path, uid: int | None = None) -> dict[str, str]:
-    """The values of a credentials file; AuthError in one sentence when it must not or cannot be used."""
-    owner = os.geteuid() if uid is None else uid
+def read_private(path: Path, called: str, expected: str, parse: Callable[[str], T], uid: int | None = None) -> T:
+    """What `parse` makes of a small file with secrets; AuthError in one sentence when it must not or cannot be used.
+
+    `called` names the file there, `expected` says what belongs into it; no word of the file is in any error.
+    """
     try:
-        if path.is_symlink():
-            raise AuthError(f"credentials file {path} is a link; give the file itself")
         descriptor = os.open(path, _OPEN)
         try:
-            fault = file_fault(os.fstat(descriptor), owner)
+            fault = file_fault(os.fstat(descriptor), os.geteuid() if uid is None else uid)
             if fault:
-                raise AuthError(f"credentials file {path} {fault}; make it yours alone with `chmod 600`")
+                raise AuthError(f"{called} {fault}; make it yours alone with `chmod 600`")
             data = os.read(descriptor, MAX_BYTES + 1)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise AuthError(f"credentials file {path} cannot be read: {error.strerror}; check its path and owner") from None
+        raise AuthError(f"{called} cannot be read: {error.strerror}; check its path and owner") from None
     if len(data) > MAX_BYTES:
-        raise AuthError(f"credentials file {path} is longer than {MAX_BYTES} bytes; it holds two lines")
+        raise AuthError(f"{called} is longer than {MAX_BYTES} bytes; {expected}")
     try:
-        return _parse(data.decode("utf-8"))
-    except ValueError:
-        # without the cause: its text would show a part of the file
-        raise AuthError(
-            f"credentials file {path} is not understood; write the lines TBOT_USERNAME=... and TBOT_API_KEY=..."
-        ) from None
+        return parse(data.decode("utf-8"))
+    except ValueError:  # without the cause: its text would show a part of the file
+        raise AuthError(f"{called} is not understood; {expected}") from None
+
+
+def read_file(path: Path, uid: int | None = None) -> dict[str, str]:
+    """The values of a credentials file; AuthError as in `read_private`."""
+    called = f"credentials file {path}"
+    if path.is_symlink():
+        raise AuthError(f"{called} is a link; give the file itself")
+    return read_private(path, called, "write the lines TBOT_USERNAME=... and TBOT_API_KEY=...", _parse, uid)
 
 
 def _parse(text: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from tbot_ext.bars cimport MINUTE_CLOSED, aggregate, aggregate_clock, aggregate_
 from tbot_ext.bars cimport minute_gap, minute_init, minute_trade
 from tbot_ext.detector cimport detector_bars, detector_init, detector_push, detector_unbroken, detector_zones
 from tbot_ext.events cimport minutes_ns
+from tbot_ext.frames cimport frame_of
 from tbot_ext.levels cimport levels_array
 from tbot_ext.params cimport Params
 from tbot_ext.periods cimport periods_array
@@ -46,19 +47,6 @@ NEW_CONTRACT = NEW_CONTRACT_C
 
 
 # ---------------------------------------------------------------- leaves
-
-cdef inline int _index(int timeframe_min) noexcept nogil:
-    """Place of a timeframe among the detectors, -1 if it is none of ours."""
-    if timeframe_min == 1:
-        return 0
-    if timeframe_min == 5:
-        return 1
-    if timeframe_min == 15:
-        return 2
-    if timeframe_min == 30:
-        return 3
-    return 4 if timeframe_min == 60 else -1
-
 
 cdef const Bar* _find(const Bar* ring, int64_t capacity, int64_t first, int64_t n, int64_t start_ns) noexcept nogil:
     """The bar that starts at start_ns among the n bars of a ring, oldest at `first`; NULL if there is none."""
@@ -255,7 +243,7 @@ cdef class ContractPipeline:
         """Give the first n bars of _out to their detectors, in this order."""
         cdef int i
         for i in range(n):
-            detector_push(&self._detectors[_index(self._out[i].timeframe_min)], &self._out[i], &self._sink, True)
+            detector_push(&self._detectors[frame_of(self._out[i].timeframe_min)], &self._out[i], &self._sink, True)
 
     # ------------------------------------------------------------ history
 
@@ -448,7 +436,7 @@ cdef class ContractPipeline:
         return counters
 
     cdef DetectorState* _detector(self, int timeframe_min) except NULL:
-        cdef int index = _index(timeframe_min)
+        cdef int index = frame_of(timeframe_min)
         if index < 0:
             raise ValueError(f"timeframe {timeframe_min} is not one of {TIMEFRAMES} minutes")
         return &self._detectors[index]

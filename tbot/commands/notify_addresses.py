@@ -7,13 +7,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tbot.credentials import KEYRING_SERVICE, MAX_BYTES, file_fault
-from tbot.errors import AuthError
+from tbot.credentials import KEYRING_SERVICE, read_private
 from tbot.notify.settings import NotifySettings
 
 NAME = "TBOT_NOTIFY_URLS"
 FILE_NAME = "notify_urls"  # in TBOT_HOME
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +60,4 @@ def _keyring() -> str:
 
 
 def _read(path: Path) -> tuple[str, ...]:
-    try:
-        descriptor = os.open(path, _OPEN)
-        try:
-            fault = file_fault(os.fstat(descriptor), os.geteuid())
-            if fault:
-                raise AuthError(f"{path} with the addresses of [notify] {fault}; make it yours alone with `chmod 600`")
-            data = os.read(descriptor, MAX_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise AuthError(f"{path} of [notify] cannot be read: {error.strerror}; correct file, or leave it out") from None
-    if len(data) > MAX_BYTES:
-        raise AuthError(f"{path} of [notify] is longer than {MAX_BYTES} bytes; write one address a line")
-    try:
-        return _split(data.decode("utf-8"))
-    except ValueError:  # without the cause: its text would show a part of the file
-        raise AuthError(f"{path} of [notify] is no text; write one address a line") from None
+    return read_private(path, f"file {path} of [notify]", "write one address a line", _split)

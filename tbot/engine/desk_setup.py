@@ -26,6 +26,7 @@ from tbot.gateway.codec_domain import ContractBook
 from tbot.gateway.live_broker import ENTRY_TTL_NS, LiveBroker
 from tbot.gateway.rest import OrderClient
 from tbot.storage.journal import Journal
+from tbot.storage.journal_beside import JournalBeside
 from tbot.storage.journal_reader import RunInfo
 from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
@@ -275,7 +276,8 @@ def open_desk(
     )
     # In lock-step the machine's time means nothing to the market's: a slow disk must not change what a replay does.
     ttl_ns = None if settings.lockstep else ENTRY_TTL_NS
-    journal = Journal(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
+    made = Journal if settings.lockstep else JournalBeside
+    journal = made(settings.journal_path, wire, info, entry_ttl_ns=ttl_ns, rotate_rows=ROTATE_ROWS)
     with contextlib.suppress(OSError):  # without this word a loss of the whole folder is taken for a first start
         begun.touch(mode=0o600)
     desk_settings = record.settings()

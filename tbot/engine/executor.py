@@ -32,6 +32,7 @@ from tbot.engine.operator_desk import OperatorDesk
 from tbot.engine.prices import BATCH, PriceRings
 from tbot.engine.settings import AccountPlan, EngineSettings
 from tbot.engine.state_dir import AccountLocks
+from tbot.engine.turn_watch import TurnWatch
 from tbot.errors import AuthError, ConfigError, Halted, JournalError, ProtocolError, TbotError
 from tbot.transport import sockets
 
@@ -61,6 +62,7 @@ class Executor:
         signal.signal(signal.SIGUSR1, lambda *_: self._operator.press("signal"))
         self._waiter = sockets.Waiter(self._router, self._operator.control.channel)
         self._hops = Hops("signal_executor", "signal_request", "journal", "rest")
+        self._turn = TurnWatch(self._beat.event)
         self._prices = PriceRings(settings, context.secrets["restarted"])
         self._link: Link | None = None
         self._desk: TradingDesk | None = None
@@ -82,19 +84,27 @@ class Executor:
     def run(self) -> None:
         """Until told to stop and flat, or until patience ends."""
         while not self._finished():
-            self._waiter.wait(self._longest_wait_ns())
+            longest_ns = self._longest_wait_ns()
+            self._waiter.wait(longest_ns)
+            self._turn.passed("was not run", longest_ns)
             self._open()
+            self._turn.passed("starting")
             self._operator.look(self._desk, self._watch)  # before any signal: a lock binds from the first turn on
+            self._turn.passed("a person's word")
             if self._conditions is not None:
                 self._conditions.look()
+                self._turn.passed("a look at clocks and disk")
             if self._desk is not None and not self._settings.lockstep:
                 self._look_at_prices()
+                self._turn.passed("prices")
             self._take_messages()
+            self._turn.passed("messages")
             if self._desk is not None:
                 self._work(self._desk)
             elif self._stop_requests and (self._fatal or self._untouched() or boot_ns() > self._stop_deadline_ns):
                 self._answer_stops(None)
             self._report()
+            self._turn.passed("a report")
         self.close()
 
     def _longest_wait_ns(self) -> int:
@@ -171,10 +181,12 @@ class Executor:
             self._watch.look()
         if not self._settings.lockstep:
             desk.session.advance(desk.clock.now_ns())
+        self._turn.passed("the broker's news and what is due")
         if boot_ns() >= self._next_flush_ns:
             self._next_flush_ns = boot_ns() + FLUSH_NS
             self._report()  # a slow disk holds this loop up: what is new is told before, not after (I33, F-SYS-05)
             self._flush(desk)
+            self._turn.passed("writing the journal")
         self._heed_stop(desk)
         if self._stop_requests and (desk.settled() or boot_ns() > self._stop_deadline_ns):
             self._answer_stops(desk)
@@ -317,6 +329,7 @@ class Executor:
         status: dict[str, Any] = {"hops": self._hops.status(), "messages": dict(self._counters)}
         status["lost"] = self._prices.lost
         status["control"] = self._operator.control.status()
+        status["stood_still"] = self._turn.status()
         if self._link is not None:
             status.update(self._link.status())
         if self._desk is not None:

@@ -126,6 +126,11 @@ class Child:
             self._voice.close()
             self._voice = None
 
+    @property
+    def awaited(self) -> bool:
+        """The run cannot be whole before this one has spoken; nothing waits for one that is not vital."""
+        return self.spec.beats and self.spec.vital and not self.ready
+
     def beat(self, state: str, status: dict[str, Any]) -> None:
         """A heartbeat arrived."""
         self.last_beat_ns = boot_ns()

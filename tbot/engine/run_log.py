@@ -6,17 +6,18 @@ contract or a market time also `contract` and `market_time`. Sources: the events
 stderr (tracebacks, warnings of libraries), and the launcher's own library warnings.
 
 Secrets are masked, control signs taken out, texts cut at 300 characters (F-SEC-01, F-SEC-05). A log that cannot be
-written (disk full, folder gone) is told in the status and never stops anything (F-SYS-01). There is no thread between:
-the launcher writes its status file to the same disk, so a disk that hangs holds it up either way, and trading goes on
-without it.
+written (disk full, folder gone) is told in the status and never stops anything (F-SYS-01); a thread writes it, so that
+a disk that hangs holds nothing up, either (F-SYS-05).
 """
 
 import contextlib
 import logging
 import os
+import queue
 import re
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -36,6 +37,8 @@ FILE_NAME = "engine.log"
 STDERR = "STDERR"
 _OF_KIND = {"ZONE": logging.DEBUG, "SWEEP": logging.DEBUG, "PROC": logging.WARNING, STDERR: logging.WARNING}
 _CODE = re.compile(r"\(([A-Z][A-Z0-9]*_[A-Z0-9_]+)\)\s*$")
+WAITING = 5_000  # lines that may wait for a disk that hangs; what comes then is lost, and counted
+CLOSE_S = 2.0  # the end of a run waits so long for such a disk
 MIN_USER_SIGNS = 3  # a shorter login name would be "found" in any text
 
 
@@ -50,9 +53,12 @@ class RunLog:
         self._secrets = tuple(secrets)
         named = len(user) >= MIN_USER_SIGNS
         self._user = re.compile(rf"(?<!\w){re.escape(user)}(?!\w)") if named else None
+        self._level: int = logging.getLevelName(settings.level.upper())
         self._file = _Rotated(folder / FILE_NAME, settings)
-        self._log = logging.Logger("tbot.run", logging.getLevelName(settings.level.upper()))
-        self._log.addHandler(self._file)
+        self._waiting: queue.Queue[logging.LogRecord | threading.Event | None] = queue.Queue(WAITING)
+        self._dropped = 0
+        self._writer = threading.Thread(target=self._write, daemon=True, name="log")
+        self._writer.start()
         self._library = _Library(self)
         logging.getLogger().addHandler(self._library)
         logging.captureWarnings(True)
@@ -66,7 +72,7 @@ class RunLog:
     ) -> None:
         """One line; `level` 0: what its kind is worth."""
         level = level or _OF_KIND.get(kind, logging.INFO)
-        if not self._log.isEnabledFor(level):
+        if level < self._level:
             return
         text = self._masked(text)
         code = _CODE.search(text)
@@ -78,7 +84,19 @@ class RunLog:
             document["contract"] = contract
         if market_ns:
             document["market_time"] = _iso(market_ns)
-        self._log.log(level, "%s", orjson.dumps(document).decode())
+        record = logging.LogRecord("tbot.run", level, "", 0, orjson.dumps(document).decode(), None, None)
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def _write(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                self._file.handle(item)
+        self._file.close()
 
     def _masked(self, text: str) -> str:
         text = redact(text, *self._secrets)  # first: a name may be part of a key
@@ -86,13 +104,25 @@ class RunLog:
 
     def status(self) -> dict[str, Any]:
         """`path`, `lost` lines, and in `trouble` why nothing can be written now ("": it can)."""
-        return {"path": str(self._file.baseFilename), "lost": self._file.lost, "trouble": self._file.trouble}
+        hangs = "the disk does not answer" if self._waiting.full() else ""
+        lost = self._file.lost + self._dropped
+        return {"path": str(self._file.baseFilename), "lost": lost, "trouble": self._file.trouble or hangs}
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until all is written that was said so far; False when it is not after so long."""
+        written = threading.Event()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(written, timeout=timeout_s)
+            return written.wait(timeout_s)
+        return False
 
     def close(self) -> None:
+        """Write what waits, as long as `CLOSE_S`; nothing is written afterwards."""
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._library)
-        with contextlib.suppress(OSError):
-            self._file.close()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=CLOSE_S)
+            self._writer.join(CLOSE_S)
 
 
 def _iso(ns: int) -> str:
@@ -148,6 +178,10 @@ class _Rotated(RotatingFileHandler):
         super().emit(record)
         if self.lost == lost:
             self.trouble = ""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:
         self.lost += 1

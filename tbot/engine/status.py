@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from tbot.domain.trading_hours import loosened, table_hash
+from tbot.engine.beside import Newest
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.processes import Child
 from tbot.engine.settings import EngineSettings
@@ -111,7 +112,7 @@ def _state(
         return ("STOPPED", [], "") if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
     if phase.stopping:
         return "STOPPING", [], "stopping: entries are off"
-    missing = sorted(name for name, child in children.items() if child.spec.beats and not child.ready)
+    missing = sorted(name for name, child in children.items() if child.awaited)
     if missing:
         return "STARTING", ["RC_START"], f"waiting for {', '.join(missing)}"
     if not accounts:
@@ -245,6 +246,7 @@ def _operations(
         "conditions": executor.get("conditions", {}),
         "journal": executor.get("journal", {}),
         "control": executor.get("control", {}),
+        "stood_still": executor.get("stood_still", {}),
         "processes": {
             name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
             for name, child in children.items()
@@ -260,10 +262,14 @@ def _exposure(account: Mapping[str, Any]) -> list[Any]:
 
 
 class StatusFile:
-    """Writes the document when it changed in a way that matters, or every 30 s."""
+    """Writes the document when it changed in a way that matters, or every 30 s.
 
-    def __init__(self, path: Path) -> None:
+    `beside`: in a thread of its own, as the caller has more to do than to wait for a slow disk; `settle` at the end.
+    """
+
+    def __init__(self, path: Path, *, beside: bool = False) -> None:
         self.path = path
+        self._beside = Newest(self._put, "status") if beside else None
         self._written_ns = 0
         self._looked_ns = 0
         self._essence = b""
@@ -285,7 +291,7 @@ class StatusFile:
         pids = [process["pid"] for process in document["processes"].values()]
         resort = [document["last_resort"], document["last_resort_began_boot_ns"]]
         alarms = [*resort, *(alarm["code"] for alarm in document["alarms"])]
-        exposure: list[Any] = [document.get("report")]
+        exposure: list[Any] = [document.get("report"), (document.get("log") or {}).get("trouble")]
         exposure += [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:
@@ -295,9 +301,19 @@ class StatusFile:
     def write(self, document: dict[str, Any]) -> None:
         """Atomic: a reader sees the old document or the new one."""
         self._written_ns, self._state = boot_ns(), str(document.get("state"))
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+        if self._beside is None:
+            self._put(data)
+        else:
+            self._beside.put(data)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait for what is being written beside; False when it is not on disk after so long."""
+        return self._beside is None or self._beside.settle(timeout_s)
+
+    def _put(self, data: bytes) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, exist_ok=True)  # somebody may have deleted it (F-CFG-05)
-            data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
             replace_private(self.path, data)
         except OSError:
             # A full disk must not stop the engine: the old document stays, its age tells (F-SYS-01).

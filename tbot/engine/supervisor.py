@@ -37,6 +37,7 @@ from tbot_ext.ring import format_ring, ring_bytes
 EVENTS_KEPT = 400
 FAILURE_CODES = {AuthError.exit_code: "RC_AUTH", Halted.exit_code: "RC_SECOND_ENGINE"}  # of a process that gives up
 LAST_BREATH_S = 1.0  # a process lets go of its sentinel a moment before it has an exit code
+STATUS_S = 5.0  # for the last status, from a disk that is slow
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
 
 
@@ -60,7 +61,7 @@ class Supervisor:
         self._lock: BinaryIO | None = None
         self._channels: list[sockets.Channel] = []  # that are open
         self._unsent = b""  # a stop request that found no executor to go to
-        self._status_file = StatusFile(settings.state_dir / "status.json")
+        self._status_file = StatusFile(settings.state_dir / "status.json", beside=True)
         self._pause = PauseJudge(still_ns=2 * NS_PER_S)
         self._bad_messages = 0
         self._all_ready = False
@@ -335,8 +336,8 @@ class Supervisor:
         self.tell(EngineEvent(0, "launcher", "PROC", "", text))
 
     def ready(self) -> bool:
-        """Every process has reported once."""
-        return all(child.ready for child in self.children.values() if child.spec.beats)
+        """Every process that the run needs has reported once."""
+        return not any(child.awaited for child in self.children.values())
 
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""
@@ -407,6 +408,7 @@ class Supervisor:
         self._end_log()
         if self._lock is not None:  # else the status there is another engine's
             self._status_file.write(self.status())
+            self._status_file.settle(STATUS_S)
         for channel in self._channels:
             channel.close()
         self._channels.clear()

@@ -1,6 +1,7 @@
 """What stands between the executor's loop and the threads that talk to the gateway: bounded queues, and a wake-up call.
 
-A command waits in the lane of its kind, so that nothing that protects waits behind an entry or a question (R7, R9).
+A command waits in the lane of its account and kind, so that nothing that protects waits behind an entry or a question
+(R7, R9), and an account that the gateway does not answer for holds up no other.
 """
 
 import os
@@ -32,7 +33,7 @@ LANES: dict[type, Lane] = {
     CloseContract: "protective",
     Query: "query",
 }
-# Two protective threads: a cancel that hangs until its deadline must not hold up the close behind it.
+# Of each account. Two protective threads: a cancel that hangs until its deadline must not hold up the close behind it.
 THREADS: dict[Lane, int] = {"entry": 1, "protective": 2, "query": 1}
 QUEUE_LIMIT = 256
 

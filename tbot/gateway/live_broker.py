@@ -54,6 +54,8 @@ CALLS: dict[type, tables.Call] = {
     CloseContract: tables.POSITION_CLOSE,
 }
 SINGLE = (PlaceStop, PlaceTarget, PlaceExit, ModifyStop)
+
+
 class LiveBroker:
     """Implements execution.broker.Broker. `submit` and `poll` belong to the owner's thread and wait for no network."""
 
@@ -82,7 +84,9 @@ class LiveBroker:
         self._entry_ttl_ns = entry_ttl_ns
         self._events: deque[BrokerEvent] = deque()
         self._wake = Wake()
-        self._queues: dict[Lane, LaneQueue] = {lane: LaneQueue() for lane in THREADS}
+        self._queues: dict[tuple[int, Lane], LaneQueue] = {
+            (account, lane): LaneQueue() for account in sorted(self._accounts) for lane in THREADS
+        }
         self._seen: set[str] = set()
         self._snapshots = SnapshotReader(rest, lambda: self._book, market_ns, boot_clock)
         self.counts: Counter[str] = Counter()
@@ -91,9 +95,9 @@ class LiveBroker:
         self.signal_boot_ns = 0
         self.logouts = 0  # times the gateway said that the session was taken over: a person must look
         self._threads = [
-            threading.Thread(target=self._work, args=(self._queues[lane],), daemon=True, name=f"{lane}-{n}")
-            for lane, count in THREADS.items()
-            for n in range(count)
+            threading.Thread(target=self._work, args=(queue,), daemon=True, name=f"{lane}-{n}")
+            for (_, lane), queue in self._queues.items()
+            for n in range(THREADS[lane])
         ]
         self.hub: UserHub | None = None
         if user_hub_url:
@@ -123,7 +127,7 @@ class LiveBroker:
         if lane == "protective":
             self._snapshots.protective(command.account)
         since_ns = self.signal_boot_ns if lane == "entry" and self.signal_boot_ns else self._boot_ns()
-        if not self._queues[lane].put(Job(command, since_ns)):
+        if not self._queues[command.account, lane].put(Job(command, since_ns)):
             self._answer(command, "not_sent", f"{lane} queue is full or closed")
 
     def poll(self) -> list[BrokerEvent]:

@@ -3,6 +3,7 @@
 A snapshot is complete only when every list in it was explicit and valid; anything less proves nothing (R5).
 """
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from tbot.domain.messages import Query, Snapshot
 from tbot.gateway import codec_domain as domain
 from tbot.gateway.codec_domain import ContractBook
-from tbot.gateway.codec_models import BrokerOrder
+from tbot.gateway.codec_models import BrokerOrder, BrokerPosition
 from tbot.gateway.codec_rest import Answer
 from tbot.gateway.net import NS_PER_S
 from tbot.gateway.outcomes import LOCAL_LIMIT, Situation
@@ -29,7 +30,7 @@ UNCOUNTED_PAGE = 50  # without a total, a page this full might have been cut by 
 
 
 class SnapshotReader:
-    """Reads snapshots in the query lane's thread. `market_ns` and `boot_clock` as of LiveBroker."""
+    """Reads snapshots, each account's in its query lane's thread. `market_ns` and `boot_clock` as of LiveBroker."""
 
     def __init__(
         self,
@@ -45,6 +46,8 @@ class SnapshotReader:
         self._boot_ns = boot_clock
         self._last_protective_ns: dict[int, int] = {}
         self._last_urgent_ns: dict[int, int] = {}  # account -> boot clock of its newest query out of the reserve
+        self._under_way = 0  # snapshots that other threads are reading
+        self._turn = threading.Lock()
 
     def protective(self, account: int) -> None:
         """A protective command of an account is under way: the queries that follow are its proof."""
@@ -63,12 +66,21 @@ class SnapshotReader:
         (waits for a second look), not as a naked position (would be closed at first sight). Fills come last, so that
         they explain every position seen; they carry the gateway's execution time as `now_ns`.
         """
+        with self._turn:
+            proof = self._may_use_reserve(query)
+            if self._rest.room(protective=proof) < READS * (1 + self._under_way):
+                # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and
+                # half the budget no answer was complete for minutes (F-API-03).
+                return self.nothing(query, LOCAL_LIMIT)
+            self._under_way += 1
+        try:
+            return self._read(query, proof)
+        finally:
+            with self._turn:
+                self._under_way -= 1
+
+    def _read(self, query: Query, proof: bool) -> Snapshot:
         account = query.account
-        proof = self._may_use_reserve(query)
-        if self._rest.room(protective=proof) < READS:
-            # Part of an answer proves nothing, and what it costs is missing for a whole one: with two accounts and half
-            # the budget no answer was complete for minutes (F-API-03).
-            return self.nothing(query, LOCAL_LIMIT)
         accounts = self._rest.account_search(False, protective=proof)
         lost = accounts.situation is Situation.UNAUTHORIZED and self._rest.tokens.refused
         if lost or accounts.situation is Situation.TOO_MANY:
@@ -94,6 +106,7 @@ class SnapshotReader:
         if status is None and accounts.ok:
             missing.append("account: not listed")
         own_trades = sorted(_own(trades.value, account), key=lambda item: (item.created_ns, item.trade_id))
+        held = _netted(_own(positions.value, account), missing)
         found_orders = _convert(
             lambda item: domain.order_update(item, book, now_ns), _own(orders.value, account), missing
         )
@@ -105,7 +118,7 @@ class SnapshotReader:
             complete=not missing,
             status=None if status is None else domain.account_update(status, now_ns),
             orders=tuple(found_orders),
-            positions=tuple(domain.position_update(item, book, now_ns) for item in _own(positions.value, account)),
+            positions=tuple(domain.position_update(item, book, now_ns) for item in held),
             fills=tuple(found_fills),
             text="; ".join(missing)[:300],
             situation=_worst(answers.values()),
@@ -167,6 +180,22 @@ T = TypeVar("T")
 
 def _own(items: list[Own] | None, account: int) -> list[Own]:
     return [item for item in items or () if item.account_id == account]
+
+
+def _netted(items: list[BrokerPosition], missing: list[str]) -> list[BrokerPosition]:
+    """One position a contract. A list that names one twice proves no less than the larger part of it (F-ACC-05).
+
+    One that is said to be closed, too, is open; of two sizes nobody can tell which holds: no proof then. Taking the
+    last one said would have taken a position for flat, and its stop for left over.
+    """
+    found: dict[str, BrokerPosition] = {}
+    for item in items:
+        before = found.get(item.broker_id)
+        if before is None or not before.size:
+            found[item.broker_id] = item
+        elif item.size not in (0, before.size):
+            missing.append(f"positions: {item.broker_id} is listed with {before.size} and with {item.size}")
+    return list(found.values())
 
 
 def _convert(convert: Callable[[Own], T], items: list[Own], missing: list[str]) -> list[T]:

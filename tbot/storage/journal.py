@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -102,6 +103,7 @@ class Journal(JournalReader):
         self._max_unwritten = max_unwritten
         self._entry_ttl_ns = entry_ttl_ns
         self._waiting: list[Row] = []
+        self._turn = threading.Lock()  # of what waits: a step goes in whole, and what is committed goes out
         self._left = 0  # lines of the emergency file that the start row holds, while that is not committed
         self._since_checkpoint = 0
         self._broken = False
@@ -150,6 +152,11 @@ class Journal(JournalReader):
         return path.with_name(f"{path.name}.bad-{number}")
 
     @property
+    def _syncs(self) -> bool:
+        """Whether a note of an emergency may wait for the disk."""
+        return True
+
+    @property
     def head(self) -> tuple[int, bytes]:
         """Seq and hash of the last committed row."""
         return self._committed
@@ -162,7 +169,7 @@ class Journal(JournalReader):
     @property
     def last_seq(self) -> int:
         """Seq of the last recorded row, committed or waiting."""
-        return self._waiting[-1].seq if self._waiting else self._committed[0]
+        return self._newest[0]
 
     def record(self, item: DeskInput, outputs: list[DeskOutput]) -> None:
         """Take in one step. When this returns, its commands may leave.
@@ -210,7 +217,7 @@ class Journal(JournalReader):
 
     def emergency(self, text: str) -> bool:
         """Note a line where it can be noted even when the disk is full; False when not even there."""
-        return self._emergency.append(text.replace("\n", " ").encode(errors="replace"))
+        return self._emergency.append(text.replace("\n", " ").encode(errors="replace"), sync=self._syncs)
 
     def close(self) -> None:
         """Commit what waits, fold the log into the file and give the lock back. Safe to repeat.
@@ -254,7 +261,7 @@ class Journal(JournalReader):
                 self._head_file.write(*head)
             self._db = self._closing.enter_context(contextlib.closing(_connect(self.path, fresh=head == (0, GENESIS))))
             self._file = _identity(self.path)
-            self._committed = self._checked()
+            self._committed = self._newest = self._checked()
             if version_of(self._db) < SCHEMA_VERSION:
                 self._bring_up()
             if rotated:
@@ -317,13 +324,15 @@ class Journal(JournalReader):
         """Put the rows of one step at the end of what waits; all or, with ProtocolError, none."""
         encode = self._codec.encode_record
         encoded = [encode(thing) for thing in (item, *outputs)]
-        for thing, (kind, body) in zip((item, *outputs), encoded, strict=True):
-            direction: Direction = "in" if thing is item else "note" if isinstance(thing, Note) else "out"
-            self._append(direction, kind, body, item.now_ns, getattr(thing, "account", None))
+        with self._turn:
+            for thing, (kind, body) in zip((item, *outputs), encoded, strict=True):
+                direction: Direction = "in" if thing is item else "note" if isinstance(thing, Note) else "out"
+                self._append(direction, kind, body, item.now_ns, getattr(thing, "account", None))
 
     def _append(self, direction: Direction, kind: str, body: bytes, market_ns: int, account: int | None) -> None:
-        seq, previous = (self._waiting[-1].seq, self._waiting[-1].hash) if self._waiting else self._committed
-        self._waiting.append(self._row(seq, previous, direction, kind, body, market_ns, account))
+        row = self._row(*self._newest, direction, kind, body, market_ns, account)
+        self._waiting.append(row)
+        self._newest = (row.seq, row.hash)
 
     def _row(
         self,
@@ -354,17 +363,20 @@ class Journal(JournalReader):
             self._break("its file was taken away while it was written")
             self._leave_trace()
             raise JournalError(f"the journal {self.path.name} cannot be written: {self.trouble}")
+        with self._turn:
+            rows = list(self._waiting)
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(INSERT, map(_VALUES, self._waiting))
+            self._db.executemany(INSERT, map(_VALUES, rows))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")  # most errors did this already
             raise self._failed(error) from error
-        self._since_checkpoint += len(self._waiting)
-        self._committed = (self._waiting[-1].seq, self._waiting[-1].hash)
-        self._waiting.clear()
+        self._since_checkpoint += len(rows)
+        self._committed = (rows[-1].seq, rows[-1].hash)
+        with self._turn:
+            del self._waiting[: len(rows)]
         try:
             self._head_file.write(*self._committed)
             self._clear_left()
@@ -451,7 +463,7 @@ def _connect(path: Path, fresh: bool) -> sqlite3.Connection:
         check_private(path, os.lstat(path))
     else:
         os.close(open_private(path, 0))
-    db = sqlite3.connect(path, isolation_level=None, timeout=0.25)
+    db = sqlite3.connect(path, isolation_level=None, timeout=0.25, check_same_thread=False)
     try:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "mmap_size = 0", "wal_autocheckpoint = 0"):
             db.execute(f"PRAGMA {setting}")

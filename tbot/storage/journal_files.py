@@ -8,6 +8,7 @@ import fcntl
 import os
 import stat
 import struct
+import threading
 import zlib
 from hashlib import blake2b
 from pathlib import Path
@@ -140,6 +141,7 @@ class EmergencyFile:
     def __init__(self, path: Path) -> None:
         """Raises BlockingIOError when another writer has the journal, PermissionError as `open_private`."""
         self._descriptor = open_private(path, EMERGENCY_BYTES)
+        self._turn = threading.Lock()  # of the place of the next line; nobody waits for the disk in it
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._used = sum(len(line) + 1 for line in _whole_lines(self._content()))
@@ -148,19 +150,24 @@ class EmergencyFile:
             raise
         self.lost = 0  # lines that did not fit or could not be written
 
-    def append(self, line: bytes) -> bool:
-        """Write one line (no line feed in it); False, and counted, when there is no room or the disk refuses."""
+    def append(self, line: bytes, *, sync: bool = True) -> bool:
+        """Write one line (no line feed in it); False, and counted, when there is no room or the disk refuses.
+
+        `sync` False: it outlives this process, and a power loss only by luck, but waits for no disk that hangs.
+        """
         entry = b"%08x %s\n" % (zlib.crc32(line), line)
-        if self._used + len(entry) > EMERGENCY_BYTES:
-            self.lost += 1
-            return False
         try:
-            os.pwrite(self._descriptor, entry, self._used)
-            os.fdatasync(self._descriptor)
+            with self._turn:
+                if self._used + len(entry) > EMERGENCY_BYTES:
+                    self.lost += 1
+                    return False
+                os.pwrite(self._descriptor, entry, self._used)
+                self._used += len(entry)
+            if sync:
+                os.fdatasync(self._descriptor)
         except OSError:
             self.lost += 1
             return False
-        self._used += len(entry)
         return True
 
     def lines(self) -> list[bytes]:
@@ -169,10 +176,11 @@ class EmergencyFile:
 
     def clear(self, count: int) -> None:
         """Forget the `count` oldest lines. Raises OSError."""
-        kept = b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in self.lines()[count:])
-        os.pwrite(self._descriptor, kept.ljust(self._used, b"\0"), 0)
+        with self._turn:
+            kept = b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in self.lines()[count:])
+            os.pwrite(self._descriptor, kept.ljust(self._used, b"\0"), 0)
+            self._used = len(kept)
         os.fdatasync(self._descriptor)
-        self._used = len(kept)
 
     def close(self) -> None:
         """Gives the lock back too."""

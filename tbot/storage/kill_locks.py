@@ -5,6 +5,10 @@ day, as a person makes it with `touch`, locks from the moment it is seen; the ex
 cannot be read locks: a kill switch fails towards safety. A second copy, `kill.<mode>.<account>`, lies in TBOT_HOME
 itself, so that deleting the state directory does not lift the lock (F-CFG-05).
 
+A lock is there for every process from the moment it has its name; that it outlives a power loss is waited for a moment
+only. Why: a disk that hangs holds every sync up, for many seconds, and what presses the switch has to go on and close
+everything (I10, R14). What a power loss leaves of a file that was not synced yet is empty, and an empty one locks.
+
 The standard library alone: the emergency exit writes these files, too.
 """
 
@@ -12,6 +16,7 @@ import contextlib
 import json
 import os
 import stat
+import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -21,6 +26,7 @@ from tbot.storage.journal_files import sync_directory
 from tbot.storage.private_file import replace_private
 
 MAX_BYTES = 4096
+SYNC_S = 0.2  # some ten times what a sync takes on a slow disk, and I10 leaves two seconds to the first close
 ENGINE = "engine"  # `by` of the executor's own files: nobody needs to act on them any more
 
 
@@ -61,10 +67,19 @@ def read(path: Path) -> KillLock | None:
 
 
 def write(path: Path, day: date, by: str) -> None:
-    """Write a lock atomically, readable by its owner only. OSError when that is not possible."""
+    """Write a lock atomically, readable by its owner only; `sync` makes it last. OSError when that is not possible."""
     document = {"trading_day": day.isoformat(), "by": by, "written": datetime.now(UTC).isoformat(timespec="seconds")}
-    replace_private(path, json.dumps(document).encode())
-    with contextlib.suppress(OSError):  # the lock is there; that its name outlives a power loss is not worth losing it
+    replace_private(path, json.dumps(document).encode(), sync=False)
+
+
+def sync(path: Path) -> None:
+    """What a lock says, and its name, on disk, as far as that can be: the lock is there, and binds without it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         sync_directory(path.parent)
 
 
@@ -127,11 +142,21 @@ def _paths(locks: KillLocks, name: str) -> tuple[Path, ...]:
 
 
 def _write_all(paths: list[Path], day: date, by: str) -> list[str]:
-    problems = []
+    problems, written = [], []
     for path in paths:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write(path, day, by)
+            written.append(path)
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
+    if written:
+        syncing = threading.Thread(target=_sync_all, args=(written,), daemon=True, name="kill-locks")
+        syncing.start()
+        syncing.join(SYNC_S)
     return problems
+
+
+def _sync_all(paths: list[Path]) -> None:
+    for path in paths:
+        sync(path)

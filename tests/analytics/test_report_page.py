@@ -3,7 +3,6 @@
 import re
 import struct
 from functools import cache
-from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from html_page import Page
 from report_week import Trade, a_week, write_week
 from tbot.analytics import report_print
 from tbot.analytics.journal_records import read
@@ -24,44 +24,12 @@ from tbot.validation.report_words import money
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
 WEEK = parse_week("2026-W47")
-VOID = {"meta", "link", "br", "img", "hr"}
 CASES: dict[str, tuple[Trade, ...]] = {
     "empty": (),
     "one": (Trade("2026-11-17T15:00:00", 5),),
     "all won": tuple(Trade(f"2026-11-1{day}T15:00:00", 5) for day in (6, 7, 8)),
     "unwatched": (Trade("2026-11-17T15:00:00", 5, exit=99_990, mae=None, mfe=None, news=None, dollar=None),),
 }
-
-
-class Page(HTMLParser):
-    """Words and addresses of a page; whether every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
-        assert not [name for name, _ in attrs if name.startswith("on")], "no scripts"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip() and "style" not in self.open:
-            self.words.append(data.strip())
 
 
 def report_of(trades: Any, **more: Any) -> Report:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from engine_runs import running
-from lively_tape import LIVELY, START, lively
+from lively_tape import LIVELY, LIVELY_DETECTOR, START, lively
 from tbot.backtest.results import BacktestResult
 from tbot.backtest.runner import Runner
 from tbot.cli import root
@@ -34,16 +34,11 @@ from tbot.transport import wire
 from tbot_ext.records import Kind
 
 SYMBOLS = ("MNQ", "MES")
-CONFIG = """
+CONFIG = f"""
 [strategy]
 min_score = 0.0
 max_tests = 3
-[strategy.detector]
-1m = { L = 2, R = 2, atr_n = 5 }
-5m = { L = 2, R = 2, atr_n = 5 }
-15m = { L = 2, R = 2, atr_n = 5 }
-30m = { L = 2, R = 2, atr_n = 5 }
-1h = { L = 2, R = 2, atr_n = 5 }
+{LIVELY_DETECTOR}
 """
 DESK = DeskRecord(
     accounts=(AccountSettings(1),), limits=RiskLimits(risk_per_trade_cents=80_000), symbols=SYMBOLS,

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from json_shape import same
-from lively_tape import lively
+from lively_tape import LIVELY_DETECTOR, lively
 from outcome_rows import DAY_NS, NOON_NS, joined, outcome
 from tbot.cli import root
 from tbot.domain.messages import RoundTrip
@@ -134,16 +134,11 @@ def test_without_a_database_it_is_one_sentence(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.db"))
 
 
-LEARNS = """
+LEARNS = f"""
 [strategy]
 min_score = 45.0
 max_tests = 3
-[strategy.detector]
-1m = { L = 2, R = 2, atr_n = 5 }
-5m = { L = 2, R = 2, atr_n = 5 }
-15m = { L = 2, R = 2, atr_n = 5 }
-30m = { L = 2, R = 2, atr_n = 5 }
-1h = { L = 2, R = 2, atr_n = 5 }
+{LIVELY_DETECTOR}
 [learning]
 prior_outcomes = 20.0
 """

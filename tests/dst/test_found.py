@@ -251,7 +251,7 @@ def test_I3_F_TIM_02_a_sleeping_machine_is_not_blamed_for_telling_nobody():
 @pytest.mark.parametrize(
     ("seed", "fault", "killed_at", "waits"),
     [
-        (7561, Fault("n", "rest.refused", at=20.0, seconds=85.0), 32.0, True),
+        (7561, Fault("n", "rest.refused", at=20.0, seconds=85.0), 32.6, True),
         (7385, Fault("f", "disk.full", at=20.0, seconds=75.0), 23.5, False),
     ],
 )

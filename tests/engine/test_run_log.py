@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from datetime import date
@@ -18,6 +19,7 @@ from tbot.engine.log_settings import LogSettings
 from tbot.engine.run_log import RunLog
 from tbot.errors import ConfigError
 
+PATIENCE_S = 60.0
 NOON_NS = 1_795_186_800_000_000_000  # 2026-11-20 15:00 UTC
 
 
@@ -39,7 +41,9 @@ def log(folder: Path) -> Iterator[RunLog]:
     made.close()
 
 
-def written(folder: Path, name: str = "engine.log") -> list[dict[str, Any]]:
+def written(folder: Path, name: str = "engine.log", log: RunLog | None = None) -> list[dict[str, Any]]:
+    """The lines of a file; of a `log` that is open, once it has written what it was told."""
+    assert log is None or log.settle(PATIENCE_S)
     return [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
 
 
@@ -47,7 +51,7 @@ def test_a_line_tells_when_who_what_and_why(log: RunLog, folder: Path, monkeypat
     monkeypatch.setattr(module.time, "time_ns", lambda: NOON_NS + 1_000)
     log.event(EngineEvent(NOON_NS, "executor", "DENIAL", "MNQ", "one contract may lose too much (RISK_BUDGET)"))
     log.line("worker-MES", "STDERR", "a warning")
-    assert written(folder) == [
+    assert written(folder, log=log) == [
         {"time": "2026-11-20T15:00:00.000001Z", "level": "INFO", "process": "executor", "mode": "sim", "kind": "DENIAL",
          "code": "RISK_BUDGET", "text": "one contract may lose too much (RISK_BUDGET)", "contract": "MNQ",
          "market_time": "2026-11-20T15:00:00.000000Z"},
@@ -96,6 +100,7 @@ def test_files_are_bounded_in_size_and_number(folder: Path) -> None:
     log = opened(folder, max_mb=1, files=2)
     for number in range(16_000):
         log.line("feed", "FEED", f"{number} {'x' * 200}")
+        assert number % 1_000 or log.settle(PATIENCE_S)
     log.close()
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["engine.log", "engine.log.1", "engine.log.2"]
@@ -120,6 +125,7 @@ def test_a_day_that_ends_during_a_run_ends_its_file(log: RunLog, folder: Path, m
     for day in (19, 20):
         monkeypatch.setattr(module, "trading_day", lambda ns, day=day: date(2026, 11, day))
         log.line("feed", "FEED", str(day))
+        assert log.settle(PATIENCE_S)
     assert [line["text"] for line in written(folder, "engine.log.1")] == ["19"]
     assert [line["text"] for line in written(folder)] == ["20"]
 
@@ -128,17 +134,47 @@ def test_F_SYS_01_a_full_disk_costs_lines_and_nothing_else(
     log: RunLog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log.line("feed", "FEED", "before")
+    assert log.settle(PATIENCE_S)
     real = module._Rotated._open
     monkeypatch.setattr(module._Rotated, "_open", lambda self: open("/dev/full", "a"))  # noqa: SIM115
     log._file.stream = None  # type: ignore[assignment]
     for _ in range(3):
         log.line("feed", "FEED", "lost")
+    assert log.settle(PATIENCE_S)
     assert log.status()["lost"] == 3
     assert "No space left" in log.status()["trouble"]
     monkeypatch.setattr(module._Rotated, "_open", real)
     log.line("feed", "FEED", "after")
+    assert log.settle(PATIENCE_S)
     assert log.status() == {"path": str(folder / "engine.log"), "lost": 3, "trouble": ""}
     assert [line["text"] for line in written(folder)] == ["before", "after"]
+
+
+def test_F_SYS_05_a_disk_that_hangs_holds_nobody_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING", 10)
+    monkeypatch.setattr(module, "CLOSE_S", 0.01)
+    log = opened(folder)
+    reached, answers = threading.Event(), threading.Event()
+    handle = log._file.handle
+
+    def hanging(record: logging.LogRecord) -> None:
+        reached.set()
+        answers.wait()
+        handle(record)
+
+    monkeypatch.setattr(log._file, "handle", hanging)
+    log.line("feed", "FEED", "0")
+    assert reached.wait(PATIENCE_S)
+    for number in range(1, 14):  # one is on its way, ten wait
+        log.line("feed", "FEED", str(number))
+    assert (log.status()["lost"], log.status()["trouble"]) == (3, "the disk does not answer")
+    assert not log.settle(0.01)
+    log.close()
+    assert not (folder / "engine.log").exists()
+    answers.set()
+    log._waiting.put(None, timeout=PATIENCE_S)
+    log._writer.join(PATIENCE_S)
+    assert [line["text"] for line in written(folder)] == [str(number) for number in range(11)]
 
 
 def test_a_line_that_was_torn_off_stays_alone(folder: Path) -> None:
@@ -164,6 +200,7 @@ def test_F_SEC_06_only_a_file_of_ours_is_written(folder: Path, tmp_path: Path, p
         os.mkfifo(place)
     log = opened(folder)
     log.line("feed", "FEED", "text")
+    assert log.settle(PATIENCE_S)
     assert log.status()["lost"] == 1
     assert log.status()["trouble"]
     log.close()

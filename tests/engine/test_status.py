@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -83,6 +84,12 @@ def test_starting_until_everybody_who_beats_has_reported(tmp_path: Path) -> None
     assert (document["state"], document["reasons"]) == ("STARTING", ["RC_START"])
     assert document["reason"] == "waiting for feed, worker-GC"
     children["worker-GC"].beat("OK", {})
+    assert build(tmp_path, children)["state"] == "ACTIVE"
+
+
+def test_nobody_waits_for_a_process_that_the_run_can_do_without(tmp_path: Path) -> None:
+    """It may be starting for the first time or again, or be gone for good: the accounts trade (I33)."""
+    children = family() | {"recorder": child("recorder", ready=False, vital=False)}
     assert build(tmp_path, children)["state"] == "ACTIVE"
 
 
@@ -388,6 +395,34 @@ def test_F_SYS_01_a_change_that_could_not_be_written_follows_when_there_is_space
     clock[0] += CHANGE_EVERY_NS
     file.update(document(tmp_path, state="HALTED"))
     assert shown(file)["state"] == "HALTED"
+
+
+def test_F_SYS_05_a_disk_that_hangs_does_not_hold_the_launcher_up(
+    tmp_path: Path, clock: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It heard of no death and no lock file for as long as the file system wrote its journal."""
+    free, hangs, sync = threading.Event(), threading.Event(), os.fsync
+
+    def hang(descriptor: int) -> None:
+        hangs.set()
+        assert free.wait(60)
+        sync(descriptor)
+
+    file = StatusFile(tmp_path / "status.json", beside=True)
+    monkeypatch.setattr(os, "fsync", hang)
+    for state in ("ACTIVE", "PAUSED", "HALTED"):
+        file.update(document(tmp_path, state=state))
+        clock[0] += CHANGE_EVERY_NS
+        assert hangs.wait(30)
+    assert not file.settle(0.01)
+    assert not file.path.exists()
+    free.set()
+    assert file.settle(60)
+    assert shown(file)["state"] == "HALTED"
+    assert [entry.name for entry in tmp_path.iterdir() if "status" in entry.name] == ["status.json"]
+    file.write(document(tmp_path, state="STOPPED"))
+    assert file.settle(60)
+    assert shown(file)["state"] == "STOPPED"
 
 
 def test_F_SYS_01_a_state_folder_that_vanished_stops_nothing(tmp_path: Path) -> None:

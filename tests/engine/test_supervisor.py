@@ -3,87 +3,24 @@
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-import sim_rig
 import status_rig
-from engine_children import HERE
-from engine_runs import until
-from open_account import fill_account, open_things
+from supervisor_rig import PATIENCE_S, executor, is_up, poll_until, spec, status_file, supervised, texts, worker
 from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
 from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
-from tbot.engine.settings import EngineSettings, GatewaySettings
+from tbot.engine.settings import EngineSettings
 from tbot.engine.supervisor import Supervisor
 from tbot.transport import sockets
 from tbot.transport.process_identity import process_start
 from tbot.transport.wire import Wire
-
-PATIENCE_S = 60.0
-
-
-def spec(name: str, settings: EngineSettings, target: str = "member", **more: Any) -> ProcessSpec:
-    return ProcessSpec(name, f"{HERE}:{target}", settings, **more)
-
-
-def executor(settings: EngineSettings, flat: bool | None = True, **more: Any) -> ProcessSpec:
-    return spec("executor", settings, "executor", secrets={"flat": flat}, **more)
-
-
-def worker(settings: EngineSettings, *symbols: str, **more: Any) -> ProcessSpec:
-    extra = more.pop("secrets", {})
-    return spec("worker-1", settings, secrets={"symbols": list(symbols)} | extra, **more)
-
-
-@contextmanager
-def supervised(folder: Path, *make: Callable[[EngineSettings], ProcessSpec], **more: Any) -> Iterator[Supervisor]:
-    """A started run of an obedient executor and these children; certainly gone afterwards."""
-    settings = status_rig.settings(folder, **more)
-    made = [build(settings) for build in make]
-    if not any(one.name == "executor" for one in made):
-        made = [executor(settings), *made]
-    supervisor = Supervisor(settings, made)
-    try:
-        supervisor.start()
-        yield supervisor
-    finally:
-        for child in supervisor.children.values():
-            child.stop(grace_s=0.0)
-        supervisor.shutdown()
-        sockets.close_context()
-
-
-def poll_until(supervisor: Supervisor, condition: Callable[[], Any], what: str) -> Any:
-    """The launcher's loop until something is true."""
-
-    def look() -> Any:
-        supervisor.poll(0.02)
-        return condition()
-
-    return until(look, what, PATIENCE_S, supervisor.status)
-
-
-def texts(supervisor: Supervisor, process: str) -> list[str]:
-    return [f"{event.contract} {event.text}".strip() for event in supervisor.events if event.process == process]
-
-
-def is_up(supervisor: Supervisor, process: str, starts: int = 1) -> Callable[[], bool]:
-    return lambda: supervisor.ready() and sum(text.startswith("up ") for text in texts(supervisor, process)) == starts
-
-
-def status_file(supervisor: Supervisor) -> dict[str, Any]:
-    document = orjson.loads((supervisor.settings.state_dir / "status.json").read_bytes())
-    assert isinstance(document, dict)
-    return document
 
 
 # ------------------------------------------------------------------------------------------------------ life and end
@@ -239,14 +176,6 @@ def test_F_PRC_01_a_new_executor_hears_of_every_contract_again(tmp_path: Path) -
         assert texts(supervisor, "feed")[1:] == ["MNQ heard refill", "ES heard refill"]
         assert supervisor.children["executor"].pid not in (0, old)
         assert supervisor.children["executor"].ready
-
-
-def test_F_PRC_04_a_child_that_dies_at_every_start_halts_the_run(tmp_path: Path) -> None:
-    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"exit_at_once": True})) as supervisor:
-        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
-        assert supervisor.phase.failure_code == "RC_CRASH_LOOP"
-        assert supervisor.status()["restarts"] == 3
-        assert supervisor.children["worker-1"].pid == 0
 
 
 def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,63 +367,3 @@ def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:
         supervisor.tell(event)
     assert seen == many
     assert list(supervisor.events) == many[5:]
-
-
-# ------------------------------------------------------------------------------------------------------ last resort
-def test_F_PRC_04_an_executor_that_cannot_come_back_is_replaced_by_the_emergency_exit_once(tmp_path: Path) -> None:
-    with sim_rig.running() as server:
-        fill_account(server)
-        gateway = GatewaySettings(server.rest, "", "", simulated=True)
-
-        def dying(settings: EngineSettings) -> ProcessSpec:
-            secrets = {"exit_at_once": True, "credentials": (sim_rig.OWNER, sim_rig.KEY)}
-            return spec("executor", settings, secrets=secrets)
-
-        with supervised(tmp_path, dying, gateway=gateway) as supervisor:
-            supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=False)}}
-            poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
-            assert supervisor.phase.failure_code == "RC_CRASH_LOOP"
-            supervisor.await_flat(supervisor.request_stop())
-            assert supervisor.phase.flat
-            assert supervisor.status()["last_resort"] == "flat"
-        assert open_things(server) == ([], 0)
-        starts = [text for text in texts(supervisor, "launcher") if "the emergency exit closes everything" in text]
-        assert len(starts) == 1
-
-
-def test_F_PRC_04_what_a_dead_executor_may_hold_follows_from_its_last_words(tmp_path: Path) -> None:
-    settings = status_rig.settings(tmp_path)
-    supervisor = Supervisor(settings, [executor(settings)])
-    child = supervisor.children["executor"]
-    assert not supervisor._may_hold()  # it never began
-    settings.journal_path.touch()
-    assert supervisor._may_hold()  # nobody knows
-    flat = child.status = {"accounts": {"1001": status_rig.account(flat=True)}}
-    assert not supervisor._may_hold()
-    supervisor.tell(EngineEvent(0, "executor", "INTENT", "MNQ", "long"))
-    assert supervisor._may_hold()  # an order since then
-    for status, held in (({}, True), (flat, False)):  # a beat without a status says nothing new
-        supervisor._on_beat(child, Heartbeat("executor", 1, 1, 1, "OK", status, supervisor._greeting))  # type: ignore[arg-type]
-        assert supervisor._may_hold() is held
-
-
-def test_F_PRC_04_an_executor_that_left_nothing_open_needs_no_emergency_exit(tmp_path: Path) -> None:
-    def dying(settings: EngineSettings) -> ProcessSpec:
-        return spec("executor", settings, secrets={"exit_at_once": True, "credentials": ("u", "k")})
-
-    gateway = GatewaySettings("http://127.0.0.1:9", "", "", simulated=True)
-    with supervised(tmp_path, dying, gateway=gateway) as supervisor:
-        supervisor.children["executor"].status = {"accounts": {"1001": status_rig.account(flat=True)}}
-        poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
-        assert supervisor.status()["last_resort"] == ""
-
-
-def test_F_CFG_06_the_launcher_passes_its_kill_on_and_hears_the_answer(tmp_path: Path) -> None:
-    with supervised(tmp_path, lambda s: executor(s, True)) as supervisor:
-        poll_until(supervisor, supervisor.ready, "up")
-        resort = supervisor._resort
-        supervisor.press_kill("signal")
-        assert resort._waiting
-        poll_until(supervisor, lambda: not resort._waiting, "the executor has acknowledged")
-        assert resort.state == ""
-        assert (supervisor.settings.state_dir / "kill.all").exists()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import select
+import threading
 from dataclasses import replace
 from decimal import Decimal
 
@@ -122,6 +123,26 @@ def test_F_API_01_F_API_03_an_answer_tells_the_worst_column_of_its_reads(rig, st
     assert rig.do(QUERY).situation == situation
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told", "why"),
+    [
+        ((-3, 0), [-3], ""),
+        ((0, -3), [-3], ""),
+        ((-3, -3), [-3], ""),
+        ((0,), [0], ""),
+        ((-3, -1), [-3], f"positions: {ID} is listed with -3 and with -1"),
+        ((2, -2, 0), [2], f"positions: {ID} is listed with 2 and with -2"),
+    ],
+)
+def test_I3_F_ACC_05_a_contract_that_is_listed_twice_is_not_taken_for_flat(rig, sizes, told, why):
+    """The last one said counted: a position was over, and the stop beside it went as a leftover."""
+    listed = [replace(POSITION, position_id=number, size=size) for number, size in enumerate(sizes)]
+    rig.rest.answers["position_search_open"] = Answer("accepted", listed)
+    snapshot = rig.do(QUERY)
+    assert [position.size for position in snapshot.positions] == told
+    assert (snapshot.complete, snapshot.text) == (not why, why)
+
+
 def test_F_API_03_after_a_429_the_other_lists_are_not_asked_for(rig):
     """Three requests each, out of the reserve, for an answer that would prove nothing."""
     rig.rest.answers["account_search"] = Answer("ambiguous", status=429)
@@ -190,6 +211,43 @@ def test_I10_protective_commands_pass_a_hanging_entry_a_hanging_query_and_a_hang
     for method in ("order_place", "account_search", "order_cancel"):
         assert rig.rest.entered[method].wait(30)
     assert rig.do(CLOSE).command_id == "p4"
+
+
+def test_I3_I10_an_account_that_is_not_answered_for_holds_up_no_other():
+    """Its reads took the one thread of the queries for 24 s of every 24, its closes both that protect."""
+    gate, waits = threading.Event(), threading.Semaphore(0)
+
+    def hangs(of, *_, **__):
+        if getattr(of, "account_id", of) == 1001:
+            waits.release()
+            assert gate.wait(30)
+        return Answer("accepted", [], order_id=5, total=0)
+
+    with Rig(accounts=[1001, 1002]) as rig:
+        for method in ("order_place", "order_cancel", "position_close_contract", "position_search_open"):
+            rig.rest.answers[method] = hangs
+        for number, command in enumerate((BRACKET, CANCEL, CLOSE, CLOSE, QUERY)):
+            rig.broker.submit(replace(command, command_id=f"a{number}"), 0)
+        for _ in range(4):  # the third that protects has no thread
+            assert waits.acquire(timeout=30)
+        for command in (BRACKET, CANCEL, CLOSE, QUERY):
+            answer = rig.do(replace(command, account=1002))
+            assert (answer.account, answer.command_id) == (1002, command.command_id)
+        gate.set()
+        assert {event.account for event in rig.wait(5)} == {1001}
+
+
+def test_F_API_03_two_accounts_do_not_both_read_with_what_is_left_for_one():
+    with Rig(accounts=[1001, 1002]) as rig:
+        rig.rest.left = 7  # a whole answer takes four
+        gate = rig.rest.hold("account_search")
+        rig.broker.submit(QUERY, 0)
+        assert rig.rest.entered["account_search"].wait(30)
+        other = rig.do(replace(QUERY, account=1002, command_id="q2"))
+        assert (other.account, other.complete, other.text) == (1002, False, LOCAL_LIMIT)
+        gate.set()
+        assert rig.wait(1)[0].complete
+        assert rig.do(replace(QUERY, account=1002, command_id="q3")).text != LOCAL_LIMIT
 
 
 def test_I23_an_entry_that_waited_too_long_is_not_sent_but_a_protective_command_is(rig):

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -35,15 +36,45 @@ def test_F_SYS_04_the_name_of_a_lock_is_synced_as_well_as_what_it_says(
 ) -> None:
     """A file that is renamed comes back after a power loss only when its folder was synced after that."""
     synced: list[tuple[bool, bool]] = []
-    path, sync = tmp_path / "kill.1001", os.fsync
+    (path, _), sync = locks(tmp_path).paths(1001), os.fsync
 
     def noted(descriptor: int) -> None:
         synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
-    write(path, DAY, "tbot kill")
-    assert synced == [(False, False), (True, True)]
+    assert locks(tmp_path).put(1001, DAY, "tbot kill") == []
+    assert synced == [(False, True), (True, True)] * 2
+
+
+def test_I10_F_SYS_05_a_disk_that_hangs_does_not_hold_the_kill_switch_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ext4 journal that is being written holds all syncs up, for half a minute at times: nothing was closed."""
+    hangs, free = threading.Event(), threading.Event()
+
+    def hang(_descriptor: int) -> None:
+        hangs.set()
+        assert free.wait(60)
+
+    monkeypatch.setattr(os, "fsync", hang)
+    held = locks(tmp_path)
+    assert held.put(None, DAY, "tbot panic") == []
+    assert hangs.is_set()
+    assert not free.is_set()
+    other = held.holding(1001, "2026-11-20")
+    assert other is not None
+    assert other.by == "tbot panic"
+    free.set()
+
+
+def test_a_lock_whose_sync_fails_is_there_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    assert locks(tmp_path).put(1001, DAY, "tbot kill") == []
+    assert locks(tmp_path).holding(1001, "2026-11-20") is not None
 
 
 def test_it_binds_until_the_next_trading_day() -> None:

@@ -17,6 +17,11 @@ LIVELY = StrategySettings(
     min_score=0.0, max_tests=3, detector={name: dict(QUICK) for name in ("1m", "5m", "15m", "30m", "1h")}
 )
 
+# The same as a file of settings says it.
+LIVELY_DETECTOR = "\n".join(
+    ["[strategy.detector]", *(f"{name} = {{ L = 2, R = 2, atr_n = 5 }}" for name in ("1m", "5m", "15m", "30m", "1h"))]
+)
+
 
 def _of_one(symbol: str, seed: int, minutes: int) -> np.ndarray:
     """Four trades a minute, each behind a quote of its own instant; instants are whole seconds, shared by contracts."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_runs import open_journal, running
+from lively_tape import LIVELY_DETECTOR
 from tbot.backtest.record import RunRecord
 from tbot.backtest.run import run_backtest
 from tbot.commands.past import plan_of
@@ -15,16 +16,11 @@ from tbot.engine.journal_replay import replay_journal
 from tbot.storage.sources import open_sources
 
 # A strategy that decides often: parity wants many decisions, not good ones.
-LIVELY = """
+LIVELY = f"""
 [strategy]
 min_score = 0.0
 max_tests = 3
-[strategy.detector]
-1m = { L = 2, R = 2, atr_n = 5 }
-5m = { L = 2, R = 2, atr_n = 5 }
-15m = { L = 2, R = 2, atr_n = 5 }
-30m = { L = 2, R = 2, atr_n = 5 }
-1h = { L = 2, R = 2, atr_n = 5 }
+{LIVELY_DETECTOR}
 [risk]
 risk_per_trade_cents = 80000
 """

@@ -49,9 +49,11 @@ def account(state: str = "ACTIVE", *reasons: str, **more: Any) -> dict[str, Any]
     return values | more
 
 
-def child(name: str, status: dict[str, Any] | None = None, *, ready: bool = True, beats: bool = True) -> Child:
+def child(
+    name: str, status: dict[str, Any] | None = None, *, ready: bool = True, beats: bool = True, vital: bool = True
+) -> Child:
     """A child that was never started; `status` None: it said nothing of substance."""
-    made = Child(ProcessSpec(name, "nowhere:nothing", None, beats=beats))
+    made = Child(ProcessSpec(name, "nowhere:nothing", None, beats=beats, vital=vital))
     if ready and beats:
         made.beat("OK", status or {})
     return made

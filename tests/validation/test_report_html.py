@@ -4,13 +4,13 @@ import re
 import sys
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from html_page import Page
 from report_cases import denial, judged, judged_long, lively_result, long_result, result_of, trip
 from tbot.backtest.results import BacktestResult
 from tbot.errors import ConfigError
@@ -25,38 +25,6 @@ TITLES = (
     "Honesty", "Signals that were not taken", "Net result at multiples of the costs", "Worst and best on the way",
     "Score against outcome", "Notes", "Balance, and drawdown below it",
 )  # fmt: skip
-VOID = {"meta", "link", "br", "img", "hr"}
-
-
-class Page(HTMLParser):
-    """Text, tags and addresses of a page; whether every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.links: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
-        assert not [name for name, _ in attrs if name.startswith("on")], "no scripts"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip() and "style" not in self.open:
-            self.words.append(data.strip())
 
 
 def made(result: BacktestResult, **more: Any) -> str:

@@ -144,7 +144,7 @@ class World(Lives):
             ("tbot.engine.control", "sockets"): process.Sockets(
                 lambda: process.SimRouter(lambda _payload, _to: None), self._waiter
             ),
-            ("tbot.engine.desk_setup", "Journal"): journal,
+            ("tbot.engine.desk_setup", "JournalBeside"): journal,
             ("tbot.engine.desk_setup", "Desk"): process.OnceDesk,
             ("tbot.gateway.rest", "HttpExchange"): lambda _url: self.line,
             ("tbot.gateway.throttle", "SlidingWindow"): window,

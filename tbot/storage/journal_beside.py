@@ -1,0 +1,131 @@
+"""The journal with its disk work in a thread of its own: a disk that hangs holds up no protection (F-SYS-05, R1).
+
+A file system that writes its journal holds every sync of every file up until it is done, for half a minute at times.
+The executor's loop goes on meanwhile: what waits is committed when the disk is back; an entry, which must be on disk
+before it leaves, is refused after a second; a flatten, a lock or a person's word is noted beside and goes ahead.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from tbot.errors import JournalError
+from tbot.storage.journal import CHECKPOINT_ROWS, Journal
+
+# So long an entry or a lock is waited for: less than C_SIGNAL_TTL, as an entry is too old then anyway, and less than
+# the two seconds within which a flatten must begin (I12).
+HANG_NS: Final = 1_000_000_000
+CLOSE_S: Final = 5.0  # for the last rows: half of C_STOP_GRACE
+HANGS: Final = "the disk does not answer"
+
+
+class JournalBeside(Journal):
+    """As Journal. `record` waits at most HANG_NS for the disk, `flush` not at all: its errors come with the next call.
+
+    While the disk hangs, `trouble` says so. Rows are kept in memory then, as on a full disk.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._talk = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ident = 0  # of the thread
+        self._wanted = self._leaving = False
+        self._begun = self._ended = 0  # attempts to write
+        self._since_ns = 0  # of the attempt under way (boot clock); 0: none is
+        self._problem: JournalError | None = None  # of the newest attempt
+        self._untold: JournalError | None = None  # the newest of those that no flush has told yet
+        super().__init__(*args, **options)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="journal")
+        self._thread.start()
+
+    def flush(self, min_rows: int = 1, max_age_ns: int = 0) -> int:
+        """Have what waits committed soon; returns the number of rows that wait. Raises JournalError as `record`."""
+        count = len(self._waiting)
+        if self._broken:
+            super()._commit()
+        with self._talk:
+            problem, self._untold = self._untold, None
+            if self._hangs:
+                self.trouble = HANGS
+            elif self._waiting:
+                self._want()
+        if problem is not None:
+            raise problem
+        return count
+
+    def close(self) -> None:
+        """As Journal; a disk that hangs for CLOSE_S gets the last rows no more, and that is a JournalError."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with self._talk:
+                self._leaving = True
+                self._talk.notify_all()
+            thread.join(CLOSE_S)
+            if thread.is_alive():
+                self._closed = True
+                raise JournalError(f"the journal {self.path.name} cannot be closed in order: {HANGS}")
+        super().close()
+
+    @property
+    def _syncs(self) -> bool:
+        """The thread waits for the disk anyway; nobody else does while it hangs."""
+        return not self._hangs or self._ident == threading.get_ident()
+
+    @property
+    def _hangs(self) -> bool:
+        return bool(self._since_ns) and self._clock() - self._since_ns >= HANG_NS
+
+    def _want(self) -> None:
+        self._wanted = True
+        self._talk.notify_all()
+
+    def _commit(self) -> None:
+        """Wait for the thread to have all on disk that is there now; where there is no thread, do it."""
+        if self._thread is None or self._broken:
+            super()._commit()
+            return
+        target, deadline_ns = self._newest[0], self._clock() + HANG_NS
+        with self._talk:
+            first = self._begun + 1  # an attempt that begins after this holds all of it
+            self._want()
+            while self._committed[0] < target and self._ended < first:
+                left_ns = 0 if self._hangs else deadline_ns - self._clock()
+                if left_ns <= 0:
+                    self.trouble = HANGS
+                    raise JournalError(f"the journal {self.path.name} cannot be written: {HANGS}")
+                self._talk.wait(left_ns / 1e9)
+            problem = self._problem if self._ended >= first else None
+        if problem is not None:
+            raise problem
+
+    def _run(self) -> None:
+        self._ident = threading.get_ident()
+        while True:
+            with self._talk:
+                self._talk.wait_for(lambda: self._wanted or self._leaving)
+                if not self._wanted:
+                    return
+                self._wanted = False
+                self._begun += 1
+                self._since_ns = self._clock()
+            problem = self._tried(super()._commit) if self._waiting else None
+            with self._talk:
+                self._ended, self._problem = self._begun, problem
+                self._untold = problem or self._untold
+                fold = not problem and not self._wanted and self._since_checkpoint >= CHECKPOINT_ROWS
+                self._since_ns = self._clock() if fold else 0
+                self._talk.notify_all()
+            if fold:
+                problem = self._tried(self._checkpoint)
+                with self._talk:
+                    self._since_ns, self._untold = 0, problem or self._untold
+
+    def _tried(self, work: Callable[[], None]) -> JournalError | None:
+        try:
+            work()
+        except JournalError as error:
+            return error
+        except Exception as error:  # a bug of ours: nobody may go on as if the rows were there (R13)
+            self._break(f"{type(error).__name__}: {error}")
+            return JournalError(f"the journal {self.path.name} cannot be written: {self.trouble}")
+        return None

@@ -1,0 +1,249 @@
+"""The journal whose disk work is done beside: the same file, and a disk that hangs holds nobody up who protects."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine_runs import until
+from journal_items import ACCOUNT, RUN, entry, step
+from tbot.domain import messages as m
+from tbot.errors import JournalError
+from tbot.storage import journal_beside
+from tbot.storage.journal import Journal
+from tbot.storage.journal_beside import HANGS, JournalBeside
+from tbot.transport import wire
+
+TIMER, ENTRY, FLATTEN = step(1), step(3), step(5)
+
+
+class Gate:
+    """Holds the journal's commits up, as a disk does that hangs."""
+
+    def __init__(self, journal: JournalBeside) -> None:
+        self.reached, self.free = threading.Event(), threading.Event()
+        journal._db.set_trace_callback(self._look)
+
+    def _look(self, statement: str) -> None:
+        if statement.startswith("COMMIT") and not self.free.is_set():
+            self.reached.set()
+            assert self.free.wait(60)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[JournalBeside]:
+    made = JournalBeside(path, wire, RUN)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(journal: JournalBeside, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    monkeypatch.setattr(journal_beside, "HANG_NS", 50_000_000)
+    made = Gate(journal)
+    yield made
+    made.free.set()
+
+
+def hang(journal: JournalBeside, gate: Gate) -> None:
+    journal.record(*TIMER)
+    journal.flush()
+    assert gate.reached.wait(30)
+
+
+def on_disk(path: Path) -> int:
+    with Journal.open_readonly(path, wire) as reader:
+        verdict = reader.verify()
+        assert verdict.state == "ok", verdict.reason
+        return verdict.seq
+
+
+def test_I15_it_writes_the_same_rows_as_the_journal_that_waits(path: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.db"
+    kept = []
+    for kind, place in ((JournalBeside, path), (Journal, plain)):
+        with kind(place, wire, RUN, clock=lambda: 5) as journal:
+            for number in range(1, 60):
+                journal.record(*step(number))
+                if number % 7 == 0:
+                    journal.flush()
+            seq = journal.last_seq
+        assert on_disk(place) == seq
+        with Journal.open_readonly(place, wire) as reader:
+            kept.append(reader.verify().hash)
+    assert kept[0] == kept[1]
+
+
+def test_R1_an_entry_is_on_disk_when_it_may_leave(journal: JournalBeside, path: Path) -> None:
+    journal.record(*TIMER)
+    journal.record(*ENTRY)
+    assert on_disk(path) == journal.last_seq == journal.head[0]
+
+
+def test_F_SYS_05_a_disk_that_hangs_does_not_hold_up_who_flushes(
+    journal: JournalBeside, path: Path, gate: Gate
+) -> None:
+    hang(journal, gate)
+    until(lambda: journal.flush() and journal.trouble == HANGS, "the journal says that the disk hangs")
+    journal.record(*TIMER)
+    gate.free.set()
+    until(lambda: not journal.flush(), "all is on disk")
+    until(lambda: on_disk(path) == journal.last_seq, "the head is, too")
+    assert journal.trouble == ""
+
+
+def test_I1_F_SYS_05_an_entry_that_is_not_on_disk_in_time_is_not_sent(journal: JournalBeside, gate: Gate) -> None:
+    hang(journal, gate)
+    with pytest.raises(JournalError, match=HANGS):
+        journal.record(*ENTRY)
+    assert journal.trouble == HANGS
+    assert journal._emergency.lines() == []  # a refused entry is no emergency
+
+
+def test_I12_R1_a_flatten_goes_ahead_and_is_noted_beside(
+    journal: JournalBeside, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    append = journal._emergency.append
+
+    def noted(line: bytes, *, sync: bool = True) -> bool:
+        synced.append(sync)
+        return append(line, sync=sync)
+
+    monkeypatch.setattr(journal._emergency, "append", noted)
+    hang(journal, gate)
+    journal.record(*FLATTEN)
+    assert not gate.free.is_set()
+    (line,) = journal._emergency.lines()
+    assert line.startswith(b"CloseContract")
+    # From now on nothing waits at all, whatever the disk would have left of its second.
+    monkeypatch.setattr(journal_beside, "HANG_NS", 1)
+    journal.record(m.OperatorIn(RUN.started_ns, "kill", ACCOUNT), [])
+    journal.record(*FLATTEN)
+    assert synced == [False, False]
+
+
+def test_F_SYS_05_what_waits_for_a_slow_disk_is_served_by_the_attempt_that_follows(
+    journal: JournalBeside, path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_beside, "HANG_NS", 60_000_000_000)
+    hang(journal, gate)
+    release = threading.Timer(0.05, gate.free.set)
+    release.start()
+    journal.record(*ENTRY)
+    assert on_disk(path) == journal.last_seq
+    release.join()
+
+
+def full(journal: JournalBeside) -> Callable[[], None]:
+    """No room any more; returns what makes some."""
+    journal._db.execute("PRAGMA max_page_count = 1")
+    return lambda: journal._db.execute("PRAGMA max_page_count = 100000") and None  # type: ignore[func-returns-value]
+
+
+def test_F_SYS_01_a_full_disk_refuses_entries_and_tells_who_flushes(journal: JournalBeside, path: Path) -> None:
+    make_room = full(journal)
+    refused: list[str] = []
+    while not refused:  # until the pages that are there are used up
+        try:
+            journal.record(*ENTRY)
+        except JournalError as error:
+            refused.append(str(error))
+    assert "full" in refused[0]
+    assert "no room" in journal.trouble
+
+    def told() -> bool:
+        try:
+            journal.flush()
+        except JournalError as error:
+            return "full" in str(error)
+        return False
+
+    until(told, "the flush that failed is told")
+    until(lambda: not journal._since_ns, "the thread is through")
+    make_room()
+    until(lambda: _quiet(journal), "all is on disk")
+    assert on_disk(path) == journal.last_seq
+
+
+def _quiet(journal: JournalBeside) -> bool:
+    """Flushed, whatever an attempt of before has to say."""
+    try:
+        return not journal.flush() and not journal.trouble
+    except JournalError:
+        return False
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), RuntimeError("a bug of ours")])
+def test_F_SYS_02_R13_after_an_error_nothing_is_written_any_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    journal = JournalBeside(path, wire, RUN)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(journal._head_file, "write", fails)
+    if isinstance(error, sqlite3.Error):
+        monkeypatch.setattr(journal, "_in_place", lambda: False)
+    with pytest.raises(JournalError):
+        journal.record(*ENTRY)
+    assert journal.broken
+    for again in (lambda: journal.record(*ENTRY), journal.flush):
+        with pytest.raises(JournalError, match="not written any more"):
+            again()
+    journal.close()
+
+
+def test_F_SYS_01_the_log_is_folded_beside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_beside, "CHECKPOINT_ROWS", 3)
+    with JournalBeside(path, wire, RUN) as journal:
+        folded = threading.Event()
+        fold = journal._checkpoint
+
+        def note() -> None:
+            fold()
+            folded.set()
+
+        monkeypatch.setattr(journal, "_checkpoint", note)
+        journal.record(*FLATTEN)
+        assert folded.wait(30)
+        until(lambda: not journal._since_ns, "the thread is through")
+        assert journal._since_checkpoint == 0
+
+        def fails() -> None:
+            raise JournalError("no room to fold")
+
+        monkeypatch.setattr(journal, "_checkpoint", fails)
+        journal.record(*FLATTEN)
+        until(lambda: journal._untold, "the fold has failed")
+        with pytest.raises(JournalError, match="no room to fold"):
+            journal.flush()
+
+
+def test_F_IPC_03_a_close_does_not_wait_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_beside, "CLOSE_S", 0.05)
+    journal = JournalBeside(path, wire, RUN)
+    gate, thread = Gate(journal), journal._thread
+    assert thread is not None
+    hang(journal, gate)
+    with pytest.raises(JournalError, match=HANGS):
+        journal.close()
+    journal.close()  # safe to repeat
+    gate.free.set()
+    thread.join(60)
+    journal._closing.close()
+
+
+def test_an_entry_beside_a_flatten_is_refused_and_the_flatten_noted(journal: JournalBeside, gate: Gate) -> None:
+    hang(journal, gate)
+    with pytest.raises(JournalError, match=HANGS):
+        journal.record(FLATTEN[0], [*FLATTEN[1], entry(9)])
+    assert [line.split(b"(")[0] for line in journal._emergency.lines()] == [b"CloseContract"]
