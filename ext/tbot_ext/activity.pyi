@@ -3,6 +3,8 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+_Trade = tuple[int, int, int, int, int, int]  # price, exch_ns, size, flags, aux, side
+
 __all__ = ["Activity", "pass_over"]
 
 @final
@@ -18,4 +20,4 @@ class Activity:
 
 def pass_over(
     ticks: npt.NDArray[np.void], contract_id: int, activity: Activity | None = None
-) -> tuple[int, int]: ...
+) -> tuple[_Trade | None, _Trade | None]: ...

@@ -82,13 +82,14 @@ cdef class Activity:
 def pass_over(ticks, int contract_id, Activity activity=None):
     """Let `activity` take all trades of a contract in a TICK_DTYPE array but the last two.
 
-    Returns the indexes of those, the older one first; -1 where there is none. ValueError for another array.
+    Returns those as (price, exch_ns, size, flags, aux, side), the older one first; None where there is none. ValueError
+    for another array.
     """
     if ticks.dtype != TICK_DTYPE or ticks.ndim != 1:
         raise ValueError(f"ticks must be a one-dimensional TICK_DTYPE array, not {ticks.dtype}")
     cdef int64_t i = len(ticks), last = -1, older = -1, k
     if i == 0:
-        return -1, -1
+        return None, None
     cdef const unsigned char[::1] raw = ticks.view(np.uint8)
     cdef const Tick* tick = <const Tick*>&raw[0]
     with nogil:
@@ -104,4 +105,9 @@ def pass_over(ticks, int contract_id, Activity activity=None):
                 if tick[k].kind == TICK_TRADE and tick[k].contract_id == contract_id:
                     activity.take(tick[k].exch_ns, tick[k].price,
                                   0 if tick[k].flags & FLAG_SIZE_UNKNOWN else <int64_t>tick[k].size)
-    return older, last
+    return _trade(tick, older), _trade(tick, last)
+
+
+cdef object _trade(const Tick* ticks, int64_t i):
+    cdef const Tick* t = &ticks[i]
+    return (t.price, t.exch_ns, t.size, t.flags, t.aux, t.side) if i >= 0 else None

@@ -1,6 +1,6 @@
 # What the strategy knows when it judges a setup, and what a judged one is as a trade. Declarations and leaf functions:
 # no module to import.
-from libc.math cimport ceil, floor
+from libc.math cimport ceil, floor, rint
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from tbot_ext.facts cimport Verdict, verdict_score
@@ -61,6 +61,16 @@ cdef inline int plan_trade(const Rules* rules, const PlaceBook* places, const He
     if (found.target - found.entry) * side * rules.tick_value_cents < rules.cost_multiple * rules.round_turn_cents:
         return TARGET_BELOW_COST
     return -1
+
+# The score by its parts, 0..100, plain and multiplied by the weight of its pattern. Rounded far below any meaning, so
+# that a sum such as 59.99999999 is not taken for less than 60. With no part smaller it is never smaller.
+cdef inline void sum_up(const Rules* rules, double weight, Candidate* found) noexcept nogil:
+    cdef double total = 0.0
+    cdef int k
+    for k in range(5):
+        total += rules.weights[k] * found.parts[k]
+    found.plain = rint(100.0 * total * 1e6) / 1e6
+    found.score = min(100.0, rint(100.0 * total * weight * 1e6) / 1e6)
 
 # Of a judged setup, by its counter; one that may be traded is outscored until it turns out to be the best.
 cdef inline int fate_of(int refused) noexcept nogil:

@@ -42,6 +42,9 @@ OUTCOME_DTYPE = np.dtype([
 if OUTCOME_DTYPE.itemsize != sizeof(Outcome):
     raise RuntimeError("OUTCOME_DTYPE and the C struct differ; rebuild the extensions")
 
+_NONE = np.zeros(0, OUTCOME_DTYPE)      # mostly nothing has ended since the last call
+_NONE.flags.writeable = False
+
 
 cdef void outcome_book_init(OutcomeBook* book, int64_t horizon_ns) noexcept nogil:
     memset(book, 0, sizeof(OutcomeBook))
@@ -129,11 +132,11 @@ cdef void outcome_book_bar(OutcomeBook* book, const Event* bar, int64_t now_ns) 
 
 
 cdef object outcome_book_take(OutcomeBook* book):
+    if not book.ended_n:
+        return _NONE
     taken = np.zeros(book.ended_n, OUTCOME_DTYPE)
-    cdef unsigned char[::1] space
-    if book.ended_n:
-        space = taken.view(np.uint8)
-        memcpy(&space[0], &book.ended[0], book.ended_n * sizeof(Outcome))
+    cdef unsigned char[::1] space = taken.view(np.uint8)
+    memcpy(&space[0], &book.ended[0], book.ended_n * sizeof(Outcome))
     book.ended_n = 0
     return taken
 

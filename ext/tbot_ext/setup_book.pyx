@@ -21,7 +21,6 @@ The same rules in Python, slow and plain, are what the tests hold this to: tests
 """
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.math cimport rint
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t
 from libc.string cimport memset
 
@@ -29,7 +28,7 @@ from tbot_ext.events cimport minutes_ns
 from tbot_ext.frames cimport frame_bar, frame_location, frame_of
 from tbot_ext.judging cimport DATA_ONLY, DIED_NO_TRIGGER, DIED_ZONE, NO_ATR, NO_QUOTE, NO_RISK, NOT_LIVE
 from tbot_ext.judging cimport OUTSCORED, SCORE_TOO_LOW, SIGNALS, TESTS, TESTS_WARMUP, TOO_LATE, TRIGGERS, TRIGGERS_IDLE
-from tbot_ext.judging cimport UNCLEAN_BAR, WARMUP, fate_of, plan_trade, with_facts
+from tbot_ext.judging cimport UNCLEAN_BAR, WARMUP, fate_of, plan_trade, sum_up, with_facts
 from tbot_ext.outcome_book cimport ENDED_MANY_C, FATE_SIGNAL, FATE_UNTRIGGERED, STAGE_TEST, STAGE_TRIGGER
 from tbot_ext.outcome_book cimport outcome_book_bar, outcome_book_count, outcome_book_init, outcome_book_lay
 from tbot_ext.pipeline cimport ContractPipeline
@@ -382,28 +381,30 @@ cdef class SetupBook:
         cdef const Setup* setup = &self._setups[number]
         cdef const HeldZone* zone = &self._zones.items[setup.zone]
         cdef int frame = frame_of(zone.timeframe_min)
-        cdef int refused, near, k
-        cdef double total = 0.0
+        cdef double weight
+        cdef int refused, near
         if frame < 0 or self._frames[frame].ranges < self._frames[frame].atr_n:
             return NO_ATR
         refused = plan_trade(rules, self._places, zone, self._frames[frame].atr, market, found)
         if refused == NO_RISK:
             return refused
-        found.setup = number
+        found.setup, weight = number, self._weights[zone.kind][frame]
         found.near = <int64_t>(rules.confluence_atr * self._frames[frame].atr)     # distances are whole ticks
-        near = zone_book_neighbours(self._zones, setup.zone, found.near, rules.least_tf, self._found)
-        near += place_book_neighbours(self._places, zone.side, zone.bottom, zone.top, found.near, rules.least_tf,
-                                      self._found)
         found.parts[0] = zone.score / 100.0
         found.parts[1] = self._mtf(zone.side)
         found.parts[2] = self._trigger(setup)
-        found.parts[3] = min(1.0, <double>near / rules.confluence_full)
+        found.parts[3] = 1.0                    # as if there were neighbours enough
         found.parts[4] = frame_location(&self._frames[TIMEFRAMES_C - 1], zone.side, found.entry)
-        for k in range(5):
-            total += rules.weights[k] * found.parts[k]
-        # 0..100. Rounded far below any meaning, so that a sum such as 59.99999999 is not taken for less than 60.
-        found.plain = rint(100.0 * total * 1e6) / 1e6
-        found.score = min(100.0, rint(100.0 * total * self._weights[zone.kind][frame] * 1e6) / 1e6)
+        sum_up(rules, weight, found)
+        if refused < 0 and found.score < rules.min_score:
+            refused = SCORE_TOO_LOW
+        if refused >= 0 and not rules.follow and not self._facts:
+            return refused                      # neighbours change nothing, and nobody asks for the score
+        near = zone_book_neighbours(self._zones, setup.zone, found.near, rules.least_tf, self._found)
+        near += place_book_neighbours(self._places, zone.side, zone.bottom, zone.top, found.near, rules.least_tf,
+                                      self._found)
+        found.parts[3] = min(1.0, <double>near / rules.confluence_full)
+        sum_up(rules, weight, found)
         if refused >= 0:
             return refused
         return SCORE_TOO_LOW if found.score < rules.min_score else -1

@@ -4,7 +4,10 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["StreamWatch"]
+__all__ = ["StreamWatch", "instant", "market_from", "survey"]
+
+_LastQuote = tuple[int, int, int]  # bid, ask, flags
+_LastWhole = tuple[int, int, int, int, int, int]  # bid, ask, exch_ns, recv_ns, seq, epoch
 
 @final
 class StreamWatch:
@@ -17,4 +20,8 @@ class StreamWatch:
     def seen(self, contract_id: int, quote_ns: int) -> None: ...
     def find(
         self, ticks: npt.NDArray[np.void], start: int, end: int, due_ns: int, stale_ns: int
-    ) -> tuple[int, list[tuple[int, int, int, int, int, int]]]: ...
+    ) -> tuple[int, list[tuple[int, _LastQuote | None, _LastWhole | None, int, int, int]]]: ...
+
+def instant(ticks: npt.NDArray[np.void], index: int) -> tuple[int, int, int]: ...
+def market_from(ticks: npt.NDArray[np.void], start: int, at_ns: int) -> int: ...
+def survey(ticks: npt.NDArray[np.void]) -> tuple[dict[int, int], list[int]]: ...

@@ -14,7 +14,7 @@ import numpy as np
 
 from tbot_ext.records import TICK_DTYPE
 
-__all__ = ["StreamWatch"]
+__all__ = ["StreamWatch", "instant", "market_from", "survey"]
 
 
 @cython.final
@@ -167,8 +167,8 @@ cdef class StreamWatch:
 
         `start` begins an instant; `end` ends one. From `due_ns` on every instant is news. A watched contract's quote is
         too old `stale_ns` after its exchange time. Passed over: for each contract with any trade or quote among these
-        records (contract id, index of the last quote, of the last two-sided quote, of the last trade, lowest and
-        highest trade price); an index is -1 where there was none.
+        records (contract id, last quote as (bid, ask, flags), last two-sided quote as (bid, ask, exch_ns, recv_ns, seq,
+        epoch), index of the last trade, lowest and highest trade price); None and -1 where there was none.
         """
         if ticks.dtype != TICK_DTYPE or ticks.ndim != 1:
             raise ValueError(f"ticks must be a one-dimensional TICK_DTYPE array, not {ticks.dtype}")
@@ -190,6 +190,90 @@ cdef class StreamWatch:
         for i in range(self._n):
             seat = &self._seats[i]
             if seat.last_quote >= 0 or seat.last_trade >= 0:
-                indexes = (seat.last_quote, seat.last_whole, seat.last_trade)
-                passed.append((seat.contract_id, *indexes, seat.low, seat.high))
+                passed.append((seat.contract_id, _last_quote(items, seat.last_quote),
+                               _last_whole(items, seat.last_whole), seat.last_trade, seat.low, seat.high))
         return found, passed
+
+
+cdef object _last_quote(const Tick* items, int64_t i):
+    return (items[i].price, items[i].price2, items[i].flags) if i >= 0 else None
+
+
+cdef object _last_whole(const Tick* items, int64_t i):
+    cdef const Tick* t = &items[i]
+    return (t.price, t.price2, t.exch_ns, t.recv_ns, t.seq, t.epoch) if i >= 0 else None
+
+
+# ---------------------------------------------------------------- questions about an array
+
+cdef const unsigned char[::1] _bytes(ticks):
+    if ticks.dtype != TICK_DTYPE or ticks.ndim != 1:
+        raise ValueError(f"ticks must be a one-dimensional TICK_DTYPE array, not {ticks.dtype}")
+    return ticks.view(np.uint8)
+
+
+def instant(ticks, Py_ssize_t index):
+    """Where the exchange instant of a record begins, where it ends (the index after it), and its time in ns.
+
+    IndexError for a record that is not there.
+    """
+    cdef const unsigned char[::1] view = _bytes(ticks)
+    cdef Py_ssize_t n = view.shape[0] // <Py_ssize_t>sizeof(Tick), first = index, after = index + 1
+    if not 0 <= index < n:
+        raise IndexError(f"there is no record {index} among {n}")
+    cdef const Tick* items = <const Tick*>&view[0]
+    while first > 0 and items[first - 1].exch_ns == items[index].exch_ns:
+        first -= 1
+    while after < n and items[after].exch_ns == items[index].exch_ns:
+        after += 1
+    return first, after, items[index].exch_ns
+
+
+def market_from(ticks, Py_ssize_t start, int64_t at_ns):
+    """Index from `start` on of the first trade or quote at or after an exchange time; the length when there is none.
+
+    The records must be in order of time.
+    """
+    cdef const unsigned char[::1] view = _bytes(ticks)
+    cdef Py_ssize_t n = view.shape[0] // <Py_ssize_t>sizeof(Tick), i = start, end = n, middle
+    if not 0 <= start <= n:
+        raise ValueError(f"start must lie in 0..{n}, not {start}")
+    if n == 0:
+        return 0
+    cdef const Tick* items = <const Tick*>&view[0]
+    while i < end:
+        middle = (i + end) // 2
+        if items[middle].exch_ns < at_ns:
+            i = middle + 1
+        else:
+            end = middle
+    while i < n and items[i].kind != TICK_TRADE and items[i].kind != TICK_QUOTE:
+        i += 1
+    return i
+
+
+def survey(ticks):
+    """({contract id: all flags that its records have}, indexes of the GAP records); ValueError with over 255 contracts.
+    """
+    cdef const unsigned char[::1] view = _bytes(ticks)
+    cdef Py_ssize_t n = view.shape[0] // <Py_ssize_t>sizeof(Tick), i
+    cdef uint16_t ids[SEATS_C]
+    cdef uint16_t flags[SEATS_C]
+    cdef int seats = 0, k = 0
+    cdef const Tick* t
+    cdef list gaps = []
+    for i in range(n):
+        t = <const Tick*>&view[i * <Py_ssize_t>sizeof(Tick)]
+        if k >= seats or ids[k] != t.contract_id:       # mostly that of the record before
+            k = 0
+            while k < seats and ids[k] != t.contract_id:
+                k += 1
+            if k == SEATS_C:
+                raise ValueError(f"there are records of more than {SEATS_C} contracts")
+            if k == seats:
+                ids[k], flags[k] = t.contract_id, 0
+                seats += 1
+        flags[k] |= t.flags
+        if t.kind == TICK_GAP:
+            gaps.append(i)
+    return {ids[k]: flags[k] for k in range(seats)}, gaps

@@ -10,7 +10,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -44,6 +44,15 @@ class Told:
     item: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A fill or a balance as a run heard of it."""
+
+    run: int  # place in Records.spans
+    item: m.Fill | m.AccountUpdate
+    settled: bool = False  # of a balance: what was told of fills before it is all that is in it
+
+
 @dataclass(slots=True)
 class Records:
     """Everything of one journal that a report needs; lists in the order in which things were written."""
@@ -69,9 +78,9 @@ class Records:
     commands: int = 0  # orders and closes that were sent
     orders_of_tag: dict[tuple[int, str], int] = field(default_factory=dict)
     fills: list[Told] = field(default_factory=list)  # every telling of a fill
-    balances: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # account -> (time, cents)
+    spans: list[RunSpan] = field(default_factory=list)  # every run, whenever it began
+    money: list[Heard] = field(default_factory=list)  # fills and balances in the order in which runs heard of them
     head: str = ""  # hash of the newest row, by which the data can be told again
-
 
 
 class _Reader:
@@ -128,7 +137,9 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
     if not reader.runs:
         raise DataError(f"the journal {family.path} holds no run; there is nothing to report")
     since = period.from_ns - BEFORE_NS
-    tellings = [(run, fill) for run, fill in _fills(reader, since) if fill.now_ns < period.until_ns]
+    begun = [run.info.started_ns for run in reader.runs if run.last_ns >= period.from_ns and run.info.started_ns > 0]
+    money = [heard for heard in _money(reader, min(since, *begun, since)) if heard.item.now_ns < period.until_ns]
+    tellings = [(heard.run, heard.item) for heard in money if isinstance(heard.item, m.Fill)]
     worlds = _worlds(reader.runs, tellings)
     known, limits = _told(reader)
     names = known if account is None else {account: known.get(account, "")}
@@ -150,6 +161,8 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
         head=family.newest_file.head[1].hex()[:12],
     )
     found.fills = [Told(worlds[run], fill) for run, fill in tellings if account in (None, fill.account)]
+    found.spans = reader.runs
+    found.money = [heard for heard in money if account in (None, heard.item.account)]
     for world, trip in _trips(reader, worlds, period, account):
         found.trips.append(trip)
         found.known.setdefault(trip.account, "")
@@ -161,31 +174,57 @@ def read(family: JournalFamily, period: Period, account: int | None = None) -> R
 
 
 # ------------------------------------------------------------------------------------------------ fills and worlds
-def _fills(reader: _Reader, since_ns: int) -> list[tuple[int, m.Fill]]:
-    """Every telling of a fill, by itself or in a list of the broker's, in the order of the runs."""
-    found = [(run, row.seq, fill) for run, row, fill in reader.items("Fill", since_ns)]
+def _money(reader: _Reader, since_ns: int) -> list[Heard]:
+    """Every telling of a fill or a balance, by itself or in a list of the broker's, in the order of the runs.
+
+    The balance of a list was asked for before its fills: it may lack one that is among them. So it counts when nothing
+    was told before it, and when the next list says the same of both.
+    """
+    found = [
+        (run, row.seq, Heard(run, item))
+        for kind in ("Fill", "AccountUpdate") for run, row, item in reader.items(kind, since_ns)
+    ]  # fmt: skip
     lists: set[tuple[int, int, bytes]] = set()
+    newest: dict[tuple[int, int], tuple[int | None, bytes]] = {}  # balance and fills of the list before
     for run, row in reader.rows("Snapshot", since_ns):
         at = row.body.find(_FILLS)
-        told = (run, row.account or 0, row.body[at:])
-        if at < 0 or row.body.startswith(_FILLS + b"[]", at) or told in lists:
-            continue  # hundreds of lists say the same
-        lists.add(told)
-        found += [(run, row.seq, fill) for fill in _list_of(row)]
-    return [(run, fill) for run, _, fill in sorted(found, key=lambda entry: entry[:2])]
+        if at < 0:
+            continue
+        place = (run, row.account or 0)
+        told = (*place, row.body[at:])
+        if told not in lists:  # hundreds of lists say the same
+            lists.add(told)
+            found += [(run, row.seq, Heard(run, fill)) for fill in _decoded(row, _Fills).fills]
+        head = _decoded(row, _Head)
+        if head.complete and head.status is not None:
+            said = (head.status.balance_cents, row.body[at:])
+            if newest.get(place) in (None, said):
+                found.append((run, row.seq, Heard(run, head.status, settled=True)))
+            newest[place] = said
+    return [heard for _, _, heard in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _list_of(row: Row) -> tuple[m.Fill, ...]:
-    try:
-        return msgspec.json.decode(row.body, type=_FillList).fills
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise DataError(f"row {row.seq} of the journal holds a list of fills that cannot be read: {error}") from None
-
-
-class _FillList(msgspec.Struct):
+class _Fills(msgspec.Struct):
     """Of a Snapshot only what counts here: it has much else."""
 
     fills: tuple[m.Fill, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    """The same without its fills, which are long."""
+
+    complete: bool = False
+    status: m.AccountUpdate | None = None
+
+
+Part = TypeVar("Part", _Fills, _Head)
+
+
+def _decoded(row: Row, part: type[Part]) -> Part:
+    try:
+        return msgspec.json.decode(row.body, type=part)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DataError(f"row {row.seq} of the journal holds a list of fills that cannot be read: {error}") from None
 
 
 def _same(one: m.Fill, other: m.Fill) -> bool:
@@ -289,7 +328,7 @@ def _decisions(reader: _Reader, found: Records, period: Period, since_ns: int, a
 
 
 def _operations(reader: _Reader, found: Records, period: Period, account: int | None) -> None:
-    """Orders, states, data and balances."""
+    """Orders, states and data."""
 
     def inside(kind: str) -> Iterator[Any]:
         for _, row, item in reader.items(kind, period.from_ns):
@@ -309,5 +348,3 @@ def _operations(reader: _Reader, found: Records, period: Period, account: int | 
     found.barred = list(inside("Barred"))
     found.feeds = list(inside("FeedIn"))
     found.conditions = list(inside("ConditionIn"))
-    for update in inside("AccountUpdate"):
-        found.balances.setdefault(update.account, []).append((update.now_ns, update.balance_cents))

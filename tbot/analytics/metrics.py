@@ -43,6 +43,11 @@ DEFINITIONS: dict[str, str] = {
     "sortino": "mean of the daily net results over the root mean square of the negative ones (over all days), times "
     "the root of 252",
     "calmar": "mean daily net result times 252, over the deepest fall (drawdown above)",
+    "rolling_sharpe": "the Sharpe ratio of each 20 trading days in a row, told on the last of them",
+    "floor_room": "balance by closed trades less the firm's loss floor, which moves when a trading day ends; open "
+    "positions are left out",
+    "weight": "what learning multiplies a pattern's score by: in force when the period began → what all outcomes to "
+    "its end give; it decides something only where learning is on",
     "interval": "in brackets: 90 % interval, trading days drawn again in blocks (stationary bootstrap)",
     "mae": "furthest that the price went against the average entry while the trade was open, of all its contracts",
     "mfe": "furthest that it went in its favour",
@@ -73,6 +78,14 @@ class Ratio:
     why: str = ""
     low: float | None = None  # of the interval; None: not known
     high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The Sharpe ratio of the FEWEST_DAYS trading days up to this one; None: all of them are equal."""
+
+    day: date
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +280,28 @@ def deepest(deals: Sequence[Deal]) -> Fall:
     )
 
 
+def falls(deals: Sequence[Deal], most: int = 5) -> list[Fall]:
+    """The deepest stretches below a highest point, the deepest first, of equal ones the earlier; `longest_trips` is
+    the stretch's own length. Each lasts until its highest point was reached again."""
+    found: list[Fall] = []
+    total = peak = depth = 0
+    began = 0  # trades behind which the highest point lies
+    for place, deal in enumerate([*deals, None]):
+        if deal is not None:
+            total += deal.net_cents
+            depth = max(depth, peak - total)
+            if total < peak:
+                continue
+        if depth:
+            ended = deal is not None
+            trips = place + 1 - began if ended else place - began
+            since = deals[began - 1].trip.now_ns if began else None
+            until = deal.trip.now_ns if deal is not None else None
+            found.append(Fall(depth, trips, trips, since, until, ended))
+        peak, depth, began = total, 0, place + 1
+    return sorted(found, key=lambda fall: -fall.depth_cents)[:most]
+
+
 # ------------------------------------------------------------------------------------------------ ratios
 def _ratios(trips: Trips, days: Sequence[DayResult], fall: Fall, intervals: bool) -> tuple[Ratio, Ratio, Ratio]:
     """Sharpe, Sortino, Calmar of a year."""
@@ -284,6 +319,17 @@ def _ratios(trips: Trips, days: Sequence[DayResult], fall: Fall, intervals: bool
         if fall.depth_cents
         else Ratio(None, "no drawdown"),
     )
+
+
+def rolling_sharpe(days: Sequence[DayResult]) -> list[Rolled]:
+    """Of each FEWEST_DAYS trading days in a row; [] where there are not so many."""
+    nets = np.array([day.net_cents for day in days], np.int64)
+    root = float(np.sqrt(DAYS_A_YEAR))
+    found = []
+    for end in range(FEWEST_DAYS, len(days) + 1):
+        ratio = sharpe_ratio(nets[end - FEWEST_DAYS : end].astype(float))
+        found.append(Rolled(days[end - 1].day, None if ratio is None else ratio * root))
+    return found
 
 
 def _times(ratio: float | None, factor: float) -> float:

@@ -7,8 +7,10 @@ from datetime import date
 from tbot.analytics.breakdowns import GroupLine, breakdowns
 from tbot.analytics.broker_check import BrokerCheck, compare
 from tbot.analytics.execution_quality import Quality, quality
+from tbot.analytics.floor_room import FloorLine, floor_lines
 from tbot.analytics.journal_records import Records, RunSpan, Told
-from tbot.analytics.metrics import Figures, figures
+from tbot.analytics.metrics import Fall, Figures, Rolled, falls, figures, rolling_sharpe
+from tbot.analytics.pattern_table import Table
 from tbot.analytics.period import Period
 from tbot.analytics.round_trips import Deal, deals
 from tbot.domain.trading_hours import SessionCalendar, trading_day
@@ -25,6 +27,7 @@ class Limits:
     daily_loss_cents: int | None  # the limit, positive
     least_room_cents: int | None  # of any day: limit plus the lowest point of that day's summed result
     day: date | None  # on which that was
+    account: int | None = None  # whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class Report:
     quality: Quality
     broker: BrokerCheck
     limits: Limits
+    floors: tuple[FloorLine, ...]
+    rolling: tuple[Rolled, ...]  # of everything up to the end of the period
+    falls: tuple[Fall, ...]  # of the same, the deepest first
+    patterns: Table | None  # None: no pattern database, or none that can be read
     out_of_table: int  # round trips in contracts that nobody here can value
 
     @property
@@ -53,10 +60,15 @@ class Report:
 
 
 def build(
-    records: Records, period: Period, *, broker: Sequence[Told] | None = None, source: str = ""
+    records: Records,
+    period: Period,
+    *,
+    broker: Sequence[Told] | None = None,
+    source: str = "",
+    patterns: Table | None = None,
 ) -> Report:
     """Count everything. `broker`: trades that the broker itself was asked for (`source` says where); None: those that
-    the journal holds."""
+    the journal holds. `patterns`: what was learned of them."""
     mine = deals(records, lambda trip: period.holds(trip.now_ns))
     told = records.fills if broker is None else broker
     where = source or "the broker's trades in the journal"
@@ -67,6 +79,7 @@ def build(
     before = sorted({deal.day for deal in everything})
     all_days = run_days(records.runs, _days_of(records.runs, period))
     days = [day for day in all_days if period.first <= day <= period.last]
+    to_date = figures(everything, all_days)
     return Report(
         period=period,
         mode=records.mode,
@@ -76,12 +89,16 @@ def build(
         data_hash=records.head,
         deals=tuple(mine),
         figures=figures(mine, days),
-        to_date=figures(everything, all_days),
+        to_date=to_date,
         since=before[0] if before else None,
         groups=breakdowns(mine),
         quality=quality(records, mine, period),
         broker=check,
         limits=least_room(mine, records.daily_loss_cents),
+        floors=floor_lines(records, period),
+        rolling=tuple(rolling_sharpe(to_date.days)),
+        falls=tuple(falls(everything)),
+        patterns=patterns,
         out_of_table=sum(period.holds(trip.now_ns) for trip in records.trips) - len(mine),
     )
 
@@ -117,7 +134,7 @@ def least_room(deals: Sequence[Deal], limits: Mapping[int, int]) -> Limits:
     if not rooms:
         return Limits(min(limits.values(), default=None), min(limits.values(), default=None), None)
     key = min(rooms, key=lambda one: (rooms[one], one))
-    return Limits(limits[key[0]], rooms[key], key[1])
+    return Limits(limits[key[0]], rooms[key], key[1], key[0])
 
 
 def check_period(period: Period, newest_ns: int) -> None:

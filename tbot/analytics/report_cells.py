@@ -10,9 +10,12 @@ from tbot.analytics.breakdowns import GroupLine
 from tbot.analytics.broker_check import BrokerCheck
 from tbot.analytics.execution_quality import LATENCIES, Quality
 from tbot.analytics.metrics import DayResult, Figures, Ratio
+from tbot.analytics.pattern_table import Row
 from tbot.analytics.report import Report
 from tbot.analytics.round_trips import WEEKDAYS, Deal, pattern
-from tbot.domain.trading_hours import CHICAGO
+from tbot.domain.timeframes import NAMES
+from tbot.domain.trading_hours import CHICAGO, trading_day
+from tbot.strategy.words import ZONE_NAMES
 from tbot.validation.report_words import NS_PER_S, held, money, number, percent
 
 NA = "n/a"
@@ -170,9 +173,7 @@ def cards(report: Report) -> list[Card]:
         Card("Best trade", cents(told.best_cents), "", sign_of(told.best_cents)),
         Card("Worst trade", cents(told.worst_cents), "", sign_of(told.worst_cents)),
         *_day_cards(told.traded_days),
-        Card("Expectancy", cents(told.expectancy_cents), "a trade" if told.n else "", sign_of(told.expectancy_cents)),
-        Card("Expectancy, R", ratio(told.expectancy_r, signed=True), told.not_defined.get("expectancy_r", ""),
-             sign_of(told.expectancy_r)),
+        Card("Expectancy", cents(told.expectancy_cents), _expected_r(told), sign_of(told.expectancy_cents)),
         Card("Fees", cents(told.costs_cents, signed=False), f"{cents(told.fees_cents, signed=False)} fees, "
              f"{cents(told.commission_cents, signed=False)} comm."),
         Card("Slippage", f"{number(told.slippage_ticks, 0, signed=True)} ticks", f"{cents(-told.slippage_cents)} "
@@ -181,11 +182,43 @@ def cards(report: Report) -> list[Card]:
         Card("MAE / MFE", f"{_tight(told.mae_cents, -1)} / {_tight(told.mfe_cents, 1)}", "average of a trade"),
         Card("Signals", f"{quality.signals:,}", f"{quality.taken} taken, {quality.signals - quality.taken} not"),
     ]  # fmt: skip
-    if report.limits.least_room_cents is not None:
-        when = f", on {WEEKDAYS[report.limits.day.weekday()]}" if report.limits.day else ""
-        found.append(Card("Least room to daily limit", cents(report.limits.least_room_cents, signed=False),
-                          f"of {cents(report.limits.daily_loss_cents, signed=False)}{when}"))  # fmt: skip
+    return [*found, *_room_cards(report)]
+
+
+def _room_cards(report: Report) -> list[Card]:
+    """How near the period came to the limits; of several accounts the nearest one."""
+    limits, found = report.limits, []
+    if limits.least_room_cents is not None:
+        when = f", {WEEKDAYS[limits.day.weekday()]}" if limits.day else ""
+        found.append(Card("Least room to daily limit", _room(limits.least_room_cents),
+                          f"of {cents(limits.daily_loss_cents, signed=False)}{when}{_whose(report, limits.account)}",
+                          min(0, sign_of(limits.least_room_cents))))  # fmt: skip
+    if report.floors:
+        near = min(report.floors, key=lambda line: line.least.room_cents)
+        day = WEEKDAYS[trading_day(near.least.at_ns).weekday()]
+        found.append(Card("Least room to loss floor", _room(near.least.room_cents),
+                          f"floor {cents(near.least.floor_cents, signed=False)}, {day}{_whose(report, near.account)}",
+                          min(0, sign_of(near.least.room_cents))))  # fmt: skip
     return found
+
+
+def _room(value: int) -> str:
+    """Below nothing it has its sign."""
+    return cents(value, signed=value < 0)
+
+
+def _whose(report: Report, account: int | None) -> str:
+    """, 1002: where there are several."""
+    return f", {account}" if account is not None and len(report.accounts) > 1 else ""
+
+
+def _expected_r(told: Figures) -> str:
+    """Beside the expectancy in dollars."""
+    if not told.n:
+        return ""
+    if told.expectancy_r is None:
+        return f"a trade; R: {told.not_defined['expectancy_r']}"
+    return f"{ratio(told.expectancy_r, signed=True)} R a trade"
 
 
 def _tight(value: Fraction | None, sign: int) -> str:
@@ -220,6 +253,12 @@ def to_date_cards(report: Report) -> list[Card]:
     for name, value in (("Sharpe", told.sharpe), ("Sortino", told.sortino), ("Calmar", told.calmar)):
         text, note = of_a_year(value)
         found.append(Card(f"{name}, a year", text, note, sign_of(value.value)))
+    if report.rolling:
+        last = report.rolling[-1]
+        found.append(Card("Sharpe, last 20 days", ratio(last.value, signed=True), f"to {last.day:%-d %b}",
+                          sign_of(last.value)))  # fmt: skip
+    else:
+        found.append(Card("Sharpe, last 20 days", NA, told.not_defined.get("sharpe", "")))
     return found
 
 
@@ -245,6 +284,21 @@ def day_sheet(report: Report) -> Sheet:
     told = report.figures
     rows.append(("all", f"{told.n:,}", f"{told.lots:,}", str(told.wins), str(told.losses), cents(told.net_cents)))
     return Sheet("By trading day", ("day", "trades", "lots", "won", "lost", "net"), tuple(rows), total=True)
+
+
+def falls_sheet(report: Report, zone: ZoneInfo) -> Sheet:
+    """The worst drawdowns of everything so far."""
+    rows = tuple(
+        (_moment(one.from_ns, zone) or "the start", _moment(one.until_ns, zone) or "not yet recovered",
+         f"{one.trips:,}", cents(-one.depth_cents))
+        for one in report.falls
+    )  # fmt: skip
+    return Sheet("Worst drawdowns", ("from", "recovered", "trades", "depth"), rows, words=2)
+
+
+def _moment(at_ns: int | None, zone: ZoneInfo) -> str:
+    """20 Nov 16:33, in the display zone."""
+    return "" if at_ns is None else f"{datetime.fromtimestamp(at_ns // NS_PER_S, UTC).astimezone(zone):%-d %b %H:%M}"
 
 
 def latency_sheet(quality: Quality) -> Sheet:
@@ -278,6 +332,45 @@ def execution_sheet(report: Report) -> Sheet:
         ("Pauses of the machine or line", f"{sum(n for _, n in told.conditions)}", _listed(told.conditions)),
     ]  # fmt: skip
     return Sheet("Orders and operations", ("", "", ""), tuple(rows), words=3)
+
+
+def pattern_sheet(report: Report) -> Sheet:
+    """What was learned: every triggered setup that came to its end, traded or not, and its weight."""
+    title, told = "Patterns, traded or not, and what was learned of them", report.patterns
+    columns = ("pattern", "n", "new", "win %", "95 %", "PF", "R", "weight", "why")
+    if told is None:
+        return Sheet(title, columns, (), note="No outcomes of patterns were kept ([learning] mode, tbot patterns).")
+    shown = [row for row in told.rows if row.n]
+    note = {
+        "on": "Learning is on: weights decide.",
+        "observe": "Learning observes: outcomes are kept, and no weight decides anything.",
+        "off": "Learning is off.",
+    }[told.mode]
+    note += " The weights are frozen." if told.frozen else ""
+    note += "" if shown else " No triggered setup has come to an end yet."
+    return Sheet(title, columns, tuple(_pattern(row, frozen=told.frozen) for row in shown), note=note, tail=1)
+
+
+def _pattern(row: Row, *, frozen: bool) -> tuple[str, ...]:
+    judged = row.judged
+    factor = "∞" if row.profit_factor is None and row.won_r else ratio(row.profit_factor)
+    return (
+        f"{judged.symbol} {ZONE_NAMES[judged.kind]} {NAMES[judged.timeframe_min]}", f"{row.n:,}", f"{row.recent.n:,}",
+        share(row.share.estimate), f"{100 * row.share.low:.0f} to {100 * row.share.high:.0f}", factor,
+        ratio(row.expectancy_r, signed=True), f"{row.before:.3f} → {row.after:.3f}", _why(row, frozen=frozen),
+    )  # fmt: skip
+
+
+def _why(row: Row, *, frozen: bool) -> str:
+    """Why a weight changed, or did not, in a few words; tbot patterns --explain has all of it."""
+    new = "nothing new"
+    if row.recent.n:
+        new = f"new: {row.recent.won} of {row.recent.n} won, {ratio(row.recent.mean_r, signed=True)} R each"
+    if frozen:
+        return f"{new}; frozen"
+    if row.before == row.after:
+        return f"{new}; unchanged"
+    return f"{new}; edge now {number(row.judged.edge_r, 3, signed=True)} R"
 
 
 def _listed(counted: Sequence[tuple[str, int]]) -> str:
@@ -328,7 +421,11 @@ def trade_sheet(report: Report, zone: ZoneInfo, most: int | None = None) -> Shee
     rows = tuple(_trade(deal, zone, long) for deal in shown)
     columns = ("in", "out", "", "qty", "net", "R", "entry", "left at", "stop", "target", "costs", "exit", "pattern",
                "zone")  # fmt: skip
-    return Sheet(f"Every trade{of}", columns, rows, 3, tail=3)
+    if len(report.accounts) < 2:
+        return Sheet(f"Every trade{of}", columns, rows, 3, tail=3)
+    whose = [str(deal.trip.account) for deal in shown]
+    rows = tuple((*row[:2], account, *row[2:]) for account, row in zip(whose, rows, strict=True))
+    return Sheet(f"Every trade{of}", (*columns[:2], "account", *columns[2:]), rows, 4, tail=3)
 
 
 def _trade(deal: Deal, zone: ZoneInfo, long: bool) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ from typing import Any
 from tbot.analytics.breakdowns import GroupLine
 from tbot.analytics.broker_check import BrokerCheck, Difference
 from tbot.analytics.execution_quality import Quality
-from tbot.analytics.metrics import DEFINITIONS, Figures, Ratio
+from tbot.analytics.floor_room import FloorLine, Point
+from tbot.analytics.metrics import DEFINITIONS, Fall, Figures, Ratio
+from tbot.analytics.pattern_table import Row, Table
 from tbot.analytics.report import Report
 from tbot.analytics.round_trips import Deal, dollar, news, pattern
 from tbot.domain.timeframes import NAMES
@@ -38,18 +40,23 @@ def document(report: Report, written_ns: int, version: str) -> dict[str, Any]:
         "data_hash": report.data_hash,
         "figures": figure_row(report.figures),
         "to_date": {"since": report.since.isoformat() if report.since else None, **figure_row(report.to_date)},
+        "rolling_sharpe": [{"day": one.day.isoformat(), "value": one.value} for one in report.rolling],
         "days": [
             {"day": day.day.isoformat(), "trades": day.n, "won": day.wins, "lost": day.losses, "lots": day.lots,
              "net_usd": _usd(day.net_cents)}
             for day in report.figures.days
         ],
+        "worst_drawdowns": [_fall(one) for one in report.falls],
         "groups": {name: [_group(line) for line in lines] for name, lines in report.groups.items()},
         "execution": _execution(report.quality),
         "limits": {
             "daily_loss_usd": _usd(report.limits.daily_loss_cents),
             "least_room_usd": _usd(report.limits.least_room_cents),
             "least_room_day": report.limits.day.isoformat() if report.limits.day else None,
+            "least_room_account": report.limits.account,
+            "floors": [_floor(line) for line in report.floors],
         },
+        "patterns": None if report.patterns is None else _patterns(report.patterns),
         "broker": _broker(report.broker),
         "not_valued": report.out_of_table,
         "trades": [trade_row(deal) for deal in report.deals],
@@ -169,6 +176,53 @@ def _execution(told: Quality) -> dict[str, Any]:
         "gaps": dict(told.gaps),
         "conditions": dict(told.conditions),
     }
+
+
+def _fall(one: Fall) -> dict[str, Any]:
+    return {
+        "depth_usd": _usd(one.depth_cents), "trades": one.trips, "recovered": one.recovered,
+        "from": None if one.from_ns is None else iso(one.from_ns),
+        "until": None if one.until_ns is None else iso(one.until_ns),
+    }  # fmt: skip
+
+
+def _floor(line: FloorLine) -> dict[str, Any]:
+    """The points tell every change; between two of them nothing moved."""
+    return {
+        "account": line.account, "max_loss_usd": _usd(line.max_loss_cents), "lock_room_usd": _usd(line.lock_cents),
+        "least": _point(line.least), "last": _point(line.points[-1]), "points": [_point(one) for one in line.points],
+    }  # fmt: skip
+
+
+def _point(one: Point) -> dict[str, Any]:
+    return {
+        "at": iso(one.at_ns), "balance_usd": _usd(one.balance_cents), "floor_usd": _usd(one.floor_cents),
+        "room_usd": _usd(one.room_cents),
+    }  # fmt: skip
+
+
+def _patterns(told: Table) -> dict[str, Any]:
+    version = told.in_force
+    return {
+        "mode": told.mode,
+        "frozen": told.frozen,
+        "version_before": version.name if version else None,
+        "version_after": told.learned.version,
+        "outcomes": told.totals["outcomes"],
+        "rows": [_pattern(row) for row in told.rows],
+    }
+
+
+def _pattern(row: Row) -> dict[str, Any]:
+    judged = row.judged
+    return {
+        "contract": judged.symbol, "kind": judged.kind, "timeframe": NAMES[judged.timeframe_min], "n": row.n,
+        "won": row.won, "win_rate": row.share.estimate if row.n else None, "win_rate_low": row.share.low,
+        "win_rate_high": row.share.high, "profit_factor": row.profit_factor, "expectancy_r": row.expectancy_r,
+        "n_in_period": row.recent.n, "won_in_period": row.recent.won,
+        "expectancy_r_in_period": row.recent.mean_r if row.recent.n else None, "weight_before": row.before,
+        "weight_after": row.after, "why": row.why,
+    }  # fmt: skip
 
 
 def _broker(told: BrokerCheck) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from tbot.validation.report_words import NS_PER_S, money
 
 MOST_TRADES = 1_000  # on a page; the JSON document has all
 MOST_MONTHS = 3
-WIDE, NARROW, HALF = (7.94, 3.5), (3.78, 3.5), (5.3, 2.8)  # hundreds of the pixels they take on a wide screen
+# Hundreds of the pixels that they take on a wide screen.
+WIDE, NARROW, HALF, FULL = (7.94, 3.5), (3.78, 3.5), (5.3, 2.8), (10.8, 2.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,15 @@ def page(report: Report, *, zone: ZoneInfo, written_ns: int) -> str:
         "cards": cells.cards(report),
         "to_date": cells.to_date_cards(report) if report.to_date.n else [],
         "to_date_title": to_date_title(report),
+        "falls": cells.falls_sheet(report, zone),
         "traded": traded,
         "top": charts(report, (("Net result, and drawdown below it", plots.equity),), WIDE)
         + charts(report, (("By trading day", plots.days),), NARROW) if traded else [],
         "charts": charts(report, CHARTS, HALF) if traded else [],
+        "over_time": over_time(report),
         "months": months(report),
         "sheets": sheets(report),
+        "patterns": cells.pattern_sheet(report),
         "operations": (cells.execution_sheet(report), cells.latency_sheet(report.quality)),
         "differences": cells.difference_sheet(report.broker, zone) if report.broker.differences else None,
         "denials": cells.denial_sheet(report.quality),
@@ -95,6 +99,16 @@ CHARTS: tuple[tuple[str, plots.Draw], ...] = (
     ("Worst and best on the way", plots.excursions),
     ("Results of single trades", plots.distribution),
 )
+
+
+FLOORS = ("Room above the loss floor", plots.floors)
+ROLLING = ("Sharpe ratio of each 20 trading days", plots.rolling)
+
+
+def over_time(report: Report) -> list[Chart]:
+    """What goes beyond single trades: side by side, or the one that there is in full width."""
+    drawn = (*((FLOORS,) if report.floors else ()), *((ROLLING,) if report.rolling else ()))
+    return charts(report, drawn, HALF if len(drawn) > 1 else FULL)
 
 
 def _own_style() -> object:

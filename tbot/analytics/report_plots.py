@@ -4,24 +4,31 @@ matplotlib is imported when something is drawn and never before; its pyplot neve
 bars have their direction, marks their shape.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tbot.analytics.breakdowns import GroupLine
+from tbot.analytics.floor_room import FloorLine
+from tbot.analytics.metrics import FEWEST_DAYS
 from tbot.analytics.report import Report
 from tbot.analytics.round_trips import WEEKDAYS
+from tbot.domain.trading_hours import CHICAGO, trading_day, trading_day_start_ns
 from tbot.validation import report_pictures as page
-from tbot.validation.report_words import short_money
+from tbot.validation.report_words import NS_PER_S, short_money
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_BARS = 12  # of a chart of groups
+FEWEST_BARS = 5  # lying bars are as thin as if there were so many
+DAY_NS = 86_400 * NS_PER_S
 MOST_DAYS = 31  # of the chart of days; more become a line of their sums
 
 
@@ -136,7 +143,8 @@ def _bars(axes: "Axes", told: Sequence[tuple[str, int]], colours: Palette) -> No
     places = list(range(len(told)))
     axes.barh(places, nets, color=_signs(nets, colours), height=0.66)
     axes.set_yticks(places, [name for name, _ in told])
-    axes.invert_yaxis()
+    middle, half = (len(told) - 1) / 2, max(len(told), FEWEST_BARS) / 2
+    axes.set_ylim(middle + half, middle - half)  # the first on top
     axes.axvline(0, color=colours.dim, linewidth=0.8)
     widest = max(map(abs, nets)) or 1.0
     for place, net in zip(places, nets, strict=True):
@@ -194,6 +202,83 @@ def distribution(axes: "Axes", report: Report, colours: Palette) -> None:
     axes.yaxis.set_major_locator(_few(5, whole=True))
     axes.xaxis.set_major_locator(_few(5))
     axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
+    axes.grid(visible=False, axis="x")
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ over time
+def floors(axes: "Axes", report: Report, colours: Palette) -> None:
+    """Room of each account above its loss floor; below the dashed line it is flattened and locked."""
+    spots = [point.at_ns for line in report.floors for point in line.points]
+    if not spots:
+        return _nothing(axes, colours, "no account with rules of the firm")
+    days = {trading_day(at) for at in spots}
+    ran = {day.day for day in report.figures.days}
+    shown = sorted({day for day in days if day.weekday() < 5} | ran) or sorted(days)
+    styles = ("-", "--", ":", "-.")
+    for number, line in enumerate(report.floors):
+        xs, rooms = _steps(line, shown)
+        # The last room stands with the name: at the ends of the lines amounts would cover each other.
+        name = f"{report.accounts.get(line.account) or line.account}  {short_money(100 * rooms[-1])}"
+        axes.step(xs, rooms, where="post", color=colours.line if number % 2 == 0 else colours.up, linewidth=1.6,
+                  linestyle=styles[number // 2 % 4], label=name)  # fmt: skip
+    lock = max(line.lock_cents for line in report.floors) / 100
+    axes.axhline(lock, color=colours.down, linewidth=1, linestyle="--", label=f"locked at {short_money(100 * lock)}")
+    axes.axhline(0, color=colours.down, linewidth=1.4)
+    low = min([0.0, *(point.room_cents / 100 for line in report.floors for point in line.points)])
+    axes.set_ylim(bottom=low, top=axes.get_ylim()[1] * 1.3)  # room for the names
+    _time_axis(axes, shown, spots, colours)
+    _money(axes)
+    axes.grid(visible=False, axis="x")
+    axes.legend(frameon=False, labelcolor=colours.ink, fontsize="small", loc="upper left", ncols=2)
+    return None
+
+
+def _steps(line: FloorLine, shown: Sequence[date]) -> tuple[list[float], list[float]]:
+    """Places in trading days, and dollars."""
+    return [_place(point.at_ns, shown) for point in line.points], [point.room_cents / 100 for point in line.points]
+
+
+def _place(at_ns: int, shown: Sequence[date]) -> float:
+    """Number of the trading day, and how much of it was over; what is of no day that is shown stands between two."""
+    day = trading_day(at_ns)
+    return bisect_left(shown, day) + ((at_ns - trading_day_start_ns(at_ns)) / DAY_NS if day in shown else 0)
+
+
+def _time_axis(axes: "Axes", shown: Sequence[date], spots: Sequence[int], colours: Palette) -> None:
+    """Trading days; hours of Chicago where all is of one day."""
+    if len(shown) == 1:
+        hours = range(min(spots) // (3600 * NS_PER_S), max(spots) // (3600 * NS_PER_S) + 2)
+        step = max(1, -(-len(hours) // 8))
+        ticks = [hour * 3600 * NS_PER_S for hour in hours if trading_day(hour * 3600 * NS_PER_S) == shown[0]][::step]
+        names = [f"{datetime.fromtimestamp(at // NS_PER_S, UTC).astimezone(CHICAGO):%H:%M}" for at in ticks]
+        axes.set_xticks([_place(at, shown) for at in ticks], names)
+        axes.set_xlabel(f"Chicago, {WEEKDAYS[shown[0].weekday()]} {shown[0]:%-d.%-m.}")
+        return
+    step = max(1, -(-len(shown) // MOST_BARS))
+    for edge in range(1, len(shown)):
+        axes.axvline(edge, color=colours.grid, linewidth=1 if step == 1 else 0)
+    places = range(0, len(shown), step)
+    names = [f"{WEEKDAYS[shown[at].weekday()]} {shown[at]:%-d.%-m.}" for at in places]
+    axes.set_xticks([at + 0.5 for at in places], names)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(0, len(shown))
+
+
+def rolling(axes: "Axes", report: Report, colours: Palette) -> None:
+    """The Sharpe ratio of each 20 trading days in a row."""
+    told = [one for one in report.rolling if one.value is not None]
+    if not told:
+        return _nothing(axes, colours, f"{len(report.to_date.days)} trading days, {FEWEST_DAYS} are needed")
+    days = [one.day for one in report.rolling]
+    places = [days.index(one.day) for one in told]
+    axes.plot(places, [one.value or 0.0 for one in told], "o-" if len(told) < 8 else "-", color=colours.line,
+              linewidth=1.6, markersize=4)  # fmt: skip
+    axes.axhline(0, color=colours.dim, linewidth=0.8)
+    ticks = range(0, len(days), max(1, -(-len(days) // 6)))
+    axes.set_xticks(list(ticks), [f"{days[at]:%-d.%-m.}" for at in ticks])
+    axes.set_xlabel("last of 20 trading days")
+    axes.yaxis.set_major_locator(_few(5))
     axes.grid(visible=False, axis="x")
     return None
 

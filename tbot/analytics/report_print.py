@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from tbot.analytics import report_plots as plots
 from tbot.analytics.metrics import DEFINITIONS
 from tbot.analytics.report import Report
 from tbot.analytics.report_cells import Card, Sheet
-from tbot.analytics.report_page import CHARTS, months, sheets, to_date_title
+from tbot.analytics.report_page import CHARTS, FLOORS, ROLLING, months, sheets, to_date_title
 from tbot.analytics.report_plots import ON_PAPER as PAPER
 from tbot.validation.report_pictures import figure_class
 
@@ -22,6 +22,7 @@ A4 = (11.69, 8.27)  # inches
 LEFT, RIGHT, TOP, BOTTOM = 0.5, 11.19, 7.87, 0.45
 DPI = 120
 LINE = 0.195  # of a table, inches
+FEWEST_ROWS = 6  # of a table that goes on on another page
 BADGE_COLOURS = {"DEMO": "#5b6472", "PAPER": "#1f5fa8", "LIVE": "#b3261e"}
 _SETTINGS: Any = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "text.color": PAPER.ink,
@@ -103,14 +104,14 @@ def _first_page(report: Report) -> "Figure":
     _head(sketch, report)
     _cards(sketch, cells.main_cards(report), 6.43, 0.78, 4, big=True)
     chosen = [card for card in cells.cards(report) if card.name in _ON_PAGE_1]
-    _cards(sketch, chosen[:8], 5.72, 0.6, 8)
+    _cards(sketch, chosen, 5.87, 0.47, 5)
     if not report.deals:
         sketch.text(A4[0] / 2, 3.4, "No round trip ended in this period.", size=13, color=PAPER.dim, ha="center")
         return sketch.figure
-    _chart(sketch, "Net result, and drawdown below it", plots.equity, report, (0.95, 3.42, 6.4, 1.9))
-    _chart(sketch, "By trading day", plots.days, report, (8.55, 3.42, 2.55, 1.9))
+    _chart(sketch, "Net result, and drawdown below it", plots.equity, report, (0.95, 3.42, 6.4, 1.5))
+    _chart(sketch, "By trading day", plots.days, report, (8.55, 3.42, 2.55, 1.5))
     width = (RIGHT - LEFT) / 4
-    lefts = (0.5, 1.3, 0.62, 0.5)  # room for the labels of each
+    lefts = (0.5, 1.5, 0.62, 0.5)  # room for the labels of each
     for place, ((title, draw), room) in enumerate(zip(CHARTS, lefts, strict=True)):
         spot = (LEFT + place * width + room, 0.75, width - room - 0.12, 1.85)
         _chart(sketch, title, draw, report, spot)
@@ -119,7 +120,7 @@ def _first_page(report: Report) -> "Figure":
 
 _ON_PAGE_1 = (
     "Avg win / avg loss", "Day win %", "Best day % of profit", "Trades / lots", "Expectancy", "Fees", "Slippage",
-    "Least room to daily limit", "Best trade", "Worst trade",
+    "Signals", "Least room to daily limit", "Least room to loss floor",
 )  # fmt: skip
 
 
@@ -127,7 +128,8 @@ def _head(sketch: Sketch, report: Report) -> None:
     sketch.box(LEFT, 7.62, 0.78, 0.27, BADGE_COLOURS.get(report.badge, "#5b6472"))
     sketch.text(LEFT + 0.39, 7.755, report.badge, size=8.5, weight="bold", color="white", ha="center", va="center")
     sketch.text(LEFT + 0.92, 7.755, cells.title(report), size=16, weight="bold", va="center")
-    whose = f"{cells.account_names(report)} · {cells.dates(report)}"
+    names = cells.account_names(report) if len(report.accounts) < 3 else f"{len(report.accounts)} accounts"
+    whose = f"{names} · {cells.dates(report)}"
     sketch.text(RIGHT, 7.76, whose, size=8.5, ha="right", va="center")
     sketch.text(RIGHT, 7.58, cells.provenance(report), size=6.2, color=PAPER.dim, ha="right", va="center")
     check = report.broker
@@ -147,11 +149,12 @@ def _cards(
         y = bottom - (place // columns) * (height + gap)
         sketch.box(x, y, width, height, "#f5f6f8")
         colour = PAPER.up if card.sign > 0 else PAPER.down if card.sign < 0 else PAPER.ink
-        sketch.text(x + 0.1, y + height - 0.14, card.name, size=6.8 if big else 6, color=PAPER.dim, va="center")
-        sketch.text(x + 0.1, y + height * (0.48 if big else 0.5), card.text, size=16 if big else 9.5, weight="bold",
-                    color=colour, va="center")  # fmt: skip
-        sketch.text(x + 0.1, y + 0.11, _fit(card.note, width - 0.15, 6.6 if big else 5.4), size=6.6 if big else 5.4,
-                    color=PAPER.dim, va="center")  # fmt: skip
+        # How far name and note stand from the edges, and how large name, text and note are written.
+        room, low, small, large, tiny = (0.14, 0.11, 6.8, 16, 6.6) if big else (0.1, 0.085, 6, 9.5, 5.4)
+        sketch.text(x + 0.1, y + height - room, card.name, size=small, color=PAPER.dim, va="center")
+        sketch.text(x + 0.1, y + height * 0.48, card.text, size=large, weight="bold", color=colour, va="center")
+        note = _fit(card.note, width - 0.15, tiny)
+        sketch.text(x + 0.1, y + low, note, size=tiny, color=PAPER.dim, va="center")
 
 
 def _fit(words: str, width: float, size: float) -> str:
@@ -171,7 +174,8 @@ def _chart(
 # ------------------------------------------------------------------------------------------------ further pages
 def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     """Everything else as columns of tables, page after page."""
-    yield from _two_columns(report)
+    yield from _two_columns(report, zone)
+    yield from _over_time(report)
     shown = [
         cells.execution_sheet(report), cells.latency_sheet(report.quality), cells.denial_sheet(report.quality),
         *([cells.trade_sheet(report, zone)] if report.deals else []),
@@ -182,7 +186,7 @@ def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     yield _words(report)
 
 
-def _two_columns(report: Report) -> Iterator[Sketch]:
+def _two_columns(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
     """Month and groups, two columns a page."""
     sketch = Sketch.blank()
     width = (RIGHT - LEFT - 0.4) / 2
@@ -196,7 +200,8 @@ def _two_columns(report: Report) -> Iterator[Sketch]:
             note = f" ({card.note})" if card.note else ""
             sketch.text(LEFT, y - 0.14, f"{card.name}: {card.text}{note}", size=7, va="center")
         y -= 0.4
-    for sheet in sheets(report):
+    shown_falls = [cells.falls_sheet(report, zone)] if report.falls else []
+    for sheet in [*shown_falls, *sheets(report)]:
         need = LINE * (len(sheet.rows) + 2) + 0.25
         if y - need < BOTTOM and y < TOP:
             column, y = column + 1, TOP
@@ -208,20 +213,34 @@ def _two_columns(report: Report) -> Iterator[Sketch]:
     yield sketch
 
 
-def _full_width(shown: Sequence[Sheet]) -> Iterator[Sketch]:
+def _over_time(report: Report) -> Iterator[Sketch]:
+    """Room above the floor, the rolling ratio, and what was learned."""
     sketch, y = Sketch.blank(), TOP
+    drawn = [*([FLOORS] if report.floors else []), *([ROLLING] if report.rolling else [])]
+    width = (RIGHT - LEFT) / max(1, len(drawn))
+    for place, (title, draw) in enumerate(drawn):
+        _chart(sketch, title, draw, report, (LEFT + place * width + 0.55, TOP - 2.2, width - 1.1, 1.9))
+    yield from _full_width([cells.pattern_sheet(report)], sketch, y - 2.75 if drawn else y)
+
+
+def _full_width(shown: Sequence[Sheet], begun: Sketch | None = None, y: float = TOP) -> Iterator[Sketch]:
+    """Tables below each other; on the page that is `begun` from y on."""
+    sketch = begun or Sketch.blank()
     width = RIGHT - LEFT
-    for sheet in shown:
-        rows = list(sheet.rows)
+    for one in shown:
+        sheet, rows = one, list(one.rows)
         if y - LINE * (min(len(rows), 4) + 2) < BOTTOM:
             yield sketch
             sketch, y = Sketch.blank(), TOP
         while True:
             room = max(1, int((y - BOTTOM - 0.3) / LINE) - 1)
+            if FEWEST_ROWS < room < len(rows) < room + FEWEST_ROWS:
+                room = len(rows) - FEWEST_ROWS
             y = _table(sketch, sheet, rows[:room], LEFT, y, width) - 0.25
             rows = rows[room:]
             if not rows:
                 break
+            sheet = replace(one, title=f"{one.title}, continued")
             yield sketch
             sketch, y = Sketch.blank(), TOP
     yield sketch
@@ -256,6 +275,9 @@ def _table(
         last = sheet.total and place == len(sheet.rows) - 1
         _row(sketch, sheet, row, x, y, widths, size, bold=last)
         sketch.line(x, y - LINE / 2, used)
+    if sheet.note and rows[-1:] == list(sheet.rows[-1:]):
+        y -= LINE
+        sketch.text(x, y, sheet.note, size=6.5, color=PAPER.dim, va="center")
     return y - LINE / 2
 
 
@@ -269,7 +291,7 @@ def _row(
         if right and not head:
             colour = PAPER.up if cell.startswith("+") else PAPER.down if cell.startswith("−") else PAPER.ink
         sketch.text(
-            x + wide - 0.05 if right else x, y, _fit(cell, wide, size), size=size, color=colour, va="center",
+            x + wide - 0.1 if right else x, y, _fit(cell, wide, size), size=size, color=colour, va="center",
             ha="right" if right else "left", weight="bold" if bold else "normal",
         )  # fmt: skip
         x += wide

@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from tbot.analytics.journal_records import Records, Told, newest_ns, read
+from tbot.analytics.pattern_table import Days, Table, Wanted, table
 from tbot.analytics.period import Period, week_at
 from tbot.analytics.report import Report, build, check_period
 from tbot.analytics.report_document import document
 from tbot.errors import ConfigError, DataError
 from tbot.storage.journal_rotation import JournalFamily
+from tbot.strategy.learning_settings import LearningSettings
 from tbot.transport import wire
 from tbot.validation.report_words import iso
 
@@ -66,20 +68,31 @@ def make_report(
     source: str = "",
     records: Records | None = None,
     version: str = "",
+    learning: LearningSettings | None = None,
 ) -> Made:
     """Make the report of a period of the journal in `state_dir` and write its files into `out`.
 
-    `broker` and `source` as in `report.build`; `version` of T-BOT. ConfigError when html, pdf or png are wanted and the
+    `broker` and `source` as in `report.build`; `version` of T-BOT; `learning`: how weights are
+    made of outcomes, None: by the defaults. ConfigError when html, pdf or png are wanted and the
     extra `report` is not installed; DataError when there is nothing to report or the files cannot be written.
     """
     if records is None or period is None:
         records, period = read_records(state_dir, period, account)
-    report = build(records, period, broker=broker, source=source)
+    patterns = learned(state_dir, learning or LearningSettings(), period)
+    report = build(records, period, broker=broker, source=source, patterns=patterns)
     written_ns = time.time_ns()
     whole = document(report, written_ns, version)
     contents = {name: drawn(report, whole, name, zone, written_ns) for name in FORMATS if name in formats}
     stem = f"tbot-report-{report.badge.lower()}-{period.label}" + ("" if account is None else f"-{account}")
     return Made(report, whole, tuple(place(out / f"{stem}.{name}", data) for name, data in contents.items()))
+
+
+def learned(state_dir: Path, settings: LearningSettings, period: Period) -> Table | None:
+    """What `patterns.db` of the state folder tells of a period; None where there is none that can be read."""
+    try:
+        return table(state_dir, settings, Wanted(), Days(period.first, period.last))
+    except DataError:
+        return None
 
 
 def drawn(report: Report, whole: dict[str, Any], form: str, zone: ZoneInfo, written_ns: int) -> bytes:

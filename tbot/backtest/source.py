@@ -13,6 +13,7 @@ import numpy as np
 
 from tbot.domain.contracts import BY_ID
 from tbot.storage.tick_stream import Ticks
+from tbot_ext.stream import survey
 
 
 class Source(Protocol):
@@ -44,7 +45,7 @@ class ArraySource:
     @property
     def contracts(self) -> dict[int, str]:
         """By the records."""
-        found = {number for chunk in self.chunks for number in np.unique(chunk["contract_id"]).tolist()}
+        found = {number for chunk in self.chunks for number in survey(np.ascontiguousarray(chunk))[0]}
         return {number: BY_ID[number].symbol for number in sorted(found)}
 
     @property

@@ -11,15 +11,13 @@ from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar
 from tbot.storage.tick_stream import Ticks
 from tbot_ext.pipeline import NEW_CONTRACT
-from tbot_ext.records import Flag, Kind
+from tbot_ext.records import Flag
+from tbot_ext.stream import market_from, survey
 
 ROLL_RULE = (
     "bars, zones and structure begin anew; what was open in the old month is closed at its last prices, its orders are "
     "cancelled"
 )
-
-# Why numbers: numpy compares a column with a member of an enumeration in 64 bits.
-_TRADE, _QUOTE, _GAP = int(Kind.TRADE), int(Kind.QUOTE), int(Kind.GAP)
 
 
 class Survey:
@@ -43,28 +41,21 @@ class Survey:
             yield chunk
 
     def _look(self, chunk: Ticks) -> None:
+        chunk = np.ascontiguousarray(chunk)
         times = chunk["exch_ns"]
         self.first_ns = self.first_ns or int(times[0])
         self.last_ns = int(times[-1])
         self.records += len(chunk)
-        kinds = np.ascontiguousarray(chunk["kind"])
         # A clock that closes Friday's last bar would make a trading day of the Saturday behind it.
-        market = times[(kinds == _TRADE) | (kinds == _QUOTE)]
         at = 0
-        while at < len(market):
-            if int(market[at]) >= self._day_end_ns:
-                day = self.calendar.trading_day(int(market[at]))
-                self._days[day.day] = None
-                self._day_end_ns = day.end_ns
-            at = int(np.searchsorted(market, self._day_end_ns))
-        ids, flags = chunk["contract_id"], chunk["flags"]
-        for contract_id in np.flatnonzero(np.bincount(ids)).tolist():
-            known = self._flags.get(contract_id, 0)
-            fresh = int(np.bitwise_or.reduce(flags)) & ~known
-            if fresh:
-                known |= int(np.bitwise_or.reduce(flags[ids == contract_id]))
-            self._flags[contract_id] = known
-        for row in chunk[kinds == _GAP].tolist():
+        while (at := market_from(chunk, at, self._day_end_ns)) < len(chunk):
+            day = self.calendar.trading_day(int(times[at]))
+            self._days[day.day] = None
+            self._day_end_ns = day.end_ns
+        flags, gaps = survey(chunk)
+        for contract_id, held in flags.items():
+            self._flags[contract_id] = self._flags.get(contract_id, 0) | held
+        for row in chunk[gaps].tolist() if gaps else ():
             contract_id, aux = row[8], row[6]
             if aux == NEW_CONTRACT:
                 self._rolls.append((contract_id, row[1]))

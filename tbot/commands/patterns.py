@@ -19,7 +19,7 @@ import click
 from tbot.commands.gateway import config_option
 
 if TYPE_CHECKING:
-    from tbot.commands.pattern_rows import Row, Table
+    from tbot.analytics.pattern_table import Row, Table
 
 KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")
 _state_dir = click.option(
@@ -52,8 +52,8 @@ def patterns(
     if ctx.invoked_subcommand is not None:
         ctx.obj = (config_path, state_dir, json_output)
         return 0
+    from tbot.analytics.pattern_table import Wanted, table
     from tbot.commands.options import parse_symbols
-    from tbot.commands.pattern_rows import Wanted, table
     from tbot.config import load
 
     symbols = parse_symbols(contract) if contract else None

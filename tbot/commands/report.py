@@ -4,7 +4,7 @@ Read from the journal, also while the engine runs. `--json`: the document `tbot.
 stdout; files are then only written when --format or --out ask for them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tbot.analytics.journal_records import Records, Told
     from tbot.analytics.period import Period
     from tbot.analytics.weekly_report import Made
+    from tbot.strategy.learning_settings import LearningSettings
 
 FORMATS = ("html", "pdf", "png", "json")
 NO_PAGES = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
@@ -35,6 +36,7 @@ class Wanted:
     out: Path
     account: int | None
     zone: "ZoneInfo"
+    learning: "LearningSettings"
 
 
 @click.command()
@@ -53,6 +55,7 @@ class Wanted:
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")
 @click.option("--json", "json_output", is_flag=True, help="The document on stdout.")
 @click.option("--background", is_flag=True, hidden=True, help="By the engine: low priority, and word of how it went.")
+@click.option("--learning", hidden=True, help="By the engine: how it makes weights of outcomes, as JSON.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def report(
     week: str | None,
@@ -68,6 +71,7 @@ def report(
     tz: str,
     json_output: bool,
     background: bool,
+    learning: str | None,
     debug: bool,
 ) -> int:
     """Make the report of a week (or of days of yours) from the journal of the newest run."""
@@ -90,7 +94,8 @@ def report(
             check_account(family, account)
     if first or last:
         period = _days(folder, first, last)
-    wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone)
+    rule = _learning(learning, config_path)
+    wanted = Wanted(folder, period, chosen, out or folder / "reports", account, zone, rule)
     if background:
         return _in_background(wanted)
     login = _asked(gateway, config_path, credentials_file)
@@ -112,6 +117,22 @@ def lacking() -> list[str]:
     import importlib.util
 
     return [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
+
+
+def _learning(text: str | None, config_path: Path | None) -> "LearningSettings":
+    """As the engine uses it, else as the settings say. ConfigError when it is none."""
+    import json
+
+    from tbot.config import load
+    from tbot.errors import ConfigError
+    from tbot.strategy.learning_settings import LearningSettings
+
+    if text is None:
+        return load(config_path).learning
+    try:
+        return LearningSettings(**json.loads(text))
+    except (ValueError, TypeError):
+        raise ConfigError(f"--learning is for the engine alone and takes its settings, not {text!r}") from None
 
 
 def _formats(text: str | None) -> tuple[str, ...]:
@@ -151,7 +172,7 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
     broker, source = (None, "") if login is None else _fetched(login, records, period)
     return make_report(
         wanted.state_dir, wanted.out, period, formats=wanted.formats, account=wanted.account, zone=wanted.zone,
-        broker=broker, source=source, records=records, version=__version__,
+        broker=broker, source=source, records=records, version=__version__, learning=wanted.learning,
     )  # fmt: skip
 
 
@@ -167,7 +188,7 @@ def _in_background(wanted: Wanted) -> int:
     note = ""
     if set(wanted.formats) - {"json"} and lacking():
         note = NO_PAGES
-        wanted = Wanted(wanted.state_dir, wanted.period, ("json",), wanted.out, wanted.account, wanted.zone)
+        wanted = replace(wanted, formats=("json",))
     try:
         made = _make(wanted, anything=False)
         if made is None:

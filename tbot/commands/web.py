@@ -141,7 +141,7 @@ class Patterns:
 
     def read(self) -> None:
         """The rows anew; a database that is missing or damaged shows as none."""
-        from tbot.commands.pattern_rows import Wanted, table
+        from tbot.analytics.pattern_table import Wanted, table
         from tbot.commands.patterns import document
         from tbot.config import load
 

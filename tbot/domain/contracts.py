@@ -8,6 +8,7 @@ micro bitcoin and ether count as minis; where nothing is published (QM, QG, E7) 
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 MONTH_CODES = "FGHJKMNQUVXZ"
 _MAX_DIGITS = 15  # before the point: no price comes near, and 1E999999 must not become an integer
@@ -36,8 +37,7 @@ class Product:
     @property
     def decimals(self) -> int:
         """Decimal places of a price on the tick grid."""
-        exponent = self.tick_size.normalize().as_tuple().exponent
-        return max(0, -int(exponent))
+        return _grid(self.tick_size)[1]
 
     @property
     def round_turn_cents(self) -> int:
@@ -72,7 +72,18 @@ class Product:
 
     def format(self, ticks: int) -> str:
         """Price text with the product's decimals: 25104.25."""
-        return f"{self.to_price(ticks):.{self.decimals}f}"
+        units, places = _grid(self.tick_size)
+        if not places:
+            return str(units * ticks)
+        whole, part = divmod(abs(ticks) * units, 10**places)
+        return f"{'-' if ticks < 0 else ''}{whole}.{part:0{places}d}"
+
+
+@lru_cache(maxsize=64)
+def _grid(tick_size: Decimal) -> tuple[int, int]:
+    """(a tick in units of the last decimal place of its prices, how many places there are): 0.25 is (25, 2)."""
+    places = max(0, -int(tick_size.normalize().as_tuple().exponent))
+    return int(tick_size.scaleb(places)), places
 
 
 @dataclass(frozen=True, slots=True)

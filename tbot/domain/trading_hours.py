@@ -230,9 +230,7 @@ class SessionCalendar:
 
     def _clock(self, at_ns: int) -> str:
         """A time for a sentence: in the owner's zone, Chicago beside it."""
-        at = datetime.fromtimestamp(at_ns // NS_PER_S, UTC)
-        zone = self.hours.zone.rpartition("/")[2].replace("_", " ")
-        return f"{at.astimezone(self._zone):%H:%M} {zone} ({at.astimezone(CHICAGO):%H:%M} Chicago)"
+        return _clock(at_ns, self.hours.zone)
 
     def _build(self, day: date, contract: str | None) -> TradingDay:
         start_ns = to_ns(day - timedelta(days=1), SESSION_OPEN, CHICAGO)
@@ -270,6 +268,13 @@ class SessionCalendar:
         if entries_until_ns <= start_ns:
             return None
         return Window(day, start_ns, entries_until_ns, end_ns, flat_by_ns, template)
+
+
+@lru_cache(maxsize=256)  # the edges of a day stand in every refusal outside its window
+def _clock(at_ns: int, zone: str) -> str:
+    at = datetime.fromtimestamp(at_ns // NS_PER_S, UTC)
+    name = zone.rpartition("/")[2].replace("_", " ")
+    return f"{at.astimezone(zone_of(zone)):%H:%M} {name} ({at.astimezone(CHICAGO):%H:%M} Chicago)"
 
 
 def table_of(rows: Iterable[SessionRow], years: Iterable[int]) -> SessionTable:

@@ -78,23 +78,28 @@ class NewsFeed:
         if calendar is None or self._teller is None:
             return None
         age_ns = calendar.age_ns(time.time_ns())
-        ahead = [event for event in calendar.events if (event.at_ns or 0) >= now_ns and event.impact != "Low"]
         states = {c.symbol: self._teller.state(c.product.contract_id, now_ns) for c in contracts}
         return {
             "stale": not calendar.is_known(now_ns),
             "age_s": None if age_ns is None else age_ns // NS_PER_S,
             "problems": list(calendar.problems),
             "actions": {symbol: state.action or "none" for symbol, state in states.items()},
-            "next": [
-                {
-                    "time": f"{datetime.fromtimestamp((event.at_ns or 0) // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%SZ}",
-                    "currency": event.currency,
-                    "impact": event.impact,
-                    "title": event.title[:60],
-                }
-                for event in ahead[:SHOWN]
-            ],
+            "next": ahead(calendar, now_ns),
         }
+
+
+def ahead(calendar: Calendar, now_ns: int) -> list[dict[str, Any]]:
+    """The next news of a calendar for the status file, those of low impact left out."""
+    found = [event for event in calendar.events if (event.at_ns or 0) >= now_ns and event.impact != "Low"]
+    return [
+        {
+            "time": f"{datetime.fromtimestamp((event.at_ns or 0) // NS_PER_S, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "currency": event.currency,
+            "impact": event.impact,
+            "title": event.title[:60],
+        }
+        for event in found[:SHOWN]
+    ]
 
 
 def write(contract: ContractFeed, told: Told, now_ns: int) -> None:

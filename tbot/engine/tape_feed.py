@@ -17,6 +17,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, boot_ns
 from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.settings import EngineSettings
+from tbot.engine.tape_facts import TapeFacts
 from tbot.engine.worker import READER_SLOTS
 from tbot.errors import DataError, Halted
 from tbot.storage.replay_stream import contract_ids, instants, replay_stream
@@ -46,6 +47,7 @@ class TapeFeed:
             PRODUCTS[name].contract_id: RingWriter(segment.buf) for name, segment in self._segments.items()
         }
         self._hops = Hops("step")
+        self._facts = TapeFacts(settings, set())
         self._ticks = dict.fromkeys(settings.symbols, 0)
         self._last_rate_ns = boot_ns()
         self._last_ticks = dict(self._ticks)
@@ -57,6 +59,7 @@ class TapeFeed:
         self._wait_for_readers()
         with TapeReader(self._settings.tape) as tape:
             settings = self._settings
+            self._facts = TapeFacts(settings, set(contract_ids(tape)))
             facts = settings.strategy.dollar, settings.news, settings.calendar
             stream = with_context(replay_stream(tape), contract_ids(tape), *facts, traded=self._writers)
             if settings.lockstep:
@@ -90,6 +93,7 @@ class TapeFeed:
             self._report()
 
     def _write(self, records: npt.NDArray[np.void]) -> None:
+        self._facts.take(records)
         for contract_id in np.unique(records["contract_id"]).tolist():
             writer = self._writers[contract_id]
             writer.push_many(records[records["contract_id"] == contract_id])
@@ -157,7 +161,7 @@ class TapeFeed:
                 for name, count in self._ticks.items()
             }
             self._last_rate_ns, self._last_ticks = boot_ns(), dict(self._ticks)
-            status = {"contracts": contracts, "hops": self._hops.status()}
+            status = {"contracts": contracts, "hops": self._hops.status(), **self._facts.status()}
         self._beat.send("OK", status)
 
     def close(self) -> None:

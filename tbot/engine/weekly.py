@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,6 +102,7 @@ class WeeklyReports:
         self._settings: ReportSettings = settings.report
         self._on = settings.report.weekly and settings.mode in MODES
         self._state_dir = settings.state_dir
+        self._learning = orjson.dumps(asdict(settings.strategy.learning)).decode()
         self.folder = settings.state_dir / "reports"
         self._calendar = SessionCalendar(settings.sessions, template_ok=True)
         self._on_report, self._start, self._clock = on_report, start, clock
@@ -145,6 +146,7 @@ class WeeklyReports:
         command = [
             sys.executable, "-m", "tbot", "report", "--background", "--week", closed.week, "--state-dir",
             str(self._state_dir), "--out", str(self.folder), "--format", ",".join(self._settings.formats),
+            "--learning", self._learning,
         ]  # fmt: skip
         try:
             self._process = self._start(command)

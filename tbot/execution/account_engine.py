@@ -48,6 +48,8 @@ from tbot.risk.gate import AccountFacts, Refusal, Request, decide
 # So far back may the clock have gone since the run before. More is another market's time: a tape, a simulated gateway.
 CLOCK_BACK = timedelta(days=7)
 
+ANSWERS = (CommandResult, Snapshot)  # what tells of the line to the broker
+
 
 @dataclass(slots=True)
 class Market:
@@ -95,6 +97,9 @@ class AccountEngine:
         self.hub_sizes: dict[str, int] = {}  # position by the user hub, newer than any answer
         self.hub_differs_ns: dict[str, int] = {}
         self.status = Status("BOOT", ("RC_START",), "the engine is starting")
+        self._calm = ((-1, False), self.status)  # what it follows from while no flatten runs, and what follows
+        self.between_edges = (0, 0)  # no edge of the calendar lies between these times (execution.outlook)
+        self._traded = [symbol for symbol, product in settings.products.items() if not product.data_only]
         self.reconciler.back_ns = self.firm.back_ns
         self._carry()
 
@@ -132,7 +137,7 @@ class AccountEngine:
             operator_requests.apply(self, item)
         elif isinstance(item, ConditionIn):
             self.caretaker.condition(item, self.now_ns, self.step)
-        elif isinstance(item, CommandResult | Snapshot) and item.account != self.account.account:
+        elif isinstance(item, ANSWERS) and item.account != self.account.account:
             self.caretaker.heard(item.situation, self.now_ns, self.step)  # login and budget are the same for all
         elif isinstance(item, CommandResult):
             self.caretaker.heard(item.situation, self.now_ns, self.step)
@@ -208,6 +213,7 @@ class AccountEngine:
         signal, status = item.signal, self._current()
         worth, actions = self.guards.value(self.market.quotes), recent_actions(self.manager, self.now_ns)
         feed, feed_text, feed_code = self.market.feed(signal.contract)
+        today = self.picture.ledger.today(self._day())
         return Request(
             now_ns=self.now_ns,
             signal=signal,
@@ -219,8 +225,8 @@ class AccountEngine:
                 state=status.state,
                 state_code=status.codes[0] if status.codes else "",
                 state_text=status.text,
-                realised_cents=self.picture.ledger.today(self._day()).net_cents,
-                loss_streak=self.picture.ledger.today(self._day()).streak_max,
+                realised_cents=today.net_cents,
+                loss_streak=today.streak_max,
                 exposures=self.manager.exposures(self.market.quotes),
                 blocked=self._hub_differs() or self.manager.blocked(signal.contract),
                 entries=tuple(self.manager.sent),
@@ -331,7 +337,7 @@ class AccountEngine:
         self._check_hub_positions()
         self.flattener.advance(self.now_ns, self.step)
         alarm = bool(self.guards.naked_ns or self.hub_differs_ns)
-        self.reconciler.flush(self.now_ns, self.step, busy=self.busy, alarm=alarm)
+        self.reconciler.flush(self.now_ns, self.step, busy=lambda: self.busy, alarm=alarm)
         self._say_state()
 
     def _guard(self) -> None:
@@ -370,17 +376,18 @@ class AccountEngine:
         """C_BLIND_HOLD, second half: neither user hub nor queries tell anything while a position is open."""
         silent_ns = self.now_ns - self.heard_ns
         late = silent_ns > self.settings.patience(self.settings.limits.blind_hold_ns) and self.reconciler.failures > 0
-        held = self.picture.ledger.open_contracts() if late else []
+        held = self.picture.ledger.open_contracts() if late else ()
         names = [name for name in held if self.picture.holding(name).owned]
         return [Demand(name, "RC_REST_DOWN", "nothing was heard from the broker") for name in names]
 
     def _window(self) -> None:
         """RC_WINDOW pauses when no contract may be entered; what is ours is flat outside its window (F-TIM-05)."""
-        calendar, now_ns = self.settings.calendar, self.now_ns
-        traded = [symbol for symbol, product in self.settings.products.items() if not product.data_only]
-        shut = not any(calendar.entries_allowed(now_ns, symbol) for symbol in traded)
-        refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None) if shut else ""
-        self.reasons.set("RC_WINDOW", refusal or ("no contract may be entered" if shut else ""), now_ns)
+        calendar, now_ns, traded = self.settings.calendar, self.now_ns, self._traded
+        if any(calendar.entries_allowed(now_ns, symbol) for symbol in traded):
+            self.reasons.remove("RC_WINDOW")
+        elif "RC_WINDOW" not in self.reasons.held:  # the first sentence stays
+            refusal = calendar.entry_refusal(now_ns, traded[0] if traded else None)
+            self.reasons.add("RC_WINDOW", refusal or "no contract may be entered", now_ns)
         held = [name for name in self.picture.contracts() if name in self.settings.products]
         for contract in held if self.reconciler.started else ():
             if calendar.flat_due(now_ns, contract) and not self.flattener.covers(contract) and self._ours(contract):
@@ -412,12 +419,15 @@ class AccountEngine:
 
     def _current(self) -> Status:
         """The state that follows from what holds at this moment."""
-        job = self.flattener.job
-        reducing = None
+        job, proven = self.flattener.job, self.reconciler.proven
         if job is not None:
             alert = f" (round {job.rounds}, still not flat)" if self.flattener.loud else ""
             reducing = Reason(job.code, job.text + alert, self.flatten_since_ns)
-        return status_of(self.reasons, proven=self.reconciler.proven, reducing=reducing)
+            return status_of(self.reasons, proven=proven, reducing=reducing)
+        rests_on = (self.reasons.version, proven)
+        if self._calm[0] != rests_on:
+            self._calm = (rests_on, status_of(self.reasons, proven=proven, reducing=None))
+        return self._calm[1]
 
     def _say_state(self) -> None:
         status = self._current()

@@ -8,18 +8,16 @@ offered to all of them, one after the other.
 from datetime import date
 
 from tbot.domain.messages import (
-    CommandResult,
     ConditionIn,
     DeskInput,
     DeskOutput,
     FeedIn,
     OperatorIn,
     SignalIn,
-    Snapshot,
     TimerIn,
 )
 from tbot.domain.timeframes import NS_PER_MIN
-from tbot.execution.account_engine import AccountEngine, Market
+from tbot.execution.account_engine import ANSWERS, AccountEngine, Market
 from tbot.execution.canonical import digest
 from tbot.execution.line import TOO_MANY, UNAUTHORIZED
 from tbot.execution.operator_requests import contract_is_flat, promise, refusal
@@ -29,6 +27,8 @@ from tbot.execution.tags import Role, order_tag
 from tbot.execution.view import account_view
 
 __all__ = ["AccountSettings", "Calendar", "Carried", "CarriedEntry", "Desk", "DeskSettings"]
+
+_FOR_ALL = (SignalIn, TimerIn, ConditionIn, FeedIn)  # why not `A | B` where it is asked: that makes a type every time
 
 
 class Desk:
@@ -58,7 +58,7 @@ class Desk:
             self._market.feeds[item.contract] = (item.state, item.reason, item.code)
         elif isinstance(item, SignalIn):
             self._note_signal(item)
-        account = None if isinstance(item, SignalIn | TimerIn | ConditionIn | FeedIn) else item.account
+        account = None if isinstance(item, _FOR_ALL) else item.account
         if account is not None and account not in self._engines:
             self._ignored += 1
             return []
@@ -147,4 +147,4 @@ class Desk:
 
 def _tells_of_the_line(item: DeskInput) -> bool:
     """Whether an answer to one account says something about the login or the budget, which all accounts share."""
-    return isinstance(item, CommandResult | Snapshot) and item.situation in (TOO_MANY, UNAUTHORIZED)
+    return isinstance(item, ANSWERS) and item.situation in (TOO_MANY, UNAUTHORIZED)

@@ -78,28 +78,35 @@ class Reasons:
 
     def __init__(self) -> None:
         self.held: dict[str, Reason] = {}
+        self.version = 0  # rises with every change, so that others need not compare
 
     def add(self, code: str, text: str, now_ns: int) -> None:
         """A reason holds; the first sentence and time stay."""
-        self.held.setdefault(code, Reason(code, text, now_ns))
+        self._hold(code, text, now_ns, halts=False)
 
     def remove(self, code: str) -> None:
-        self.held.pop(code, None)
+        if self.held.pop(code, None) is not None:
+            self.version += 1
 
     def set(self, code: str, text: str, now_ns: int, *, halts: bool = False) -> None:
         """A reason holds while `text` is not empty; a graver one of the same code takes the place of a lighter."""
         if text and halts and code in self.held and not self.held[code].halts:
             self.remove(code)
         if text:
-            self.held.setdefault(code, Reason(code, text, now_ns, halts))
+            self._hold(code, text, now_ns, halts=halts)
         else:
             self.remove(code)
+
+    def _hold(self, code: str, text: str, now_ns: int, *, halts: bool) -> None:
+        if code not in self.held:
+            self.held[code] = Reason(code, text, now_ns, halts)
+            self.version += 1
 
     def clear(self, severity: Severity) -> bool:
         """Drop all reasons of a severity; whether there were any."""
         found = [code for code, reason in self.held.items() if reason.severity is severity]
         for code in found:
-            del self.held[code]
+            self.remove(code)
         return bool(found)
 
     def worst(self) -> Severity | None:

@@ -43,6 +43,7 @@ class FirmWatch:
         self._heard = False  # anything of the account's name and balance
         self._misfit = ""  # why its rules cannot be its own
         self._lower_ns: int | None = None  # since when answers tell a lower balance than fills explain
+        self._known: tuple[tuple[object, ...], FirmFacts] | None = None  # what beside the book they rest on, the facts
         self._confirm_ns = settings.patience(settings.limits.recon_confirm_ns)
         self.book = None if account.rules is None else FloorBook(account.rules, account.since, account.floor_cents)
 
@@ -50,13 +51,13 @@ class FirmWatch:
     def begin(self, day: date, start_ns: int) -> None:
         """The first input came in trading day `day`, which starts at `start_ns`."""
         if self.book is not None:
-            self._begin_ns = start_ns
+            self._begin_ns, self._known = start_ns, None
             self.book.carry(self._carried, day.isoformat())
 
     def end_day(self, day: date) -> None:
         """Trading day `day` is over: the ratchet moves."""
         if self.book is not None:
-            picture = self._picture
+            picture, self._known = self._picture, None
             self.book.end_day(day, picture.ledger.today(day).broker_net_cents, picture.account.balance_cents)
 
     @property
@@ -96,20 +97,31 @@ class FirmWatch:
             self._lower_ns = now_ns if self._lower_ns is None else self._lower_ns
             if now_ns - self._lower_ns < self._confirm_ns:
                 return True
-        self._lower_ns = None
+        self._lower_ns = self._known = None
         book.rebuild(balance, nets, day)
         return False
 
     # ------------------------------------------------------------------------------------------------- questions
     def facts(self, day: date, open_cents: int, actions: int = 0) -> FirmFacts | None:
-        """Where the account stands; `open_cents` is what open positions are worth now, exit fees taken off."""
+        """Where the account stands; `open_cents` is what open positions are worth now, exit fees taken off.
+
+        Asked for at every input and mostly the same: reckoned anew when something that it rests on has changed.
+        """
         book, told = self.book, self._picture.account.balance_cents
         if book is None:
             return None
         if book.opening_cents is None or told is None:
             return FirmFacts(book.rules, known=False)
+        rests_on = (day, open_cents, actions, told, self._picture.ledger.version)
+        if self._known is None or self._known[0] != rests_on:
+            self._known = (rests_on, self._reckoned(book, book.opening_cents, told, day, open_cents, actions))
+        return self._known[1]
+
+    def _reckoned(
+        self, book: FloorBook, opening_cents: int, told: int, day: date, open_cents: int, actions: int
+    ) -> FirmFacts:
         today = self._picture.ledger.today(day)
-        proven = book.opening_cents + today.net_cents
+        proven = opening_cents + today.net_cents
         balance = min(told, proven)  # the balance may lag behind a fill, and a fill behind it
         return FirmFacts(
             rules=book.rules,
@@ -120,7 +132,7 @@ class FirmWatch:
             proven_equity_cents=proven + open_cents,
             day_net_cents=today.broker_net_cents,
             target_cents=book.rules.target_of(book.best_day_cents(today.broker_net_cents)),
-            most_micros=book.rules.position_limit(book.opening_cents),
+            most_micros=book.rules.position_limit(opening_cents),
             actions=actions,
         )
 
@@ -162,7 +174,9 @@ def sides_of(picture: Picture, told: Mapping[str, int]) -> Sequence[tuple[str, i
     which a fill may have yet to explain: a stranger's position counts from its first telling.
     """
     found = {(entry.contract, entry.side) for entry in picture.live_entries()}
-    found |= {(name, picture.ledger.position(name).side) for name in picture.ledger.open_contracts()}
-    found |= {(name, 1 if size > 0 else -1) for name, size in told.items() if size}
+    found.update([(name, picture.ledger.position(name).side) for name in picture.ledger.open_contracts()])
+    found.update([(name, 1 if size > 0 else -1) for name, size in told.items() if size])
+    if not found:
+        return ()
     products = {name: product_named(name) for name, _ in found}
     return sorted({(product.family if (product := products[name]) else name, side) for name, side in found})

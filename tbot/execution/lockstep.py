@@ -18,7 +18,7 @@ from tbot.execution.broker import DeskLoop
 from tbot.execution.outlook import RESTLESS, Outlook, beyond
 from tbot.execution.session import TIMER_BUSY_NS, DeskSession, TickSink, market_age
 from tbot_ext.records import Kind
-from tbot_ext.stream import StreamWatch
+from tbot_ext.stream import StreamWatch, instant
 
 Ticks = npt.NDArray[np.void]
 _TRADE, _QUOTE = int(Kind.TRADE), int(Kind.QUOTE)
@@ -114,18 +114,14 @@ class LockstepSession(DeskSession):
     # ----------------------------------------------------------------------------------------------- many instants
     def play(self, ticks: Ticks, signals: Sequence[tuple[int, Signal]]) -> None:
         """Whole instants of a merged stream, and the signals that they caused with the index of their record."""
-        times = ticks["exch_ns"]
         at, end, spoken = 0, len(ticks), 0
         while at < end:
-            until = end
-            if spoken < len(signals):
-                until = int(np.searchsorted(times, times[signals[spoken][0]]))
+            until = instant(ticks, signals[spoken][0])[0] if spoken < len(signals) else end
             if at < until:
                 at = self._pass_over(ticks, at, until)
                 if at == end:
                     return
-            now_ns = int(times[at])
-            after = int(np.searchsorted(times, now_ns, side="right"))
+            _, after, now_ns = instant(ticks, at)
             first = spoken
             while spoken < len(signals) and signals[spoken][0] < after:
                 spoken += 1
@@ -145,16 +141,13 @@ class LockstepSession(DeskSession):
         found, passed = self._watch.find(ticks, start, end, due_ns, self._outlook.stale_ns)
         if found > start:
             self._time_ns = int(ticks["exch_ns"][found - 1])
-        for contract_id, last_quote, last_whole, last_trade, low, high in passed:
+        for contract_id, quote, whole, last_trade, low, high in passed:
             contract = self._contracts[contract_id]
-            if last_whole >= 0:
-                self._keep_quote(contract, ticks[last_whole].item())
+            if whole is not None:
+                bid, ask, exch_ns, recv_ns, seq, epoch = whole
+                self._quotes[contract] = (Quote(bid, ask, exch_ns, (seq >> 1) - 1 if seq else 0, 0, epoch), recv_ns)
             if last_trade >= 0 and self._watching:
                 self._see(contract, low, high)
-            quote = None
-            if last_quote >= 0:
-                row = ticks[last_quote].item()
-                quote = (row[3], row[4], row[11])
             self._broker.pass_over(contract, ticks[start : last_trade + 1], quote)
         return found
 
@@ -167,7 +160,3 @@ class LockstepSession(DeskSession):
             held = self._quotes.get(contract)
             if held is not None:
                 self._watch.seen(contract_id, held[0].exch_ns)
-
-    def _keep_quote(self, contract: str, row: tuple[int, ...]) -> None:
-        seq, exch_ns, recv_ns, bid, ask = row[:5]
-        self._quotes[contract] = (Quote(bid, ask, exch_ns, (seq >> 1) - 1 if seq else 0, 0, row[12]), recv_ns)

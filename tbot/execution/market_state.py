@@ -79,10 +79,9 @@ class MarketState:
     def pass_over(self, records: npt.NDArray[np.void], contract_id: int) -> None:
         """The same as `on_trade` for each trade of a contract among these records: of a trade nothing is remembered but
         it, the one before it, and what makes up the activity."""
-        for index in pass_over(records, contract_id, self.activity):
-            if index >= 0:
-                _, exch_ns, _, price, _, size, aux, _, _, _, side, flags, _ = records[index].item()
-                self.on_trade(price, exch_ns, size, flags, aux, side)
+        for trade in pass_over(records, contract_id, self.activity):
+            if trade is not None:
+                self.on_trade(*trade)
 
     def _on_hour(self, at_ns: int) -> None:
         """The typical spread of this hour counts; the way from a trade to the adverse price is half of it, rounded up.

@@ -31,6 +31,9 @@ class Outbox:
 
     def take(self) -> list[DeskOutput]:
         """Everything since the last call: notes first, then commands; queries last, because they prove the others."""
+        if not self._commands:  # of most inputs at most a note comes
+            notes, self._notes = self._notes, []
+            return [*notes]
         queries = [command for command in self._commands if isinstance(command, Query)]
         others = [command for command in self._commands if not isinstance(command, Query)]
         outputs: list[DeskOutput] = [*self._notes, *others, *queries]

@@ -110,7 +110,10 @@ def _whole(engine: AccountEngine, contract: str) -> bool:
 def _due_ns(engine: AccountEngine, *, busy: bool) -> int:
     """When the calendar, the broker's limit of requests or the cadence of queries changes something next."""
     settings, now_ns, reconciler = engine.settings, engine.now_ns, engine.reconciler
-    times = [edge_ns(settings, now_ns)]
+    since_ns, until_ns = engine.between_edges
+    if not since_ns <= now_ns < until_ns:
+        engine.between_edges = (now_ns, edge_ns(settings, now_ns))
+    times = [engine.between_edges[1]]
     if engine.caretaker.line.limited_until_ns > now_ns:
         times.append(engine.caretaker.line.limited_until_ns)
     if not settings.in_process and reconciler.last_ns is not None:

@@ -5,7 +5,7 @@ A cache of the broker's truth (failure-model.md section 1). Folding is idempoten
 input that the account handles: it orders what was known when, where stamps of two machines cannot.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -69,6 +69,7 @@ class Picture:
         self.tags: dict[int, Tag] = {}  # of orders of ours that an earlier run saw
         self.fill_step: dict[str, int] = {}  # contract -> step of its newest fill
         self.activity_step = 0  # of the last thing that can change exposure
+        self._working: list[Seen] | None = None  # None: an order has changed since it was last asked for
 
     # ------------------------------------------------------------------------------------------------ folding
     def on_account(self, update: AccountUpdate, day: date) -> None:
@@ -76,6 +77,7 @@ class Picture:
 
     def on_order(self, update: OrderUpdate, step: int) -> str:
         """Fold one order update; returns why it is impossible, "" when it is not."""
+        self._working = None
         seen = self.orders.get(update.order_id)
         revived = seen is not None and seen.presumed and update.status not in FINAL
         folded = fold(seen.order if seen and not revived else None, update)
@@ -175,6 +177,7 @@ class Picture:
 
     def drop(self, order_id: int) -> None:
         """An order that complete answers no longer list is over; its fills say how."""
+        self._working = None
         seen = self.orders[order_id]
         filled = self.ledger.filled(order_id)
         status: OrderStatus = "filled" if filled >= seen.order.size else "cancelled"
@@ -199,12 +202,14 @@ class Picture:
         self.entry_of_order = {number: tag for number, tag in self.entry_of_order.items() if tag in kept}
 
     # ------------------------------------------------------------------------------------------------ questions
-    def working(self, contract: str | None = None) -> list[Seen]:
+    def working(self, contract: str | None = None) -> Sequence[Seen]:
         """Orders that are not over, suspended legs included, oldest first."""
-        found = [seen for seen in self.orders.values() if seen.order.status not in FINAL]
-        if contract is not None:
-            found = [seen for seen in found if seen.order.contract == contract]
-        return sorted(found, key=_order_id) if len(found) > 1 else found
+        if self._working is None:
+            live = [seen for seen in self.orders.values() if seen.order.status not in FINAL]
+            self._working = sorted(live, key=_order_id)
+        if contract is None:
+            return self._working
+        return [seen for seen in self._working if seen.order.contract == contract]
 
     def live_entries(self, contract: str | None = None) -> list[Entry]:
         """Entries that may still fill, as far as is proven."""
@@ -379,11 +384,9 @@ class Picture:
 
     def contracts(self) -> list[str]:
         """Contracts with a position, a working order or a live placement, sorted."""
-        names = set(self.ledger.open_contracts())
-        names.update([seen.order.contract for seen in self.orders.values() if seen.order.status not in FINAL])
-        names.update([entry.contract for entry in self.entries.values() if entry.live])
-        names.update([own.contract for own in self.protective.values() if own.live])
-        return sorted(names)
+        ordered = [seen.order.contract for seen in self.working()]
+        placed = [placement.contract for placement in self.live_placements()]
+        return sorted({*self.ledger.open_contracts(), *ordered, *placed})
 
     def state(self) -> list[object]:
         """Data for the digest."""

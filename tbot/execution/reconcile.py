@@ -12,6 +12,7 @@ fill. The exception is a position without a stop that no lag explains, as it was
 of no order whose fills may still be untold: it must be gone in C_NAKED_MAX (R6), so C_RECON_CONFIRM is all it gets.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tbot.domain.messages import Fill, Query, Snapshot
@@ -94,15 +95,18 @@ class Reconciler:
         self.want_ns = at_ns if self.want_ns is None else min(self.want_ns, at_ns)
         self.want_step = max(self.want_step, step)
 
-    def flush(self, now_ns: int, step: int, *, busy: bool, alarm: bool = False) -> None:
-        """Send the query that is due, if one is; never two at a time. `alarm`: a position may be without protection."""
+    def flush(self, now_ns: int, step: int, *, busy: Callable[[], bool], alarm: bool = False) -> None:
+        """Send the query that is due, if one is; never two at a time. `alarm`: a position may be without protection.
+
+        `busy` tells whether anything is open or under way: it is asked where the cadence of queries counts.
+        """
         if self.asked is not None:
             if now_ns - self.asked.sent_ns < self._settings.patience(self._limits.command_timeout_ns):
                 return
             self._failed(now_ns, step)
-        cadence_ns = self._settings.cadence_ns(busy=busy)
-        cadence_over = self.last_ns is not None and now_ns - self.last_ns >= cadence_ns
-        due = self.last_ns is None or (cadence_over and not self._settings.in_process)
+        due = self.last_ns is None
+        if self.last_ns is not None and not self._settings.in_process:
+            due = now_ns - self.last_ns >= self._settings.cadence_ns(busy=busy())
         wanted = self.want_ns is not None and self.want_ns <= now_ns
         if not due and not wanted:
             return

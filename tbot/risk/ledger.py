@@ -153,6 +153,9 @@ class Ledger:
         self._reported: set[int] = set()
         self.voided: set[int] = set()
         self.version = 0  # rises with every change, so that others need not compare
+        self._open: tuple[int, tuple[str, ...]] = (-1, ())  # open contracts, and the version for which that holds
+        self._taken = -1  # version for which everything completed was handed out
+        self._nothing = Tally()  # of a day without a fill
 
     # ------------------------------------------------------------------------------------------------ folding
     def add(self, fill: Fill) -> bool:
@@ -252,13 +255,16 @@ class Ledger:
     # ------------------------------------------------------------------------------------------------ questions
     def take_completed(self) -> list[Completed]:
         """Round trips that were not handed out yet, oldest first."""
+        if self._taken == self.version:
+            return []
+        self._taken = self.version
         fresh = [done for done in self._completed if done.closing_fill not in self._reported]
         self._reported.update(done.closing_fill for done in fresh)
         return fresh
 
     def today(self, day: date) -> Tally:
-        """The tally of trading day `day`; zeros when nothing was filled in it (yet)."""
-        return self._state.days.get(day) or Tally()
+        """The tally of trading day `day`, to be read only; zeros when nothing was filled in it (yet)."""
+        return self._state.days.get(day, self._nothing)
 
     def nets(self) -> dict[date, int]:
         """Realised net of every trading day that had a fill, in cents, by the broker's figures."""
@@ -279,9 +285,12 @@ class Ledger:
         book = self._state.books.get(contract)
         return book.position if book else Position()
 
-    def open_contracts(self) -> list[str]:
-        """Contracts with a position, sorted."""
-        return sorted([name for name, book in self._state.books.items() if book.position.size])
+    def open_contracts(self) -> tuple[str, ...]:
+        """Contracts with a position, sorted. Asked for a dozen times an input, so found once for each version."""
+        if self._open[0] != self.version:
+            held = [name for name, book in self._state.books.items() if book.position.size]
+            self._open = (self.version, tuple(sorted(held)))
+        return self._open[1]
 
     def trip(self, contract: str) -> Trip | None:
         """The round trip under way."""

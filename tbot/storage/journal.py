@@ -211,7 +211,7 @@ class Journal(JournalReader):
                 return 0
         count = len(self._waiting)
         self._commit()
-        if self._since_checkpoint >= CHECKPOINT_ROWS:
+        if self._checkpoint_due:
             self._checkpoint()
         return count
 
@@ -397,6 +397,10 @@ class Journal(JournalReader):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.closing(HeadFile(head_path(self.path))) as head:
                 head.write(*self._committed)
+
+    @property
+    def _checkpoint_due(self) -> bool:
+        return self._since_checkpoint >= CHECKPOINT_ROWS
 
     def _checkpoint(self) -> None:
         """Fold the log into the file. Why here and not by SQLite itself: it would come on the way of an order."""

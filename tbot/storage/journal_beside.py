@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tbot.errors import JournalError
-from tbot.storage.journal import CHECKPOINT_ROWS, Journal
+from tbot.storage.journal import Journal
 
 # So long an entry or a lock is waited for: less than C_SIGNAL_TTL, as an entry is too old then anyway, and less than
 # the two seconds within which a flatten must begin (I12).
@@ -112,7 +112,7 @@ class JournalBeside(Journal):
             with self._talk:
                 self._ended, self._problem = self._begun, problem
                 self._untold = problem or self._untold
-                fold = not problem and not self._wanted and self._since_checkpoint >= CHECKPOINT_ROWS
+                fold = not problem and not self._wanted and self._checkpoint_due
                 self._since_ns = self._clock() if fold else 0
                 self._talk.notify_all()
             if fold:

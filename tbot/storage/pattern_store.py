@@ -102,10 +102,12 @@ class _Base:
             )
 
     # ------------------------------------------------------------------------------------------------------ reading
-    def marks(self) -> Marks:
-        """The newest of each kind."""
+    def marks(self, up_to: int | None = None) -> Marks:
+        """The newest of each kind; `up_to`: of those that no outcome behind this seq went before."""
         frozen, after = False, 0
-        for what, outcome in self.ask("SELECT what, after_outcome FROM mark ORDER BY seq"):
+        most = 2**63 - 1 if up_to is None else up_to
+        query = "SELECT what, after_outcome FROM mark WHERE after_outcome <= ? ORDER BY seq"
+        for what, outcome in self.ask(query, most):
             if what == "reset":
                 after = outcome
             else:
@@ -124,15 +126,20 @@ class _Base:
                 if contract in PRODUCTS:
                     yield contract, _rows_of([row for row in page if row[1] == contract])
 
-    def counted(self) -> tuple[int, int]:
-        """(outcomes, those of triggered setups)."""
-        found = self.ask("SELECT count(*), coalesce(sum(stage = 'trigger'), 0) FROM outcome")[0]
+    def counted(self, last: str = "9999-12-31") -> tuple[int, int]:
+        """(outcomes, those of triggered setups), up to a trading date."""
+        found = self.ask("SELECT count(*), coalesce(sum(stage = 'trigger'), 0) FROM outcome WHERE day <= ?", last)[0]
         return int(found[0]), int(found[1])
 
     def versions(self, newest: int = 2) -> list[Version]:
         """The newest first."""
         rows = self.ask("SELECT seq, name, day, outcomes FROM version ORDER BY seq DESC LIMIT ?", newest)
         return [Version(seq, name, date.fromisoformat(day), outcomes) for seq, name, day, outcomes in rows]
+
+    def version_of(self, day: date) -> Version | None:
+        """What held on a trading date; None: nothing yet."""
+        found = [one for one in self.versions(-1) if one.day <= day]
+        return found[0] if found else None
 
     def weights(self, version: int) -> dict[tuple[str, str, int], PatternWeight]:
         """Of one version; a pattern that is not there has weight 1."""

@@ -1,5 +1,6 @@
 """The outside facts that a contract's stream has told so far, decoded from what its pipeline keeps of them."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -32,7 +33,11 @@ def facts_of(pipeline: ContractPipeline) -> MarketContext:
 @lru_cache(maxsize=64)  # they change once a minute, and are asked for at every event
 def _decoded(memory: bytes) -> tuple[DollarState | None, tuple[NewsState, ...]]:
     rows = np.frombuffer(memory, TICK_DTYPE)
-    told = {int(row["aux"]): _record(row) for row in rows[rows["kind"] == Kind.CONTEXT]}
+    return states({int(row["aux"]): record_of(row) for row in rows[rows["kind"] == Kind.CONTEXT]})
+
+
+def states(told: Mapping[int, ContextRecord]) -> tuple[DollarState | None, tuple[NewsState, ...]]:
+    """What the newest records mean, by their keys."""
     dollar = told.get(ContextKey.DOLLAR)
     news = (told.get(ContextKey.NEWS_EVEN), told.get(ContextKey.NEWS_ODD))
     return (
@@ -41,7 +46,8 @@ def _decoded(memory: bytes) -> tuple[DollarState | None, tuple[NewsState, ...]]:
     )
 
 
-def _record(row: np.void) -> ContextRecord:
+def record_of(row: np.void) -> ContextRecord:
+    """A CONTEXT record without its times and its contract."""
     return ContextRecord(int(row["aux"]), *(int(row[name]) for name in _FIELDS))
 
 

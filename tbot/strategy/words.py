@@ -25,7 +25,7 @@ PART_NAMES: dict[str, tuple[str, ...]] = {
     "sweep": ("strength", "wick", "volume", "depth"),
 }
 _ORDINALS = {1: "first", 2: "second", 3: "third"}
-_PERIODS = {
+_PERIODS: dict[int, str] = {
     EventCode.DAY: "previous day's",
     EventCode.WEEK: "previous week's",
     EventCode.ASIA: "Asia",
@@ -55,7 +55,7 @@ def zone_words(zone: Evidence, product: Product) -> str:
 
 def place_name(source: int, kind: str, side: int, n: int) -> str:
     """What a pool or level is made of: previous day's high, equal highs x3, round number, support."""
-    period = _PERIODS.get(EventCode(source // 10)) if source // 10 in _PERIODS else None
+    period = _PERIODS.get(source // 10)
     if period is not None and source % 10 in _PERIOD_PARTS:
         return f"{period} {_PERIOD_PARTS[source % 10]}"
     if source == Source.ROUND:

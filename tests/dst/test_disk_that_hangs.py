@@ -8,34 +8,14 @@ from typing import Any
 
 import pytest
 
-from dst import process
 from dst.plans import Fault
 from dst.scenes import draw_scene
 from dst.verdict import Verdict, run
 from dst.world import START_BOOT_NS
 from tbot.gateway.codec_tables import POSITION_CLOSE
-from tbot.storage.journal import Journal
-from tbot.storage.journal_beside import JournalBeside
 
 HANGS = Fault("s", "disk.slow", at=30.0, seconds=25.0, args={"seconds": 12.0})
 KILL = Fault("k", "person.kill", at=36.0)
-
-
-class InWorld(JournalBeside):
-    """The world closes the last journal when virtual time is over: nobody can wait for a thread then."""
-
-    def close(self) -> None:
-        talk: Any = self._talk
-        if talk._scheduler.in_task:
-            super().close()
-        else:
-            self._thread = None
-            Journal.close(self)
-
-
-@pytest.fixture(autouse=True)
-def _beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "JOURNAL", InWorld)
 
 
 def play(seed: int, *faults: Fault, **more: Any) -> Verdict:

@@ -13,6 +13,7 @@ from tbot.engine.report_settings import ReportSettings
 from tbot.engine.weekly import AFTER_CLOSE_NS, LIMIT_NS, PATIENCE_NS, SETTLED_NS, WeeklyReports, closed_week, words
 from tbot.errors import ConfigError
 from tbot.storage.sessions import load_sessions
+from tbot.strategy.learning_settings import LearningSettings
 
 S = 1_000_000_000
 MIN = 60 * S
@@ -124,9 +125,10 @@ def test_the_report_is_made_once_at_fridays_close(world: World) -> None:
     [command] = world.commands
     assert command[1:7] == ["-m", "tbot", "report", "--background", "--week", "2026-W47"]
     state = world.settings.state_dir
-    assert command[7:] == [
-        "--state-dir", str(state), "--out", str(state / "reports"), "--format", "html,pdf,png,json",
+    assert command[7:14] == [
+        "--state-dir", str(state), "--out", str(state / "reports"), "--format", "html,pdf,png,json", "--learning",
     ]  # fmt: skip
+    assert LearningSettings(**json.loads(command[14])) == world.settings.strategy.learning
     assert world.reports.status()["making"] == "2026-W47"
     told = world.word("2026-W47")
     world.processes[0].code = 0

@@ -64,4 +64,4 @@ def test_bad_arrays_are_refused() -> None:
         pass_over(np.zeros(3), 1)
     with pytest.raises(ValueError, match="one length"):
         Activity().absorb(np.zeros(2, np.int64), np.zeros(3, np.int64), np.zeros(2, np.int64))
-    assert pass_over(np.zeros(0, TICK_DTYPE), 1) == (-1, -1)
+    assert pass_over(np.zeros(0, TICK_DTYPE), 1) == (None, None)

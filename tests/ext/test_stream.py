@@ -1,6 +1,7 @@
 """StreamWatch: numbers as rings give them, and never a record passed over that is news; beside a slow reference."""
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from ring_ticks import new_ring
 from tbot_ext.records import BAR_DTYPE, NO_PRICE, TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter
-from tbot_ext.stream import StreamWatch
+from tbot_ext.stream import StreamWatch, instant, market_from, survey
 
 IDS = (1, 4, 6)
 NEVER = 2**63 - 1
@@ -115,7 +116,7 @@ def test_the_next_instant_of_news_is_found_and_what_was_passed_over_is_told(
         start = int(np.searchsorted(ticks["exch_ns"], ticks["exch_ns"][found], "right"))
 
 
-def check_passed(ticks: np.ndarray, start: int, end: int, passed: list[tuple[int, ...]]) -> None:
+def check_passed(ticks: np.ndarray, start: int, end: int, passed: list[tuple[Any, ...]]) -> None:
     told = {row[0]: row[1:] for row in passed}
     for number in IDS:
         mine = np.flatnonzero(ticks["contract_id"][start:end] == number) + start
@@ -126,12 +127,59 @@ def check_passed(ticks: np.ndarray, start: int, end: int, passed: list[tuple[int
             assert number not in told
             continue
         last_quote, last_whole, last_trade, low, high = told[number]
-        assert (last_quote, last_whole, last_trade) == tuple(
-            int(found[-1]) if len(found) else -1 for found in (quotes, whole, trades)
-        )
+        assert last_quote == fields(ticks, quotes, ("price", "price2", "flags"))
+        assert last_whole == fields(ticks, whole, ("price", "price2", "exch_ns", "recv_ns", "seq", "epoch"))
+        assert last_trade == (int(trades[-1]) if len(trades) else -1)
         if len(trades):
             prices = ticks["price"][trades]
             assert (low, high) == (prices.min(), prices.max())
+
+
+def fields(ticks: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Of the last record found."""
+    return tuple(int(ticks[name][found[-1]]) for name in names) if len(found) else None
+
+
+@given(seed=st.integers(0, 50), index=st.integers(0, 399))
+def test_the_instant_of_a_record_is_all_that_has_its_time(seed: int, index: int) -> None:
+    ticks = records(seed)
+    now = int(ticks["exch_ns"][index])
+    same = np.flatnonzero(ticks["exch_ns"] == now)
+    assert instant(ticks, index) == (same[0], same[-1] + 1, now)
+
+
+@given(seed=st.integers(0, 50), start=st.integers(0, 400), at_ns=st.integers(900, 2_600))
+def test_the_first_record_of_the_market_from_a_time_on(seed: int, start: int, at_ns: int) -> None:
+    ticks = records(seed)
+    market = np.isin(ticks["kind"], [Kind.TRADE, Kind.QUOTE]) & (ticks["exch_ns"] >= at_ns)
+    found = [index for index in np.flatnonzero(market).tolist() if index >= start]
+    assert market_from(ticks, start, at_ns) == (found[0] if found else len(ticks))
+
+
+@given(seed=st.integers(0, 50))
+def test_flags_by_contract_and_gaps_are_told(seed: int) -> None:
+    ticks = records(seed)
+    ticks["flags"] = np.random.default_rng(seed).choice([0, 0, 1, 4, 32], len(ticks))
+    flags, gaps = survey(ticks)
+    held = {int(number): ticks["flags"][ticks["contract_id"] == number] for number in np.unique(ticks["contract_id"])}
+    assert flags == {number: int(np.bitwise_or.reduce(own)) for number, own in held.items()}
+    assert gaps == np.flatnonzero(ticks["kind"] == Kind.GAP).tolist()
+
+
+def test_an_empty_array_has_no_market_and_no_contracts() -> None:
+    nothing = np.zeros(0, TICK_DTYPE)
+    assert market_from(nothing, 0, 0) == 0
+    assert survey(nothing) == ({}, [])
+    with pytest.raises(IndexError, match="no record 0"):
+        instant(nothing, 0)
+
+
+def test_more_contracts_than_a_stream_has_are_refused() -> None:
+    ticks = np.zeros(256, TICK_DTYPE)
+    ticks["contract_id"] = np.arange(256)
+    assert len(survey(ticks[:255])[0]) == 255
+    with pytest.raises(ValueError, match="more than 255"):
+        survey(ticks)
 
 
 def test_prices_at_the_ends_of_the_range_are_no_limit() -> None:
@@ -158,6 +206,10 @@ def test_bad_arguments_are_refused() -> None:
         lambda: watch.find(np.zeros(3, BAR_DTYPE), 0, 3, 0, 0),
         lambda: watch.find(ticks, 2, 1, 0, 0),
         lambda: watch.find(ticks, 0, 4, 0, 0),
+        lambda: instant(np.zeros(3, BAR_DTYPE), 0),
+        lambda: market_from(np.zeros(3, BAR_DTYPE), 0, 0),
+        lambda: market_from(ticks, 4, 0),
+        lambda: survey(np.zeros(3, BAR_DTYPE)),
     ):
-        with pytest.raises(ValueError, match=r"watched|TICK_DTYPE|no part"):
+        with pytest.raises(ValueError, match=r"watched|TICK_DTYPE|no part|start must"):
             call()

@@ -23,8 +23,10 @@ import pytest
 from interop_env import client_python
 from shared_data import ROOT, shared
 from smc_bars import market_bars
+from tbot.analytics.metrics import figures
+from tbot.analytics.round_trips import Deal
 from tbot.domain.contracts import PRODUCTS, Product
-from tbot.domain.messages import Fill, PlaceBracket
+from tbot.domain.messages import Fill, PlaceBracket, RoundTrip
 from tbot.domain.timeframes import NS_PER_MIN
 from tbot.execution.fill_model import FillSettings
 from tbot.execution.paper_broker import PaperAccount, PaperBroker
@@ -130,6 +132,11 @@ def by_our_rules(case: Market, trade: list[float]) -> tuple[Any, ...]:
     return side, entered, left, entry, target if (exit_ - target) * side > 0 else exit_
 
 
+def deal(contract: str, side: int, entered_ns: int, left_ns: int, net: int) -> Deal:
+    """One of their trades as the report has it."""
+    return Deal(RoundTrip(left_ns, 1, contract, side, 1, entered_ns, 0, 0, net, 0, 0, "close", "s", 0))
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
     return client_python("backtesting")
@@ -204,6 +211,12 @@ def test_V15_statistics_agree_where_definitions_coincide(contract: str, python: 
     assert mine.expectancy_cents == pytest.approx(stats["Expectancy [%]"] / 100 * scale, rel=1e-6)
     assert mine.wins
     assert mine.losses
+    rows = zip(side.tolist(), entered.tolist(), left.tolist(), returns.tolist(), strict=True)
+    report = figures([deal(contract, *row) for row in rows], intervals=False)  # the week's report counts by itself
+    assert report.n == stats["# Trades"]
+    assert float(report.win_rate or 0) == pytest.approx(stats["Win Rate [%]"] / 100)
+    assert float(report.profit_factor or 0) == pytest.approx(stats["Profit Factor"])
+    assert float(report.expectancy_cents or 0) == pytest.approx(stats["Expectancy [%]"] / 100 * scale, rel=1e-6)
     # Theirs is of the equity at each close, relative to its peak; against so much cash the deepest is the same.
     curve = np.rint(found["equity"]).astype(np.int64)
     depth = drawdown(np.diff(curve)).depth_cents

@@ -1,7 +1,8 @@
 """Ratios of the weekly report against PyPI `empyrical-reloaded`, where definitions coincide.
 
 Theirs compound daily returns on a capital, ours add results: with a capital that dwarfs them both are the same. They
-know days and no trades, so with one trade a day the drawdown is the same, too.
+know days and no trades, so with one trade a day the drawdown is the same, too. Win rate, profit factor and expectancy
+of trades: test_backtesting.py.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from interop_env import client_python
-from tbot.analytics.metrics import figures
+from tbot.analytics.metrics import figures, rolling_sharpe
 from tbot.analytics.round_trips import Deal
 from tbot.domain import messages as m
 
@@ -63,4 +64,7 @@ def test_V15_ratios_of_the_report_as_an_independent_library_has_them(
     assert told.fall.depth_cents > 0
     assert told.fall.depth_cents == pytest.approx(-found["drawdown"], rel=1e-5)
     assert told.calmar.value == pytest.approx(found["calmar"], rel=1e-4)
+    rolling = [one.value for one in rolling_sharpe(told.days)]
+    assert len(rolling) == days - 19
+    assert rolling == pytest.approx(found["rolling"], rel=1e-9)
     assert told.net_cents == pytest.approx(found["net"], rel=1e-4)

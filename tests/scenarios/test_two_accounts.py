@@ -24,8 +24,8 @@ from tbot.domain.contracts import PRODUCTS
 BASE = 100_000
 SPEED = 30
 START_CENTS = 5_000_000
-WARM = 12  # minutes of market in which the engine gets ready, and those that its restart and the commands have
-REST = 45
+WARM = 20  # minutes of market in which the engine gets ready, and those that its restart and the commands have
+REST = 75
 JUMP = WARM + 20  # minutes behind each signal before the market moves: a busy machine decides late
 LATE = WARM + 20 + REST
 PRICES = {
@@ -108,7 +108,7 @@ def test_TR8_I14_two_accounts_in_a_session_one_locks_the_other_goes_on(tmp_path:
         engine.await_state("ACTIVE", 240)
         ready = json.loads((tmp_path / "ready.json").read_text())
         rig = Rig(engine, referee, {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]})
-        until(lambda: states(engine) == ["ACTIVE", "LOCKED"], "the smaller one locks", 120, engine.status)
+        until(lambda: states(engine) == ["ACTIVE", "LOCKED"], "the smaller one locks", 180, engine.status)
         until(lambda: agree(engine, referee), "agreement about the lock", 30, engine.status)
         big, small = referee.accounts()
         assert entries(big) == [("NQ", 1), ("MNQ", 5), ("MNQ", 5)]
@@ -116,7 +116,7 @@ def test_TR8_I14_two_accounts_in_a_session_one_locks_the_other_goes_on(tmp_path:
         assert engine.status()["reason"].endswith("; 1 of 2 accounts trading")
         restart(engine, referee)
         commands(rig, big, small)
-        until(lambda: len(entries(referee.accounts()[0])) >= 5, "the other one goes on", 180, engine.status)
+        until(lambda: len(entries(referee.accounts()[0])) >= 5, "the other one goes on", 300, engine.status)
         until(lambda: agree(engine, referee), "agreement at the end", 30, engine.status)
         assert rig.status()["accounts"]["1002"]["denials"]["RC_DAILY_LOSS"] >= 1
         run_dir = engine.run_dir()

@@ -11,6 +11,7 @@ from engine_runs import until
 from journal_items import ACCOUNT, RUN, entry, step
 from tbot.domain import messages as m
 from tbot.errors import JournalError
+from tbot.storage import journal as journal_module
 from tbot.storage import journal_beside
 from tbot.storage.journal import Journal
 from tbot.storage.journal_beside import HANGS, JournalBeside
@@ -203,7 +204,7 @@ def test_F_SYS_02_R13_after_an_error_nothing_is_written_any_more(
 
 
 def test_F_SYS_01_the_log_is_folded_beside(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_beside, "CHECKPOINT_ROWS", 3)
+    monkeypatch.setattr(journal_module, "CHECKPOINT_ROWS", 3)
     with JournalBeside(path, wire, RUN) as journal:
         folded = threading.Event()
         fold = journal._checkpoint

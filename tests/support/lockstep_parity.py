@@ -7,10 +7,12 @@ from typing import Any
 
 from engine_runs import open_journal, running
 from lively_tape import LIVELY_DETECTOR
+from tbot.backtest.context_source import ContextSource
 from tbot.backtest.record import RunRecord
 from tbot.backtest.run import run_backtest
 from tbot.commands.past import plan_of
 from tbot.config import load
+from tbot.context.news_sources import past_calendar
 from tbot.domain.messages import DeskOutput, Fill, SignalIn, TimerIn
 from tbot.engine.journal_replay import replay_journal
 from tbot.storage.sources import open_sources
@@ -53,16 +55,22 @@ def decisions(rows: Iterable[tuple[Any, list[DeskOutput]]]) -> tuple[list[Any], 
     return signals, fills, outputs
 
 
-def assert_parity(tape: Path, folder: Path, patience_s: float, more: str = "") -> tuple[int, int]:
-    """The backtest's loop and the processes decide alike on a tape; (signals, fills). `more`: settings, as TOML."""
+def assert_parity(
+    tape: Path, folder: Path, patience_s: float, more: str = "", news: Path | None = None
+) -> tuple[int, int]:
+    """The backtest's loop and the processes decide alike on a tape; (signals, fills). `more`: settings, as TOML;
+    `news`: a file of scheduled news.
+    """
     config_path = folder / "lively.toml"
     config_path.write_text(LIVELY + more)
     config = load(config_path)
     direct = RunRecord(keep_rows=True)
+    files = () if news is None else ("--news", str(news))
     with open_sources([tape]) as source:
-        run_backtest(source, plan_of(config), record=direct)
+        facts = ContextSource(source, config.dxy, config.news, past_calendar(files[1:], folder))
+        run_backtest(facts, plan_of(config), record=direct)
     out = folder / "out"
-    arguments = ("replay", str(tape), "--config", str(config_path), "--out", str(out), "--json")
+    arguments = ("replay", str(tape), "--config", str(config_path), "--out", str(out), *files, "--json")
     with running(folder / "home", *arguments) as engine:
         code, _ = engine.finish(patience_s)
         assert code == 0, engine.stderr

@@ -21,6 +21,7 @@ from tbot.transport import wire
 ACCOUNT = 1001
 S = 1_000_000_000
 MS = 1_000_000
+START_CENTS = 5_000_000
 KINDS = (("ob", 15), ("fvg", 5), ("breaker", 15), ("ob", 60), ("ifvg", 1))
 
 
@@ -101,6 +102,17 @@ def a_week(seed: int = 3, n: int = 64, monday: str = "2026-11-16", days: int = 5
     return found
 
 
+def several(weeks: int = 5, accounts: tuple[int, ...] = (ACCOUNT, 1002), *, last: str = "2026-11-16") -> list[Trade]:
+    """Weeks up to the one that begins on `last`: each signal goes to all accounts, the later ones take one contract."""
+    found = []
+    for number in range(weeks):
+        monday = datetime.fromordinal(datetime.fromisoformat(last).toordinal() - 7 * (weeks - 1 - number))
+        for trade in a_week(seed=20 + number, n=24, monday=f"{monday:%Y-%m-%d}"):
+            others = [replace(trade, account=account, size=1) for account in accounts[1:]]
+            found += [replace(trade, account=accounts[0]), *others]
+    return found
+
+
 def write_week(
     path: Path,
     trades: Iterable[Trade],
@@ -110,21 +122,27 @@ def write_week(
     run_id: int = 7,
     broker_error: int = 0,
     name: str = "",
+    firm: dict[int, dict[str, object]] | None = None,
 ) -> None:
     """A journal of one run that made these trades. `denied`: signals that were refused beside them; `broker_error`:
-    cents by which the broker's own results are off."""
+    cents by which the broker's own results are off; `firm`: of each account its rules and whatever else the Desk was
+    told of it: then balances, which begin at 50 000, are told as well."""
     ordered = sorted(trades, key=lambda trade: trade.opened_ns)
     clock = Clock()
     start = (ordered[0].opened_ns if ordered else at("2026-11-16T08:00:00")) - 3600 * S
     accounts = sorted({trade.account for trade in ordered} | {ACCOUNT})
     desk = {
-        "accounts": [{"account": number, "name": name or f"SIM-{number}"} for number in accounts],
+        "accounts": [
+            {"account": number, "name": name or f"SIM-{number}"} | (firm or {}).get(number, {}) for number in accounts
+        ],
         "limits": {"daily_loss_cents": 80_000},
     }
     run = RunInfo(run_id, "0.1.0+test", "c0ffee123456", mode, start, json.dumps(desk))
     with Journal(path, wire, run, clock=clock) as journal:
         day = ordered[0].opened[:10] if ordered else "none"
         script = Script(journal, day, clock=clock, broker_error=broker_error)
+        if firm:
+            script.tell_balances(accounts, start + S)
         for number, trade in enumerate(ordered):
             script.trade(trade)
             if number < denied:
@@ -153,6 +171,17 @@ class Script:
         self.journal, self.name, self.number, self.ids = journal, name, 0, first_id
         self.broker_error = broker_error
         self.now_ns = 0
+        self.balances: dict[int, int] = {}  # of the accounts whose balances are told
+
+    def tell_balances(self, accounts: Iterable[int], now_ns: int) -> None:
+        """As the first answer of a run tells them, and from then on behind every fill."""
+        for account in accounts:
+            self.balances[account] = START_CENTS
+            status = self._balance(account, now_ns)
+            self.journal.record(m.Snapshot(now_ns, account, f"q{account}", True, status, (), (), ()), [])
+
+    def _balance(self, account: int, now_ns: int) -> m.AccountUpdate:
+        return m.AccountUpdate(now_ns, account, f"SIM-{account}", self.balances[account], True, True)
 
     def next_id(self) -> int:
         self.ids += 1
@@ -205,6 +234,9 @@ class Script:
             if fill.pnl_cents is not None and fill.now_ns == trade.closed_ns:
                 note = [self.note(trade, signal, stamps, boot)]
             self.journal.record(fill, note)
+            if account in self.balances:
+                self.balances[account] += (fill.pnl_cents or 0) - fill.fees_cents - fill.commission_cents
+                self.journal.record(self._balance(account, fill.now_ns), [])
         self.now_ns = max(self.now_ns, trade.closed_ns)
         return self.note(trade, signal, stamps, boot)
 

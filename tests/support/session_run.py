@@ -10,7 +10,7 @@ import requests
 
 from engine_runs import Command, open_journal, running
 from scripted_trader import Cue, write_script
-from session_tape import Waypoints, write_tape
+from session_tape import START, Waypoints, write_tape
 from tbot.engine.journal_replay import replay_journal
 
 SUPPORT = Path(__file__).parent
@@ -123,14 +123,15 @@ def session(
     kill_point: str = "",
     wait: bool = True,
     accounts: int = 1,
+    start_ns: int = START,
 ) -> Iterator[tuple[Command, Referee]]:
     """(engine, referee) of `tbot run --gateway` with scripted workers against `tbot sim --tape`.
 
     `accounts`: of the login; `config` pins those that are traded. `kill_point`: where a process of the engine kills
-    itself once (kill_rig). `wait` False: not even started up.
+    itself once (kill_rig). `wait` False: not even started up. `start_ns`: market time at which the tape begins.
     """
     tape, script, settings, plan = (folder / name for name in ("s.tape", "script.json", "tbot.toml", "faults.jsonl"))
-    write_tape(tape, prices)
+    write_tape(tape, prices, start_ns)
     write_script(script, cues)
     settings.write_text(config)
     plan.write_text(faults)

@@ -16,7 +16,7 @@ STEP = 2 * SECOND
 Waypoints = list[tuple[float, int]]  # (minute, ticks)
 
 
-def ticks_of(symbol: str, waypoints: Waypoints) -> np.ndarray:
+def ticks_of(symbol: str, waypoints: Waypoints, start_ns: int = START) -> np.ndarray:
     """Quotes one tick around the price, each followed by a trade at it, until the last waypoint."""
     product = PRODUCTS[symbol]
     minutes, prices = zip(*waypoints, strict=True)
@@ -25,7 +25,7 @@ def ticks_of(symbol: str, waypoints: Waypoints) -> np.ndarray:
     ticks = np.zeros((len(times), 2), TICK_DTYPE)
     ticks["contract_id"] = product.contract_id
     ticks["kind"] = [Kind.QUOTE, Kind.TRADE]
-    ticks["exch_ns"] = START + times[:, None] + np.array([0, SECOND])
+    ticks["exch_ns"] = start_ns + times[:, None] + np.array([0, SECOND])
     ticks["recv_ns"] = ticks["exch_ns"] + 1
     ticks["price"][:, 0], ticks["price2"][:, 0] = path - 1, path + 1
     ticks["price"][:, 1], ticks["size"][:, 1] = path, 10
@@ -34,8 +34,8 @@ def ticks_of(symbol: str, waypoints: Waypoints) -> np.ndarray:
     return ticks.reshape(-1)
 
 
-def write_tape(path: Path, prices: dict[str, Waypoints]) -> None:
+def write_tape(path: Path, prices: dict[str, Waypoints], start_ns: int = START) -> None:
     """One tape with all the contracts."""
-    parts = [ticks_of(symbol, waypoints) for symbol, waypoints in prices.items()]
+    parts = [ticks_of(symbol, waypoints, start_ns) for symbol, waypoints in prices.items()]
     with TapeWriter(path, tape_meta([PRODUCTS[symbol] for symbol in prices], "session")) as writer:
         writer.write(merge_order(np.concatenate(parts)))

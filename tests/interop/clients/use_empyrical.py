@@ -26,7 +26,9 @@ def main(path: str) -> None:
         "drawdown": empyrical.max_drawdown(returns) * told["capital"],
         "net": float(empyrical.cum_returns_final(returns)) * told["capital"],
     }
-    print(json.dumps({name: float(value) for name, value in found.items()}))
+    rolling = empyrical.roll_sharpe_ratio(returns, window=20, annualization=252)
+    told = {name: float(value) for name, value in found.items()}
+    print(json.dumps(told | {"rolling": [float(one) for one in rolling]}))
 
 
 if __name__ == "__main__":

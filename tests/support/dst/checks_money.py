@@ -131,7 +131,8 @@ class Day:
     marks: dict[str, int] = field(default_factory=dict)  # adverse prices then
     first_fill: int = 0  # index of the first fill after that
     tripped: bool = False
-    closes: int = 0  # close requests since
+    flat: bool = False  # since then
+    closes: int = 0  # close requests since there is something to close
 
 
 @world_check("I12")
@@ -203,21 +204,30 @@ class DailyLoss(Check):
             if worth > -(limits.daily_loss_cents - reserve):
                 watch.low_boot_ns = None
             elif watch.low_boot_ns is None:
-                watch.low_boot_ns, watch.low_calm_ns, watch.closes = boot_ns, facts.calm_ns, 0
-                watch.worth_cents, watch.first_fill = worth, len(self.facts.evidence.accounts[account].book.fills)
-                watch.marks = self._marks(account)
+                watch.low_boot_ns = boot_ns
+                self._begin(watch, account, worth)
             elif boot_ns - watch.low_boot_ns >= TOUCH_NS:
                 watch.tripped = True
             return
         held = facts.evidence.holdings(account)
         if not held:
+            watch.flat = True
             return
+        if watch.flat:  # a person traded in a locked account: it can be closed from now on, at what it costs now
+            watch.flat = False
+            self._begin(watch, account, self.worth(account, today)[0])
         self.judge()
         waited_ns = facts.calm_waited_ns(watch.low_calm_ns) - TOUCH_NS
         if waited_ns > START_NS and not watch.closes:
             self.fail(f"account {account} is at {watch.worth_cents} cents and nothing is being closed")
         if waited_ns > FLAT_NS:
             self.fail(f"account {account} is at {watch.worth_cents} cents and still holds {held[0].contract}")
+
+    def _begin(self, watch: Day, account: int, worth: int) -> None:
+        """From here on there is something to close, and no more may be lost than it is worth now."""
+        watch.low_calm_ns, watch.closes, watch.worth_cents = self.facts.calm_ns, 0, worth
+        watch.first_fill = len(self.facts.evidence.accounts[account].book.fills)
+        watch.marks = self._marks(account)
 
     def _marks(self, account: int) -> dict[str, int]:
         marks = {}

@@ -13,6 +13,7 @@ from tbot.execution.desk import Desk
 from tbot.execution.settings import DeskSettings
 from tbot.gateway.throttle import SlidingWindow
 from tbot.storage.journal import Journal
+from tbot.storage.journal_beside import JournalBeside
 
 BUSY_NS, IDLE_NS = 100_000_000, 500_000_000  # how often the executor's loop looks when nothing wakes it
 BEAT_NS = 250_000_000  # C_HEARTBEAT
@@ -115,9 +116,16 @@ class SimBeat:
         """Nothing is held."""
 
 
-# What the world watches: its disk work is done in the executor's own task, so that a seed's story is one of steps, each
-# on disk or not. A test of a disk that hangs puts the real run's journal here (JournalBeside).
-JOURNAL: type[Journal] = Journal
+class WorldJournal(JournalBeside):
+    """The journal of a real run. The world closes the last one when virtual time is over: nobody can wait then."""
+
+    def close(self) -> None:
+        talk: Any = self._talk
+        if talk._scheduler.in_task:
+            super().close()
+        else:
+            self._thread = None
+            Journal.close(self)
 
 
 def watched_journal(
@@ -127,7 +135,7 @@ def watched_journal(
 ) -> type[Journal]:
     """The real journal, seen by the world: `before` and `after(journal, item, outputs, first seq)` each step."""
 
-    class WatchedJournal(JOURNAL):  # type: ignore[misc,valid-type]
+    class WatchedJournal(WorldJournal):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             opened(self)
