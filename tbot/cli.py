@@ -69,12 +69,13 @@ def run(arguments: list[str] | None = None) -> None:
     except TbotError as error:
         if debug:
             raise
-        click.echo(f"tbot: {error}", err=True)
+        _tell(f"tbot: {error}")
         sys.exit(error.exit_code)
     except OSError as error:
         if debug:
             raise
-        click.echo(f"tbot: {error}; look at that place, or run again with --debug to see where it happened", err=True)
+        what = f"{error.filename}: {error.strerror}; look at that place" if error.filename else error.strerror or error
+        _tell(f"tbot: {what}; --debug shows where it happened")
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)
@@ -82,3 +83,10 @@ def run(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _tell(sentence: str) -> None:
+    """One sentence on stderr, broken between words where that is a terminal."""
+    from tbot.commands.words import show
+
+    show([sentence], err=True)

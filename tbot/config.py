@@ -18,6 +18,7 @@ import orjson
 from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.engine.log_settings import LogSettings
 from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
@@ -120,6 +121,7 @@ class Config:
     notify: NotifySettings = field(default_factory=NotifySettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
         if self.strategy.learning != self.learning:

@@ -7,6 +7,7 @@ import click
 
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.gateway import config_option, credentials_option, gateway_option
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from tbot.config import Config
@@ -60,8 +61,7 @@ def accounts(
     if json_output:
         click.echo(orjson.dumps(document(client.base_url, listed, chosen, troubles, plans(config))).decode())
         return 0
-    for line in lines(listed, chosen, troubles, plans(config)):
-        click.echo(line)
+    show(lines(listed, chosen, troubles, plans(config)))
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tbot.commands.words import show
 from tbot.errors import ConfigError
 
 TOPSTEPX = {
@@ -41,7 +42,7 @@ def person() -> Asker:
     def ask(question: str, default: str) -> str:
         return str(click.prompt(question, default=default, show_default=bool(default), err=True))
 
-    return Asker(ask, lambda text: click.echo(text, err=True))
+    return Asker(ask, lambda text: show([text], err=True))
 
 
 def nobody() -> Asker:
@@ -73,9 +74,8 @@ def init(out: Path | None, given: tuple[str, ...], yes: bool, force: bool, full:
     editing.checked(text, str(path))
     editing.write(path, text)
     click.echo(f"{path} is written.")
-    click.echo(LOGIN_WORDS, err=True)
     where = "" if path == Path("tbot.toml") else f" --config {path}"
-    click.echo(f"Next: tbot config show --origin{where}, tbot doctor{where}, tbot run{where}", err=True)
+    show([LOGIN_WORDS, f"Next: tbot config show --origin{where}, tbot doctor{where}, tbot run{where}"], err=True)
     return 0
 
 

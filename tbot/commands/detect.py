@@ -96,6 +96,8 @@ def _refuse_places(*targets: Path | None) -> None:
         if target is not None and not os.access(target.parent, os.W_OK | os.X_OK):
             why = "cannot be written to" if target.parent.is_dir() else "is no folder"
             raise ConfigError(f"{target} cannot be written: {target.parent} {why}; choose another place")
+        if target is not None and target.exists() and not target.is_file():
+            raise ConfigError(f"{target} is no file, and is not replaced by one; choose another place")
 
 
 def _run(

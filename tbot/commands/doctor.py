@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tbot.commands.gateway import config_option, credentials_option, gateway_option
+from tbot.commands.words import show
 from tbot.errors import TbotError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def doctor(
 
     def tell(finding: "Finding") -> None:
         if not json_output:
-            click.echo(findings.line(finding))
+            show([findings.line(finding)])
 
     settings = _Settings(config_path, credentials_file)
     checks = [

@@ -26,6 +26,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -78,8 +79,7 @@ def journal(
         elif asked.json_output:
             print_json(_document(folder, family, rows, verdicts, damaged, result))
         else:
-            for line in _checks(folder, family, verdicts, damaged, result, zone):
-                click.echo(line)
+            show(_checks(folder, family, verdicts, damaged, result, zone))
             print_lines(rows, family, zone, jsonl)
         if tail:
             for row in follow(family.newest_file, choice, lambda: time.sleep(TAIL_S)):
@@ -238,7 +238,7 @@ def print_lines(
     for row in rows:
         account = "" if row.account is None else f"[{row.account}] "
         text = row_words(family, row)
-        click.echo(f"{row.seq:>8}  {stamp(row.market_ns, zone)}  {arrows.get(row.direction, '?')} {account}{text}")
+        show([f"{row.seq:>8}  {stamp(row.market_ns, zone)}  {arrows.get(row.direction, '?')} {account}{text}"])
 
 
 def _checks(

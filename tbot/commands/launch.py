@@ -156,6 +156,7 @@ def base_settings(
         pointer=home() / "current.json",
         news=config.news,
         report=config.report,
+        log=config.log,
         news_home=home() if mode in FETCHING_MODES or config.news.files else None,
         fetch_news=fetches(config.news, mode),
         **more,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -56,12 +57,16 @@ def news(
     from tbot.commands.options import parse_symbols, parse_time_ns, parse_zone
     from tbot.config import load
     from tbot.context.news_sources import cache_of, gather, own_files
+    from tbot.errors import DataError
     from tbot.home import home
 
     config, zone = load(config_path), parse_zone(tz)
     settings, cache = config.news, cache_of(home())
     if fetch and (said := cache.fetch(settings, time.time_ns())):
         click.echo(said, err=True)
+    absent = [str(path) for path in files if not path.is_file()]
+    if absent:
+        raise DataError(f"the news file {absent[0]} is not there; check the path given with --file")
     now_ns = parse_time_ns(at) if at else time.time_ns()
     calendar = gather([*own_files(settings, home()), *files], cache)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts
@@ -69,8 +74,7 @@ def news(
     if json_output:
         click.echo(orjson.dumps(told).decode())
         return 0
-    for line in lines(told, zone):
-        click.echo(line)
+    show(lines(told, zone))
     return 0
 
 

@@ -12,6 +12,7 @@ import click
 
 from tbot.commands.account_choice import one_account
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tbot.strategy.learning_settings import LearningSettings
 
 FORMATS = ("html", "pdf", "png", "json")
+NO_PAGES = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ def report(
         raise click.UsageError("--week and --from/--to exclude each other; choose one")
     period = parse_week(week) if week else None
     chosen = _formats(formats) if formats is not None or not json_output or out else ()
+    note = ""
+    if formats is None and chosen and lacking():
+        chosen, note = ("json",), NO_PAGES
     zone = parse_zone(tz)
     folder = state_dir or newest_state()
     if account is not None:
@@ -101,9 +106,17 @@ def report(
 
         click.echo(orjson.dumps(made.document).decode())
         return 0
-    for line in lines(made):
-        click.echo(line)
+    show(lines(made))
+    if note:
+        show([f"tbot: {note}"], err=True)
     return 0
+
+
+def lacking() -> list[str]:
+    """Packages of the extra `report` that are not installed."""
+    import importlib.util
+
+    return [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
 
 
 def _learning(text: str | None, config_path: Path | None) -> "LearningSettings":
@@ -165,7 +178,6 @@ def _make(wanted: Wanted, login: "Login | None" = None, *, anything: bool = True
 
 def _in_background(wanted: Wanted) -> int:
     """As the engine calls it: out of everybody's way, and with word of the outcome in `last.json`."""
-    import importlib.util
     import os
 
     from tbot.analytics.weekly_report import note_last
@@ -173,10 +185,9 @@ def _in_background(wanted: Wanted) -> int:
 
     os.nice(19)
     label = wanted.period.label if wanted.period else ""
-    lacking = [name for name in ("matplotlib", "jinja2") if importlib.util.find_spec(name) is None]
     note = ""
-    if lacking and set(wanted.formats) - {"json"}:
-        note = "only JSON was made: html, pdf and png need pip install 'tbot[report]'"
+    if set(wanted.formats) - {"json"} and lacking():
+        note = NO_PAGES
         wanted = replace(wanted, formats=("json",))
     try:
         made = _make(wanted, anything=False)

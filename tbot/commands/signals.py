@@ -25,6 +25,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -80,8 +81,7 @@ def signals(
     elif asked.csv_output:
         click.echo(csv_text(CSV_COLUMNS, _table(found)), nl=False)
     else:
-        for line in explained(found[0], zone) if signal_id else listed(folder, found, zone):
-            click.echo(line)
+        show(explained(found[0], zone) if signal_id else listed(folder, found, zone))
     return 0
 
 

@@ -6,7 +6,6 @@ else (contracts, processes, latencies, slippage, fills) is the whole engine's.
 """
 
 import shutil
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -17,10 +16,13 @@ import orjson
 
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
+from tbot.commands.words import fitted, show, terminal_width
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
 DEAD_AFTER_S = 60
+WATCH_S = 1.0
+REST_OF_LINE = "\x1b[K\n"  # nothing of the longer line that was there stays
 WIDTH = 80  # of what is told of an account
 # States that are the launcher's word, not the accounts'.
 LAUNCHERS = ("STARTING", "STOPPING", "STOPPED", "NOT_FLAT", "DEAD")
@@ -34,24 +36,48 @@ class NotRunning(TbotError):
 
 @click.command()
 @one_account
-@click.option("--json", "json_output", is_flag=True, help="The document as it is.")
-def status(account: int | None, json_output: bool) -> int:
+@click.option("--watch", is_flag=True, help="Go on showing it every second, until Ctrl-C.")
+@click.option("--json", "json_output", is_flag=True, help="The document as it is; with --watch one a line.")
+def status(account: int | None, watch: bool, json_output: bool) -> int:
     """Show the state of the engine that ran last; of several accounts each with its own state and money."""
+    while True:
+        document, age_s = _now(account)
+        if json_output:
+            click.echo(orjson.dumps(document).decode())
+        else:
+            by = f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}"
+            _show([*lines(document), by], watch=watch)
+        if not watch:
+            return 0
+        wait(WATCH_S)
+
+
+def wait(seconds: float) -> None:
+    """Between two looks."""
+    time.sleep(seconds)
+
+
+def _now(account: int | None) -> tuple[dict[str, Any], float]:
+    """(the newest document, its age in s)."""
     document = read_newest()
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
     if age_s > DEAD_AFTER_S and not document["ended"]:
         document["state"] = "DEAD"
         document["reason"] = f"the status is {age_s:.0f} s old: the engine is gone or hangs"
-    if account is not None:
-        document = of_account(document, account)
-    if json_output:
-        click.echo(orjson.dumps(document).decode())
-        return 0
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for line in lines(document):
-        click.echo(fitted(line, width))
-    click.echo(f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}")
-    return 0
+    return (document if account is None else of_account(document, account)), age_s
+
+
+def _show(text: list[str], *, watch: bool) -> None:
+    """The lines; when watched, over those that were there before, as many as fit, or below them in a pipe."""
+    width = terminal_width()
+    if not watch:
+        show(text)
+    elif not width:
+        show([*text, ""])
+    else:
+        fit = [part for line in text for part in fitted(line, width).splitlines()]
+        rows = fit[: shutil.get_terminal_size().lines - 1]
+        click.echo(f"\x1b[H{''.join(f'{row[:width]}{REST_OF_LINE}' for row in rows)}\x1b[J", nl=False)
 
 
 def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
@@ -72,14 +98,6 @@ def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
     return document | told | accounts_money(only)
 
 
-def fitted(line: str, width: int) -> str:
-    """A line for a terminal of this width, broken between words; 0: as it is, for a pipe or a file."""
-    if not width or len(line) <= width:
-        return line
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
-
-
 def lines(document: dict[str, Any]) -> list[str]:
     """The document in words, for a person."""
     factor, rate = document["profit_factor"], document["win_rate"]
@@ -93,6 +111,9 @@ def lines(document: dict[str, Any]) -> list[str]:
         _execution(document),
     ]
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
+    log = document.get("log") or {}
+    if log.get("trouble"):
+        text.append(f"! {log['path']} is not written: {log['trouble']} ({log['lost']} lines lost)")
     report = document.get("report") or {}
     if report.get("last_failure"):
         text.append(f"! report of {report['last_label']}: {report['last_failure']}")

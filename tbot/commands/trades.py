@@ -26,15 +26,25 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.words import show
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from tbot.domain.contracts import Product
     from tbot.domain.messages import RoundTrip
     from tbot.storage.journal_rotation import JournalFamily
 
 # In the order in which an entry passes them. journaled: the intent's row was made; it is synced before the request.
 HOPS = ("frame_recv", "ring_written", "worker_woke", "sent", "received", "journaled", "request", "answered")
+_HOP_WORDS = dict(
+    zip(
+        HOPS,
+        ("frame received", "in the ring", "worker awake", "signal sent", "at the executor", "journaled", "requested",
+         "answered"),
+        strict=True,
+    )
+)  # fmt: skip
 _PLAIN = (
     "account", "contract", "side", "size", "opened", "closed", "held_s", "entry_price", "exit_price", "gross_usd",
     "fees_usd", "commission_usd", "net_usd", "entry_reason", "exit_reason", "exit_code", "signal_id", "slippage_ticks",
@@ -94,8 +104,7 @@ def trades(
         columns = (*_PLAIN, *(f"{hop}_boot_ns" for hop in HOPS))
         click.echo(csv_text(columns, map(_flat, found)), nl=False)
     else:
-        for line in listed(folder, found, zone):
-            click.echo(line)
+        show(listed(folder, found, zone))
     return 0
 
 
@@ -210,24 +219,38 @@ def _lines(trade: Trade, zone: "ZoneInfo") -> list[str]:
     from tbot.domain.contracts import PRODUCTS
 
     trip, whole = trade.trip, row(trade)
-    places = PRODUCTS[trip.contract].decimals + (trip.size > 1)  # an average may lie between two ticks
+    product = PRODUCTS[trip.contract]
+    prices = [_price(product, total, trip.size) for total in (trip.entry_price_size, trip.exit_price_size)]
     code = f" ({whole['exit_code']})" if whole["exit_code"] else ""
-    excursion = "not watched"
+    excursion = "how far it went is not known (over before a minute had closed)"
     if trip.mae_ticks is not None and trip.mfe_ticks is not None:
         excursion = f"{trip.mae_ticks} ticks against, {trip.mfe_ticks} in favour"
     lines = [
         f"{stamp(trip.now_ns, zone)}  {trip.contract} {whole['side']} {trip.size}  "
-        f"{whole['entry_price']:.{places}f} to {whole['exit_price']:.{places}f}  net {_money(trip.net_cents)}  "
+        f"{prices[0]} to {prices[1]}  net {_money(trip.net_cents)}  "
         f"closed by {trip.exit_reason}{code}",
         f"    gross {_money(trip.gross_cents)}, fees {_cost(trip.fees_cents)}, commission "
-        f"{_cost(trip.commission_cents)}; slippage {trip.slippage_ticks:+d} ticks; {excursion}; "
+        f"{_cost(trip.commission_cents)}; slippage {_slippage(trip.slippage_ticks)}; {excursion}; "
         f"held {whole['held_s']:.0f} s",
         f"    account {trip.account}, signal {trip.signal_id or 'none'}: {trip.entry_reason or 'no reason recorded'}",
     ]
     if whole["hops_ms"]:
-        hops = ", ".join(f"{name.replace('_', ' ')} {ms:.2f} ms" for name, ms in whole["hops_ms"].items())
-        lines.append(f"    {hops}")
+        stamps = trade.stamps()
+        hops = [f"{_HOP_WORDS[b]} +{(stamps[b] - stamps[a]) / 1e6:.2f} ms" for a, b in pairwise(stamps)]
+        lines.append(f"    from {_HOP_WORDS[next(iter(stamps))]}: {', '.join(hops)}")
     return lines
+
+
+def _price(product: "Product", price_size: int, size: int) -> str:
+    """An average price, with more decimals where it lies between two ticks."""
+    whole, rest = divmod(price_size, size)
+    if not rest:
+        return product.format(whole)
+    return f"{_average(price_size, size, float(product.tick_size)):.{product.decimals + 2}f}".rstrip("0")
+
+
+def _slippage(ticks: int) -> str:
+    return f"{abs(ticks)} ticks {'worse' if ticks > 0 else 'better'}" if ticks else "none"
 
 
 def _total_line(found: list[Trade]) -> str:

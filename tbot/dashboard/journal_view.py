@@ -73,7 +73,7 @@ class JournalView:
             head = reader.head[0]
             if head < self._seq:  # another journal has taken its place
                 self._seq = 0
-            for item in self._first(reader, head) if not self._seq else _items(reader, self._seq):
+            for item in self._first(reader, head) if not self._seq else _items(reader, self._seq, head):
                 self._take(item)
             self._seq = head
 
@@ -108,8 +108,9 @@ class JournalView:
         return list(self._events)[-n:]
 
 
-def _items(reader: JournalReader, after: int) -> Iterable[Any]:
-    return [reader.decode(row) for row in reader.rows(after) if row.kind in KINDS]
+def _items(reader: JournalReader, after: int, head: int) -> Iterable[Any]:
+    """What is shown of the rows up to `head`; one that was written since `head` was read comes with the next look."""
+    return [reader.decode(row) for row in reader.rows(after) if row.seq <= head and row.kind in KINDS]
 
 
 def _signal_row(signal: Signal) -> SignalRow:

@@ -113,7 +113,8 @@ def render(
     """The whole view. `events` oldest first; as many of the newest are shown as there is room for."""
     several = len(status["accounts"]) > 1
     positions = _positions(status)
-    used = 10 + len(status["contracts"]) + (len(status["accounts"]) if several else len(positions) or 1)
+    latency = _latency(status, width)
+    used = 9 + len(latency) + len(status["contracts"]) + (len(status["accounts"]) if several else len(positions) or 1)
     if several and height - used - len(positions) >= EVENTS_WANTED:
         used += len(positions)
     elif several:
@@ -124,7 +125,7 @@ def render(
         _header(status, zone, width),
         _contracts(status, width),
         _account(status, positions, width),
-        _cut(_latency(status), width),
+        *latency,
         Panel(lines, title="Events", title_align="left", border_style="bright_black", height=room + 2),
     ]
     return Group(*parts)
@@ -257,14 +258,18 @@ def _account_line(account: Mapping[str, Any], name_width: int) -> Text:
     return line
 
 
-def _latency(status: Mapping[str, Any]) -> Text:
-    text = Text(" ")
+def _latency(status: Mapping[str, Any], width: int) -> list[Text]:
+    """Median and 99th percentile of each hop, in as many lines as they need."""
+    lines: list[Text] = []
     for hop, name in HOPS:
         figures = status["latency_ns"].get(hop)
         if figures:
-            text.append(f"{name} ", style="bright_black")
-            text.append(f"{duration(figures['p50'])}")
-            text.append(f"/{duration(figures['p99'])}  ", style="bright_black")
-    if len(text) == 1:
-        text.append("latencies appear with the first ticks (p50/p99)", style="bright_black")
-    return text
+            text = Text("  " if lines else " latency p50/p99  ", style="bright_black")
+            text.append(f"{name} ")
+            text.append(f"{duration(figures['p50'])}", style="default")
+            text.append(f"/{duration(figures['p99'])}")
+            if lines and len(lines[-1]) + len(text) <= width:
+                lines[-1].append_text(text)
+            else:
+                lines.append(text)
+    return lines or [Text(" latencies appear with the first ticks (p50/p99)", style="bright_black")]

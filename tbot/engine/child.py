@@ -73,10 +73,27 @@ def _raise_oom_score() -> None:
         return
 
 
+def _speak_to(voice: Connection) -> None:
+    """What this process writes to stderr goes to the launcher's log, not across its screen.
+
+    The pipe does not block: a launcher that hangs or is gone costs words, never time.
+    """
+    os.dup2(voice.fileno(), 2)
+    voice.close()
+
+
 def run_child(
-    name: str, target: str, settings: Any, control: Connection, parent_pid: int, on_orphan: OnOrphan, guarded: bool
+    name: str,
+    target: str,
+    settings: Any,
+    control: Connection,
+    voice: Connection,
+    parent_pid: int,
+    on_orphan: OnOrphan,
+    guarded: bool,
 ) -> None:
     """Body of every child. `target` is "module:function"; `guarded` marks processes that will hold a secret."""
+    _speak_to(voice)
     _die_with_parent(on_orphan, parent_pid)
     for number in (signal.SIGINT, signal.SIGHUP):  # only the launcher acts on the terminal
         signal.signal(number, signal.SIG_IGN)

@@ -10,7 +10,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -25,6 +25,8 @@ DEAD_NS = 5 * NS_PER_S
 FIRST_BEAT_NS = 30 * NS_PER_S  # a cold start on a small, busy machine
 CRASH_LOOP_COUNT = 3  # C_CRASH_LOOP
 CRASH_LOOP_NS = 60 * NS_PER_S
+PIPE_BYTES = 1 << 16
+LINES_KEPT = 200  # of one look: who writes more than that in a tenth of a second has said it before
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class Child:
         self.spec = spec
         self.process: SpawnProcess | None = None
         self.control: Connection | None = None
+        self.said: deque[str] = deque(maxlen=LINES_KEPT)  # lines of stderr that nobody has taken yet
+        self._voice: Connection | None = None
+        self._half = b""  # of a line
         self.state = "NEW"
         self.status: dict[str, Any] = {}
         self.restarts = 0
@@ -81,13 +86,17 @@ class Child:
         """Spawn the process and hand it its secrets by pipe."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
+        self._voice, mouth = context.Pipe(duplex=False)
+        for end in (self._voice, mouth):
+            os.set_blocking(end.fileno(), False)
         spec = self.spec
-        arguments = (spec.name, spec.target, spec.settings, theirs, os.getpid(), spec.on_orphan, spec.guarded)
+        arguments = (spec.name, spec.target, spec.settings, theirs, mouth, os.getpid(), spec.on_orphan, spec.guarded)
         self.process = context.Process(target=run_child, args=arguments, name=spec.name)
         with _deaf_to_terminal():
             self.process.start()
         self.newest_pid = self.pid
         theirs.close()
+        mouth.close()
         self.control = ours
         self.say({**spec.secrets, "epoch": epoch, "restarted": self.restarts > 0})
         self._started_ns = boot_ns()
@@ -102,6 +111,20 @@ class Child:
     @property
     def pid(self) -> int:
         return self.process.pid or 0 if self.process else 0
+
+    def listen(self, *, last: bool = False) -> None:
+        """Take in what it has written to stderr; `last`: nothing more will come."""
+        if self._voice is None:
+            return
+        with suppress(OSError):  # nothing there
+            self._half += os.read(self._voice.fileno(), PIPE_BYTES)
+        *lines, self._half = self._half.split(b"\n")
+        if last or len(self._half) > PIPE_BYTES:
+            lines, self._half = [*lines, self._half], b""
+        self.said.extend(line.decode(errors="replace") for line in lines if line.strip())
+        if last:
+            self._voice.close()
+            self._voice = None
 
     @property
     def awaited(self) -> bool:
@@ -179,6 +202,7 @@ class Child:
         if self.process.is_alive():
             self.process.kill()
         self.process.join(5.0)
+        self.listen(last=True)
         if self.control is not None:
             self.control.close()
             self.control = None

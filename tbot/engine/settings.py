@@ -8,6 +8,7 @@ from tbot.context.news import Calendar
 from tbot.context.news_settings import NewsSettings
 from tbot.domain.clock import MarketClock
 from tbot.domain.trading_hours import SessionTable
+from tbot.engine.log_settings import LogSettings
 from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import FillSettings
@@ -95,6 +96,7 @@ class EngineSettings:
     fetch_news: bool = False  # ask the public address
     calendar: Calendar | None = None  # news of a replay; None: none were given
     report: ReportSettings = field(default_factory=ReportSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
     def __post_init__(self) -> None:
         gateway = self.gateway

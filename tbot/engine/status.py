@@ -291,7 +291,7 @@ class StatusFile:
         pids = [process["pid"] for process in document["processes"].values()]
         resort = [document["last_resort"], document["last_resort_began_boot_ns"]]
         alarms = [*resort, *(alarm["code"] for alarm in document["alarms"])]
-        exposure: list[Any] = [document.get("report")]
+        exposure: list[Any] = [document.get("report"), (document.get("log") or {}).get("trouble")]
         exposure += [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:

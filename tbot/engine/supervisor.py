@@ -4,6 +4,7 @@ Start order: gateway simulator (when embedded), executor (login comes first), fe
 of trust: entries off and flat, then workers and feed, then executor, then the simulator; then memory and sockets go.
 """
 
+import logging
 import secrets
 import shutil
 import time
@@ -20,6 +21,7 @@ from tbot.engine.conditions import PauseJudge
 from tbot.engine.health import FAILED, greeting
 from tbot.engine.last_resort import PANIC_S, LastResort
 from tbot.engine.processes import Child, ProcessSpec
+from tbot.engine.run_log import STDERR, RunLog
 from tbot.engine.settings import HISTORY_CAPACITY, RING_CAPACITY, EngineSettings
 from tbot.engine.state_dir import leave_word, lock_state
 from tbot.engine.status import Phase, StatusFile, build_status
@@ -70,12 +72,14 @@ class Supervisor:
         self._resort = LastResort(settings, login, self._line, self._ask_executor)
         self.more_status: dict[str, Callable[[], Any]] = {}  # of the launcher's own parts, by name in the document
         self.reports = WeeklyReports(settings, self._on_report)
+        self._log: RunLog | None = None  # from the moment on when the state directory is ours
 
     # ------------------------------------------------------------------------------------------------- start
     def start(self) -> None:
         """Create segments and sockets, spawn everything. Halted when another engine runs on the same state."""
         settings = self.settings
         self._lock = lock_state(settings.state_dir)
+        self._begin_log()
         leave_word(settings)
         self._resort.begin()
         for symbol in settings.symbols:
@@ -93,6 +97,26 @@ class Supervisor:
         self._calm = sockets.Waiter(self._executor)
         for child in self.children.values():
             self._spawn(child)
+
+    def _begin_log(self) -> None:
+        settings = self.settings
+        secret = [child.spec.secrets for child in self.children.values()]
+        logins = [one["credentials"] for one in secret if one.get("credentials")]
+        keys = [key for _, key in logins] + [one["api_key"] for one in secret if one.get("api_key")]
+        user = logins[0][0] if logins else ""
+        self._log = RunLog(settings.state_dir, settings.log, settings.mode, keys, user)
+        self.more_status["log"] = self._log.status
+        run = f"run {settings.run_id} of {', '.join(settings.symbols)}: build {settings.build}"
+        self._log.line("launcher", "BEGIN", f"{run}, settings {settings.config_hash}")
+
+    def _log_words(self) -> None:
+        """What children wrote to stderr."""
+        for child in self.children.values():
+            child.listen()
+            while child.said:
+                line = child.said.popleft()
+                if self._log is not None:
+                    self._log.line(child.spec.name, STDERR, line)
 
     def _spawn(self, child: Child) -> None:
         child.spec.secrets["run_key"] = self._run_key
@@ -141,6 +165,7 @@ class Supervisor:
             self._status_file.update(self.status())
 
     def _take_messages(self) -> None:
+        told: list[EngineEvent] = []
         for _, data in self._bus.drain():
             try:
                 message = self._wire.decode(data)
@@ -153,7 +178,10 @@ class Supervisor:
                 if child is not None and message.pid == child.newest_pid:
                     self._on_beat(child, message)
             elif isinstance(message, EngineEvent):
-                self.tell(message)
+                told.append(message)
+        for event in in_order(told):
+            self.tell(event)
+        self._log_words()
 
     def _on_beat(self, child: Child, message: Heartbeat) -> None:
         if message.build != self._greeting:
@@ -244,6 +272,8 @@ class Supervisor:
     def tell(self, event: EngineEvent) -> None:
         """Keep a line for the screen and hand it on."""
         self.events.append(event)
+        if self._log is not None:
+            self._log.event(event)
         self._traded = self._traded or (event.process == "executor" and event.kind in ("INTENT", "FILL"))
         if self._on_event is not None:
             self._on_event(event)
@@ -324,6 +354,16 @@ class Supervisor:
         self._send_stop()
         return request
 
+    def _end_log(self) -> None:
+        if self._log is None:
+            return
+        self._log_words()
+        failure = self.phase.failure
+        end = failure or ("flat" if self.phase.flat else "not proven flat")
+        self._log.line("launcher", "END", f"the run ends: {end}", level=logging.ERROR if failure else 0)
+        self._log.close()
+        self._log = None
+
     def _send_stop(self) -> None:
         """An executor that is just starting, or starting again, is not connected yet: then later."""
         if self._unsent and self._executor.send(self._unsent):
@@ -365,6 +405,7 @@ class Supervisor:
             if self._channels:
                 self._take_messages()
         self.phase.ended = True
+        self._end_log()
         if self._lock is not None:  # else the status there is another engine's
             self._status_file.write(self.status())
             self._status_file.settle(STATUS_S)
@@ -378,6 +419,18 @@ class Supervisor:
         shutil.rmtree(self.settings.run_dir, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
+
+
+def in_order(events: list[EngineEvent]) -> list[EngineEvent]:
+    """What was heard at one time by market time: a worker's signal stands before what the executor made of it.
+
+    An event without a time stays behind the one it came after.
+    """
+    newest, keyed = 0, []
+    for event in events:
+        newest = event.now_ns or newest
+        keyed.append((newest, event))
+    return [event for _, event in sorted(keyed, key=lambda one: one[0])]
 
 
 _STOP_GROUPS = (("worker", "feed"), ("executor",), ("recorder",), ("sim",))

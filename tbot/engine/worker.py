@@ -25,7 +25,7 @@ from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
 from tbot.transport.board import BoardWriter
 from tbot.transport.shm import Segment
-from tbot_ext.records import BAR_DTYPE, EventCode, Flag
+from tbot_ext.records import BAR_DTYPE, NO_PRICE, EventCode, Flag
 from tbot_ext.ring import RingReader
 
 DRAIN_LIMIT = 4096
@@ -60,6 +60,11 @@ def pattern_line(event: np.void, product: Product) -> tuple[str, str] | None:
     return "ZONE", f"{NAMES[minutes]} {ZONE_LINES[kind]} ({side}) {band}"
 
 
+def known(price: int) -> int | None:
+    """Ticks, or None where nothing has been traded or quoted yet."""
+    return None if price == NO_PRICE else price
+
+
 class ContractShell:
     """One contract's ring, decider and counters."""
 
@@ -87,9 +92,9 @@ class ContractShell:
         counters: dict[str, Any] = dict(pipeline.counters)
         bars: dict[int, int] = counters.pop("bars")
         return {
-            "last_price": pipeline.last_price,
-            "bid": pipeline.bid,
-            "ask": pipeline.ask,
+            "last_price": known(pipeline.last_price),
+            "bid": known(pipeline.bid),
+            "ask": known(pipeline.ask),
             "market_ns": pipeline.now_ns,
             "live": bool(pipeline.live),
             "epoch": pipeline.epoch,

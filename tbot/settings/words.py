@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tbot.context.news_settings import FETCH, IMPACT_ACTIONS, POLICIES
 from tbot.domain.timeframes import TIMEFRAMES_MIN
+from tbot.engine.log_settings import LEVELS
 from tbot.execution.fill_model import MAX_LATENCY_NS
 from tbot.strategy.dollar import FILTERS, STALE_POLICIES
 from tbot.strategy.learning_settings import MODES
@@ -36,6 +37,7 @@ SECTIONS = {
     "notify": "Messages to your phone or mail. Where they go is a secret and stands elsewhere: docs/notify.md.",
     "learning": "Whether and how fast past outcomes of patterns move the score (docs/learning.md).",
     "report": "What a running engine does about the report of a week (docs/report.md).",
+    "log": "The log of a run: JSON lines in its state folder (docs/operating.md).",
 }
 
 _SMALLER = "An account may have a smaller one of its own."
@@ -217,4 +219,8 @@ WORDS: dict[str, Word] = {
     # ---------------------------------------------------------------------------------------------------- report
     "report.weekly": Word("Whether the report of the week is made when its last session has closed."),
     "report.formats": Word("Its formats: of html, pdf, png and json."),
+    # ------------------------------------------------------------------------------------------------------- log
+    "log.level": Word("The least that is written; debug: new zones and sweeps, too.", choices=LEVELS),
+    "log.max_mb": Word("Size at which a new file is begun; each trading day begins one as well.", "MB", 1, 1_000),
+    "log.files": Word("Older files that are kept; the oldest goes.", low=1, high=100),
 }

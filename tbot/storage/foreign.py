@@ -33,7 +33,7 @@ from tbot_ext.records import TICK_DTYPE, Flag, Kind
 BAR_RULE = "open, nearer extreme, other extreme, close; sizes add up to the volume; flag synthetic"
 BAR_END = 1  # aux of a synthetic trade: the last print of its bar
 FIRST_PRINT_NS = 300_000_000  # into the bar, so behind the clock that closes the bar before it
-_TIME_NAMES = ("ts", "ts_event", "time", "date", "datetime", "timestamp")
+_TIME_NAMES = ("ts", "ts_event", "time", "date", "datetime", "timestamp", "start")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ def import_files(
     Nothing is written when a file is refused, and a tape stands there whole or not at all. DataError when `out`
     exists, unless `force` lets it be replaced.
     """
+    if out.exists() and not out.is_file():
+        raise DataError(f"{out} is no file, and is not replaced by one; name another one.")
     if out.exists() and not force:
         raise DataError(f"{out} exists already; name another one.")
     with open_sources(paths, contract, tz) as source:
@@ -43,6 +45,8 @@ def import_files(
                 for chunk in source.chunks():
                     writer.write(chunk)
             unfinished.replace(out)
+        except OSError as error:
+            raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
         finally:
             unfinished.unlink(missing_ok=True)
     return meta

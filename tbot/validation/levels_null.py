@@ -218,6 +218,8 @@ def sessions(bars: Bars) -> Ints:
 def blocks(session: Ints) -> Ints:
     """Number of the block of each bar: whole sessions, as many as it takes for `BLOCK_BARS` bars."""
     out, number, held = np.zeros(len(session), np.int64), 0, 0
+    if not len(session):
+        return out
     starts = np.flatnonzero(np.diff(session, prepend=session[:1] - 1))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(session)], strict=True):
         if held >= BLOCK_BARS:

@@ -17,6 +17,7 @@ import backtest_strategies
 import tbot as package
 from backtest_command import LIVELY, MOMENTUM, STRATEGIES, backtest, done, feature, golden_csv, process, refused
 from bar_samples import csv_text
+from json_shape import same
 from level_markets import walk_days
 from lively_tape import lively
 from tbot.commands import audit_data, audit_levels
@@ -60,6 +61,7 @@ def test_V15_it_ends_with_the_verdict_and_with_0(market: Path) -> None:
 
 def test_the_document_holds_the_numbers_of_the_run(market: Path, own_home: Path) -> None:
     document = done(market, *MOMENTUM, "--json").document
+    same(document)
     assert (document["schema"], document["version"]) == ("tbot.backtest", 1)
     result = package.backtest(market, strategy=backtest_strategies.Momentum)
     account = document["accounts"][0]

@@ -164,38 +164,3 @@ def test_F_SYS_01_a_full_disk_behind_a_new_settings_file(tbot, monkeypatch: pyte
     monkeypatch.setattr(editing, "replace_private", full)
     tbot("config", "init", "--yes").one_sentence(3, "No space left on device")
     assert not Path("tbot.toml").exists()
-
-
-# As root nothing is forbidden: the commands run in a child that becomes another user, in a folder that belongs to root.
-# Everything is imported before, for that user may not be able to read where this Python is installed.
-NOBODY_MAY = [("run --for 1s", 1), ("demo --for 1s", 1), ("config init --yes", 3)]
-PROGRAM = """
-import contextlib, importlib, os, pkgutil, sys, tbot
-import encodings.idna, importlib.resources, logging, rich.console, rich.text, tomlkit, zoneinfo
-for module in pkgutil.walk_packages(tbot.__path__, "tbot."):
-    if not module.name.startswith(("tbot.web", "tbot.panic.__main__", "tbot.__main__")):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module.name)
-import datetime, tbot.storage.sessions, tbot.storage.firm_rules
-tbot.storage.sessions.load_sessions()
-tbot.storage.firm_rules.load_rules("combine", "50K", datetime.date(2026, 11, 20))
-[zoneinfo.ZoneInfo(name) for name in ("Europe/Helsinki", "America/Chicago", "America/New_York")]
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-tbot.cli.run(sys.argv[1:])
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a child of another user")
-@pytest.mark.parametrize(("line", "code"), NOBODY_MAY)
-def test_no_permission_is_one_sentence(tmp_path: Path, line: str, code: int) -> None:
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder != Path("/") and folder.stat().st_uid == 0:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *line.split()], capture_output=True, text=True, check=False, timeout=120,
-        env={**os.environ, "TBOT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Permission denied" in done.stderr or "denied" in done.stderr, done.stderr
-    assert done.stderr.strip().count("\n") == 0, done.stderr

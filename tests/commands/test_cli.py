@@ -8,6 +8,7 @@ import pytest
 
 from engine_runs import Command
 from tbot.cli import COMMANDS
+from tbot.commands.words import fitted
 
 
 def tbot(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -103,3 +104,11 @@ def test_busy_port(tmp_path: Path) -> None:
         done = tbot("sim", "--port", str(taken.getsockname()[1]), home=tmp_path)
     assert done.returncode == 3
     assert "choose another" in done.stderr
+
+
+def test_an_error_is_broken_between_words_on_a_terminal() -> None:
+    long = "tbot: " + "word " * 30 + "/a/path/that/is/never/broken/because/it/would/not/be/found/any/more"
+    assert fitted(long, 0) == long
+    lines = fitted(long, 40).splitlines()
+    assert [line.strip() for line in lines if len(line) > 40] == [long.split()[-1]]
+    assert " ".join(line.strip() for line in lines) == long

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from engine_runs import Command
 from gateway_records import ACCOUNT
+from json_shape import same
 from rest_calls import API_KEY, USER, jwt
 from rude_http import RudeServer, ok
 from sim_rig import KEY, OWNER, RunningServer, running
@@ -65,6 +66,7 @@ def test_accounts_as_a_document_with_the_pinned_one_chosen(
     pinned = '[[accounts]]\nid = 1002\nname = "50KTC-V2-000001-00000002"\n'
     config.write_text(f'[gateway]\nrest = "{server.rest}"\n{pinned}')
     made = json.loads(call(accounts, "--json", "-c", str(config)).output)
+    same(made)
     assert (made["schema"], made["version"], made["gateway"]) == ("tbot.accounts", 1, server.rest)
     assert made["accounts"][1].pop("settings")["contracts"][0] == "MNQ"
     assert made["accounts"][1] == {
@@ -148,6 +150,7 @@ def test_credentials_from_a_file(server: RunningServer, home: Path, monkeypatch:
 # ------------------------------------------------------------------------------------------------------------ doctor
 def checks(result: Result) -> dict[str, dict[str, str]]:
     made = json.loads(result.output)
+    same(made)
     assert (made["schema"], made["version"]) == ("tbot.doctor", 1)
     assert set(made) == {"schema", "version", "written", "ok", "counts", "checks"}
     assert made["ok"] == (result.return_value == 0)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 import tbot.commands.journal as module
 from journal_items import RUN, journal_at, step
+from json_shape import same
 from message_strategies import every_record, instances
 from tbot.commands.journal import follow, journal
 from tbot.commands.journal_words import _WORDS, price, words
@@ -115,6 +116,7 @@ def test_a_newer_journal_is_told_apart(home: Path) -> None:
 
 def test_the_document_has_stable_keys(home: Path) -> None:
     whole = document()
+    same(whole)
     assert (whole["schema"], whole["version"], whole["state_dir"]) == ("tbot.journal", 1, str(home / "paper"))
     assert set(whole) == {"schema", "version", "state_dir", "files", "runs", "replay", "rows"}
     assert whole["files"] == [{"file": "journal.db", "version": 2, "state": None, "last_seq": 63, "reason": ""}]

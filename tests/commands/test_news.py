@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from json_shape import same
 from shared_data import shared
 from tbot.cli import root
 from tbot.config import load
@@ -36,6 +37,7 @@ OWN = "at,currency,impact,title\n{}\n"
 
 def test_without_any_calendar_it_says_so_and_what_holds(home: Path) -> None:
     document = told()
+    same(document)
     assert (document["schema"], document["stale"], document["age_s"], document["events"]) == (
         "tbot.news",
         True,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from json_shape import same
 from tbot.commands import notify_screen
 from tbot.commands.notify import FOUND_FAILURE, notify
 from tbot.commands.notify_addresses import NAME, find
@@ -134,6 +135,7 @@ def test_what_does_not_arrive_is_told_with_another_exit_code(
     result = call("--json")
     assert result.return_value == FOUND_FAILURE
     told = json.loads(result.output)
+    same(told)
     assert (told["schema"], told["source"], told["not_understood"]) == ("tbot.notify", "environment", 1)
     assert told["services"] == [{"service": "json", "taken": True}, {"service": "json", "taken": False}]
     assert "canary" not in result.output

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from json_shape import same
 from lively_tape import LIVELY_DETECTOR, lively
 from outcome_rows import DAY_NS, NOON_NS, joined, outcome
 from tbot.cli import root
@@ -60,6 +61,7 @@ def told(folder: Path, *arguments: str) -> dict[str, Any]:
 
 def test_the_document_tells_what_the_rows_say(folder: Path) -> None:
     document = told(folder)
+    same(document)
     assert (document["schema"], document["version"], document["mode"]) == ("tbot.patterns", 1, "observe")
     assert document["totals"] == {"outcomes": 128, "triggered": 123, "counted": 123, "traded": 1}
     first, second, third = document["patterns"]
@@ -153,6 +155,7 @@ def test_evidence_plays_the_data_twice_and_does_not_praise_chance(folder: Path, 
     arguments = ["patterns", "-c", str(config), "evidence", str(tape)]
     result = CliRunner().invoke(root, [*arguments, "--json"], catch_exceptions=False)
     document = json.loads(result.stdout)
+    same(document)
     assert document["schema"] == "tbot.patterns.evidence"
     assert document["plan_off"] != document["plan_on"]
     assert document["raised"]["n"] + document["lowered"]["n"] > 50

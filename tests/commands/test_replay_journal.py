@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from journal_runs import run, settings_in
+from json_shape import same
 from tbot.cli import root
 from tbot.domain.messages import PlaceBracket
 from tbot.engine.desk_record import DeskRecord
@@ -90,6 +91,7 @@ def bigger(body: dict[str, Any]) -> None:
 
 def test_V13_I15_a_run_decides_the_same_again_at_every_step(finished: tuple[Path, str]) -> None:
     found = document("--journal", finished[0])
+    same(found)
     assert (found["schema"], found["version"], found["state"]) == ("tbot.replay_journal", 1, "ok")
     assert (found["same"], found["differences"], found["first_difference"]) == (True, 0, None)
     assert found["digest"] == finished[1]

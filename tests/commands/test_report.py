@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from json_shape import same
 from report_week import Trade, a_week, write_week
 from tbot.commands.report import report
 from tbot.errors import ConfigError, DataError
@@ -31,6 +32,7 @@ def call(*arguments: str) -> Result:
 
 def test_the_document_on_stdout_writes_nothing(home: Path) -> None:
     told = json.loads(call("--json").output)
+    same(told)
     assert (told["schema"], told["version"], told["badge"], told["week"]) == ("tbot.report", 1, "PAPER", "2026-W47")
     assert told["figures"]["trades"] == 12
     assert not (home / "paper" / "reports").exists()
@@ -132,6 +134,15 @@ def test_missing_extras_are_one_sentence_with_the_command(
         assert not list((home / "paper" / "reports").glob("*"))
     else:
         assert "written" in call("--format", form).output
+
+
+def test_without_the_extra_the_figures_are_shown_all_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asked for a page: what can be made is made, and the rest is told."""
+    monkeypatch.setattr(sys.modules["tbot.commands.report"], "lacking", lambda: ["matplotlib"])
+    said = call()
+    assert "Net P&L" in said.stdout
+    assert "only JSON was made" in said.stderr
+    assert [path.suffix for path in (home / "paper" / "reports").iterdir()] == [".json"]
 
 
 def test_in_the_background_it_leaves_word(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 import status_rig
+from json_shape import same
 from tbot.commands import show
 from tbot.commands.show import EXIT_NOT_FLAT, LineScreen, Screen, choose_screen, drive, final_document, still_open
 from tbot.domain.process_messages import EngineEvent
@@ -281,6 +282,7 @@ def test_the_final_document_of_a_run_that_never_spoke(tmp_path: Path) -> None:
     status = build_status(status_rig.settings(tmp_path), {}, 0, Phase(ended=True))
     document = final_document(status)
     assert document.keys() >= KEYS
+    same(document)
     assert document["contracts"]["MNQ"] == {"ticks": 0, "bars": {}, "zones": 0, "signals": 0}
     orjson.dumps(document)
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from journal_items import ACCOUNT, journal_at
+from json_shape import same
 from tbot.commands.signals import signals
 from tbot.commands.status import NotRunning
 from tbot.domain import messages as m
@@ -119,6 +120,7 @@ def test_last_and_contract_choose(home: Path) -> None:
 
 def test_the_document_has_stable_keys(home: Path) -> None:
     document = json.loads(call("--json").output)
+    same(document)
     assert (document["schema"], document["version"]) == ("tbot.signals", 1)
     assert document["state_dir"] == str(home / "paper")
     newest, _, _, oldest = document["signals"]

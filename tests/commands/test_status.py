@@ -1,6 +1,8 @@
 """`tbot status`: the file's truth in words, and DEAD when it is old."""
 
+import importlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tbot.commands.status import NotRunning, fitted, lines, read_newest, status
+from tbot.commands.status import NotRunning, lines, read_newest, status
+from tbot.commands.words import fitted
+
+module = importlib.import_module("tbot.commands.status")  # its name is also that of the command in it
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -194,3 +199,56 @@ def test_on_a_terminal_long_lines_break_between_words() -> None:
     assert max(map(len, broken)) <= 40
     assert broken[0].startswith("     no entries: word")
     assert all(line.startswith(" " * 9) for line in broken[1:])
+
+
+# --------------------------------------------------------------------------------------------------------------- watch
+class Enough(Exception):
+    """The person has seen it."""
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, home: Path, *arguments: str, looks: int = 3) -> str:
+    """What `status --watch` writes in some looks, while trades are added."""
+    out: list[str] = []
+    waits: list[float] = []
+
+    def waited(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == looks:
+            raise Enough
+        (home / "paper" / "status.json").write_text(json.dumps(document(round_trips=len(waits))))
+
+    monkeypatch.setattr(module, "wait", waited)
+    monkeypatch.setattr(module.click, "echo", lambda text, nl=True, err=False: out.append(text + "\n" * nl))
+    with pytest.raises(Enough):
+        status.main([*arguments, "--watch"], standalone_mode=False)
+    assert waits == [1.0] * looks
+    return "".join(out)
+
+
+def test_watch_goes_on_in_a_pipe_and_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_behind(tmp_path, monkeypatch, document(round_trips=0))
+    said = watched(monkeypatch, tmp_path)
+    assert [f"round trips {number}  " in part for number, part in enumerate(said.split("\n\n")[:3])] == [True] * 3
+    told = [json.loads(line)["round_trips"] for line in watched(monkeypatch, tmp_path, "--json").splitlines()]
+    assert told[1:] == [1, 2]
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (40, 8)])
+def test_watch_draws_over_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
+) -> None:
+    left_behind(tmp_path, monkeypatch, document())
+    monkeypatch.setattr(module, "terminal_width", lambda: columns)
+    monkeypatch.setattr(module.shutil, "get_terminal_size", lambda: os.terminal_size((columns, rows)))
+    pictures = watched(monkeypatch, tmp_path).split("\x1b[H")[1:]
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert picture.endswith("\x1b[K\n\x1b[J")
+        lines_drawn = picture.removesuffix("\x1b[J").split("\x1b[K\n")[:-1]
+        assert len(lines_drawn) < rows
+        assert max(map(len, lines_drawn)) <= columns
+
+
+def test_F_SYS_01_a_log_that_is_not_written_is_told() -> None:
+    told = document(log={"path": "/x/engine.log", "lost": 3, "trouble": "No space left on device"})
+    assert "! /x/engine.log is not written: No space left on device (3 lines lost)" in lines(told)

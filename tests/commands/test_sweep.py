@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import toy_trials
+from json_shape import same
 from tbot.backtest.holdout import days_in
 from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
 from tbot.backtest.sweep_engines import WorkersLost
@@ -400,6 +401,7 @@ def test_from_the_command_line_to_the_document(tape: Path, tmp_path: Path, monke
     done = CliRunner().invoke(sweep, [*arguments, *more], catch_exceptions=False)
     assert done.exit_code == 0
     document = json.loads(done.stdout)
+    same(document)
     assert document["schema"] == "tbot.sweep"
     assert document["best"]["params"] == {"strategy.min_score": 60}
     assert document["holdout"]["days"] == 2

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from journal_items import ACCOUNT, RUN, journal_at
+from json_shape import same
 from tbot.commands.trades import HOPS, trades
 from tbot.domain import messages as m
 from tbot.errors import ConfigError, DataError
@@ -78,6 +79,7 @@ def journaled(folder: Path) -> list[m.RoundTrip]:
 
 def test_the_document_equals_the_journal_to_the_cent(home: Path) -> None:
     whole = document()
+    same(whole)
     assert (whole["schema"], whole["version"], whole["state_dir"]) == ("tbot.trades", 1, str(home / "paper"))
     kept = journaled(home / "paper")[::-1]
     rows = whole["trades"]
@@ -123,13 +125,14 @@ def test_in_words(home: Path) -> None:
         "2026-05-28 20:30:40 UTC (15:30 CDT)  MNQ long 2  5000.375 to 5012.875  net −$73.01  closed by stop"
     )
     assert lines[2] == (
-        "    gross −$70.57, fees $1.44, commission $1.00; slippage +1 ticks; 41 ticks against, 7 in favour; held 42 s"
+        "    gross −$70.57, fees $1.44, commission $1.00; slippage 1 ticks worse; 41 ticks against, 7 in favour; "
+        "held 42 s"
     )
     assert lines[3] == "    account 11, signal MNQ-4: retest of 15m demand"
-    assert lines[4].startswith("    frame recv worker woke 0.20 ms, worker woke sent 0.05 ms, ")
+    assert lines[4].startswith("    from frame received: worker awake +0.20 ms, signal sent +0.05 ms, at the ex")
     assert "    account 11, signal none: no reason recorded" in lines
     assert any("ES short 1  6000.25 to 5997.50  net $0.00" in line for line in lines)
-    assert any(line.endswith("; not watched; held 42 s") for line in lines)
+    assert any("; how far it went is not known (over before a minute had closed); " in line for line in lines)
     assert lines[-1] == ("total of 4: won 2, lost 1, gross +$32.43, fees $5.76, commission $4.00, net +$22.67")
 
 

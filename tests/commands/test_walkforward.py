@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import toy_trials
+from json_shape import same
 from tbot.commands import sweep_session
 from tbot.commands.walkforward import walkforward
 from tbot.errors import TbotError
@@ -35,6 +36,7 @@ def invoke(tape: Path, out: Path, *options: str) -> Result:
 def test_V7_rolling_windows_find_what_was_planted(tape: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = json.loads(invoke(tape, out, "--train", "8d", "--test", "4d", "--json").stdout)
+    same(document)
     assert document["schema"] == "tbot.walkforward"
     assert [window["params"] for window in document["windows"]] == [{"strategy.min_score": 60}] * 3
     assert [window["test"]["days"] for window in document["windows"]] == [4, 4, 4]
@@ -107,6 +109,7 @@ def test_V14_the_hold_out_is_opened_from_the_command_line_and_refused_the_second
     assert "hold-out of 5 trading days, 2026-11-16 to 2026-11-20, opened and logged" in first.output
     assert first.output.splitlines()[-1].startswith("VERDICT")
     document = json.loads(opened(60, "--json").stdout)
+    same(document)
     assert document["schema"] == "tbot.holdout"
     assert document["params"] == {"strategy.min_score": 60}
     refused = opened(70)

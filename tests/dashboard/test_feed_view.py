@@ -9,6 +9,7 @@ import pytest
 from engine_scene import ACCOUNT, MINUTE, START, Scene, closed, denied, signal, taken, tape
 from tbot.dashboard.feed_view import aggregated, open_view
 from tbot.domain.timeframes import TIMEFRAMES_MIN
+from tbot.storage.journal_reader import JournalReader, Row
 from tbot_ext.records import Flag, Kind
 from tbot_ext.ring import reader_positions
 
@@ -139,6 +140,28 @@ def test_the_journal_is_read_on_row_by_row(scene: Scene) -> None:
         scene.write_status(uptime_s=number)
         view.refresh()
         assert [row.signal_id for row in view.signals()] == [f"MNQ-{n}" for n in range(number, 0, -1)]
+
+
+def test_a_row_written_during_a_look_is_shown_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head is read before the rows: what comes in between belongs to the next look."""
+    scene.journal(taken(signal(1, scene.now_ns, 100_000)))
+    scene.write_status()
+    view = scene.open()
+    view.refresh()
+    rows = JournalReader.rows
+
+    def late(reader: JournalReader, after: int = 0) -> Iterator[Row]:
+        monkeypatch.setattr(JournalReader, "rows", rows)
+        scene.journal(taken(signal(3, scene.now_ns, 100_000)))
+        return rows(reader, after)
+
+    monkeypatch.setattr(JournalReader, "rows", late)
+    scene.journal(taken(signal(2, scene.now_ns, 100_000)))
+    for look in (1, 2):
+        scene.write_status(uptime_s=10**look)  # another size: another file, however coarse the clock
+        view.refresh()
+    assert [row.signal_id for row in view.signals()] == ["MNQ-3", "MNQ-2", "MNQ-1"]
+    assert [event.kind for event in view.events()] == ["SIGNAL", "INTENT"] * 3
 
 
 def test_aggregation_is_the_pipelines(scene: Scene) -> None:

@@ -163,3 +163,13 @@ def test_a_name_of_the_gateway_does_not_drive_the_terminal() -> None:
     document = several()
     document["accounts"]["1002"]["name"] = "\x1b[31mevil"
     assert "\x1b" not in drawn(document)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_every_latency_is_shown_whole(width: int) -> None:
+    hops = ("frame_ring", "frame_worker", "frame_signal", "signal_executor", "signal_request", "rest")
+    figures = {hop: {"p50": 1_100_000 + place, "p99": 22_200_000} for place, hop in enumerate(hops)}
+    text = drawn(status(latency_ns=figures), width=width, height=40)
+    assert text.count("1.1 ms/22.2 ms") == len(hops)
+    assert "latency p50/p99" in text
+    assert max(len(line) for line in text.splitlines()) <= width

@@ -97,7 +97,8 @@ def test_F_PRC_03_a_child_whose_launcher_is_gone_before_it_starts_ends_at_once()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     target = f"{engine_children.HERE}:report"
-    arguments = ("feed", target, None, theirs, os.getppid(), "kill", False)  # not the parent it has
+    _, mouth = context.Pipe(duplex=False)
+    arguments = ("feed", target, None, theirs, mouth, os.getppid(), "kill", False)  # not the parent it has
     process = context.Process(target=child_module.run_child, args=arguments)
     process.start()
     theirs.close()
@@ -106,6 +107,28 @@ def test_F_PRC_03_a_child_whose_launcher_is_gone_before_it_starts_ends_at_once()
     assert process.exitcode == 1
     with pytest.raises((EOFError, ConnectionResetError)):
         ours.recv()
+
+
+def test_what_a_child_writes_to_stderr_is_heard_to_its_last_word(capfd: pytest.CaptureFixture[str]) -> None:
+    with started("talk") as child:
+        assert hear(child) == "said"
+        child.listen()
+        heard = list(child.said)
+        child.said.clear()
+        assert exit_code(child) == 1
+    heard += child.said  # reaping listens once more
+    assert heard[:2] == ["a warning", "ünreadable \ufffd"]
+    assert "Traceback (most recent call last):" in heard
+    assert heard[-1] == "RuntimeError: the end"
+    assert capfd.readouterr().err == ""
+
+
+def test_F_PRC_05_a_child_never_waits_for_a_launcher_that_does_not_listen() -> None:
+    """Frozen or gone, it must not hold up an executor that has something to say: words are lost, time is not."""
+    with started("shout") as child:
+        assert hear(child) == "refused"  # the pipe was full, and that cost nothing
+        child.listen()
+        assert 0 < len(child.said) <= module.LINES_KEPT
 
 
 # -------------------------------------------------------------------------------------------------------------- end

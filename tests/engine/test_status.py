@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from json_shape import same
 from status_rig import HOP, LIVE, account, child, family, settings
 from tbot.engine import status as module
 from tbot.engine.status import (
@@ -447,3 +448,9 @@ def test_I33_until_the_new_file_is_whole_the_old_one_is_seen(
     file.write(document(tmp_path, uptime_s=2))
     assert seen == [1]
     assert shown(file)["uptime_s"] == 2
+
+
+def test_the_document_has_the_keys_it_had(tmp_path: Path) -> None:
+    """Where nothing is known yet, too: whoever reads it need not ask whether a key is there."""
+    same(build(tmp_path, family({"1": account()})))
+    assert build(tmp_path, {}).keys() == build(tmp_path, family({"1": account()})).keys()

@@ -1,12 +1,14 @@
-"""Which patterns a worker tells on the screen, and in which words."""
+"""Lines of workers for the screen: which patterns are told, in which words and order; what no price is."""
 
 import pytest
 
 from event_builder import EventBuilder
 from tbot.domain.contracts import PRODUCTS
-from tbot.engine.worker import pattern_line
+from tbot.domain.process_messages import EngineEvent
+from tbot.engine.supervisor import in_order
+from tbot.engine.worker import known, pattern_line
+from tbot_ext.records import NO_PRICE, Flag
 from tbot_ext.records import EventCode as E
-from tbot_ext.records import Flag
 
 BAND = {"bottom": 100_000, "top": 100_050}
 LINES = [
@@ -32,3 +34,15 @@ def test_lines(kind: E, tf: int, side: int, fields: dict[str, int], line: tuple[
     told, *others = (pattern_line(event, PRODUCTS["MNQ"]) for event in make.take())
     assert told == line
     assert others == [None, None]
+
+
+def test_before_the_first_print_there_is_no_price() -> None:
+    """A status that carried the mark of no price was shown as one: -922337203685477580.8."""
+    assert [known(price) for price in (NO_PRICE, 0, 100_001)] == [None, 0, 100_001]
+
+
+def test_what_is_heard_at_once_is_told_in_the_order_in_which_it_happened() -> None:
+    """The bus has no order between processes: a signal may come behind what was made of it."""
+    told = [(5, "INTENT"), (0, "STATE"), (4, "SIGNAL"), (5, "FILL"), (0, "PROC")]
+    events = [EngineEvent(now_ns, "", kind, "", "") for now_ns, kind in told]
+    assert [event.kind for event in in_order(events)] == ["SIGNAL", "INTENT", "STATE", "FILL", "PROC"]

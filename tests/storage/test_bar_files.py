@@ -14,6 +14,7 @@ from lively_tape import lively
 from pipeline_tapes import feed_all, minutes_of_tape
 from tbot.domain.contracts import PRODUCTS
 from tbot.storage.bar_files import COLUMNS, BarCollector
+from tbot.storage.foreign import read_foreign
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE
 
@@ -45,6 +46,17 @@ def test_a_file_reads_back_to_the_bars(tmp_path: Path, symbol: str) -> None:
             assert Decimal(row[name]) == bar[name] * product.tick_size
         for name in ("volume", "delta", "trades", "flags"):
             assert int(row[name]) == bar[name]
+
+
+def test_a_backtest_reads_the_file_as_the_bars_it_was(tmp_path: Path) -> None:
+    bars = bars_of("MNQ")
+    collector = BarCollector()
+    collector.add(bars)
+    found = read_foreign(collector.write(tmp_path, PRODUCTS["MNQ"]))
+    assert (found.product.symbol, found.content, found.rows) == ("MNQ", "bars", len(bars))
+    again = minutes_of_tape(found.ticks)  # without the last, which nothing closes
+    for name in ("start_ns", "open", "high", "low", "close", "volume"):
+        assert again[name].tolist() == bars[name].tolist()[:-1], name
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), max_size=12))

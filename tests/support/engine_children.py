@@ -58,6 +58,23 @@ def report(settings: Any, context: ChildContext) -> None:
     context.control.send("stopped")
 
 
+def talk(settings: Any, context: ChildContext) -> None:
+    """A warning, a line that is no text, and a death in the middle of one."""
+    os.write(2, b"a warning\n\n\xc3\xbcnreadable \xff\n")
+    context.control.send("said")
+    raise RuntimeError("the end")
+
+
+def shout(settings: Any, context: ChildContext) -> None:
+    """Write to stderr until it is refused, and tell so."""
+    try:
+        while True:
+            os.write(2, b"a line of no interest\n" * 100)
+    except BlockingIOError:
+        context.control.send("refused")
+    await_stop(context)
+
+
 def deaf(_: Any, context: ChildContext) -> None:
     """Up, but SIGTERM is heard and not obeyed."""
     context.control.send("up")

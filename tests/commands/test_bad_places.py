@@ -1,0 +1,241 @@
+"""Values, files, ports, rights and room that are not there, for every command and option the command line has.
+
+Options are found, not listed: a new one is tried by itself. Codes: ecosystem.md 3.2.
+"""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from command_tree import commands
+from tbot import cli
+
+OPTIONS = [
+    (name, parameter)
+    for name, command in commands()
+    for parameter in command.params
+    if isinstance(parameter, click.Option) and not parameter.is_flag
+]
+CHECKED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
+TYPED = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, CHECKED)]
+MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
+# The rest of them: who looks into the file says so, before anything else is done.
+NAMED = [
+    ("run --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
+    ("accounts --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
+    ("record --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
+    ("panic --gateway http://127.0.0.1:1 --credentials-file missing --for 1s", 11, "missing cannot be read"),
+    ("kill --credentials-file missing", 11, "NOT PROVEN FLAT"),
+    ("detect {bars} --timeframe 5m --params missing", 3, "check --params"),
+    ("backtest missing.csv", 9, "missing.csv cannot be read"),
+    ("backtest {bars} --news missing", 9, "missing cannot be read"),
+    ("news --file missing", 9, "missing is not there"),
+    ("audit parity --tape missing", 9, "no tape missing"),
+    ("config validate missing", 3, "could not be read"),
+    ("replay {bars}", 9, "is not a tape"),
+    ("journal --state-dir .", 9, "no journal"),
+    ("trades --state-dir .", 9, "no journal"),
+    ("signals --state-dir .", 9, "no journal"),
+    ("report --state-dir .", 9, "no journal"),
+    ("patterns --state-dir .", 9, "no pattern database"),
+    ("dashboard --screenshot x.svg", 7, "no engine runs here"),
+    ("profile", 7, "no engine runs here"),
+]
+# What is no file must not be taken away by one: as root, who may do it.
+DEVICES = [
+    ("detect {bars} --timeframe 5m --out /dev/null", 3, "no file"),
+    ("import {bars} --force --out /dev/null", 9, "no file"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TBOT_HOME", str(tmp_path / "home"))
+    for name in ("TBOT_USERNAME", "TBOT_API_KEY", "TBOT_NOTIFY_URLS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("tbot.credentials.from_keyring", dict)
+    bars(tmp_path / "ES_1m.csv")
+    return tmp_path
+
+
+def bars(path: Path, minutes: int = 240) -> None:
+    start = datetime(2026, 11, 18, 15, tzinfo=UTC)
+    rows = ["time,open,high,low,close,volume"]
+    for minute in range(minutes):
+        base = 6_000 + (minute * 7 % 40)
+        at = start + timedelta(minutes=minute)
+        rows.append(f"{at:%Y-%m-%dT%H:%M:%SZ},{base},{base + 6}.50,{base - 5}.25,{base + 2},10")
+    path.write_text("\n".join(rows) + "\n")
+
+
+def said(capfd: pytest.CaptureFixture[str], line: str) -> tuple[int, str]:
+    """(exit code, everything it said) of a command line in this process."""
+    with pytest.raises(SystemExit) as left:
+        cli.run(line.format(bars="ES_1m.csv").split())
+    out, err = capfd.readouterr()
+    assert "Traceback" not in err
+    assert isinstance(left.value.code, int)
+    return left.value.code, out + err
+
+
+@pytest.mark.parametrize(("name", "option"), TYPED, ids=lambda value: value.replace(" ", "-"))
+def test_a_value_of_another_kind_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    code, text = said(capfd, f"{name} {option} nonsense")
+    assert code == 2, text
+    assert option in text
+    assert "nonsense" in text
+
+
+@pytest.mark.parametrize(("name", "option"), MUST_EXIST, ids=lambda value: value.replace(" ", "-"))
+def test_an_option_whose_file_is_not_there(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    code, text = said(capfd, f"{name} {option} missing")
+    assert (code, "does not exist" in text) == (2, True), text
+
+
+@pytest.mark.parametrize(("line", "code", "words"), [*NAMED, *DEVICES], ids=lambda value: str(value).replace(" ", "-"))
+def test_a_place_that_is_not_what_it_should_be(
+    folder: Path, capfd: pytest.CaptureFixture[str], line: str, code: int, words: str
+) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    found, text = said(capfd, line)
+    assert found == code, text
+    assert words in text
+    assert {path.name for path in folder.iterdir()} - set(before) <= {"home"}
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("line", ["sim", "web"])
+def test_a_busy_port(folder: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
+    if line == "web":
+        pytest.importorskip("nicegui")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, text = said(capfd, f"{line} --port {port}")
+    assert code == 3, text
+    assert f"port {port} of 127.0.0.1 cannot be used" in text
+    assert "choose another" in text
+
+
+# ------------------------------------------------------------------------------------------------------------- no room
+FULL = [
+    ("detect {bars} --timeframe 5m --out x.csv", 1),
+    ("import {bars} --out x.tape", 9),
+    ("config init --yes --full", 3),
+    ("backtest {bars} --out x", 9),
+]
+
+
+@pytest.mark.parametrize(("line", "code"), FULL, ids=lambda value: str(value).replace(" ", "-"))
+def test_F_SYS_01_no_room_for_a_result_is_one_sentence_and_leaves_no_half_of_it(
+    folder: Path, line: str, code: int
+) -> None:
+    """A limit on the size of files stands for the full disk: writing fails in the same place."""
+    bars(folder / "ES_1m.csv", 900)
+    done = subprocess.run(
+        [sys.executable, "-m", "tbot", *line.format(bars="ES_1m.csv").split()], capture_output=True, text=True,
+        env=dict(os.environ), cwd=folder, timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
+    )  # fmt: skip
+    assert done.returncode == code, (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "too large" in done.stderr or "cannot be written" in done.stderr, done.stderr
+    assert len([text for text in done.stderr.splitlines() if text.startswith("tbot:")]) == 1
+    assert {path.name for path in folder.iterdir()} <= {"ES_1m.csv", "home", "x"}
+    assert not list((folder / "x").glob("*")) if (folder / "x").exists() else True
+
+
+DETECT = "detect {bars} --timeframe 5m"
+FULL_STDOUT = [DETECT, f"{DETECT} --json", "news", "doctor", "sim --list-faults"]
+
+
+@pytest.mark.parametrize("line", FULL_STDOUT, ids=lambda value: value.replace(" ", "-"))
+def test_F_SYS_01_a_full_disk_behind_stdout(folder: Path, line: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tbot", *line.format(bars="ES_1m.csv").split()], stdout=full,
+            stderr=subprocess.PIPE, text=True, env=dict(os.environ), cwd=folder, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------ no right
+# In a child that becomes another user, as root may do anything; everything is imported before, and each command runs in
+# a fork of it.
+PROGRAM = """
+import contextlib, importlib, json, os, pkgutil, sys, tbot
+import encodings.idna, importlib.resources, logging, rich.console, rich.text, tomlkit, zoneinfo
+for module in pkgutil.walk_packages(tbot.__path__, "tbot."):
+    if not module.name.startswith(("tbot.web", "tbot.panic.__main__", "tbot.__main__")):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module.name)
+import datetime, tbot.storage.sessions, tbot.storage.firm_rules
+tbot.storage.sessions.load_sessions()
+tbot.storage.firm_rules.load_rules("combine", "50K", datetime.date(2026, 11, 20))
+[zoneinfo.ZoneInfo(name) for name in ("Europe/Helsinki", "America/Chicago", "America/New_York")]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for line in sys.argv[1:]:
+    reader, writer = os.pipe()
+    if not os.fork():
+        os.dup2(writer, 1); os.dup2(writer, 2); os.close(reader); os.close(writer)
+        tbot.cli.run(line.split())
+    os.close(writer)
+    with open(reader, "rb") as said:
+        text = said.read().decode()
+    print(json.dumps([os.waitstatus_to_exitcode(os.wait()[1]), text]), flush=True)
+"""
+# What only its owner may read, and where nobody else may write.
+FORBIDDEN = [
+    ("run --for 1s", 1),
+    ("demo --for 1s", 1),
+    ("config init --yes", 3),
+    ("run --config secret/tbot.toml --for 1s", 3),
+    ("config show --config secret/tbot.toml", 3),
+    ("config validate secret/tbot.toml", 3),
+    ("config set risk.max_micros 3 --config closed.toml", 2),
+    ("config init --yes --out secret/new.toml", 1),
+    ("doctor --config closed.toml", 2),
+    ("accounts --gateway http://127.0.0.1:1 --credentials-file closed.toml", 2),
+    ("backtest closed.csv", 2),
+    ("import closed.csv --out x.tape", 2),
+    ("detect closed.csv --timeframe 5m --tick-size 0.25", 2),
+    ("detect open_ES.csv --timeframe 5m --contract ES --out secret/x.csv", 1),
+    ("sim --faults closed.toml", 2),
+    ("replay closed.csv", 2),
+]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a child of another user")
+def test_no_right_to_read_or_write_is_one_sentence(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place != Path("/") and place.stat().st_uid == 0:
+            place.chmod(place.stat().st_mode | 0o055)
+    (folder / "secret").mkdir(mode=0o700)
+    bars(folder / "open_ES.csv")
+    for name in ("closed.toml", "closed.csv", "secret/tbot.toml"):
+        (folder / name).write_text("")
+        (folder / name).chmod(0o600)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *(line for line, _ in FORBIDDEN)], capture_output=True, text=True, check=False,
+        env={**os.environ, "HOME": str(folder), "TBOT_HOME": str(folder / "home")}, cwd=folder, timeout=200,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(FORBIDDEN), done.stderr
+    assert [found for found, _ in answers] == [code for _, code in FORBIDDEN], str(answers)
+    for (line, _), (_, text) in zip(FORBIDDEN, answers, strict=True):
+        assert "Traceback" not in text, (line, text)
+        assert any(words in text for words in ("ermission denied", "not readable", "cannot be written")), (line, text)
