@@ -15,7 +15,7 @@ from tbot.gateway.throttle import Throttle
 
 @pytest.fixture
 def rig():
-    with Rig() as made:
+    with Rig(accounts=[1001, 1002]) as made:
         yield made
 
 
