@@ -339,7 +339,8 @@ def pattern_sheet(report: Report) -> Sheet:
     title, told = "Patterns, traded or not, and what was learned of them", report.patterns
     columns = ("pattern", "n", "new", "win %", "95 %", "PF", "R", "weight", "why")
     if told is None:
-        return Sheet(title, columns, (), note="No outcomes of patterns were kept ([learning] mode, tbot patterns).")
+        note = "No outcomes of patterns were kept, or they cannot be read ([learning] mode, tbot patterns)."
+        return Sheet(title, columns, (), note=note)
     shown = [row for row in told.rows if row.n]
     note = {
         "on": "Learning is on: weights decide.",

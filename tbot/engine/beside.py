@@ -4,6 +4,7 @@ Why: a file system that is writing its journal holds every sync of every file up
 times. A launcher that waits for it sees no death, no lock file and no acknowledgement, and starts no emergency exit.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -29,13 +30,14 @@ class Newest(Generic[Item]):
         with self._turn:
             self._waiting = [item]
             if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._run, daemon=True, name=self._name).start()
+                with contextlib.suppress(RuntimeError):  # no thread to be had: the next call may get one
+                    threading.Thread(target=self._run, daemon=True, name=self._name).start()
+                    self._busy = True
 
     def settle(self, timeout_s: float) -> bool:
         """Wait until all is done; False when it is not after so long."""
         with self._turn:
-            return self._turn.wait_for(lambda: not self._busy, timeout_s)
+            return self._turn.wait_for(lambda: not self._busy and not self._waiting, timeout_s)
 
     def _run(self) -> None:
         while True:

@@ -166,7 +166,17 @@ class _Rotated(RotatingFileHandler):
             raise
         return open(descriptor, "a", encoding="utf-8")
 
+    def _taken_away(self, stream: TextIOWrapper) -> bool:
+        """What goes to a file that lost its name is lost (F-CFG-05)."""
+        try:
+            return not os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
+        except OSError:
+            return True
+
     def shouldRollover(self, record: logging.LogRecord) -> bool:
+        if self.stream is not None and self._taken_away(self.stream):
+            self.stream.close()
+            self.stream = None
         if self.stream is None:
             self.stream = self._open()
         today = trading_day(time.time_ns())

@@ -65,7 +65,7 @@ class TapeFacts:
             "filter": self._dollar.filter,
             "stale_policy": self._dollar.stale,
             "index": None if state is None else state.index / INDEX_SCALE,
-            "trend": None if state is None else TREND_WORDS[state.trend],
+            "trend": None if state is None else TREND_WORDS.get(state.trend, TREND_WORDS[0]),
             "age_s": None if state is None else max(0, (self._now_ns - state.minute_ns) // NS_PER_S),
             "stale": state is None or state.stale,
             "problem": f"the tape lacks {', '.join(self._missing)}" if missing else "",

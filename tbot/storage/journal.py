@@ -196,7 +196,7 @@ class Journal(JournalReader):
                 raise
         if self.trouble:
             self._note_emergency(outputs)
-        elif entry:
+        if entry:
             self._refuse_when_late(item, started)
 
     def flush(self, min_rows: int = 1, max_age_ns: int = 0) -> int:
@@ -382,7 +382,8 @@ class Journal(JournalReader):
             self._clear_left()
         except OSError as error:
             raise self._failed(error) from error
-        self.trouble = ""
+        if not self._broken:  # by another thread, meanwhile
+            self.trouble = ""
 
     def _in_place(self) -> bool:
         """Whether the file still has its name: what goes to a deleted one is lost with this process (F-CFG-05)."""

@@ -46,9 +46,11 @@ class JournalBeside(Journal):
         with self._talk:
             problem, self._untold = self._untold, None
             if self._hangs:
-                self.trouble = HANGS
+                self._say_hangs()
             elif self._waiting:
                 self._want()
+            elif self.trouble == HANGS and not self._since_ns:  # it was said while the thread was just through
+                self.trouble = ""
         if problem is not None:
             raise problem
         return count
@@ -68,12 +70,20 @@ class JournalBeside(Journal):
 
     @property
     def _syncs(self) -> bool:
-        """The thread waits for the disk anyway; nobody else does while it hangs."""
-        return not self._hangs or self._ident == threading.get_ident()
+        """The thread waits for the disk anyway; nobody else does while it hangs.
+
+        Why the trouble counts, too: who has waited for an attempt began to wait before it, so has it hung for less.
+        """
+        hangs = self.trouble == HANGS or self._hangs
+        return not hangs or self._ident == threading.get_ident()
 
     @property
     def _hangs(self) -> bool:
         return bool(self._since_ns) and self._clock() - self._since_ns >= HANG_NS
+
+    def _say_hangs(self) -> None:
+        if not self._broken:  # that has a reason of its own, and says it
+            self.trouble = HANGS
 
     def _want(self) -> None:
         self._wanted = True
@@ -91,7 +101,7 @@ class JournalBeside(Journal):
             while self._committed[0] < target and self._ended < first:
                 left_ns = 0 if self._hangs else deadline_ns - self._clock()
                 if left_ns <= 0:
-                    self.trouble = HANGS
+                    self._say_hangs()
                     raise JournalError(f"the journal {self.path.name} cannot be written: {HANGS}")
                 self._talk.wait(left_ns / 1e9)
             problem = self._problem if self._ended >= first else None

@@ -152,8 +152,9 @@ def _write_all(paths: list[Path], day: date, by: str) -> list[str]:
             problems.append(f"{path}: {error.strerror}")
     if written:
         syncing = threading.Thread(target=_sync_all, args=(written,), daemon=True, name="kill-locks")
-        syncing.start()
-        syncing.join(SYNC_S)
+        with contextlib.suppress(RuntimeError):  # no thread to be had: the lock is there, and everything must be closed
+            syncing.start()
+            syncing.join(SYNC_S)
     return problems
 
 

@@ -386,6 +386,7 @@ def test_without_a_database_it_says_so(tmp_path: Path) -> None:
     assert "No outcomes of patterns were kept" in pattern_sheet(made(tmp_path).report).note
     (tmp_path / FILE_NAME).write_text("no database")
     assert document(tmp_path)["patterns"] is None
+    assert "cannot be read" in pattern_sheet(made(tmp_path).report).note
 
 
 # ------------------------------------------------------------------------------------------------ on the page

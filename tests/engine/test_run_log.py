@@ -150,6 +150,23 @@ def test_F_SYS_01_a_full_disk_costs_lines_and_nothing_else(
     assert [line["text"] for line in written(folder)] == ["before", "after"]
 
 
+def test_F_CFG_05_a_log_that_is_taken_away_is_told_and_begun_anew(log: RunLog, folder: Path) -> None:
+    log.line("feed", "FEED", "before")
+    assert log.settle(PATIENCE_S)
+    folder.rename(folder.with_name("elsewhere"))
+    log.line("feed", "FEED", "lost")
+    assert log.settle(PATIENCE_S)
+    assert log.status()["lost"] == 1
+    assert "No such file" in log.status()["trouble"]
+    folder.mkdir(mode=0o700)
+    log.line("feed", "FEED", "after")
+    assert [line["text"] for line in written(folder, log=log)] == ["after"]
+    (folder / "engine.log").unlink()
+    log.line("feed", "FEED", "and again")
+    assert [line["text"] for line in written(folder, log=log)] == ["and again"]
+    assert log.status()["trouble"] == ""
+
+
 def test_F_SYS_05_a_disk_that_hangs_holds_nobody_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING", 10)
     monkeypatch.setattr(module, "CLOSE_S", 0.01)

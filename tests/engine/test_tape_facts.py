@@ -57,6 +57,13 @@ def test_the_index_as_it_was_told_last(tmp_path: Path) -> None:
     assert one.status()["dxy"]["stale"], "it stopped coming"
 
 
+def test_a_trend_that_this_version_does_not_know_ends_no_replay(tmp_path: Path) -> None:
+    one = facts(tmp_path, follow=True)
+    one.take(context_ticks([Told(NOW, MNQ, DollarState(5, 99 * INDEX_SCALE, NOW).record())]))
+    told = one.status()["dxy"]
+    assert (told["index"], told["trend"]) == (99.0, "none")
+
+
 def test_a_tape_without_all_of_the_futures_says_which(tmp_path: Path) -> None:
     one = facts(tmp_path, on_tape=LEG_IDS - {PRODUCTS["6S"].contract_id, PRODUCTS["6C"].contract_id}, follow=True)
     one.take(plain(NOW))

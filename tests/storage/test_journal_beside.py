@@ -131,6 +131,63 @@ def test_I12_R1_a_flatten_goes_ahead_and_is_noted_beside(
     assert synced == [False, False]
 
 
+def test_I12_R1_who_waited_out_an_attempt_that_is_younger_than_his_wait_waits_no_more(
+    journal: JournalBeside, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(journal._emergency, "append", lambda line, *, sync=True: synced.append(sync))
+    monkeypatch.setattr(JournalBeside, "_hangs", False)  # it began a moment after the flatten began to wait for it
+    journal.record(*FLATTEN)
+    assert not gate.free.is_set()
+    assert synced == [False]
+
+
+def test_I1_F_SYS_05_an_entry_that_got_late_while_the_head_was_written_is_not_sent(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_beside, "HANG_NS", 50_000_000)
+    journal = JournalBeside(path, wire, RUN, entry_ttl_ns=1)
+    free, write = threading.Event(), journal._head_file.write
+
+    def hanging(seq: int, hash_: bytes) -> None:
+        assert free.wait(60)
+        write(seq, hash_)
+
+    monkeypatch.setattr(journal._head_file, "write", hanging)
+    journal.record(*TIMER)
+    journal.flush()
+    until(lambda: journal.head[0] == journal.last_seq, "its row is there, and the head is being written")
+    journal.trouble = HANGS  # of an attempt before
+    monkeypatch.setattr(journal, "_commit", lambda: None)  # the entry's row is there as well
+    try:
+        with pytest.raises(JournalError, match="not sent any more"):
+            journal.record(*ENTRY)
+    finally:
+        free.set()
+        journal.close()
+
+
+def test_F_SYS_05_a_hang_that_is_over_is_not_told_for_ever(journal: JournalBeside) -> None:
+    journal.record(*FLATTEN)
+    until(lambda: not journal._since_ns, "the thread is through")
+    journal.trouble = HANGS  # said by who looked just before that
+    assert journal.flush() == 0
+    assert journal.trouble == ""
+
+
+def test_F_SYS_02_why_a_journal_is_broken_is_not_hidden_by_a_disk_that_hangs(
+    journal: JournalBeside, gate: Gate
+) -> None:
+    hang(journal, gate)
+    journal._break("disk I/O error")
+    with journal._talk:
+        journal._say_hangs()
+    assert journal.trouble == "disk I/O error"
+    gate.free.set()
+    until(lambda: not journal._since_ns, "the thread is through")
+    assert journal.trouble == "disk I/O error"  # nor by an attempt that comes to a good end
+
+
 def test_F_SYS_05_what_waits_for_a_slow_disk_is_served_by_the_attempt_that_follows(
     journal: JournalBeside, path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

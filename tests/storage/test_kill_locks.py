@@ -68,6 +68,17 @@ def test_I10_F_SYS_05_a_disk_that_hangs_does_not_hold_the_kill_switch_up(
     free.set()
 
 
+def test_I10_a_machine_without_room_for_a_thread_does_not_hold_the_kill_switch_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", full)
+    assert locks(tmp_path).put(1001, DAY, "tbot kill") == []
+    assert locks(tmp_path).holding(1001, "2026-11-20") is not None
+
+
 def test_a_lock_whose_sync_fails_is_there_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
