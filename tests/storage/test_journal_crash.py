@@ -174,6 +174,8 @@ def test_F_SYS_03_a_word_that_is_no_text_any_more_is_damage_and_not_a_busy_file(
 @pytest.mark.parametrize("cut", [0, 1, 100, 4096, 5000, 12_288, -4096, -1])
 def test_F_SYS_03_a_file_cut_short_is_noticed(path: Path, cut: int) -> None:
     whole = written(path, close=True).read_bytes()
+    if cut == -1:
+        whole = whole.rstrip(b"\0")  # where a page ends early SQLite reads zeros: one that is gone changes nothing
     path.write_bytes(whole[:cut])
     try:
         state = look(path)[0].state
