@@ -26,6 +26,7 @@ from typing import Any
 import requests
 
 ROUNDS = 15
+OPEN = "2026-11-20T14:30:00Z"  # of the simulated market: outside its hours no engine is ACTIVE
 PAUSE_S = 1.5  # between rounds; the engine's own queries (every 30 s when idle) can hardly fall into one
 BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -67,7 +68,7 @@ def press(home: Path, ready: dict[str, Any]) -> tuple[float, float, float]:
 @contextlib.contextmanager
 def sim_and_engine(home: Path) -> Iterator[dict[str, Any]]:
     """The simulator and an engine at it, certainly gone afterwards; gives what the simulator says when it is ready."""
-    sim = start(home, "sim", "--contracts", "MNQ")
+    sim = start(home, "sim", "--contracts", "MNQ", "--start", OPEN)
     assert sim.stdout is not None
     ready = json.loads(sim.stdout.readline())
     login = {"TBOT_USERNAME": ready["user_name"], "TBOT_API_KEY": ready["api_key"]}
