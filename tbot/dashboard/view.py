@@ -189,8 +189,10 @@ def _contracts(status: Mapping[str, Any], width: int) -> RenderableType:
             age = contract["last_tick_age_s"]
             row.append("-" if age is None else f"{age:.1f} s")
         row.append(str(contract["signals"]))
-        signal = contract["last_signal"]
-        if signal:
+        signal, trouble = contract["last_signal"], contract.get("barred") or contract.get("hole")
+        if trouble:
+            text = Text(trouble, style="yellow")
+        elif signal:
             text = Text(f"{signal['side']} {signal['score']:.0f}", style="green" if signal["side"] == "long" else "red")
         else:
             text = Text("warming up" if not contract["live"] else "", style="bright_black")

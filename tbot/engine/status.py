@@ -171,7 +171,7 @@ def _contracts(
             "broker_id": source.get("broker_id", ""),
             "hole": source.get("hole", ""),
             "rolls": source.get("rolls", 0),
-            "barred": barred.get(symbol, ""),
+            "barred": barred.get(symbol, "") or worker.get("distrust", ""),
             "last_price": worker.get("last_price"),
             "bid": worker.get("bid"),
             "ask": worker.get("ask"),

@@ -97,6 +97,7 @@ class ContractShell:
             "ask": known(pipeline.ask),
             "market_ns": pipeline.now_ns,
             "live": bool(pipeline.live),
+            "distrust": self.decider.distrust,
             "epoch": pipeline.epoch,
             "lost": self.reader.lost,
             "position": self.reader.position,  # records passed: those counted, and those lost

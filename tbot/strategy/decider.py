@@ -86,9 +86,15 @@ class ContractDecider:
         self._ended.clear()
         return rows[0] if len(rows) == 1 else np.concatenate([np.zeros(0, OUTCOME_DTYPE), *rows])
 
-    def history_agrees(self) -> bool:
-        """Whether at most 1 % of the downloaded bars differ from our own of the same minutes (smc.md section 1)."""
-        return bool(self.pipeline.history_agrees)
+    @property
+    def distrust(self) -> str:
+        """Why no signal comes although the market is live: more than 1 % of the downloaded bars differ from our own of
+        the same minutes (smc.md section 1); "" while they agree."""
+        if self.pipeline.history_agrees:
+            return ""
+        counters = self.pipeline.counters
+        differ, compared = counters["history_mismatch"], counters["history_overlap"]
+        return f"no signals: {differ} of {compared} downloaded minutes differ from our own; at most 1 % may"
 
     @property
     def pending(self) -> bool:

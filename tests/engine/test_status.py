@@ -140,6 +140,11 @@ def test_F_TIM_07_why_a_contract_takes_no_entries_is_shown_with_it(tmp_path: Pat
     )
     assert (document["MNQ"]["broker_id"], document["MNQ"]["hole"]) == ("CON.F.US.MNQ.Z26", "x")
     assert document["ES"]["barred"] == ""
+    for name in ("worker-MNQ", "worker-ES"):  # a worker's reason to give no signal stands behind the executor's
+        for contract in children[name].status["contracts"].values():
+            contract["distrust"] = "no signals: 1 of 4"
+    document = build(tmp_path, children)["contracts"]
+    assert (document["MNQ"]["barred"], document["ES"]["barred"]) == ("rolled", "no signals: 1 of 4")
 
 
 # ------------------------------------------------------------------------------------------------------------- sums

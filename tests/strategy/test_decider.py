@@ -200,3 +200,21 @@ def test_nothing_in_nothing_out() -> None:
     decider = fresh()
     assert decider.feed(np.zeros(0, TICK_DTYPE), 0) == (0, [])
     assert not decider.pending
+
+
+@pytest.mark.parametrize("changed", [0, 10])
+def test_bars_that_are_not_the_gateways_are_told_and_give_no_signal(changed: int) -> None:
+    """An engine that shows a live market and stays silent for ever would be taken for one that finds nothing."""
+    ticks = lively(("MES",), seed=3, minutes=900, opened=False)
+    bars = np.array(minutes_of_tape(ticks), BAR_DTYPE)[:200]
+    bars["high"][50 : 50 + changed] += 1
+    through = int(bars["start_ns"][-1]) + MINUTE
+    cut = int(np.searchsorted(ticks["exch_ns"], through + MINUTE))
+    decider = fresh(bars)
+    assert decider.distrust == ""
+    found = feed(decider, numbered(np.concatenate((ticks[:cut], history_record(through, len(bars)), ticks[cut:]))))
+    assert decider.pipeline.live
+    told = f"no signals: {changed} of 199 downloaded minutes differ from our own; at most 1 % may"
+    assert decider.distrust == (told if changed else "")
+    assert bool(found) is not bool(changed)
+    decider.close()
