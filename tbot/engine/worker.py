@@ -169,13 +169,13 @@ class Worker:
             if not consumed:
                 break
             any_consumed = True
-            recv_ns = shell.decider.pipeline.recv_ns
-            self._hops.record("frame_worker", time.time_ns() - recv_ns)
-            self._tell(shell)
+            recv_ns, ended_ns = shell.decider.pipeline.recv_ns, time.time_ns()
+            for signal in signals:  # before anything that only persons and the recorder wait for
+                self._send(signal, recv_ns, started)
+            self._hops.record("frame_worker", ended_ns - recv_ns)
+            self._tell(shell, signals)
             if self._line is not None:
                 self._line.tell(shell.symbol, shell.decider.outcomes())
-            for signal in signals:
-                self._send(shell, signal, recv_ns, started)
         if any_consumed:
             self._hops.record("drain", boot_ns() - started)
             if self._settings.lockstep:
@@ -185,7 +185,7 @@ class Worker:
             shell.reader.publish()
         return any_consumed
 
-    def _send(self, shell: ContractShell, signal: Signal, recv_ns: int, woke_ns: int) -> None:
+    def _send(self, signal: Signal, recv_ns: int, woke_ns: int) -> None:
         frame_ns = frame_boot_ns(recv_ns)
         sent = boot_ns()
         stamps = SignalStamps(frame_recv_boot_ns=frame_ns, worker_woke_boot_ns=woke_ns, sent_boot_ns=sent)
@@ -196,17 +196,19 @@ class Worker:
         else:
             self._counters["send_failed"] += 1
         self._hops.record("frame_signal", sent - frame_ns)
-        shell.signals += 1
-        side = "long" if signal.side > 0 else "short"
-        shell.last_signal = {"side": side, "score": round(signal.score, 1), "market_ns": signal.decided_ns}
-        self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, f"{side} score {signal.score:.0f}: {signal.reason}")
 
-    def _tell(self, shell: ContractShell) -> None:
-        """Zones born on the higher timeframes, and sweeps there, are worth a line."""
+    def _tell(self, shell: ContractShell, signals: list[Signal]) -> None:
+        """Zones born on the higher timeframes, and sweeps there, are worth a line; then the signals they led to."""
         for event in shell.decider.pipeline.events:
             line = pattern_line(event, shell.decider.product)
             if line is not None:
                 self._beat.event(int(event["known_ns"]), line[0], shell.symbol, line[1])
+        for signal in signals:
+            shell.signals += 1
+            side = "long" if signal.side > 0 else "short"
+            shell.last_signal = {"side": side, "score": round(signal.score, 1), "market_ns": signal.decided_ns}
+            words = f"{side} score {signal.score:.0f}: {signal.reason}"
+            self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, words)
 
     def _take_acks(self) -> None:
         for _, data in self._executor.drain():
