@@ -3,9 +3,11 @@
 Floors in C (floors/hops.c, compiled here with gcc): a futex wake-up, a spinning look, a loopback TCP message of a
 quote's size. Beside them the ring, its receiver asleep in `RingReader.wait` or spinning: once with both ends in
 compiled code (floors/ring_ends.pyx), which is what the budget is about, and once called from Python, as feed and worker
-do. And a bare sync of the disk, of which the journal needs two for an order (its row, its head). All stamps are of the
-monotonic clock, from before the send to when the receiver holds the message. Floors and ring take turns, so that a
-change of the machine's load meets both; of the turns all figures are put together.
+do. Then a message through ZeroMQ between the sockets that worker and executor have (two threads more have to wake), a
+bare futex wake-up after silences as long as those between signals, and a bare sync of the disk, of which the journal
+needs two for an order (its row, its head). All stamps are of the monotonic clock, from before the send to when the
+receiver holds the message. Floors and ring take turns, so that a change of the machine's load meets both; of the turns
+all figures are put together.
 
 Budget (design, section 6): ring p50 at most 1.5 times the futex floor, spinning 2 times the spin floor.
 Run: python bench/hop_floors.py [--turns N] [--json FILE]. Needs gcc, and Cython for the compiled ends.
@@ -30,6 +32,7 @@ import numpy.typing as npt
 from engine_run import PERCENTILES, cells, percentiles, table
 
 import tbot_ext
+from tbot.transport import sockets
 from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import TICK_DTYPE, Kind
 from tbot_ext.ring import RingReader, RingWriter, format_ring, ring_bytes
@@ -40,6 +43,8 @@ SYNC_PAUSE_S, SYNCS, BLOCK = 0.01, 100, 4096
 CAPACITY = 1024
 NAME, SLOT, CONTRACT, RUN = "ring.bench", 0, 1, 1
 SYNC = "disk sync"
+PAUSES_NS = {"": SLEEP_PAUSE_NS, " after 50 ms": 50_000_000}  # the long one: what a silence costs
+RARE_ROUNDS, SIGNAL_BYTES = 100, 1000
 BUDGETS = {"asleep": 1.5, "spinning": 2.0}
 FLOOR_OF = {"asleep": "C futex", "spinning": "C spin"}
 SETUP = """
@@ -69,9 +74,8 @@ def compile_floors(folder: Path) -> Path:
     return program
 
 
-def floor(program: Path, kind: str, rounds: int) -> Samples:
-    """Durations in ns of `rounds` bare hops; `kind`: futex, spin or tcp."""
-    pause = SPIN_PAUSE_NS if kind == "spin" else SLEEP_PAUSE_NS
+def floor(program: Path, kind: str, rounds: int, pause: int) -> Samples:
+    """Durations in ns of `rounds` bare hops, `pause` ns apart; `kind`: futex, spin or tcp."""
     told = subprocess.run([program, kind, str(rounds), str(pause)], capture_output=True, text=True, check=True).stdout
     return np.array(told.split(), np.int64)
 
@@ -189,16 +193,56 @@ def ring_hops(rounds: int, spin: bool, ends: Path | None) -> Samples:
     return took
 
 
+def send_messages(place: Path, rounds: int, pause: int) -> None:
+    """The sending process of `message_hops`: each message begins with the instant before it was sent."""
+    pin(0)
+    channel = sockets.dealer(place / "hops", b"sender")
+    for _ in range(rounds):
+        time.sleep(pause / 1e9)
+        while not channel.send(time.monotonic_ns().to_bytes(8, "little").ljust(SIGNAL_BYTES)):
+            time.sleep(0.01)  # not connected yet
+    time.sleep(1)  # nothing lingers on close
+    channel.close()
+
+
+def message_hops(rounds: int, pause: int) -> Samples:
+    """Durations in ns of `rounds` messages of a signal's size, `pause` ns apart."""
+    place = run_directory(None)
+    channel = sockets.router(place / "hops")
+    waiter = sockets.Waiter(channel)
+    cores = os.sched_getaffinity(0)
+    took: list[int] = []
+    process = multiprocessing.get_context("spawn").Process(target=send_messages, args=(place, rounds, pause))
+    process.start()
+    try:
+        pin(1)
+        while len(took) < rounds and process.is_alive():
+            waiter.wait(1_000_000_000)
+            took.extend(time.monotonic_ns() - int.from_bytes(data[:8], "little") for _, data in channel.drain())
+    finally:
+        os.sched_setaffinity(0, cores)
+        process.join()
+        channel.close()
+        sockets.close_context()
+        shutil.rmtree(place, ignore_errors=True)
+    return np.array(took, np.int64)
+
+
 def measure(turns: int, sleeping_rounds: int, spinning_rounds: int) -> dict[str, Samples]:
     """Name of each hop -> its durations in ns."""
     found: dict[str, list[Samples]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         program = compile_floors(folder)
         ends = folder if compile_ends(folder) else None
         for _ in range(turns):
             for kind, rounds in (("futex", sleeping_rounds), ("tcp", sleeping_rounds), ("spin", spinning_rounds)):
-                found.setdefault(f"C {kind}", []).append(floor(program, kind, rounds))
+                pause = SPIN_PAUSE_NS if kind == "spin" else SLEEP_PAUSE_NS
+                found.setdefault(f"C {kind}", []).append(floor(program, kind, rounds, pause))
+            for words, pause in PAUSES_NS.items():
+                if pause != SLEEP_PAUSE_NS:
+                    found.setdefault(f"C futex{words}", []).append(floor(program, "futex", RARE_ROUNDS, pause))
+                found.setdefault(f"ZeroMQ{words}", []).append(message_hops(RARE_ROUNDS, pause))
             found.setdefault(SYNC, []).append(disk_syncs(folder, SYNCS))
             for word, spin, rounds in (("asleep", False, sleeping_rounds), ("spinning", True, spinning_rounds)):
                 if ends is not None:
