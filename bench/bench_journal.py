@@ -6,6 +6,7 @@ Run: python -m pytest -s -n 0 -o python_files='bench_*.py' -o python_functions='
 Reference machine: 2 virtual cores of a shared x86-64 server.
 """
 
+import time
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from journal_items import journal_at, step
+from journal_items import RUN, journal_at, step
 from tbot.domain.messages import RoundTrip, TimerIn
 from tbot.storage.journal import Journal
+from tbot.storage.journal_beside import JournalBeside
 from tbot.storage.journal_reader import JournalReader
 from tbot.storage.journal_rotation import ROTATE_ROWS
 from tbot.transport import wire
 
+SILENCE_S = 0.1
 TRIP = RoundTrip(1, 11, "MNQ", 1, 2, 1, 0, 0, 9_800, 144, 100, "target", "MNQ-1", 0)
 
 
@@ -46,6 +49,18 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bench_an_entry_on_disk(benchmark: Any, journal: Journal) -> None:
     numbers = count(3, 3)
     benchmark.pedantic(lambda: journal.record(*step(next(numbers))), rounds=500)
+
+
+def bench_an_entry_after_a_silence(benchmark: Any, tmp_path: Path) -> None:
+    """As in a run, with its thread: signals are rare, and processor, disk and caches sleep between them."""
+    numbers = count(3, 3)
+    with JournalBeside(tmp_path / "journal.db", wire, RUN) as opened:
+
+        def silence() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            time.sleep(SILENCE_S)
+            return step(next(numbers)), {}
+
+        benchmark.pedantic(opened.record, setup=silence, rounds=100)
 
 
 def bench_500_timers_flushed(benchmark: Any, journal: Journal) -> None:

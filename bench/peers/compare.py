@@ -68,9 +68,7 @@ def compare(work: Work, quick: bool, say: Say) -> list[Row]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measured(
-    work: Work, peer: str, python: Path, data: Prepared, folder: Path, quick: bool, say: Say
-) -> list[Row]:
+def _measured(work: Work, peer: str, python: Path, data: Prepared, folder: Path, quick: bool, say: Say) -> list[Row]:
     say("imports")
     own = Path(sys.executable)
     imports = import_seconds(python, work.peer.modules), import_seconds(own, work.our_modules)
@@ -81,6 +79,9 @@ def _measured(
         Side("ours", own, work.our_script, data.ours | {"side": "ours"}, folder) as ours,
     ):
         for what, their_name, our_name in work.pairs:
+            if our_name not in ours.measures:
+                rows.append(Row(what, peer, reason="our side needs an extra that is not installed here"))
+                continue
             say(f"{what}: check")
             answer, output = theirs.check(their_name)
             our_answer, our_output = ours.check(our_name)

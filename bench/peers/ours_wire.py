@@ -1,10 +1,14 @@
 """Ours: the feed's way from the wire to the ring (hub, codec, contract, ring), as tests/support/feed_rig.py joins it.
 
+Once with the WebSocket of the core install, once with that of the extra `fast`, each by its name and never by what is
+installed: `quotes` and `quotes-fast`; `quotes-fast` is missing where the extra is.
+
 CPU seconds of the process from before the first quote (connected, the server still silent) until the last one is in
 the ring; looking for it every 10 ms is in them.
 """
 
 import asyncio
+import importlib.util
 import time
 from typing import Any
 
@@ -12,12 +16,13 @@ import numpy as np
 from protocol import Columns, Measure, serve
 
 from feed_rig import MNQ, RingFeed, feeding, until
+from tbot.gateway.hub_sockets import FAST_PACKAGE, Opener, open_picows, open_websockets
 from tbot_ext.records import Kind
 
 
-async def receive(url: str, count: int) -> tuple[float, np.ndarray]:
+async def receive(url: str, count: int, opener: Opener) -> tuple[float, np.ndarray]:
     """(CPU seconds, what is in the ring) of one connection."""
-    feed = RingFeed(url)
+    feed = RingFeed(url, opener=opener)
     writer = next(iter(feed.contracts.values())).writer
     async with feeding(feed):
         await until(lambda: feed.connects, "connected")
@@ -35,8 +40,14 @@ def common(records: np.ndarray) -> Columns:
 
 def make(job: dict[str, Any]) -> dict[str, Measure]:
     assert job["contract"] == MNQ
-    run = lambda: asyncio.run(receive(job["url"], job["count"]))  # noqa: E731
-    return {"quotes": Measure(run, job["count"], common, own_clock=True)}
+
+    def measure(opener: Opener) -> Measure:
+        return Measure(
+            lambda: asyncio.run(receive(job["url"], job["count"], opener)), job["count"], common, own_clock=True
+        )
+
+    fast = {"quotes-fast": measure(open_picows)} if importlib.util.find_spec(FAST_PACKAGE) else {}
+    return {"quotes": measure(open_websockets), **fast}
 
 
 if __name__ == "__main__":

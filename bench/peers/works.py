@@ -132,7 +132,9 @@ FUNCTIONS = ("ob", "bos_choch", "fvg", "liquidity", "swing_highs_lows", "previou
 LIVE = (("patterns at each new bar: 1,000 bars again, ours the same calls", "recompute", "recompute"),
         ("patterns at each new bar: 1,000 bars again, ours the detectors, one call a bar", "recompute",
          "stream"))  # fmt: skip
-WIRE = (("quotes from the wire to a callback, ours to the ring", "quotes", "quotes"),)
+WIRE = (("quotes from the wire to a callback, ours to the ring", "quotes", "quotes"),
+        ("quotes from the wire to a callback, ours to the ring with the extra `fast`", "quotes",
+         "quotes-fast"))  # fmt: skip
 ON_TICKS = (("bracket backtest on ticks, ours with Desk and limits", "bracket", "bracket"),)
 ON_BARS = (("bracket backtest on 1m bars, ours with Desk, limits and detectors", "bracket", "bracket"),)
 OUR_BARS, OUR_WIRE, OUR_RUN = "tbot_ext.bars", "tbot.engine.contract_feed,tbot.gateway.market_hub", "tbot.backtest.run"

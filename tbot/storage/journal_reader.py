@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 from tbot.domain.messages import DeskInput, DeskOutput, Note
 from tbot.errors import JournalDamaged, JournalError
@@ -294,7 +294,7 @@ class JournalReader:
         """Safe to repeat."""
         self._db.close()
 
-    def __enter__(self) -> "JournalReader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
