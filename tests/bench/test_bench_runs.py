@@ -47,7 +47,7 @@ def test_the_bare_floors_compile_and_count(tmp_path: Path) -> None:
 
     program = hop_floors.compile_floors(tmp_path)
     for kind in ("futex", "spin", "tcp"):
-        took = hop_floors.floor(program, kind, 20)
+        took = hop_floors.floor(program, kind, 20, 3_000)
         assert len(took) == 20
         assert (took >= 0).all()
     assert subprocess.run([program, "pigeon", "20", "0"], capture_output=True, check=False).returncode == 2
@@ -58,6 +58,14 @@ def test_the_rings_hop_from_python(spin: bool) -> None:
     import hop_floors
 
     took = hop_floors.ring_hops(20, spin, None)
+    assert len(took) == 20
+    assert (took > 0).all()
+
+
+def test_the_hop_of_a_message() -> None:
+    import hop_floors
+
+    took = hop_floors.message_hops(20, 3_000)
     assert len(took) == 20
     assert (took > 0).all()
 
