@@ -4,6 +4,7 @@ Imports click and the group that loads the rest. A command lives in `tbot/comman
 packages below.
 """
 
+import errno
 import os
 import sys
 from typing import Any
@@ -13,6 +14,8 @@ import click
 from tbot import __version__
 from tbot.commands.lazy_group import LazyGroup
 from tbot.errors import TbotError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("tbot.commands.run:run", "Run the engine; without settings: paper account on the embedded gateway."),
@@ -75,6 +78,8 @@ def run(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         what = f"{error.filename}: {error.strerror}; look at that place" if error.filename else error.strerror or error
+        if error.errno in NO_ROOM:
+            what = f"{what}; make room and do it again"
         _tell(f"tbot: {what}; --debug shows where it happened")
         sys.exit(1)
     except click.exceptions.Abort:

@@ -29,6 +29,11 @@ class DataError(TbotError):
     exit_code = 9
 
 
+def unwritable(place: str, error: OSError) -> DataError:
+    """What to raise when a result cannot be written to `place`, "the folder NAME" say."""
+    return DataError(f"{place} cannot be written ({error.strerror}); make room or name another one")
+
+
 class ProtocolError(TbotError):
     """A peer, or our own code, broke a wire protocol."""
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import orjson
 
-from tbot.errors import ConfigError, DataError
+from tbot.errors import ConfigError, DataError, unwritable
 
 Value = int | float | bool | str
 Params = Mapping[str, Value]
@@ -212,7 +212,8 @@ class Folder:
             file.unlink()  # not one trial came of it
         if not file.exists() and resume and any(path.iterdir()):
             raise ConfigError(f"{path} is no folder of a sweep ({TRIALS_FILE} is missing); look at --out")
-        self._file: BinaryIO = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b")
+        # Without a buffer: what a full disk did not take would be written again by `close`.
+        self._file = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0)
         try:
             self._go_on(identity)
         except BaseException:
@@ -261,9 +262,13 @@ class Folder:
         self.done[outcome.number] = outcome
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        self._file.write(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            left = memoryview(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(f"the folder {self.path}", error) from None
 
     def __iter__(self) -> Iterator[Outcome]:
         """Finished trials by number."""

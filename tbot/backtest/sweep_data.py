@@ -18,7 +18,7 @@ import numpy as np
 
 from tbot.backtest.source import Source
 from tbot.domain.trading_hours import SessionCalendar
-from tbot.errors import DataError
+from tbot.errors import DataError, unwritable
 from tbot.storage.holes import Hole
 from tbot.storage.tick_stream import Ticks
 from tbot_ext.records import TICK_DTYPE
@@ -69,8 +69,10 @@ def write_stream(source: Source, path: Path) -> Shipment:
             for chunk in source.stream():
                 file.write(np.ascontiguousarray(chunk).tobytes())
                 count += len(chunk)
-    except BaseException:  # half of it is of no use, and the disk may be full
+    except BaseException as error:  # half of it is of no use
         path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise unwritable(f"the folder {path.parent}", error) from None
         raise
     ticks = _mapped(path, count)
     told = getattr(source, "holes", None)

@@ -12,6 +12,7 @@ import orjson
 
 from tbot.backtest.sweep import TRIALS_FILE, Outcome
 from tbot.commands.sweep_session import Opened, Swept
+from tbot.errors import unwritable
 from tbot.validation.bootstrap import Interval
 from tbot.validation.sweeps import SweepJudgement, judge_sweep
 
@@ -142,10 +143,14 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
+    """Whole or not at all. Raises DataError."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise unwritable(f"the folder {path.parent}", error) from None
 
 
 def _csv(swept: Swept, judged: SweepJudgement) -> str:
@@ -239,7 +244,9 @@ def save_picture(swept: Swept, judged: SweepJudgement) -> bool:
         _map(figure, plot, axes[0], axes[1], judged, metric)
     others = "" if len(axes) <= 2 else f"; best over {', '.join(axis.name for axis in axes[2:])}"
     plot.set_title(f"{metric} by trial, ring: the best (#{best.number}), {judged.surface.shape}{others}", fontsize=10)
-    figure.savefig(swept.out / PICTURE, dpi=110)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    write(swept.out / PICTURE, drawn.getvalue())
     return True
 
 

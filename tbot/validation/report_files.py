@@ -32,7 +32,7 @@ from tbot.backtest.results import BacktestResult
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Denial
 from tbot.domain.trading_hours import CHICAGO
-from tbot.errors import ConfigError, DataError
+from tbot.errors import ConfigError, unwritable
 from tbot.validation.assess import Assessment
 from tbot.validation.report_html import page
 from tbot.validation.report_json import TRADE_FIELDS, document, finite, trades
@@ -66,7 +66,7 @@ def check_target(out: Path, *, force: bool = False) -> None:
                 f"{out} is not empty; name a new folder, or write over an earlier run's files with --force"
             )
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(f"the folder {out}", error) from None
 
 
 def write(
@@ -88,12 +88,8 @@ def write(
     try:
         _place(out, contents)
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(f"the folder {out}", error) from None
     return [out / name for name in NAMES if name in contents]
-
-
-def _unwritable(out: Path, error: OSError) -> DataError:
-    return DataError(f"the folder {out} cannot be written ({error.strerror}); make room or name another one")
 
 
 def _place(out: Path, contents: Mapping[str, bytes]) -> None:

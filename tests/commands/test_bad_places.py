@@ -135,6 +135,9 @@ FULL = [
     ("import {bars} --out x.tape", 9),
     ("config init --yes --full", 3),
     ("backtest {bars} --out x", 9),
+    ("sweep {bars} --param strategy.min_score=50:60:10 --out x", 9),
+    ("walkforward {bars} --param strategy.min_score=50:60:10 --train 2d --test 1d --out x", 9),
+    ("record export y.tape --out x", 9),
 ]
 
 
@@ -143,7 +146,10 @@ def test_F_SYS_01_no_room_for_a_result_is_one_sentence_and_leaves_no_half_of_it(
     folder: Path, line: str, code: int
 ) -> None:
     """A limit on the size of files stands for the full disk: writing fails in the same place."""
-    bars(folder / "ES_1m.csv", 900)
+    bars(folder / "ES_1m.csv", 4_000)
+    if "y.tape" in line:
+        with pytest.raises(SystemExit):
+            cli.run(["import", "ES_1m.csv", "--out", "y.tape"])
     done = subprocess.run(
         [sys.executable, "-m", "tbot", *line.format(bars="ES_1m.csv").split()], capture_output=True, text=True,
         env=dict(os.environ), cwd=folder, timeout=120, check=False,
@@ -153,8 +159,9 @@ def test_F_SYS_01_no_room_for_a_result_is_one_sentence_and_leaves_no_half_of_it(
     assert "Traceback" not in done.stderr
     assert "too large" in done.stderr or "cannot be written" in done.stderr, done.stderr
     assert len([text for text in done.stderr.splitlines() if text.startswith("tbot:")]) == 1
-    assert {path.name for path in folder.iterdir()} <= {"ES_1m.csv", "home", "x"}
-    assert not list((folder / "x").glob("*")) if (folder / "x").exists() else True
+    assert {path.name for path in folder.iterdir()} <= {"ES_1m.csv", "y.tape", "home", "x"}
+    # What a sweep had done before stays, to be gone on with.
+    assert {path.name for path in (folder / "x").glob("*")} <= {"trials.jsonl"}
 
 
 DETECT = "detect {bars} --timeframe 5m"
