@@ -15,6 +15,7 @@ from tbot.analytics.report import Report
 from tbot.analytics.round_trips import WEEKDAYS, Deal, pattern
 from tbot.domain.timeframes import NAMES
 from tbot.domain.trading_hours import CHICAGO, trading_day
+from tbot.domain.words import plural
 from tbot.strategy.words import ZONE_NAMES
 from tbot.validation.report_words import NS_PER_S, held, money, number, percent
 
@@ -81,10 +82,6 @@ def of_a_year(value: Ratio) -> tuple[str, str]:
         number(value.value, signed=True),
         f"90 %: {number(value.low, signed=True)} to {number(value.high, signed=True)}",
     )
-
-
-def plural(n: int, word: str) -> str:
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 # ------------------------------------------------------------------------------------------------ head

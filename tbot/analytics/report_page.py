@@ -16,6 +16,7 @@ from tbot.analytics.metrics import DEFINITIONS, DayResult
 from tbot.analytics.report import Report
 from tbot.analytics.report_cells import Sheet
 from tbot.domain.trading_hours import CHICAGO
+from tbot.domain.words import plural
 from tbot.validation.report_html import fill, style
 from tbot.validation.report_pictures import figure_class
 from tbot.validation.report_words import NS_PER_S, money
@@ -129,7 +130,7 @@ def to_date_title(report: Report) -> str:
     """What the figures of everything so far are of."""
     told = report.to_date
     since = f"Since {report.since:%-d %b %Y}" if report.since else "So far"
-    return f"{since}: {cells.plural(told.n, 'trade')}, {cells.plural(len(told.days), 'trading day')}"
+    return f"{since}: {plural(told.n, 'trade')}, {plural(len(told.days), 'trading day')}"
 
 
 def sheets(report: Report) -> list[Sheet]:
@@ -173,7 +174,7 @@ def _month(year: int, month: int, results: dict[date, DayResult], report: Report
             else:
                 total += told.net_cents
                 tone = "up" if told.net_cents > 0 else "down" if told.net_cents < 0 else "even"
-                row.append(MonthDay(day.day, money(told.net_cents), cells.plural(told.n, "trade"), tone, inside))
+                row.append(MonthDay(day.day, money(told.net_cents), plural(told.n, "trade"), tone, inside))
         if any(day.number for day in row):
             weeks.append(tuple(row))
     return Month(f"{date(year, month, 1):%B %Y}", tuple(weeks), money(total))

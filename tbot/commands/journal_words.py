@@ -5,6 +5,7 @@ from typing import Any
 
 from tbot.domain import messages as m
 from tbot.domain.contracts import PRODUCTS
+from tbot.domain.words import plural
 
 
 def words(item: Any) -> str:
@@ -80,8 +81,8 @@ def _account(item: m.AccountUpdate) -> str:
 def _snapshot(item: m.Snapshot) -> str:
     state = "all lists proven" if item.complete else f"not proven: {item.text or 'a list is missing'}"
     return (
-        f"broker's answer to {item.command_id}: {len(item.orders)} orders, {len(item.positions)} positions, "
-        f"{len(item.fills)} fills, {state}"
+        f"broker's answer to {item.command_id}: {plural(len(item.orders), 'order')}, "
+        f"{plural(len(item.positions), 'position')}, {plural(len(item.fills), 'fill')}, {state}"
     )
 
 

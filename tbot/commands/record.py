@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.domain.words import plural
 from tbot.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ async def _progress(
             if terminal:
                 state = "recording" if feed.connected else f"waiting ({feed.reason})"
                 counts = files.counts
-                text = f"{state}: {counts['trades']} trades, {counts['quotes']} quotes, {counts['gaps']} gaps"
+                text = f"{state}: {', '.join(plural(counts[name], name[:-1]) for name in ('trades', 'quotes', 'gaps'))}"
                 click.echo(f"\r{text:<100}", nl=False, err=True)
     finally:
         if terminal:
@@ -238,8 +239,8 @@ def _report(feed: "RecordFeed", files: "TapeFiles", ended: str, json_output: boo
         click.echo(orjson.dumps(document).decode())
         return
     click.echo(
-        f"{ended}: {files.counts['trades']} trades and {files.counts['quotes']} quotes, "
-        f"{files.counts['gaps']} gap marks, {feed.connects} connection(s)"
+        f"{ended}: {plural(files.counts['trades'], 'trade')} and {plural(files.counts['quotes'], 'quote')}, "
+        f"{plural(files.counts['gaps'], 'gap mark')}, {plural(feed.connects, 'connection')}"
     )
     for symbol, ticks in symbols.items():
         click.echo(f"  {symbol:<4} {feed.months[symbol]:<20} {ticks} records")

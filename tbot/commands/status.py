@@ -17,6 +17,7 @@ import orjson
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
 from tbot.commands.words import fitted, show, terminal_width
+from tbot.domain.words import plural
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -180,9 +181,9 @@ def account_story(number: str, account: dict[str, Any]) -> list[str]:
     for contract, why in account["quarantine"].items():
         text += _indented(f"{contract} takes no entries: {why}")
     denied = ", ".join(f"{code} {count}" for code, count in account["denials"].items())
-    working = len(account["orders"])
-    entries = account["entries_today"]
-    return text + _indented(f"{working} working order(s); {entries} entries today; denied: {denied or 'none'}")
+    working = plural(len(account["orders"]), "working order")
+    entries = plural(account["entries_today"], "entry", "entries")
+    return text + _indented(f"{working}; {entries} today; denied: {denied or 'none'}")
 
 
 def _why(account: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def show_holdout(request: "Request", values: "Params", json_output: bool) -> int
         return 0
     days = opened.lock.locked
     click.echo(f"hold-out of {len(days)} trading days, {days[0]} to {days[-1]}, opened and logged")
-    click.echo(f"{opened.trial.trips} trades, net {opened.trial.net_cents / 100:+,.2f} USD")
+    click.echo(f"{plural(opened.trial.trips, 'trade')}, net {opened.trial.net_cents / 100:+,.2f} USD")
     if opened.seen:
         click.echo(f"{opened.seen} runs on record looked at these days before, so this is no test on unseen data")
     click.echo(opened.assessment.verdict.line)

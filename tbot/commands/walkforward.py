@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.sweep import request_of, show_holdout, sweep_options
+from tbot.domain.words import plural
 
 if TYPE_CHECKING:
     from tbot.commands.sweep_session import Swept
@@ -229,8 +230,8 @@ def _lines(swept: "Swept", found: "WalkForward") -> list[str]:
         )
     sharpe = "–" if told.sharpe is None else f"{told.sharpe:+.2f}"
     lines.append(
-        f"out of sample, {len(found.tested_days)} days: {told.n} trades, net {told.net_cents / 100:+,.2f} USD, Sharpe "
-        f"{sharpe} a year, deepest fall {told.drawdown.depth_cents / 100:,.2f} USD"
+        f"out of sample, {plural(len(found.tested_days), 'day')}: {plural(told.n, 'trade')}, net "
+        f"{told.net_cents / 100:+,.2f} USD, Sharpe {sharpe} a year, deepest fall {told.drawdown.depth_cents / 100:,.2f} USD"
     )
     if found.expectancy_r is not None:
         one = found.expectancy_r

@@ -12,6 +12,7 @@ from tbot.dashboard.shown import STALE_S, Shown
 from tbot.dashboard.view import HOPS, clock_text, duration, money, short_clock
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NAMES, NS_PER_MIN
+from tbot.domain.words import plural
 from tbot.gateway.redact import plain
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -247,12 +248,12 @@ def _work(shown: Shown, name: str) -> str:
     if name == "feed":
         return f"{sum(contract.get('ticks_per_s', 0) for contract in contracts.values()):.0f}/s "
     if name == "executor":
-        return f"{shown.status.get('fills', 0)} fills "
+        return f"{plural(shown.status.get('fills', 0), 'fill')} "
     own = contracts.get(name.removeprefix("worker-"))
     if own is None:
-        return f"{len(contracts)} contracts " if name == "worker-0" else ""
+        return f"{plural(len(contracts), 'contract')} " if name == "worker-0" else ""
     lost = f"lost {own['lost']} " if own.get("lost") else ""
-    return f"{sum(own.get('zones', {}).values())} zones, lag {own.get('lag', 0)} {lost}"
+    return f"{plural(sum(own.get('zones', {}).values()), 'zone')}, lag {own.get('lag', 0)} {lost}"
 
 
 def today(shown: Shown, width: int) -> list[Row]:
@@ -261,7 +262,7 @@ def today(shown: Shown, width: int) -> list[Row]:
     if not account:
         return [[Span("no account yet", "dim")]]
     factor, rate = account["profit_factor"], account["win_rate"]
-    words = f"{account['trades']} trades · won {'–' if rate is None else f'{rate:.0%}'}"
+    words = f"{plural(account['trades'], 'trade')} · won {'–' if rate is None else f'{rate:.0%}'}"
     words += f" · PF {'–' if factor is None else f'{factor:.2f}'}"
     rows: list[Row] = [[Span(words)]]
     number = shown.choice.account
@@ -275,7 +276,7 @@ def today(shown: Shown, width: int) -> list[Row]:
         bars = "".join(SPARKS[(value - low) * 7 // max(1, high - low)] for value in line[-(width - 14) :])
         rows.append([Span(bars, "good" if total >= 0 else "bad"), Span(" "), usd(total)])
     denied = sum(account["denials"].values())
-    rows.append([Span(f"{account['intents']} signals taken, {denied} denied", "dim")])
+    rows.append([Span(f"{plural(account['intents'], 'signal')} taken, {denied} denied", "dim")])
     return rows
 
 

@@ -18,6 +18,7 @@ from tbot.backtest.results import Table as Trips
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NAMES
 from tbot.domain.trading_hours import CHICAGO
+from tbot.domain.words import plural
 from tbot.validation.assess import Assessment
 from tbot.validation.costs import CostCurve
 from tbot.validation.report_honesty import features
@@ -169,9 +170,9 @@ def summary_cells(told: Summary, tables: AccountTables) -> list[tuple[str, str]]
         ("Profit factor", number(told.profit_factor)),
         ("Max drawdown", f"{money(fall.depth_cents, signed=False)}{back}"),
         ("Average won", money(told.average_win_cents)),
-        ("Longest drawdown", f"{fall.longest_trips} trades"),
+        ("Longest drawdown", plural(fall.longest_trips, "trade")),
         ("Average lost", "–" if told.average_loss_cents is None else money(-told.average_loss_cents)),
-        ("Losing streak", f"{told.losing_streak} trades"),
+        ("Losing streak", plural(told.losing_streak, "trade")),
         ("Expectancy", money(told.expectancy_cents)),
         ("Sharpe, a year", number(told.sharpe)),
         ("Expectancy, ticks", number(told.expectancy_ticks, signed=True)),

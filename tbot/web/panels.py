@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tbot.dashboard.view import HOPS, clock_text, duration, money
 from tbot.domain.contracts import PRODUCTS
+from tbot.domain.words import plural
 from tbot.web.markup import Html, div, join, span, table, tag
 from tbot.web.source import DEAD_AFTER_S, Look
 
@@ -135,7 +136,8 @@ def risk(look: Look) -> Html:
         ]
         state = account["state"]
         name = span("acc", account["name"], title=f"account {number}")
-        streak = f"{account['loss_streak']} lost in a row · {account['entries_today']} entries today"
+        entries = plural(account["entries_today"], "entry", "entries")
+        streak = f"{account['loss_streak']} lost in a row · {entries} today"
         cards.append(
             div(
                 "account",

@@ -152,7 +152,7 @@ def test_one_account_is_told_with_everything(tmp_path: Path, monkeypatch: pytest
         "    48,000.00, 749.50 USD away",
         "    MNQ short 2 @ 25000.00  stop 25010.00  open +3.00 USD",
         "    ES takes no entries: an order is UNKNOWN",
-        "    2 working order(s); 4 entries today; denied: RC_WINDOW 3",
+        "    2 working orders; 4 entries today; denied: RC_WINDOW 3",
     ]
     assert not any("18731002" in line for line in text)
 
