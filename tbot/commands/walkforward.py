@@ -231,7 +231,8 @@ def _lines(swept: "Swept", found: "WalkForward") -> list[str]:
     sharpe = "–" if told.sharpe is None else f"{told.sharpe:+.2f}"
     lines.append(
         f"out of sample, {plural(len(found.tested_days), 'day')}: {plural(told.n, 'trade')}, net "
-        f"{told.net_cents / 100:+,.2f} USD, Sharpe {sharpe} a year, deepest fall {told.drawdown.depth_cents / 100:,.2f} USD"
+        f"{told.net_cents / 100:+,.2f} USD, Sharpe {sharpe} a year, deepest fall "
+        f"{told.drawdown.depth_cents / 100:,.2f} USD"
     )
     if found.expectancy_r is not None:
         one = found.expectancy_r
