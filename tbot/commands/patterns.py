@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.domain.words import plural
 
 if TYPE_CHECKING:
     from tbot.analytics.pattern_table import Row, Table
@@ -198,7 +199,7 @@ def listed(folder: Path, told: "Table") -> list[str]:
     if not told.rows:
         return [*lines, "no triggered setup has come to an end yet"]
     lines.append(
-        f"{'contract':<8} {'pattern':<26} {'n':>5} {'won':>5} {'95 %':>9} {'needed':>6} {'exp. R':>7} {'weight':>16} "
+        f"{'contract':<8} {'pattern':<27} {'n':>5} {'won':>5} {'95 %':>9} {'needed':>6} {'exp. R':>7} {'weight':>16} "
         f"{'traded':>6} {'net USD':>9}"
     )
     for one in told.rows:
@@ -210,7 +211,7 @@ def listed(folder: Path, told: "Table") -> list[str]:
         result = f"{one.expectancy_r:+.2f}" if one.expectancy_r is not None else ""
         net = f"{one.net_cents / 100:+,.2f}" if one.traded else ""
         lines.append(
-            f"{judged.symbol:<8} {name:<26} {one.n:>5} {rate:>5} {between:>9} {needed:>6} {result:>7} "
+            f"{judged.symbol:<8} {name:<27} {one.n:>5} {rate:>5} {between:>9} {needed:>6} {result:>7} "
             f"{f'{one.before:.3f} -> {one.after:.3f}':>16} {one.traded or '':>6} {net:>9}".rstrip()
         )
     lines += [
@@ -232,7 +233,7 @@ def _head(told: "Table") -> list[str]:
             else "no weights yet: all are 1"
         ),
         f"{totals['outcomes']:,} outcomes, {totals['triggered']:,} of triggered setups, {totals['counted']:,} that "
-        f"count; {totals['traded']:,} real round trips",
+        f"count; {plural(totals['traded'], 'real round trip')}",
     ]
 
 
@@ -257,5 +258,5 @@ def explained(told: "Table") -> list[str]:
                 "nothing)"
             )
         if one.traded:
-            lines.append(f"  really traded: {one.traded} round trips, {one.net_cents / 100:+,.2f} USD net")
+            lines.append(f"  really traded: {plural(one.traded, 'round trip')}, {one.net_cents / 100:+,.2f} USD net")
     return lines if told.rows else [*lines, "", "no triggered setup has come to an end yet"]

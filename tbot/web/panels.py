@@ -269,7 +269,7 @@ def processes(look: Look) -> Html:
             age = contract.get("last_tick_age_s")
             figures = f"{contract.get('ticks_per_s', 0):.0f}/s" + ("" if age is None else f" · {age:.1f} s")
         times = process["restarts"]
-        again = f" · {times} restart{'' if times == 1 else 's'}" if times else ""
+        again = f" · {plural(times, 'restart')}" if times else ""
         rows.append([span(f"dot {'ok' if good else 'wait'}"), name, state.lower() + again, figures])
     return table([("", ""), ("process", ""), ("", ""), ("", "num")], rows, "tight bare") if rows else _empty("none")
 
@@ -283,12 +283,18 @@ def patterns(look: Look) -> Html:
         [
             join(tag("b", row["contract"]), f" {row['kind']} {row['timeframe']}"), row["n"],
             "–" if row["win_rate"] is None else f"{row['win_rate']:.0%}",
-            "–" if row["expectancy_r"] is None else f"{row['expectancy_r']:+.2f} R", f"{row['weight_after']:.2f}",
+            "–" if row["expectancy_r"] is None else f"{row['expectancy_r']:+.2f} R", _weight(row),
         ]
         for row in best
     ]  # fmt: skip
     names = ("outcomes", "won", "expected", "weight")
     return table([("pattern", ""), *((name, "num") for name in names)], rows, "tight")
+
+
+def _weight(row: dict[str, Any]) -> str:
+    """The one in force, and what all outcomes so far would give where that shows."""
+    now, then = f"{row['weight_before']:.2f}", f"{row['weight_after']:.2f}"
+    return now if now == then else f"{now} → {then}"
 
 
 def summary(look: Look) -> Html:

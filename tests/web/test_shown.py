@@ -32,9 +32,9 @@ def look_at(engine: FakeEngine, **changes: Any) -> Look:
     return Look(
         {**engine.status(), **changes}, True, 0.1, engine.signals(60), engine.trades(400), engine.events(120),
         [{"contract": "MNQ", "kind": "ob", "timeframe": "5m", "n": 12, "win_rate": 0.5, "expectancy_r": -0.04,
-          "weight_after": 1.1},
+          "weight_before": 1.0, "weight_after": 1.1},
          {"contract": "MES", "kind": "fvg", "timeframe": "1h", "n": 3, "win_rate": None, "expectancy_r": None,
-          "weight_after": 1.0}],
+          "weight_before": 1.0, "weight_after": 1.0}],
     )  # fmt: skip
 
 
@@ -332,3 +332,9 @@ def test_an_engine_that_died_is_not_shown_alive(monkeypatch: pytest.MonkeyPatch)
     engine.changes["ended"] = True
     clock.now_s += 1
     assert not source.look().alive
+
+
+def test_a_pattern_tells_the_weight_in_force_and_where_it_would_go(engine: FakeEngine) -> None:
+    words = Elements(panels.patterns(look_at(engine))).words
+    assert "1.00 → 1.10" in words
+    assert words.count("→") == 1
