@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tbot import __version__
+from tbot.commands.runs import living_runs
 from tbot.config import AccountConfig, Config, home
 from tbot.context.news_sources import FETCHING_MODES, fetches
 from tbot.domain.trading_hours import check_zone_data, trading_day
@@ -19,7 +20,7 @@ from tbot.engine.desk_record import desk_account
 from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
 from tbot.engine.temporary_state import fresh_state, sweep_states
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, Halted
 from tbot.risk.caps import Cap
 from tbot.risk.firm import Stage, check_daily_limit
 from tbot.storage.firm_rules import load_rules
@@ -129,6 +130,7 @@ def base_settings(
     own = past_plans(config) if mode in ("paper", "replay") else account_plans(config)
     sessions = effective_sessions(own_rows)
     if state_dir is None:
+        _refuse_second_temporary()
         sweep_states(Path(tempfile.gettempdir()))
         state_dir = fresh_state(mode)
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -161,6 +163,17 @@ def base_settings(
         fetch_news=fetches(config.news, mode),
         **more,
     )
+
+
+def _refuse_second_temporary() -> None:
+    """Halted where a run with a temporary state is under way: one pointer leads to it, and would lead here then."""
+    lasting = home().resolve()
+    for run in living_runs(None):
+        if run.state_dir.resolve().parent != lasting:
+            raise Halted(
+                f"a {run.name} is under way already (process {run.pid}); look at it with tbot dashboard, end it with "
+                "Ctrl-C in its terminal, or set another TBOT_HOME for this one"
+            )
 
 
 def _strategy(config: Config, mode: Mode) -> StrategySettings:

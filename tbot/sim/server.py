@@ -7,6 +7,7 @@ the dict sent through `ready_pipe`, says where it is and how to log in.
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -388,6 +389,10 @@ def main(settings: dict[str, Any], context: Any = None) -> None:
     `ready_pipe` gets the ready document instead of stdout. `context` is the engine's child context when embedded: its
     `stop` ends the run, its `secrets` may hold `api_key`. Without it SIGTERM and Ctrl-C end the run.
     """
+    if context is not None:
+        # A group of its own: a signal to the whole run (`timeout`, a shell that ends) must not take the gateway away
+        # while the executor still closes what is open there. The launcher ends it, as the last.
+        os.setpgid(0, 0)
     values = dict(settings)
     listener, ready_pipe = values.pop("listener", None), values.pop("ready_pipe", None)
     values |= {name: secret for name, secret in getattr(context, "secrets", {}).items() if name == "api_key"}

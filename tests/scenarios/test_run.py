@@ -1,6 +1,8 @@
 """The README's first command, from outside: bars, zones, a signal and a paper round trip within a minute, offline."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
@@ -41,6 +43,24 @@ def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:
         assert code == 0, engine.stderr
     document = json.loads(out)
     assert all(contract["bars"]["1m"] > 1000 for contract in document["contracts"].values())
+
+
+def test_a_second_made_up_market_is_refused_and_a_signal_to_the_whole_group_ends_flat(tmp_path: Path) -> None:
+    """`timeout` and a shell that ends signal every process at once: the gateway must be the last to go."""
+    with running(tmp_path / "first", "run", "--contracts", "MNQ", "--quiet") as engine:
+        engine.await_state("ACTIVE")
+        home = str(tmp_path / "first")
+        with running(tmp_path / "second", "run", "--for", "3s", "--quiet", TBOT_HOME=home) as second:
+            code, _ = second.finish(60)
+            assert code == 6
+            assert f"a DEMO run is under way already (process {engine.process.pid})" in second.stderr
+        assert engine.status()["state"] == "ACTIVE"
+        assert os.getpgid(engine.pid("sim")) != os.getpgid(engine.process.pid)
+        run_dir = engine.run_dir()
+        os.killpg(engine.process.pid, signal.SIGTERM)
+        code, _ = engine.finish(60)
+        assert code == 0, engine.stderr
+        assert_nothing_left(engine, run_dir)
 
 
 def test_F_API_02_refused_login_ends_the_run_with_its_reason(tmp_path: Path) -> None:
