@@ -5,7 +5,7 @@ from typing import Any
 
 from tbot.domain import messages as m
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.words import plural
+from tbot.domain.words import CLOSED, plural
 
 
 def words(item: Any) -> str:
@@ -160,7 +160,7 @@ def _barred(item: m.Barred) -> str:
 
 def _trip(item: m.RoundTrip) -> str:
     way = "long" if item.side > 0 else "short"
-    return f"round trip {way} {item.size} {item.contract} closed by {item.exit_reason}: net {_usd(item.net_cents)}"
+    return f"round trip {way} {item.size} {item.contract} closed {CLOSED[item.exit_reason]}: net {_usd(item.net_cents)}"
 
 
 _WORDS: dict[type, Callable[[Any], str]] = {

@@ -26,6 +26,7 @@ from tbot.commands.journal_query import (
     stamp,
 )
 from tbot.commands.words import show
+from tbot.domain.words import CLOSED
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -209,7 +210,8 @@ def _became(decision: Decision) -> list[str]:
         lines.append(f"account {note.account}: taken, {note.size} at a risk of {risk}")
         for trip in decision.trips:
             if trip.account == note.account:
-                lines.append(f"account {trip.account}: closed by {trip.exit_reason}, net {money(trip.net_cents / 100)}")
+                how = CLOSED[trip.exit_reason]
+                lines.append(f"account {trip.account}: closed {how}, net {money(trip.net_cents / 100)}")
     return lines or ["no account answered"]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.messages import Barred, Denial, Fill, Intent, OperatorIn, RoundTrip, Signal, SignalIn, StateChange
 from tbot.domain.process_messages import EngineEvent
+from tbot.domain.words import CLOSED
 from tbot.errors import JournalError, ProtocolError
 from tbot.storage.journal_reader import JournalReader
 from tbot.transport import wire
@@ -138,7 +139,7 @@ def event_of(item: Any) -> EngineEvent | None:
     if isinstance(item, RoundTrip):
         net = item.net_cents / 100
         sign = "+" if net > 0 else "−" if net < 0 else ""
-        text = f"{_side(item.side)} {item.size} closed at {item.exit_reason}: {sign}${abs(net):,.2f} net"
+        text = f"{_side(item.side)} {item.size} closed {CLOSED[item.exit_reason]}: {sign}${abs(net):,.2f} net"
         return EngineEvent(item.now_ns, "", "ROUND", item.contract, text)
     if isinstance(item, StateChange):
         return EngineEvent(item.now_ns, "", "STATE", "", f"{item.state}: {item.text}")

@@ -20,6 +20,7 @@ from tbot.domain.messages import (
     RoundTrip,
     StateChange,
 )
+from tbot.domain.words import CLOSED
 from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Hops
 from tbot.execution.broker import Recorder
@@ -114,8 +115,8 @@ class Observer:
         side = "long" if trip.side > 0 else "short"
         net = trip.net_cents / 100
         sign = "+" if net > 0 else "−" if net < 0 else ""
-        minutes = (trip.now_ns - trip.opened_ns) / 60e9
-        text = f"{side} {trip.size} closed at {trip.exit_reason}: {sign}${abs(net):,.2f} net after {minutes:.1f} min"
+        minutes, how = (trip.now_ns - trip.opened_ns) / 60e9, CLOSED[trip.exit_reason]
+        text = f"{side} {trip.size} closed {how}: {sign}${abs(net):,.2f} net after {minutes:.1f} min"
         self._tell(trip.account, trip.now_ns, "ROUND", trip.contract, text)
 
     def status(self) -> dict[str, Any]:

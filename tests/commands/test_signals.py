@@ -105,7 +105,7 @@ def test_the_list_tells_newest_first_what_became_of_each(home: Path) -> None:
     assert lines[-4].endswith(f"MNQ long  score 71.8  entry 25015.00 stop 24999.00 target 25039.50  {REAL.signal_id}")
     assert lines[-2:] == [
         "    account 11: taken, 2 at a risk of $64.50",
-        "    account 11: closed by target, net +$95.56",  # 9800 - 144 - 100 cents
+        "    account 11: closed by its target, net +$95.56",  # 9800 - 144 - 100 cents
     ]
 
 
@@ -146,7 +146,7 @@ def test_explain_tells_the_story_and_the_end(home: Path) -> None:
     assert any(line.startswith("zone: demand 25000.00-25012.50 (15m order block)") for line in lines)
     assert lines[-2:] == [
         "account 11: taken, 2 at a risk of $64.50",
-        "account 11: closed by target, net +$95.56",
+        "account 11: closed by its target, net +$95.56",
     ]
     assert any(line == "in short: by hand" for line in call("--explain", "ES-3").output.splitlines())
 

@@ -141,7 +141,7 @@ def test_I12_a_fill_told_twice_counts_once(scene: Scene) -> None:
 def test_a_round_trip_in_words(scene: Scene, gross: int, words: str) -> None:
     ((_, kind, contract, text),) = scene.see(TIMER, replace(TRIP, gross_cents=gross))
     assert (kind, contract) == ("ROUND", "MNQ")
-    assert text == f"long 2 closed at target: {words} net after 1.5 min"
+    assert text == f"long 2 closed by its target: {words} net after 1.5 min"
 
 
 def test_slippage_is_the_mean_of_a_contract(scene: Scene) -> None:

@@ -150,7 +150,7 @@ def test_settings_that_make_no_sense_are_named_and_an_address_is_never_shown(wro
     [
         ("worker-MNQ", "SIGNAL", "long score 71", "signals"),
         ("executor", "FILL", "+2 @ 25000", "fills"),
-        ("executor", "ROUND", "long 2 closed at stop", "fills"),
+        ("executor", "ROUND", "long 2 closed by its stop", "fills"),
         ("executor", "STATE", "LOCKED: daily loss (RC_DAILY_LOSS)", "locks"),
         ("executor", "STATE", "50K-1: HALTED: another account (RC_CONFIG)", "locks"),
         ("executor", "STATE", "kill switch pressed (launcher): closing everything", "locks"),
