@@ -236,9 +236,9 @@ def _lines(trade: Trade, zone: "ZoneInfo") -> list[str]:
         f"    account {trip.account}, signal {trip.signal_id or 'none'}: {trip.entry_reason or 'no reason recorded'}",
     ]
     if whole["hops_ms"]:
-        stamps = trade.stamps()
-        hops = [f"{_HOP_WORDS[b]} +{(stamps[b] - stamps[a]) / 1e6:.2f} ms" for a, b in pairwise(stamps)]
-        lines.append(f"    from {_HOP_WORDS[next(iter(stamps))]}: {', '.join(hops)}")
+        (first, start), *later = trade.stamps().items()
+        hops = [f"{_HOP_WORDS[hop]} +{(at - start) / 1e6:.2f} ms" for hop, at in later]
+        lines.append(f"    from {_HOP_WORDS[first]}: {', '.join(hops)}")
     return lines
 
 

@@ -129,7 +129,8 @@ def test_in_words(home: Path) -> None:
         "41 ticks against, 7 in favour; held 42 s"
     )
     assert lines[3] == "    account 11, signal MNQ-4: retest of 15m demand"
-    assert lines[4].startswith("    from frame received: worker awake +0.20 ms, signal sent +0.05 ms, at the ex")
+    assert lines[4].startswith("    from frame received: worker awake +0.20 ms, signal sent +0.25 ms, at the ex")
+    assert ", requested +0.90 ms, answered +8.90 ms" in lines[4]  # each from the frame on
     assert "    account 11, signal none: no reason recorded" in lines
     assert any("ES short 1  6000.25 to 5997.50  net $0.00" in line for line in lines)
     assert any("; how far it went is not known (over before a minute had closed); " in line for line in lines)
