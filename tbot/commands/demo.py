@@ -106,6 +106,7 @@ class Story(Screen):
             self._line(f"{name:<14}", text)
         self._console.print()
         self._line("", "Whether it won or lost here means nothing: the market is made up, and the time is short.")
+        self._line("", "Its journal is on record, but temporary: a later run removes it.")
         self._line("", "Next:")
         for command, text in NEXT:
             self._line(f"  {command:<18}", text)

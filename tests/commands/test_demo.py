@@ -93,6 +93,7 @@ def test_the_summary_says_what_came_of_it_and_what_to_do_next(tmp_path: Path) ->
     for command, _ in demo.NEXT:
         assert command in text
     assert "means nothing" in text
+    assert "temporary: a later run removes it" in text
 
 
 def test_a_machine_that_was_too_slow_is_told_apart(tmp_path: Path) -> None:
