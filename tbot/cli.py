@@ -19,7 +19,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("tbot.commands.run:run", "Run the engine; without settings: paper account on the embedded gateway."),
-    "demo": ("tbot.commands.demo:demo", "The guided minute: watch it work, on a made-up market; nothing is needed."),
+    "demo": ("tbot.commands.demo:demo", "The guided tour: watch it work, on a made-up market; nothing is needed."),
     "sim": ("tbot.commands.sim:sim", "Run the gateway simulator: REST and both hubs on one loopback port."),
     "replay": ("tbot.commands.replay:replay", "Play a tape through the real processes."),
     "record": ("tbot.commands.record:record", "Record live ticks to tapes, one file per trading day."),

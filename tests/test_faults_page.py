@@ -1,6 +1,6 @@
-"""docs/faults.md is complete: all reason codes of the product, all faults, invariants and kill points, and no others.
+"""docs/faults.md is complete: reason and denial codes of the product, faults, invariants, kill points, and no others.
 
-Reason codes are counted as used when they stand as a text in the product.
+Reason codes are counted as used when they stand as a text in the product, denial codes when a Refusal carries them.
 """
 
 import ast
@@ -41,6 +41,39 @@ def used_codes() -> frozenset[str]:
             ):
                 found.add(node.value)
     return frozenset(found)
+
+
+@cache
+def denial_rows() -> dict[str, list[str]]:
+    """Code -> all cells, of the table of denial codes."""
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    part = text.split("\n## Denial codes\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| `")]
+    return {(cells := [cell.strip() for cell in line.strip("|").split("|")])[0].strip("`"): cells for line in lines}
+
+
+def refused() -> tuple[set[str], set[str]]:
+    """What stands first in every Refusal of the product: texts, and expressions."""
+    texts: set[str] = set()
+    others: set[str] = set()
+    for package in ("risk", "execution", "engine"):
+        for path in (ROOT / "tbot" / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
+                    first = node.args[0] if node.args else next(k.value for k in node.keywords if k.arg == "code")
+                    if isinstance(first, ast.Constant):
+                        texts.add(str(first.value))
+                    else:
+                        others.add(ast.unparse(first))
+    return texts, others
+
+
+def test_the_page_has_every_denial_code_that_is_no_reason_code_and_no_other() -> None:
+    texts, others = refused()
+    # The state's reason, the contract's, and what barred it: all of them reason codes, which have a table of their own.
+    assert others == {"facts.state_code", "request.feed_code", "code"}
+    assert {text for text in texts if not text.startswith("RC_")} == set(denial_rows())
+    assert all(len(cells) == 3 and all(cells) for cells in denial_rows().values())
 
 
 def test_the_lists_are_as_long_as_the_failure_model() -> None:

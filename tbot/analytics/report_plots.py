@@ -20,14 +20,16 @@ from tbot.analytics.report import Report
 from tbot.analytics.round_trips import WEEKDAYS
 from tbot.domain.trading_hours import CHICAGO, trading_day, trading_day_start_ns
 from tbot.validation import report_pictures as page
-from tbot.validation.report_words import NS_PER_S, short_money
+from tbot.validation.report_words import NS_PER_S, money, short_money
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 MOST_BARS = 12  # of a chart of groups
 FEWEST_BARS = 5  # lying bars are as thin as if there were so many
+LABEL_INCHES = 0.6  # of an amount below an axis, with the space beside it
 DAY_NS = 86_400 * NS_PER_S
 MOST_DAYS = 31  # of the chart of days; more become a line of their sums
 
@@ -155,8 +157,7 @@ def _bars(axes: "Axes", told: Sequence[tuple[str, int]], colours: Palette) -> No
         )  # fmt: skip
     low, high = min(0.0, *nets), max(0.0, *nets)
     axes.set_xlim(low - 0.04 * widest, high + 0.3 * (high - low or 1.0))
-    axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
-    axes.xaxis.set_major_locator(_few(4))
+    _dollars(axes.xaxis, _beside(axes, 4))
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     return None
@@ -176,9 +177,8 @@ def excursions(axes: "Axes", report: Report, colours: Palette) -> None:
         )  # fmt: skip
     axes.set_xlabel("worst on the way (MAE)")
     axes.set_ylabel("best on the way (MFE)")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: short_money(100 * value))
-        axis.set_major_locator(_few(5))
+    _dollars(axes.xaxis, _beside(axes, 5))
+    _dollars(axes.yaxis, 5)
     axes.legend(frameon=False, labelcolor=colours.ink, fontsize="small", loc="best", handletextpad=0.2)
     return None
 
@@ -200,8 +200,7 @@ def distribution(axes: "Axes", report: Report, colours: Palette) -> None:
     axes.legend(frameon=False, labelcolor=colours.ink, fontsize="small", loc="best")
     axes.set_ylabel("trades")
     axes.yaxis.set_major_locator(_few(5, whole=True))
-    axes.xaxis.set_major_locator(_few(5))
-    axes.xaxis.set_major_formatter(lambda value, _: short_money(100 * value))
+    _dollars(axes.xaxis, _beside(axes, 5))
     axes.grid(visible=False, axis="x")
     return None
 
@@ -301,8 +300,24 @@ def _nothing(axes: "Axes", colours: Palette, text: str = "no trades") -> None:
 
 
 def _money(axes: "Axes") -> None:
-    axes.yaxis.set_major_formatter(lambda value, _: short_money(100 * value))
-    axes.yaxis.set_major_locator(_few(6))
+    _dollars(axes.yaxis, 6)
+
+
+def _dollars(axis: "Axis", most: int) -> None:
+    """At most so many amounts: whole dollars, and cents where two labels would read the same without them."""
+
+    def label(value: float, _: float) -> str:
+        whole = all(abs(place - round(place)) < 1e-6 for place in axis.get_majorticklocs())
+        return short_money(100 * value) if whole else money(100 * value, signed=False)
+
+    axis.set_major_locator(_few(most))
+    axis.set_major_formatter(label)
+
+
+def _beside(axes: "Axes", most: int) -> int:
+    """Spaces between amounts that have room beside each other, at most so many."""
+    inches = axes.get_window_extent().width / axes.figure.dpi
+    return max(1, min(most, int(inches / LABEL_INCHES)))
 
 
 def _few(most: int, *, whole: bool = False) -> Any:

@@ -5,7 +5,7 @@ could trade. A backtest that "succeeded" on nothing is a lie.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -18,7 +18,7 @@ from tbot.backtest.runner import Runner, Ticks
 from tbot.backtest.source import Source
 from tbot.backtest.survey import Survey, utc
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Denial, Intent, RoundTrip
+from tbot.domain.messages import Denial, Intent, Note, RoundTrip, StateChange
 from tbot.domain.trading_hours import SessionCalendar, trading_day
 from tbot.errors import DataError, Halted
 from tbot.execution.desk import Desk
@@ -33,6 +33,7 @@ PROGRESS_S = 0.1
 _EPOCH_DAY = date(1970, 1, 1)
 # An account that these halted stopped by an error and not by a rule of its owner or the firm.
 _ERRORS = ("RC_CONFIG", "RC_ASSERT", "RC_SECOND_ENGINE")
+_FIRM = ("RC_TARGET", "RC_MAX_LOSS", "RC_DAY_PROFIT")  # rules of the firm
 
 
 def run_backtest(
@@ -129,7 +130,7 @@ def _result(source: Source, plan: BacktestPlan, runner: Runner, survey: Survey, 
         data_hash=source.data_hash,
         calendar="exact" if survey.covered else "template",
         synthetic=survey.synthetic,
-        notes=(*told, *_out_of_room(plan, denials, intents, survey.days)),
+        notes=(*told, *_ended(plan, notes, survey.days), *_out_of_room(plan, denials, intents, survey.days)),
         days=survey.days,
         through_holes=_through_holes(trips, [*survey.gaps, *_holes(source, survey)]),
         outcomes=np.concatenate([np.zeros(0, OUTCOME_DTYPE), *runner.outcomes]),
@@ -154,6 +155,35 @@ def _through_holes(trips: list[RoundTrip], holes: list[tuple[str, int, int]]) ->
                     f"open while data is missing ({utc(start_ns)} to {utc(end_ns)}); its result is not known"
                 )
     return tuple(found)
+
+
+def _ended(plan: BacktestPlan, notes: Iterable[Note], days: tuple[date, ...]) -> Iterator[str]:
+    """Accounts that were halted, or locked for good, while days were left: these are empty for that reason."""
+    changes = [note for note in notes if isinstance(note, StateChange)]
+    for account in plan.accounts:
+        number = account.settings.account
+        last = _standstill([change for change in changes if change.account == number])
+        left = 0 if last is None else sum(day > trading_day(last.now_ns) for day in days)
+        if last is None or not left:
+            continue
+        code = last.reasons[0] if last.reasons else last.state
+        hint = "; without the firm's rules it goes on" if code in _FIRM else ""
+        follow = "trading day that follows is" if left == 1 else "trading days that follow are"
+        yield (
+            f"account {number} was {last.state.lower()} at {utc(last.now_ns)}: {last.text} ({code}). It took no trade "
+            f"after that, and the {left:,} {follow} empty for that reason{hint}"
+        )
+
+
+def _standstill(changes: Sequence[StateChange]) -> StateChange | None:
+    """How the account came into the halt or lock that it never left; None: it was free at the end."""
+    found = None
+    for change in changes:
+        if change.state not in ("HALTED", "LOCKED"):
+            found = None
+        elif found is None or found.state != change.state:
+            found = change
+    return found
 
 
 def _out_of_room(

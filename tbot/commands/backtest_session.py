@@ -165,7 +165,10 @@ def _more_notes(question: Question, config: Config, holdout: str, calendar: str)
     if question.exact_calendar and calendar != "exact":
         yield "--exact-calendar: nothing was entered in years that the session table does not cover"
     if not config.accounts and question.firm != "none":
-        yield f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today"
+        yield (
+            f"the account is a fresh {question.firm} Combine of ours, under the firm's rules as they are today; "
+            "--firm none plays without them"
+        )
     if holdout:
         yield f"hold-out: {holdout}"
 

@@ -1,4 +1,4 @@
-"""`tbot demo`: the guided minute. The engine as `tbot run` starts it, on a fast made-up market, told in plain words.
+"""`tbot demo`: the guided tour. The engine as `tbot run` starts it, on a fast made-up market, told in plain words.
 
 Why these numbers: in the first 16 minutes of this seed's market there are a trade that wins, two that lose and the lock
 that follows two losses in a row, each about when a reader is ready for it. It says nothing about odds.
@@ -61,7 +61,7 @@ class Story(Screen):
         self._ready_s = 0.0
         self._state = ""
         self._last: dict[str, Any] = {}
-        self._line("", f"A minute of a made-up market, {SPEED:g} times as fast as a real one: {', '.join(CONTRACTS)}.")
+        self._line("", f"A made-up market, {SPEED:g} times as fast as a real one: {', '.join(CONTRACTS)}.")
         self._line("", "No account, no network, nothing at risk. Ctrl-C closes what is open and ends.")
         self._line("", "Starting gateway, executor, feed and workers ...")
 
@@ -90,7 +90,7 @@ class Story(Screen):
             self._line("", f"Ready after {self._ready_s:.1f} s. {where}")
         state = str(self._last["state"])
         if state == "STOPPING" and self._state != state:
-            self._line("", "The minute is over: no new trades, and what is open is closed.")
+            self._line("", "Time is up: no new trades, and what is open is closed.")
         self._state = state
 
     def close(self) -> None:
@@ -105,7 +105,8 @@ class Story(Screen):
         for name, text in summary(self._last):
             self._line(f"{name:<14}", text)
         self._console.print()
-        self._line("", "Whether it won or lost here means nothing: the market is made up, and it is one minute.")
+        self._line("", "Whether it won or lost here means nothing: the market is made up, and the time is short.")
+        self._line("", "Its journal is on record, but temporary: a later run removes it.")
         self._line("", "Next:")
         for command, text in NEXT:
             self._line(f"  {command:<18}", text)
@@ -114,7 +115,7 @@ class Story(Screen):
         from rich.text import Text
 
         room = max(30, self._width - len(head))
-        lines = textwrap.wrap(text, room) or [""]
+        lines = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
         first = Text(head[:9], style="bright_black") + Text(head[9:], style=KIND_STYLE.get(kind, ""))
         for number, line in enumerate(lines):
             start = first if number == 0 else Text(" " * len(head))
@@ -149,7 +150,7 @@ def summary(status: dict[str, Any]) -> list[tuple[str, str]]:
 @click.option("--json", "json_output", is_flag=True, help="No words; one JSON document at the end.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def demo(duration: str, tz: str, json_output: bool, debug: bool) -> int:
-    """Watch T-BOT work for a minute, and be told what happens and why.
+    """Watch T-BOT work for 45 seconds, and be told what happens and why.
 
     A made-up market, real processes, paper money. Needs no account, no network and no settings, and reads none.
     """

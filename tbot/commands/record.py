@@ -101,7 +101,7 @@ def record(
 def export(tapes: tuple[Path, ...], out: Path, kind: str, timeframe: str, json_output: bool, debug: bool) -> int:
     """Write TAPES as Parquet: prices as floats and as integer ticks, UTC times with nanoseconds.
 
-    `tbot import` turns a file of ticks back into the same tape. Needs pip install tbot[data].
+    `tbot import` turns a file of ticks back into the same tape. Needs pip install 'tbot[data]'.
     """
     import orjson
 

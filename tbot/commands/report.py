@@ -106,10 +106,20 @@ def report(
 
         click.echo(orjson.dumps(made.document).decode())
         return 0
-    show(lines(made))
+    show([*lines(made), *_passing(wanted, made)])
     if note:
         show([f"tbot: {note}"], err=True)
     return 0
+
+
+def _passing(wanted: Wanted, made: "Made") -> list[str]:
+    """Word of files that do not last."""
+    from tbot.engine.temporary_state import is_temporary
+
+    state = wanted.state_dir.resolve()
+    if not made.paths or not is_temporary(state) or not wanted.out.resolve().is_relative_to(state):
+        return []
+    return ["temporary: a later run removes it; --out DIR keeps it"]
 
 
 def lacking() -> list[str]:

@@ -27,6 +27,7 @@ from tbot.commands.journal_query import (
     stamp,
 )
 from tbot.commands.words import show
+from tbot.domain.words import plural
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -224,20 +225,20 @@ def _lines(trade: Trade, zone: "ZoneInfo") -> list[str]:
     code = f" ({whole['exit_code']})" if whole["exit_code"] else ""
     excursion = "how far it went is not known (over before a minute had closed)"
     if trip.mae_ticks is not None and trip.mfe_ticks is not None:
-        excursion = f"{trip.mae_ticks} ticks against, {trip.mfe_ticks} in favour"
+        excursion = f"{plural(trip.mae_ticks, 'tick')} against, {trip.mfe_ticks:,} in favour"
     lines = [
         f"{stamp(trip.now_ns, zone)}  {trip.contract} {whole['side']} {trip.size}  "
         f"{prices[0]} to {prices[1]}  net {_money(trip.net_cents)}  "
         f"closed by {trip.exit_reason}{code}",
         f"    gross {_money(trip.gross_cents)}, fees {_cost(trip.fees_cents)}, commission "
-        f"{_cost(trip.commission_cents)}; slippage {_slippage(trip.slippage_ticks)}; {excursion}; "
+        f"{_cost(trip.commission_cents)}; entry slippage {_slippage(trip.slippage_ticks, trip.size)}; {excursion}; "
         f"held {whole['held_s']:.0f} s",
         f"    account {trip.account}, signal {trip.signal_id or 'none'}: {trip.entry_reason or 'no reason recorded'}",
     ]
     if whole["hops_ms"]:
-        stamps = trade.stamps()
-        hops = [f"{_HOP_WORDS[b]} +{(stamps[b] - stamps[a]) / 1e6:.2f} ms" for a, b in pairwise(stamps)]
-        lines.append(f"    from {_HOP_WORDS[next(iter(stamps))]}: {', '.join(hops)}")
+        (first, start), *later = trade.stamps().items()
+        hops = [f"{_HOP_WORDS[hop]} +{(at - start) / 1e6:.2f} ms" for hop, at in later]
+        lines.append(f"    from {_HOP_WORDS[first]}: {', '.join(hops)}")
     return lines
 
 
@@ -249,8 +250,13 @@ def _price(product: "Product", price_size: int, size: int) -> str:
     return f"{_average(price_size, size, float(product.tick_size)):.{product.decimals + 2}f}".rstrip("0")
 
 
-def _slippage(ticks: int) -> str:
-    return f"{abs(ticks)} ticks {'worse' if ticks > 0 else 'better'}" if ticks else "none"
+def _slippage(ticks: int, size: int) -> str:
+    """Ticks over all contracts, told for one of them, as the excursions are."""
+    if not ticks:
+        return "none"
+    whole, rest = divmod(abs(ticks), size)
+    told = f"{abs(ticks) / size:.1f} ticks" if rest else plural(whole, "tick")
+    return f"{told} a contract {'worse' if ticks > 0 else 'better'}"
 
 
 def _total_line(found: list[Trade]) -> str:

@@ -28,6 +28,11 @@ def fresh_state(mode: Mode) -> Path:
     return path
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a later run removes this state directory."""
+    return _NAME.fullmatch(path.name) is not None and (path / MARKER).is_file()
+
+
 def sweep_states(base: Path) -> list[Path]:
     """Remove the temporary state directories of our own dead runs from `base`; returns their paths.
 

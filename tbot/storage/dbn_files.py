@@ -51,7 +51,7 @@ def read_dbn(path: Path) -> Columns:
     try:
         import databento_dbn as dbn  # here, because it is an extra
     except ImportError:
-        raise DataError(f"{path} is a Databento file; to read those: pip install tbot[databento]") from None
+        raise DataError(f"{path} is a Databento file; to read those: pip install 'tbot[databento]'") from None
     try:
         schema, names, rows = _records(path, dbn)
     except OSError as error:

@@ -69,7 +69,7 @@ def _read_parquet(path: Path) -> tuple[Columns, set[str]]:
         import pyarrow as pa  # here, because it is an extra and slow to import
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{path} is a Parquet file; to read those: pip install tbot[data]") from None
+        raise DataError(f"{path} is a Parquet file; to read those: pip install 'tbot[data]'") from None
     try:
         table = pq.read_table(path)
     except pa.ArrowException as error:

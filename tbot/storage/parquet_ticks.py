@@ -36,7 +36,7 @@ def need_pyarrow(what: str) -> tuple[Any, Any]:
         import pyarrow as pa  # here, because it is an extra and slow to import
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{what} needs pyarrow; install it: pip install tbot[data]") from None
+        raise DataError(f"{what} needs pyarrow; install it: pip install 'tbot[data]'") from None
     return pa, pq
 
 

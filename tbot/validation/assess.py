@@ -75,6 +75,11 @@ class Assessment:
     verdict: Verdict
     null_missing: str = ""  # why there is no percentile among random levels, where that is known
 
+    @property
+    def days_enough(self) -> bool:
+        """Whether the days say something by a ratio of a year (V6); a few of them give any number at all."""
+        return self.sharpe is not None
+
 
 def assess(
     result: BacktestResult,

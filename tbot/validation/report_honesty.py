@@ -97,7 +97,7 @@ def _trials(judged: Assessment) -> Iterator[Feature]:
     tried, sharpe = judged.trials, judged.sharpe
     word = "trial" if tried.trials == 1 else "trials"
     count = f"{tried.trials} {word} on record over these data, {max(1.0, tried.cautious):.1f} effective"
-    if sharpe is None:
+    if not judged.days_enough or sharpe is None:
         yield Feature("V6", "trials", True, f"{count}; too few days with results for a Sharpe ratio")
     else:
         length = f"{math.ceil(sharpe.min_track_record):,} days" if math.isfinite(sharpe.min_track_record) else ""

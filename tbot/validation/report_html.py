@@ -127,7 +127,7 @@ def _account(result: BacktestResult, judged: Assessment, zone: ZoneInfo, extra: 
     traded = len(tables.rows) > 0
     return AccountPage(
         name=account_words(judged.account, extra),
-        cells=summary_cells(judged.summary, tables),
+        cells=summary_cells(judged, tables),
         # Our own drawing: numbers and fixed words alone.
         equity=Markup(pictures.equity(tables.curve, zone)) if traded else "",
         pictures=_pictures(judged, tables) if traded else (),

@@ -37,7 +37,6 @@ from tbot.validation.report_words import (
     percent,
     stamp,
 )
-from tbot.validation.summary import Summary
 
 WEEKS_AT_MOST = 3  # months of a run that is told by the week
 HOUR_BAR = 12  # signs
@@ -76,7 +75,7 @@ def account_parts(
 ) -> Iterator[RenderableType]:
     """Sections of one account."""
     tables = tables_of(result, judged.account)
-    yield from _section("Summary", _summary(judged.summary, tables))
+    yield from _section("Summary", _summary(judged, tables))
     if len(tables.rows):
         yield from _section("Balance, and drawdown below it", equity(tables, zone))
         months = len(tables.months) > WEEKS_AT_MOST
@@ -155,9 +154,10 @@ def _pairs() -> Table:
 
 
 # ------------------------------------------------------------------------------------------------ summary
-def summary_cells(told: Summary, tables: AccountTables) -> list[tuple[str, str]]:
+def summary_cells(judged: Assessment, tables: AccountTables) -> list[tuple[str, str]]:
     """Name and value of every number of the summary."""
-    fall = told.drawdown
+    told = judged.summary
+    fall, enough = told.drawdown, judged.days_enough
     back = "" if not fall.depth_cents else ", recovered" if fall.recovered is not None else ", not recovered"
     return [
         ("Net result", money(told.net_cents)),
@@ -174,20 +174,20 @@ def summary_cells(told: Summary, tables: AccountTables) -> list[tuple[str, str]]
         ("Average lost", "–" if told.average_loss_cents is None else money(-told.average_loss_cents)),
         ("Losing streak", plural(told.losing_streak, "trade")),
         ("Expectancy", money(told.expectancy_cents)),
-        ("Sharpe, a year", number(told.sharpe)),
+        ("Sharpe, a year", number(told.sharpe if enough else None)),
         ("Expectancy, ticks", number(told.expectancy_ticks, signed=True)),
-        ("Sortino, a year", number(told.sortino)),
+        ("Sortino, a year", number(told.sortino if enough else None)),
         ("Expectancy, R", number(told.expectancy_r, signed=True)),
         ("In the market", percent(told.exposure, 1)),
         ("Days", f"{told.days}"),
     ]
 
 
-def _summary(told: Summary, tables: AccountTables) -> Table:
+def _summary(judged: Assessment, tables: AccountTables) -> Table:
     table = Table.grid(padding=(0, 2))
     for style in ("dim", "", "dim", ""):
         table.add_column(style=style, no_wrap=True)
-    cells = [(name, _coloured(text)) for name, text in summary_cells(told, tables)]
+    cells = [(name, _coloured(text)) for name, text in summary_cells(judged, tables)]
     for left, right in zip(cells[::2], cells[1::2], strict=True):
         table.add_row(*left, *right)
     return table

@@ -2,13 +2,16 @@
 
 import re
 import struct
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from html_page import Page
 from report_week import Trade, a_week, write_week
@@ -141,6 +144,30 @@ def test_the_picture_is_page_one() -> None:
     width, height = struct.unpack(">II", data[16:24])
     assert (width, height) == (1402, 992)
     assert len(data) < 400_000  # it goes into messages
+
+
+def small() -> list[Trade]:
+    """Results and ways of a few dollars."""
+    exits = (99_997, 100_004, 99_997, 100_004)
+    return [
+        Trade(f"2026-11-1{6 + n}T15:00:00", 5, size=1, mae=2 + n % 3, mfe=16 + n % 2, exit=exits[n]) for n in range(4)
+    ]
+
+
+@pytest.mark.parametrize("trades", [small(), a_week(), [replace(one, size=60) for one in a_week()]])
+def test_no_two_labels_of_an_axis_read_the_same_or_touch(trades: list[Trade]) -> None:
+    with report_print._drawing():
+        figure = report_print._first_page(report_of(trades))
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes:
+            for axis, low, high in ((axes.xaxis, *axes.get_xlim()), (axes.yaxis, *sorted(axes.get_ylim()))):
+                shown = [one for one, at in zip(axis.get_ticklabels(), axis.get_ticklocs(), strict=True)
+                         if low <= at <= high]  # fmt: skip
+                words = [one.get_text() for one in shown]
+                assert len(set(words)) == len(words), words
+                if axis is axes.xaxis:
+                    spans = [one.get_window_extent() for one in shown]
+                    assert all(a.x1 + 2 < b.x0 for a, b in pairwise(spans)), words
 
 
 def test_a_dollar_sign_is_money_and_no_formula() -> None:

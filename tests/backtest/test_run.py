@@ -11,13 +11,14 @@ import pytest
 from lively_tape import LIVELY, MINUTE, START, lively
 from tbot.backtest.plan import AccountPlan, BacktestPlan
 from tbot.backtest.results import BacktestResult, barred
-from tbot.backtest.run import run_backtest
+from tbot.backtest.run import _standstill, run_backtest
 from tbot.backtest.runner import StrategyError
 from tbot.backtest.source import ArraySource
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.messages import Signal
+from tbot.domain.messages import Signal, StateChange
 from tbot.errors import ConfigError, DataError, Halted
 from tbot.execution.settings import AccountSettings
+from tbot.risk.firm import FirmRules
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sources import open_sources
 from tbot.storage.tape import TapeWriter, tape_meta
@@ -207,6 +208,35 @@ def test_V10_days_after_the_floor_took_an_account_out_are_told_and_are_no_days_o
     assert told[0] is not None
     assert told[0] == told[1]  # the empty days behind change nothing
     assert barred(WHOLE.denials, WHOLE.intents, 1) is None
+
+
+def test_an_account_that_was_halted_on_the_way_is_told_with_the_moment_and_the_reason() -> None:
+    account = AccountPlan(AccountSettings(1, rules=FirmRules(target_cents=10_000, best_day_percent=100)))
+    result = run_backtest(SOURCE, replace(PLAN, accounts=(account,)))
+    assert result.states == {1: "HALTED"}
+    assert result.notes[-1] == (
+        "account 1 was halted at 2026-11-20 15:40:15Z: the profit target of $169.05 is reached with $169.05 "
+        "(RC_TARGET). It took no trade after that, and the 1 trading day that follows is empty for that reason; "
+        "without the firm's rules it goes on"
+    )
+    assert not any("halted" in note or "locked" in note for note in WHOLE.notes)
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        (["ACTIVE", "REDUCING", "HALTED", "HALTED"], 2),
+        (["LOCKED", "LOCKED"], 0),
+        (["LOCKED", "RECONCILING", "ACTIVE"], None),
+        (["LOCKED", "RECONCILING", "LOCKED"], 2),
+        (["HALTED", "ACTIVE", "PAUSED"], None),
+        ([], None),
+    ],
+)
+def test_the_halt_that_lasted_is_the_one_that_is_told(states: list[str], found: int | None) -> None:
+    changes = [StateChange(number, 1, state, ("RC_X",), "words") for number, state in enumerate(states)]
+    told = _standstill(changes)
+    assert (None if told is None else told.now_ns) == found
 
 
 def test_years_outside_the_session_table_are_marked_or_not_traded() -> None:

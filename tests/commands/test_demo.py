@@ -69,6 +69,15 @@ def test_the_lock_after_two_losses_is_explained_and_other_states_are_not() -> No
     assert "nothing is opened before the next trading" in text
 
 
+def test_no_length_is_claimed_that_for_can_change_and_paths_stay_whole(tmp_path: Path) -> None:
+    for width in range(60, 101):
+        text = told(supervised=Supervised(tmp_path, stopping=True), width=width)
+        assert "docs/going-paper.md" in text
+    assert "Time is up" in text
+    assert "minute is over" not in text
+    assert "one minute" not in text
+
+
 @pytest.mark.parametrize("width", [80, 60, 200])
 def test_no_line_is_wider_than_the_screen_and_times_are_in_the_chosen_zone(tmp_path: Path, width: int) -> None:
     supervised = Supervised(tmp_path)
@@ -84,6 +93,7 @@ def test_the_summary_says_what_came_of_it_and_what_to_do_next(tmp_path: Path) ->
     for command, _ in demo.NEXT:
         assert command in text
     assert "means nothing" in text
+    assert "temporary: a later run removes it" in text
 
 
 def test_a_machine_that_was_too_slow_is_told_apart(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from json_shape import same
 from report_week import Trade, a_week, write_week
 from tbot.commands.report import report
+from tbot.engine.temporary_state import fresh_state
 from tbot.errors import ConfigError, DataError
 
 
@@ -54,6 +56,17 @@ def test_chosen_forms_go_where_they_are_wanted(home: Path) -> None:
     assert lines[-2:] == [f"written {out / name}" for name in names]
     assert any(line.startswith("Equal to the cent to the broker's trades in the journal") for line in lines)
     assert (out / names[0]).stat().st_mode & 0o077 == 0
+
+
+def test_files_that_a_later_run_removes_are_told(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = fresh_state("sim")
+    write_week(folder / "journal.db", a_week(n=3), mode="demo")
+    words = "temporary: a later run removes it; --out DIR keeps it"
+    state = ("--state-dir", str(folder), "--format", "json")
+    assert call(*state).output.splitlines()[-1] == words
+    assert words not in call(*state, "--out", str(home / "mine")).output
+    assert words not in call("--format", "json").output  # a state that stays
 
 
 def test_all_forms_by_default_beside_the_journal(home: Path) -> None:

@@ -125,15 +125,27 @@ def test_in_words(home: Path) -> None:
         "2026-05-28 20:30:40 UTC (15:30 CDT)  MNQ long 2  5000.375 to 5012.875  net −$73.01  closed by stop"
     )
     assert lines[2] == (
-        "    gross −$70.57, fees $1.44, commission $1.00; slippage 1 ticks worse; 41 ticks against, 7 in favour; "
-        "held 42 s"
+        "    gross −$70.57, fees $1.44, commission $1.00; entry slippage 0.5 ticks a contract worse; "
+        "41 ticks against, 7 in favour; held 42 s"
     )
     assert lines[3] == "    account 11, signal MNQ-4: retest of 15m demand"
-    assert lines[4].startswith("    from frame received: worker awake +0.20 ms, signal sent +0.05 ms, at the ex")
+    assert lines[4].startswith("    from frame received: worker awake +0.20 ms, signal sent +0.25 ms, at the ex")
+    assert ", requested +0.90 ms, answered +8.90 ms" in lines[4]  # each from the frame on
     assert "    account 11, signal none: no reason recorded" in lines
     assert any("ES short 1  6000.25 to 5997.50  net $0.00" in line for line in lines)
     assert any("; how far it went is not known (over before a minute had closed); " in line for line in lines)
     assert lines[-1] == ("total of 4: won 2, lost 1, gross +$32.43, fees $5.76, commission $4.00, net +$22.67")
+
+
+@pytest.mark.parametrize(
+    ("ticks", "size", "words"),
+    [(0, 2, "none"), (10, 2, "5 ticks a contract worse"), (-2, 2, "1 tick a contract better"),
+     (4, 3, "1.3 ticks a contract worse")],
+)  # fmt: skip
+def test_slippage_is_told_for_one_contract(home: Path, ticks: int, size: int, words: str) -> None:
+    with journal_at(home / "paper" / "journal.db") as journal:
+        journal.record(m.TimerIn(NOW, {}), [replace(FULL, slippage_ticks=ticks, size=size, mae_ticks=1)])
+    assert f"; entry slippage {words}; 1 tick against, 7 in favour; " in call("--last", "1").output
 
 
 def test_the_code_of_a_close_is_shown(home: Path) -> None:

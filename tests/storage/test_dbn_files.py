@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest
             open_sources([tmp_path / name])
         assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "databento_dbn", None)
-    with pytest.raises(DataError, match=r"pip install tbot\[databento\]"):
+    with pytest.raises(DataError, match=r"pip install 'tbot\[databento\]'"):
         read_foreign(good)
 
 

@@ -179,7 +179,7 @@ def test_other_files_are_refused(tmp_path):
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"pip install tbot\[data\]"):
+    with pytest.raises(DataError, match=r"pip install 'tbot\[data\]'"):
         read_foreign(csv_file(tmp_path, "ES.parquet", ""))
 
 

@@ -98,6 +98,17 @@ def test_the_summary_by_hand() -> None:
     assert (told["Win rate"], told["Profit factor"]) == ("33.3 %", "0.61")
 
 
+@pytest.mark.parametrize(("days", "told"), [(2, False), (3, True)])
+def test_ratios_of_a_year_are_told_of_days_enough_for_one_in_every_place(days: int, told: bool) -> None:
+    result = result_of(*(trip(net, day) for day, net in enumerate((500, -1_500, 300)[:days])), days=days)
+    text = shown(result, 400)
+    for name in ("Sharpe, a year", "Sortino, a year"):
+        value = re.search(rf"{name} +(\S+)", text)
+        assert value is not None
+        assert (value[1] != "–") == told
+    assert ("too few days with results for a Sharpe ratio" not in text) == told
+
+
 def test_the_tables_by_hand() -> None:
     text = shown(result_of(
         trip(1_926), trip(-1_074, number=1, hour=9), trip(-2_074, 1, contract="MES", side=-1),
