@@ -27,7 +27,7 @@ from tbot.commands.journal_query import (
     stamp,
 )
 from tbot.commands.words import show
-from tbot.domain.words import plural
+from tbot.domain.words import CLOSED, plural
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -229,7 +229,7 @@ def _lines(trade: Trade, zone: "ZoneInfo") -> list[str]:
     lines = [
         f"{stamp(trip.now_ns, zone)}  {trip.contract} {whole['side']} {trip.size}  "
         f"{prices[0]} to {prices[1]}  net {_money(trip.net_cents)}  "
-        f"closed by {trip.exit_reason}{code}",
+        f"closed {CLOSED[trip.exit_reason]}{code}",
         f"    gross {_money(trip.gross_cents)}, fees {_cost(trip.fees_cents)}, commission "
         f"{_cost(trip.commission_cents)}; entry slippage {_slippage(trip.slippage_ticks, trip.size)}; {excursion}; "
         f"held {whole['held_s']:.0f} s",

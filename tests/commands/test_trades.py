@@ -122,7 +122,7 @@ def test_in_words(home: Path) -> None:
     lines = call("--tz", "UTC").output.splitlines()
     assert lines[0] == f"round trips of {home / 'paper'}, newest first"
     assert lines[1] == (
-        "2026-05-28 20:30:40 UTC (15:30 CDT)  MNQ long 2  5000.375 to 5012.875  net −$73.01  closed by stop"
+        "2026-05-28 20:30:40 UTC (15:30 CDT)  MNQ long 2  5000.375 to 5012.875  net −$73.01  closed by its stop"
     )
     assert lines[2] == (
         "    gross −$70.57, fees $1.44, commission $1.00; entry slippage 0.5 ticks a contract worse; "
@@ -151,7 +151,7 @@ def test_slippage_is_told_for_one_contract(home: Path, ticks: int, size: int, wo
 def test_the_code_of_a_close_is_shown(home: Path) -> None:
     with journal_at(home / "paper" / "journal.db") as journal:
         journal.record(m.TimerIn(NOW, {}), [replace(FULL, exit_reason="close", exit_code="RC_WINDOW")])
-    assert "closed by close (RC_WINDOW)" in call("--last", "1").output
+    assert "closed at market (RC_WINDOW)" in call("--last", "1").output
     assert document("--last", "1")["trades"][0]["exit_code"] == "RC_WINDOW"  # type: ignore[index]
 
 
