@@ -18,6 +18,7 @@ import orjson
 from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.domain.words import plural
 from tbot.engine.log_settings import LogSettings
 from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
@@ -201,7 +202,7 @@ def of_document(values: Mapping[str, Any], name: str, document: Document | None 
     if "accounts" in values:
         sections["accounts"] = _accounts(values["accounts"], sections, problems)
     if problems:
-        raise ConfigError(f"{name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems.lines()))
+        raise ConfigError(f"{name} has {plural(len(problems), 'problem')}:\n  " + "\n  ".join(problems.lines()))
     return Config(**sections)
 
 

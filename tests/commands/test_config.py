@@ -167,7 +167,7 @@ def test_F_CFG_03_problems_of_all_accounts_and_sections_come_together(tmp_path: 
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path, text))
     message = str(caught.value)
-    assert "7 problem(s)" in message
+    assert "7 problems" in message
     for words in ("daily_loss_cents is 80001", "slip_ticks is 1", "accounts[4] needs name", "4 [[accounts]]"):
         assert words in message
 

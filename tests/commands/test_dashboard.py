@@ -188,7 +188,7 @@ def test_I10_flat_is_said_when_it_is_proven(world: World) -> None:
     outcome, words = carried_out(world, "flatten")
     assert outcome == Outcome(True, "flat: proven by the broker's own lists; paused until resume")
     assert "closing" in words[0]
-    assert "MNQ +5, 2 working order(s)" in words[1]
+    assert "MNQ +5, 2 working orders" in words[1]
     assert [asked[1] for asked in world.asked] == ["flatten", "ask", "ask"]
 
 

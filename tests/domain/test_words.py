@@ -1,0 +1,45 @@
+"""Numbers with their nouns."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tbot.domain.words import plural
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("n", "words", "text"),
+    [
+        (0, ("trade",), "0 trades"),
+        (1, ("trade",), "1 trade"),
+        (1200, ("trade",), "1,200 trades"),
+        (1, ("entry", "entries"), "1 entry"),
+        (2, ("entry", "entries"), "2 entries"),
+    ],
+)
+def test_one_and_many(n: int, words: tuple[str, ...], text: str) -> None:
+    assert plural(n, *words) == text
+
+
+def spoken(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of every string in a file that is no docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value
+
+
+def test_no_text_leaves_the_plural_to_the_reader() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in sorted((ROOT / "tbot").rglob("*.py"))
+        for line, text in spoken(path)
+        if re.search(r"\w\((s|es|ies)\)", text)
+    ]
+    assert not found, "\n".join(found)
