@@ -17,7 +17,7 @@ import orjson
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
 from tbot.commands.words import fitted, show, terminal_width
-from tbot.domain.words import plural
+from tbot.domain.words import plural, profit_factor
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -101,14 +101,14 @@ def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
 
 def lines(document: dict[str, Any]) -> list[str]:
     """The document in words, for a person."""
-    factor, rate = document["profit_factor"], document["win_rate"]
+    rate, factor = document["win_rate"], profit_factor(document["profit_factor"], document["wins"])
     taken, denied = document["intents"], sum(document["denials"].values())
     text = [
         f"{document['badge']}  {document['state']}  {document['reason']}".rstrip(),
         f"day {document['pnl_usd']:+.2f} USD  open {document['open_usd']:+.2f} USD  "
         f"drawdown {document['drawdown_usd']:.2f} USD",
         f"round trips {document['round_trips']}  win rate {'n/a' if rate is None else f'{rate:.0%}'}  "
-        f"profit factor {'n/a' if factor is None else factor}  signals taken {taken}, denied {denied}",
+        f"profit factor {factor}  signals taken {taken}, denied {denied}",
         _execution(document),
     ]
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]

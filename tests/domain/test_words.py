@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tbot.domain.words import plural
+from tbot.domain.words import plural, profit_factor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_one_and_many(n: int, words: tuple[str, ...], text: str) -> None:
     assert plural(n, *words) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "wins", "text"), [(1.618, 4, "1.62"), (0.0, 0, "0.00"), (None, 1, "∞"), (None, 0, "–")]
+)
+def test_profit_factor_of_wins_losses_and_nothing(factor: float | None, wins: int, text: str) -> None:
+    assert profit_factor(factor, wins) == text
 
 
 def spoken(path: Path) -> Iterator[tuple[int, str]]:
