@@ -360,6 +360,16 @@ def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: Prob
 _DIRECTED = SMALLER_IS_TIGHTER | LARGER_IS_TIGHTER
 
 
+# Types as a person calls them.
+_ONE = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_MANY = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
+
+
+def _typed(value: Any) -> str:
+    """A value as a settings file has it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     """(problem or "", value) for one option."""
     if key == "contracts":
@@ -373,7 +383,7 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         if not isinstance(value, list) or any(type(item) is not inner for item in value):
-            return f"must be a list of {inner.__name__}", None
+            return f"must be a list of {_MANY[inner]}", None
         return "", tuple(value)
     if get_origin(hint) is dict and not isinstance(value, dict):
         return f"must be a table such as {{ key = value }}, not {value!r}", None
@@ -382,7 +392,7 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     if hint is float and type(value) is int:
         return "", float(value)
     if isinstance(hint, type) and type(value) is not hint:
-        return f"must be {hint.__name__}, not {value!r}", None
+        return f"must be {_ONE.get(hint, hint.__name__)}, not {_typed(value)}", None
     return "", value
 
 

@@ -135,7 +135,7 @@ def test_accounts_arrive_with_the_limits_of_risk_and_their_own(tmp_path: Path) -
         ("slip_ticks = 6", "slip_ticks = 3|3 is looser than 4 of [risk]"),
         ("slip_ticks = 6", "proof_ns = 1|accounts[1].risk.proof_ns is not an option"),
         ("slip_ticks = 6", "slip_ticks = 101|allowed: a whole number 4 to 100"),
-        ("slip_ticks = 6", "slip_ticks = true|must be int, not True"),
+        ("slip_ticks = 6", "slip_ticks = true|must be a whole number, not true"),
         ("floor_usd = 48123.5", "floor_usd = nan|accounts[1].floor_usd: must be the balance"),
         ("floor_usd = 48123.5", "floor_usd = 1e6|accounts[1].floor_usd: must be the balance"),
         ("floor_usd = 48123.5", "flor_usd = 1|accounts[1].flor_usd is not an option"),
@@ -257,7 +257,7 @@ def test_every_problem_of_fills_is_named(tmp_path: Path) -> None:
     text = "[fills]\nlatency_ns = -5\npartial = 3\nlucky = true\n[fills.spread_by_hour]\nXX = [1]\n"
     with pytest.raises(ConfigError, match="lucky is not an option") as caught:
         load(written(tmp_path, text))
-    assert "partial: must be bool" in str(caught.value)
+    assert "partial: must be true or false" in str(caught.value)
     assert "spread_by_hour: must give 24 whole numbers" in str(caught.value)
     with pytest.raises(ConfigError, match="latency_ns is -5"):
         load(written(tmp_path, "[fills]\nlatency_ns = -5\n"))

@@ -71,7 +71,7 @@ def test_lists_texts_and_tables_by_variable(monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "value", "said"),
     [
         ("TBOT_RISK__MAX_MICRO", "3", "TBOT_RISK__MAX_MICRO (environment): risk.max_micro is not an option; did you"),
-        ("TBOT_RISK__MAX_MICROS", "many", "TBOT_RISK__MAX_MICROS (environment): risk.max_micros: must be int"),
+        ("TBOT_RISK__MAX_MICROS", "many", "(environment): risk.max_micros: must be a whole number, not 'many'"),
         ("TBOT_NOWHERE__X", "1", "[nowhere] is not a section"),
         ("TBOT_GATEWAY__API_KEY", "canary", "secrets do not belong"),
     ],
