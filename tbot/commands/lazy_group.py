@@ -28,9 +28,9 @@ class LazyGroup(click.Group):
             import difflib
 
             near = difflib.get_close_matches(args[0], self._table, 1)
-            if near and args[0] not in self._table:
-                error.message += f" Did you mean {near[0]}?"
-            raise
+            if not near or args[0] in self._table:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]}?", error.ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self._table:
