@@ -41,9 +41,23 @@ def test_words_hold_every_figure() -> None:
     text = "\n".join(lines(document()))
     for words in (
         "ACTIVE", "-12.50 USD", "win rate 50%", "profit factor 1.20", "taken 4, denied 3", "mean 4.2 ms, p99 9.0 ms",
-        "+0.25 ticks", "99.5% answered, 1 too many", "reconnections 2", "restarts 1", "12.5/s", "0.4 s ago",
+        "+0.25 ticks", "99.5% answered, 1 refused as too many", "reconnections 2", "restarts 1", "12.5/s", "0.4 s ago",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_a_contract_has_one_line_of_80_columns() -> None:
+    assert lines(document())[-1] == "MNQ      1000 ticks   12.5/s  0.4 s ago  1m bars     7  zones    2  signals 1"
+    full = {"ticks": 123_456_789, "ticks_per_s": 1234.5, "last_tick_age_s": 86_400.0, "bars": {"1m": 12_345}}
+    line = lines(document(contracts={"MNQ": {**full, "zones": {"5m": 1234}, "signals": 999}}))[-1]
+    assert len(line) <= 80
+    none = {**full, "last_tick_age_s": None, "zones": {}, "signals": 0}
+    assert "no tick" in lines(document(contracts={"MNQ": none}))[-1]
+
+
+@pytest.mark.parametrize("changes", [{"ended": True, "state": "STOPPED"}, {"state": "DEAD"}])
+def test_an_engine_that_is_gone_has_no_rate_and_no_age(changes: dict[str, Any]) -> None:
+    assert lines(document(**changes))[-1] == "MNQ      1000 ticks  1m bars     7  zones    2  signals 1"
 
 
 def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
