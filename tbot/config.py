@@ -360,6 +360,18 @@ def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: Prob
 _DIRECTED = SMALLER_IS_TIGHTER | LARGER_IS_TIGHTER
 
 
+def _contracts(value: Any) -> tuple[str, Any]:
+    """(problem or "", symbols); small letters mean the same."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return f'must be a list such as ["MNQ", "ES"], not {_typed(value)}', None
+    symbols = tuple(item.upper() for item in value)
+    unknown = [item for item, symbol in zip(value, symbols, strict=True) if symbol not in PRODUCTS]
+    if not unknown:
+        return "", symbols
+    meant = _meant(unknown[0].upper(), PRODUCTS).removeprefix("; ")
+    return f"unknown contract {unknown[0]!r}; {f'{meant} ' if meant else ''}known are {', '.join(PRODUCTS)}", None
+
+
 # Types as a person calls them.
 _ONE = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _MANY = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
@@ -373,11 +385,7 @@ def _typed(value: Any) -> str:
 def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     """(problem or "", value) for one option."""
     if key == "contracts":
-        items = value if isinstance(value, list) else [value]
-        unknown = [item for item in items if not isinstance(item, str) or item not in PRODUCTS]
-        if unknown or not isinstance(value, list):
-            return f'unknown contracts {unknown or value!r}; write a list such as ["MNQ"]', None
-        return "", tuple(value)
+        return _contracts(value)
     if key in CHOICES and value not in CHOICES[key]:
         return f"{value!r} is not one of {', '.join(CHOICES[key])}{_meant(value, CHOICES[key])}", None
     if get_origin(hint) is tuple:
