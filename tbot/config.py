@@ -18,6 +18,7 @@ import orjson
 from tbot.context.news_settings import NewsSettings
 from tbot.credentials import Login, require
 from tbot.domain.contracts import DEFAULT_SYMBOLS, PRODUCTS
+from tbot.domain.words import plural
 from tbot.engine.log_settings import LogSettings
 from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
@@ -201,7 +202,7 @@ def of_document(values: Mapping[str, Any], name: str, document: Document | None 
     if "accounts" in values:
         sections["accounts"] = _accounts(values["accounts"], sections, problems)
     if problems:
-        raise ConfigError(f"{name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems.lines()))
+        raise ConfigError(f"{name} has {plural(len(problems), 'problem')}:\n  " + "\n  ".join(problems.lines()))
     return Config(**sections)
 
 
@@ -359,20 +360,38 @@ def _tightened(where: str, own: dict[str, Any], base: RiskLimits, problems: Prob
 _DIRECTED = SMALLER_IS_TIGHTER | LARGER_IS_TIGHTER
 
 
+def _contracts(value: Any) -> tuple[str, Any]:
+    """(problem or "", symbols); small letters mean the same."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return f'must be a list such as ["MNQ", "ES"], not {_typed(value)}', None
+    symbols = tuple(item.upper() for item in value)
+    unknown = [item for item, symbol in zip(value, symbols, strict=True) if symbol not in PRODUCTS]
+    if not unknown:
+        return "", symbols
+    meant = _meant(unknown[0].upper(), PRODUCTS).removeprefix("; ")
+    return f"unknown contract {unknown[0]!r}; {f'{meant} ' if meant else ''}known are {', '.join(PRODUCTS)}", None
+
+
+# Types as a person calls them.
+_ONE = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_MANY = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
+
+
+def _typed(value: Any) -> str:
+    """A value as a settings file has it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     """(problem or "", value) for one option."""
     if key == "contracts":
-        items = value if isinstance(value, list) else [value]
-        unknown = [item for item in items if not isinstance(item, str) or item not in PRODUCTS]
-        if unknown or not isinstance(value, list):
-            return f'unknown contracts {unknown or value!r}; write a list such as ["MNQ"]', None
-        return "", tuple(value)
+        return _contracts(value)
     if key in CHOICES and value not in CHOICES[key]:
         return f"{value!r} is not one of {', '.join(CHOICES[key])}{_meant(value, CHOICES[key])}", None
     if get_origin(hint) is tuple:
         inner = get_args(hint)[0]
         if not isinstance(value, list) or any(type(item) is not inner for item in value):
-            return f"must be a list of {inner.__name__}", None
+            return f"must be a list of {_MANY[inner]}", None
         return "", tuple(value)
     if get_origin(hint) is dict and not isinstance(value, dict):
         return f"must be a table such as {{ key = value }}, not {value!r}", None
@@ -381,7 +400,7 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     if hint is float and type(value) is int:
         return "", float(value)
     if isinstance(hint, type) and type(value) is not hint:
-        return f"must be {hint.__name__}, not {value!r}", None
+        return f"must be {_ONE.get(hint, hint.__name__)}, not {_typed(value)}", None
     return "", value
 
 

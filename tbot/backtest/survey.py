@@ -9,6 +9,7 @@ import numpy as np
 from tbot.domain.contracts import BY_ID
 from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.trading_hours import SessionCalendar
+from tbot.domain.words import plural
 from tbot.storage.tick_stream import Ticks
 from tbot_ext.pipeline import NEW_CONTRACT
 from tbot_ext.records import Flag
@@ -97,7 +98,7 @@ class Survey:
         if derived:
             found.append(f"{', '.join(derived)}: no quotes in the data; made from trades and the typical spread")
         for symbol, count in Counter(symbol for symbol, _, _ in self.gaps).items():
-            found.append(f"{symbol}: data is missing at {count} marked gap(s)")
+            found.append(f"{symbol}: data is missing at {plural(count, 'marked gap')}")
         return tuple(found)
 
 

@@ -27,6 +27,7 @@ from tbot.config import Config, load
 from tbot.context.news import Calendar, high_impact_ns
 from tbot.context.news_sources import past_calendar
 from tbot.domain.trading_hours import CHICAGO, trading_day
+from tbot.domain.words import plural
 from tbot.errors import ConfigError, DataError
 from tbot.home import home
 from tbot.risk.firm import FirmRules
@@ -180,7 +181,9 @@ def _locked_words(question: Question, locked: Lock | None, seen: int) -> str:
     if not question.open_holdout:
         return f"the last {len(locked.locked)} trading days from {locked.locked[0]} were not looked at"
     told = f"opened, this run saw the locked {len(locked.locked)} trading days from {locked.locked[0]} alone"
-    return f"{told}; {seen} run(s) on record had looked at some of them before: for those it was none" if seen else told
+    if not seen:
+        return told
+    return f"{told}; {plural(seen, 'run')} on record had looked at some of them before: for those it was none"
 
 
 def _extra(question: Question, config: Config, plan: BacktestPlan, holdout: str) -> Extra:

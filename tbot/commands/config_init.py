@@ -30,7 +30,7 @@ ACCOUNT_QUESTIONS = ("id", "name", "plan", "stage", "floor_usd")
 
 @dataclass(frozen=True)
 class Asker:
-    """Who answers. `ask` gets a question and its default and gives the answer, "" for the default."""
+    """Who answers. `ask` gets a question and its default and gives the answer, "" for the default; `tell`: lines."""
 
     ask: Callable[[str, str], str]
     tell: Callable[[str], None]
@@ -42,7 +42,7 @@ def person() -> Asker:
     def ask(question: str, default: str) -> str:
         return str(click.prompt(question, default=default, show_default=bool(default), err=True))
 
-    return Asker(ask, lambda text: show([text], err=True))
+    return Asker(ask, lambda text: show(text.splitlines(), err=True))
 
 
 def nobody() -> Asker:

@@ -7,6 +7,7 @@ import click
 import orjson
 
 from tbot.commands.gateway import config_option
+from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def validate(file: Path | None, config_path: Path | None, json_output: bool) -> 
         })  # fmt: skip
         return ConfigError.exit_code if problems else 0
     if problems:
-        raise ConfigError(f"{document.name} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+        raise ConfigError(f"{document.name} has {plural(len(problems), 'problem')}:\n  " + "\n  ".join(problems))
     click.echo(f"{document.file or 'built-in settings'}: ok")
     return 0
 

@@ -1,8 +1,9 @@
 """`tbot dashboard`: the running engine on a terminal, read-only but for what a person confirms."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -72,7 +73,26 @@ def dashboard(
         raise ConfigError("the dashboard needs a terminal; use tbot status, or --screenshot FILE.svg for a picture")
     if not wait and finder.find(None) is None:
         raise _nothing(mode)
-    return _run(Attachment(finder.find, boot_ns), finder, choice, theme, config_path, credentials_file)
+    attachment = Attachment(finder.find, boot_ns)
+    if (contract or account) and (view := attachment.look()) is not None:
+        try:
+            _check_traded(choice, view.status())
+        except BaseException:
+            attachment.close()
+            raise
+    return _run(attachment, finder, choice, theme, config_path, credentials_file)
+
+
+def _check_traded(choice: "Choice", status: Mapping[str, Any]) -> None:
+    """ConfigError or UsageError for a contract or an account that the run does not trade."""
+    from tbot.gateway.redact import plain
+
+    symbols, accounts = list(status.get("contracts", {})), status.get("accounts", {})
+    if choice.symbol and symbols and choice.symbol not in symbols:
+        raise ConfigError(f"contract {choice.symbol} is not traded by this run; it trades {', '.join(symbols)}")
+    if choice.account and accounts and choice.account not in accounts:
+        known = ", ".join(f"{number} ({plain(one['name'], 60)})" for number, one in accounts.items())
+        raise click.UsageError(f"account {choice.account} is not traded by this run; it trades {known}")
 
 
 def _nothing(mode: str | None) -> TbotError:
@@ -130,6 +150,7 @@ def _screenshot(
     view = attachment.look()
     if view is None or attachment.gone:
         raise _nothing(None)
+    _check_traded(choice, view.status())
     choice = chosen(choice, view.status())
     view.refresh(choice.symbol)
     rows = compose(look_at(view, choice, chart_columns(width)), THEMES[theme], width, height)

@@ -9,6 +9,7 @@ import click
 
 from tbot.commands.gateway import config_option, credentials_option, gateway_option
 from tbot.commands.words import show
+from tbot.domain.words import plural
 from tbot.errors import TbotError
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ class _Settings:
             return fail("messages", str(error), "without it a run sends none")
         if not found.urls:
             return ok("messages", "none are sent: there is no address")
-        return ok("messages", f"{len(found.urls)} address(es) from {found.source}; tbot notify test sends one to each")
+        addresses = plural(len(found.urls), "address", "addresses")
+        return ok("messages", f"{addresses} from {found.source}; tbot notify test sends one to each")
 
 
 def _look_at_gateway(settings: _Settings, option: str | None, tell: "Callable[[Finding], None]") -> "list[Finding]":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
 
@@ -22,7 +23,8 @@ def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None,
         raise ConfigError(f"{target} exists already; choose another --out, or --force to overwrite it")
     summary = import_files(files, target, contract=contract, tz=zone, force=force)
     symbols = ", ".join(contract["symbol"] for contract in summary["contracts"].values())
-    click.echo(f"{target}: {summary['ticks']} ticks of {symbols} from {len(summary['files'])} file(s)")
+    ticks, out_of = plural(summary["ticks"], "tick"), plural(len(summary["files"]), "file")
+    click.echo(f"{target}: {ticks} of {symbols} from {out_of}")
     for note in summary["notes"]:
         click.echo(f"  {note}")
     return 0

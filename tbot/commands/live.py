@@ -25,6 +25,7 @@ from tbot.doctor.online import CALL_S, Target
 from tbot.doctor.versions import outside
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.trading_hours import SessionCalendar
+from tbot.domain.words import plural
 from tbot.engine.settings import AccountPlan, GatewaySettings
 from tbot.engine.state_dir import AccountLocks
 from tbot.errors import Halted, TbotError
@@ -242,7 +243,8 @@ def _distances(plan: AccountPlan, limits: RiskLimits, facts: preflight.Facts, ba
         day = f"{_usd(limits.daily_loss_cents + day_cents)} from the day's loss limit of {limit}"
     floor = plan.floor_cents
     room = "floor not told" if floor is None else f"{_usd(balance_cents - floor)} from the loss floor of {_usd(floor)}"
-    return [f"{day}; {room}", f"{limits.consecutive_losses} loss(es) in a row end the day"]
+    losses = plural(limits.consecutive_losses, "loss in a row ends", "losses in a row end")
+    return [f"{day}; {room}", f"{losses} the day"]
 
 
 def _window_lines(config: Config, now_ns: int) -> list[str]:

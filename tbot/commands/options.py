@@ -13,13 +13,18 @@ if TYPE_CHECKING:
 
 def parse_symbols(text: str) -> tuple[str, ...]:
     """`MNQ,ES` as symbols of the product table; ConfigError names the first unknown one."""
-    from tbot.domain.contracts import PRODUCTS  # late: the kill switch reads a duration here, and has 300 ms
+    import difflib  # late, as the next: the kill switch reads a duration here, and has 300 ms
+
+    from tbot.domain.contracts import PRODUCTS
 
     symbols = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
     unknown = [symbol for symbol in symbols if symbol not in PRODUCTS]
     if unknown or not symbols:
         known = ", ".join(PRODUCTS)
-        raise ConfigError(f"unknown contract {unknown[0] if unknown else text!r}; known are {known}")
+        name = unknown[0] if unknown else text
+        near = difflib.get_close_matches(name, list(PRODUCTS), 1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"unknown contract {name!r}; {guess}known are {known}")
     return symbols
 
 

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from tbot.domain.process_messages import EngineEvent
+from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
 from tbot.errors import GatewayError
@@ -203,8 +204,8 @@ def still_open(status: dict[str, Any]) -> str:
     accounts = status["accounts"].values()
     places = [place for account in accounts for place in account["positions"]]
     held = [f"{place['contract']} {place['side'] * place['size']:+d}" for place in places]
-    orders = sum(len(account["orders"]) for account in accounts)
-    return f"closing: {', '.join(held) or 'no position'}, {orders} working order(s); a third Ctrl-C leaves them"
+    orders = plural(sum(len(account["orders"]) for account in accounts), "working order")
+    return f"closing: {', '.join(held) or 'no position'}, {orders}; a third Ctrl-C leaves them"
 
 
 def final_document(status: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import orjson
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
 from tbot.commands.words import fitted, show, terminal_width
-from tbot.domain.words import plural
+from tbot.domain.words import plural, profit_factor
 from tbot.errors import TbotError
 from tbot.gateway.redact import plain
 
@@ -101,14 +101,14 @@ def of_account(document: dict[str, Any], account: int) -> dict[str, Any]:
 
 def lines(document: dict[str, Any]) -> list[str]:
     """The document in words, for a person."""
-    factor, rate = document["profit_factor"], document["win_rate"]
+    rate, factor = document["win_rate"], profit_factor(document["profit_factor"], document["wins"])
     taken, denied = document["intents"], sum(document["denials"].values())
     text = [
         f"{document['badge']}  {document['state']}  {document['reason']}".rstrip(),
         f"day {document['pnl_usd']:+.2f} USD  open {document['open_usd']:+.2f} USD  "
         f"drawdown {document['drawdown_usd']:.2f} USD",
         f"round trips {document['round_trips']}  win rate {'n/a' if rate is None else f'{rate:.0%}'}  "
-        f"profit factor {'n/a' if factor is None else factor}  signals taken {taken}, denied {denied}",
+        f"profit factor {factor}  signals taken {taken}, denied {denied}",
         _execution(document),
     ]
     text += [f"! not as tested: {warning}" for warning in document.get("warnings", [])]
@@ -131,16 +131,22 @@ def lines(document: dict[str, Any]) -> list[str]:
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():
-        age = contract["last_tick_age_s"]
-        text.append(
-            f"{symbol:<5}{contract['ticks']:>10} ticks {contract['ticks_per_s']:>7.1f}/s  "
-            f"last {'n/a' if age is None else f'{age:.1f} s'} ago  1m bars {contract['bars'].get('1m', 0):>6}  "
-            f"zones {sum(contract['zones'].values()):>4}  signals {contract['signals']}"
-        )
+        text.append(_contract(symbol, contract, lives=not document["ended"] and document["state"] != "DEAD"))
         trouble = contract.get("barred") or contract.get("hole")
         if trouble:
             text.append(f"     no entries: {trouble}")
     return text
+
+
+def _contract(symbol: str, contract: dict[str, Any], *, lives: bool) -> str:
+    """One contract, within 80 columns; of an engine that is gone no rate and no age: they would be of another time."""
+    age = contract["last_tick_age_s"]
+    ago = "no tick" if age is None else f"{age:.{1 if age < DEAD_AFTER_S else 0}f} s ago"
+    now = f" {contract['ticks_per_s']:>6.1f}/s {ago:>10}" if lives else ""
+    return (
+        f"{symbol:<4}{contract['ticks']:>9} ticks{now}  1m bars {contract['bars'].get('1m', 0):>5}  "
+        f"zones {sum(contract['zones'].values()):>4}  signals {contract['signals']}"
+    )
 
 
 def account_lines(number: str, account: dict[str, Any]) -> list[str]:
@@ -203,7 +209,7 @@ def _execution(document: dict[str, Any]) -> str:
         parts.append(f"approved to filled mean {execution['mean'] / 1e6:.1f} ms, p99 {execution['p99'] / 1e6:.1f} ms")
     parts.append(f"slippage {'n/a' if slip is None else f'{slip:+.2f} ticks'}")
     if api.get("requests"):
-        parts.append(f"API {api['answered'] / api['requests']:.1%} answered, {api['too_many']} too many")
+        parts.append(f"API {api['answered'] / api['requests']:.1%} answered, {api['too_many']} refused as too many")
     parts.append(f"reconnections {document['reconnections']}  restarts {document['restarts']}  gaps {document['gaps']}")
     return "  ".join(parts)
 

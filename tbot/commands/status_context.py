@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tbot.domain.words import plural
 from tbot.gateway.redact import plain
 
 POLICIES = {"ignore": "the filter is off meanwhile", "block": "no entries meanwhile"}
@@ -54,9 +55,11 @@ def _messages(notify: dict[str, Any]) -> list[str]:
         if row["failing"]
     ]
     if notify["not_understood"]:
-        text.append(f"! messages: {notify['not_understood']} address(es) are not understood; see tbot notify test")
+        addresses = plural(notify["not_understood"], "address is", "addresses are")
+        text.append(f"! messages: {addresses} not understood; see tbot notify test")
     if notify["trouble"]:
         text.append(f"! messages: none are sent: {notify['trouble']}")
     if notify["left_out"] or notify["lost"]:
-        text.append(f"! messages: {notify['left_out']} line(s) left out, {notify['lost']} message(s) lost")
+        out, lost = plural(notify["left_out"], "line"), plural(notify["lost"], "message")
+        text.append(f"! messages: {out} left out, {lost} lost")
     return [plain(line, 200) for line in text]

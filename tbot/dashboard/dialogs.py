@@ -77,6 +77,7 @@ class Ask(ModalScreen[None]):
         self._on_yes = on_yes
         self._lines: list[str] = []
         self.state = "asking"  # asking, running, done, failed
+        self._mistyped = False
 
     def compose(self) -> ComposeResult:
         title, words, typed = WORDS[self.verb]
@@ -92,7 +93,11 @@ class Ask(ModalScreen[None]):
     def _keys(self) -> str:
         if self.state == "asking":
             typed = WORDS[self.verb][2]
-            return f"type {typed} and press Enter · Esc: leave it" if typed else "Enter: yes · Esc: leave it"
+            if not typed:
+                return "Enter: yes · Esc: leave it"
+            if self._mistyped:
+                return f"nothing is done: the word is {typed}, in capitals; type it and press Enter · Esc: leave it"
+            return f"type {typed} and press Enter · Esc: leave it"
         if self.state == "running":
             return "asked … Esc hides this; it goes on"
         return "Esc closes"
@@ -100,6 +105,9 @@ class Ask(ModalScreen[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() == WORDS[self.verb][2]:
             self._go()
+        else:
+            self._mistyped = True
+            self._show()
 
     def action_confirm(self) -> None:
         if not WORDS[self.verb][2]:

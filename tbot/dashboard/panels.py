@@ -12,7 +12,7 @@ from tbot.dashboard.shown import STALE_S, Shown
 from tbot.dashboard.view import HOPS, clock_text, duration, money, short_clock
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NAMES, NS_PER_MIN
-from tbot.domain.words import plural
+from tbot.domain.words import plural, profit_factor
 from tbot.gateway.redact import plain
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -261,9 +261,9 @@ def today(shown: Shown, width: int) -> list[Row]:
     account = shown.account
     if not account:
         return [[Span("no account yet", "dim")]]
-    factor, rate = account["profit_factor"], account["win_rate"]
+    rate = account["win_rate"]
     words = f"{plural(account['trades'], 'trade')} · won {'–' if rate is None else f'{rate:.0%}'}"
-    words += f" · PF {'–' if factor is None else f'{factor:.2f}'}"
+    words += f" · PF {profit_factor(account['profit_factor'], account['wins'])}"
     rows: list[Row] = [[Span(words)]]
     number = shown.choice.account
     results = [trip.net_cents for trip in reversed(shown.trades) if str(trip.account) == number]

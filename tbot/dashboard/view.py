@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent
+from tbot.domain.words import profit_factor
 from tbot.gateway.redact import plain
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -224,10 +225,9 @@ def _position(held: Mapping[str, Any]) -> Text:
 
 def _account(status: Mapping[str, Any], positions: list[tuple[str, Text]], width: int) -> RenderableType:
     trips, wins = status["round_trips"], status["wins"]
-    factor = status["profit_factor"]
     line = Text(f"\n round trips {trips}", style="")
     line.append(f"  won {wins}")
-    line.append(f"  profit factor {'∞' if factor is None and wins else '-' if factor is None else f'{factor:.2f}'}")
+    line.append(f"  profit factor {profit_factor(status['profit_factor'], wins)}")
     line.append(f"  drawdown {money(-status['drawdown_usd']) if status['drawdown_usd'] else '$0.00'}")
     denied = sum(status["denials"].values())
     line.append(f"  taken {status['intents']}  denied {denied}")

@@ -22,7 +22,7 @@ def news(settings: NewsSettings, home: Path, now_ns: int | None = None) -> list[
     if not calendar.sources:
         if settings.fetch == "off" and not found:
             return [ok("news", "none are followed: fetch is off, and there is no file")]
-        return [*found, warn("news", f"no calendar yet; until a run has fetched one {holds}", FIX)]
+        return [*found, warn("news", f"no calendar yet: {holds}, until a run has fetched one", FIX)]
     told = "of unknown age" if age_ns is None else f"{age_ns // HOUR_NS} h old"
     if not calendar.is_known(now_ns):
         return [*found, warn("news", f"the newest calendar is {told} and says nothing of today; {holds}", FIX)]

@@ -228,8 +228,8 @@ def device() -> Finding:
     signs = [_first_line(Path("/sys/class/dmi/id", name)) for name in ("product_name", "sys_vendor")]
     with contextlib.suppress(OSError):
         names = [name for _, name in socket.if_nameindex()]
-        return judge_device(signs, [name for name in names if _is_up(name)])
-    return judge_device(signs, [])
+        return judge_device(signs, [name for name in names if _is_up(name)], _cpu_flags())
+    return judge_device(signs, [], _cpu_flags())
 
 
 def _is_up(interface: str) -> bool:
@@ -243,9 +243,20 @@ def _first_line(path: Path) -> str:
         return ""
 
 
-def judge_device(products: list[str], interfaces: list[str]) -> Finding:
-    """Names of the machine and of its network interfaces that are up."""
+def _cpu_flags(path: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """What the processor says of itself; `hypervisor` stands there in every virtual machine of x86."""
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+        for text in lines:
+            name, _, flags = text.partition(":")
+            if name.strip() == "flags":
+                return tuple(flags.split())
+    return ()
+
+
+def judge_device(products: list[str], interfaces: list[str], cpu_flags: tuple[str, ...] = ()) -> Finding:
+    """Names of the machine and of its network interfaces that are up; what its processor says of itself."""
     signs = [text for text in products if any(word in text.lower() for word in VIRTUAL)]
+    signs += ["the processor's flag hypervisor"] if "hypervisor" in cpu_flags else []
     signs += [f"network {name}" for name in interfaces if name.lower().startswith(TUNNELS)]
     if not signs:
         return ok("device", "no sign of a virtual machine or tunnel")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tbot.domain.messages import BrokerEvent, Command, PlaceBracket
+from tbot.domain.words import plural
 from tbot.engine.clocks import RunClock, WallClock, boot_ns
 from tbot.engine.desk_record import DeskRecord, desk_account
 from tbot.engine.exchange_time import ExchangeTime
@@ -182,7 +183,7 @@ class TradingDesk:
         for plan in self._plans:
             view = accounts[str(plan.account)]
             held = ", ".join(f"{place['contract']} {place['side'] * place['size']:+d}" for place in view["positions"])
-            text = f"{held or 'no position'}, {len(view['orders'])} working order(s)"
+            text = f"{held or 'no position'}, {plural(len(view['orders']), 'working order')}"
             if not several or not self._at_rest(plan.account):
                 parts.append(f"{plan.name}: {text}" if several else text)
         return f"open: {'; '.join(parts)}"

@@ -13,6 +13,7 @@ a quote of the new month have come.
 from tbot.domain.expiry import entries_end
 from tbot.domain.process_messages import TokenRequest
 from tbot.domain.trading_hours import trading_day
+from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.desk_setup import TradingDesk
 from tbot.engine.gateway_link import Link
@@ -156,8 +157,9 @@ class GatewayWatch:
             do = "check user name and key, then resume; new ones need a new start"
             found.append({"code": "RC_AUTH", "text": f"the gateway refused the login: {refused}; {do}"})
         if self._logouts > self._logouts_seen:
+            times = plural(self._logouts - self._logouts_seen, "time")
             text = (
-                f"the session was taken over {self._logouts - self._logouts_seen} time(s): somebody else uses this "
+                f"the session was taken over {times}: somebody else uses this "
                 "login; end that, then start the engine again"
             )
             found.append({"code": "RC_SECOND_ENGINE", "text": text})

@@ -10,6 +10,7 @@ from typing import Any
 from tbot.domain.messages import OperatorIn
 from tbot.domain.process_messages import AccountWord, ControlReply, ControlRequest
 from tbot.domain.trading_hours import trading_day
+from tbot.domain.words import plural
 from tbot.engine.clocks import boot_ns
 from tbot.engine.control import ControlServer
 from tbot.engine.desk_setup import TradingDesk
@@ -107,7 +108,7 @@ class OperatorDesk:
             orders = len(view["orders"])
             proven = desk.desk.is_flat(account)
             flat = proven if contract is None else desk.desk.contract_is_flat(account, contract)
-            still = ", ".join([*held, *([f"{orders} working order(s)"] if orders else [])])
+            still = ", ".join([*held, *([plural(orders, "working order")] if orders else [])])
             clear = proven and not still
             words.append(
                 AccountWord(account, view["name"], taken, sentence, view["state"], view["text"], flat, clear, still)

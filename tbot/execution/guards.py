@@ -141,4 +141,4 @@ class Guards:
 def usd(cents: int) -> str:
     """Money for a sentence."""
     sign = "-" if cents < 0 else ""
-    return f"{sign}${abs(cents) // 100}.{abs(cents) % 100:02d}"
+    return f"{sign}${abs(cents) // 100:,}.{abs(cents) % 100:02d}"

@@ -27,7 +27,8 @@ def check_url(url: str, plain: str, secure: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"gateway address for host {host!r} must not carry user, query or fragment")
     if not host or parts.scheme not in (plain, secure):
-        raise ConfigError(f"gateway address must begin with {secure}:// (got scheme {parts.scheme!r})")
+        near = f"{plain}://127.0.0.1:8800"
+        raise ConfigError(f"gateway address must begin with {secure}://, or {plain}:// to this machine, e.g. {near}")
     if parts.scheme == plain and not is_loopback(host):
         raise ConfigError(f"gateway address {plain}://{host} is not encrypted; that is allowed for 127.0.0.1 only")
     return url.rstrip("/")

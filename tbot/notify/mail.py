@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tbot.domain.words import plural
 from tbot.notify.settings import NotifySettings
 
 NS_PER_S = 1_000_000_000
@@ -124,7 +125,7 @@ class Outbox:
             if now_ns - known.told_ns < self._repeat_ns:
                 continue
             if known.more:
-                times = f"{known.more} more time(s) in {self._settings.repeat_min:g} min"
+                times = f"{plural(known.more, 'more time')} in {self._settings.repeat_min:g} min"
                 self._wait(Note(known.kind, f"{times}: {known.text}"), now_ns)
                 known.told_ns, known.more = now_ns, 0
             else:

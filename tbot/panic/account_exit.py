@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tbot.domain.words import plural
 from tbot.gateway.codec_models import BrokerOrder
 from tbot.gateway.codec_rest import Answer, CloseContractRequest, OrderIdRequest, OrderPlaceRequest
 from tbot.gateway.codec_tables import OrderType
@@ -69,7 +70,7 @@ class AccountExit:
         if self.positions is None and self.orders is None:
             return "the gateway told nothing"
         held = "positions not known" if self.positions is None else _held(self.positions)
-        working = "orders not known" if self.orders is None else f"{len(self.orders)} working order(s)"
+        working = "orders not known" if self.orders is None else plural(len(self.orders), "working order")
         return f"{held}, {working}"
 
     # --------------------------------------------------------------------------------------------------- one round

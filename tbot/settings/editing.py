@@ -38,6 +38,8 @@ def parsed(option: Option, text: str) -> Any:
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
         return text[1:-1] if quoted else text
     value = value_of(text, listed=option.kind.startswith("list"))
+    if option.name == "engine.contracts":  # as the option --contracts takes them
+        return [item.upper() if isinstance(item, str) else item for item in value]
     return float(value) if option.kind == "number" and type(value) is int else value
 
 

@@ -44,7 +44,7 @@ _SMALLER = "An account may have a smaller one of its own."
 
 WORDS: dict[str, Word] = {
     # ---------------------------------------------------------------------------------------------------- engine
-    "engine.contracts": Word('Contracts to trade, such as ["MNQ", "ES"].'),
+    "engine.contracts": Word("Contracts to trade, such as MNQ and ES."),
     "engine.workers": Word("Processes that share the contracts; 0 is one process for each contract.", low=0, high=64),
     "engine.wait": Word(
         "How a worker waits for ticks: futex sleeps until it is called (Linux), poll looks again and again, spin never "

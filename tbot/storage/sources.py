@@ -23,6 +23,7 @@ import numpy as np
 from tbot.domain.contracts import BY_ID, PRODUCTS
 from tbot.domain.timeframes import NS_PER_MIN, NS_PER_S, bar_start_ns
 from tbot.domain.trading_hours import SessionCalendar
+from tbot.domain.words import plural
 from tbot.errors import DataError
 from tbot.storage.foreign import ForeignData, read_foreign
 from tbot.storage.holes import LEAST_MIN, Hole, Silences, common_silences, holes_of
@@ -179,16 +180,16 @@ class Source:
         if names := ", ".join(f"{self.contracts[k]} {n}" for k, n in self.unquoted.items() if self._of(k)):
             yield f"no quotes: derived from the trades with the typical spread in ticks ({names})"
         if gaps := sum(seen.gaps - seen.rolls for part in self._parts for seen in part.seen.values()):
-            yield f"{gaps} gap marks: data is missing before each"
+            yield f"{plural(gaps, 'gap mark')}: data is missing before each"
         if len(self._rolls):
-            yield f"{len(self._rolls)} rolls between files, each marked; prices are not adjusted"
+            yield f"{plural(len(self._rolls), 'roll')} between files, each marked; prices are not adjusted"
         holes = self.holes()
         for symbol in self.contracts.values():
             own = [hole for hole in holes if hole.symbol == symbol]
             if own:
                 worst = max(own, key=lambda hole: hole.open_ns)
                 yield (
-                    f"{symbol}: {len(own)} holes of more than {LEAST_MIN} min in trading time, the largest "
+                    f"{symbol}: {plural(len(own), 'hole')} of more than {LEAST_MIN} min in trading time, the largest "
                     f"{worst.open_ns // NS_PER_MIN} min from {_utc(worst.start_ns)}"
                 )
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from tbot.domain.trading_hours import CHICAGO
+from tbot.domain.words import plural
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.strategy.words import ZONE_NAMES
 from tbot.validation.bootstrap import Interval
@@ -137,7 +138,7 @@ def fill_words(fills: FillSettings) -> tuple[str, ...]:
         words.append("a bar that touches stop and target is a stop")
     else:
         words.append("inside a bar the invented order of its prints is believed (optimistic)")
-    slip = [f"stops {fills.stop_slippage_ticks} tick(s)", f"market {fills.market_slippage_ticks}"]
+    slip = [f"stops {plural(fills.stop_slippage_ticks, 'tick')}", f"market {fills.market_slippage_ticks}"]
     if fills.atr_slippage_permille:
         slip.append(f"{fills.atr_slippage_permille / 10:g} % of the 1m range")
     if fills.size_slippage_ticks:

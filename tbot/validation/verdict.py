@@ -67,7 +67,7 @@ class Verdict:
             "1 trade" if self.trades == 1 else f"{self.trades} trades",
             f"net {'-' if cents <= -0.5 else '+'}${abs(cents) / 100:.2f} a trade and "
             f"{_interval(self.expectancy_ticks)} ticks a trade and contract",
-            f"deflated Sharpe {_share(self.deflated_sharpe)} of {self.trials:.1f} effective trial(s)",
+            f"deflated Sharpe {_share(self.deflated_sharpe)} of {self.trials:.1f} effective trials",
             "PBO " + _share(self.pbo, "not known (needs a sweep)"),
             "null percentile " + _percentile(self.null_percentile),
             _death(self.dies_at),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tbot.dashboard.view import HOPS, clock_text, duration, money
 from tbot.domain.contracts import PRODUCTS
-from tbot.domain.words import plural
+from tbot.domain.words import plural, profit_factor
 from tbot.web.markup import Html, div, join, span, table, tag
 from tbot.web.source import DEAD_AFTER_S, Look
 
@@ -307,7 +307,7 @@ def summary(look: Look) -> Html:
     cells = [
         ("Trades", str(trips)),
         ("Won", f"{wins / trips:.0%}" if trips else "–"),
-        ("Profit factor", "∞" if factor is None and wins else "–" if factor is None else f"{factor:.2f}"),
+        ("Profit factor", profit_factor(factor, wins)),
         ("Drawdown", money(-status.get("drawdown_usd", 0.0))),
         ("Taken", str(status.get("intents", 0))),
         ("Denied", str(denied)),

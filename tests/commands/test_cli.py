@@ -43,8 +43,11 @@ def test_the_root_imports_nothing_heavy() -> None:
 
 BAD = [
     (("nonsense",), 2, "No such command"),
+    (("rnu",), 2, "Did you mean run?"),
+    (("config", "shw"), 2, "Did you mean show?"),
     (("run", "--live"), 8, "live needs a gateway"),
     (("run", "--contracts", "XYZ"), 3, "unknown contract"),
+    (("run", "--contracts", "MNX"), 3, "'MNX'; did you mean MNQ? known are"),
     (("run", "--contracts", "MNQ,CL"), 3, "no market for CL"),
     (("sim", "--contracts", "ZN"), 3, "No synthetic market for ['ZN']"),
     (("run", "--for", "soon"), 3, "not understood"),

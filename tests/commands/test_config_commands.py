@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from tbot.cli import root
 from tbot.commands import config_init
+from tbot.commands import words as line_words
 from tbot.commands.config_init import Asker, interview
 from tbot.config import load
 from tbot.errors import ConfigError
@@ -135,6 +136,23 @@ def test_the_interview_explains_asks_again_after_a_bad_answer_and_takes_defaults
     assert load(written(editing.new_file(values, accounts))).accounts[0].name == "50K-1"
 
 
+def test_the_interview_takes_contracts_in_small_letters_and_names_the_known_ones() -> None:
+    person = Script(engine_contracts=["mnx", "mnq, es"])
+    interview(person, values := {}, [])
+    assert values["engine.contracts"] == ["MNQ", "ES"]
+    heard = "\n".join(person.heard)
+    assert "unknown contract 'MNX'; did you mean MNQ? known are MNQ, NQ," in heard
+    assert '["' not in heard
+
+
+def test_a_question_stands_below_a_blank_line_and_begins_at_the_margin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(line_words, "terminal_width", lambda **where: 20)
+    config_init.person().tell("\nWhich gateway is it to be?")
+    assert capsys.readouterr().err == "\nWhich gateway is it\n    to be?\n"
+
+
 def written(text: str) -> Path:
     Path("made.toml").write_text(text)
     return Path("made.toml")
@@ -226,7 +244,7 @@ def test_validate_reports_what_the_named_files_say(folder: Path) -> None:
     assert found["ok"] is False
     assert [text.partition(":")[0] for text in found["problems"]] == ["line 3", "line 2"]
     assert tbot("validate", "bad.toml", "--json").return_value == 3
-    assert "2 problem(s)" in problem("validate", "bad.toml")
+    assert "2 problems" in problem("validate", "bad.toml")
     assert tbot("validate").stdout == "built-in settings: ok\n"
 
 

@@ -120,6 +120,31 @@ def test_a_picture_of_the_running_engine(world: World, scene: Scene) -> None:
     assert "ES" in (world.home / "small.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected", "words"),
+    [
+        (("--contract", "gc"), 3, "contract GC is not traded by this run; it trades MNQ"),
+        (("--account", "7"), 2, "account 7 is not traded by this run; it trades "),
+    ],
+)
+@pytest.mark.parametrize("picture", [True, False])
+def test_what_the_run_does_not_trade_is_refused_by_name(
+    world: World,
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    expected: int,
+    words: str,
+    picture: bool,
+) -> None:
+    beside(world, scene)
+    on_a_terminal(monkeypatch)
+    result = world.tbot("dashboard", *arguments, *(("--screenshot", "x.svg") if picture else ()))
+    assert code(result) == expected
+    assert words in f"{result.exception} {result.output}"
+    assert not (world.home / "x.svg").exists()
+
+
 def test_a_picture_that_cannot_be_written_is_one_sentence(world: World, scene: Scene) -> None:
     beside(world, scene)
     result = world.tbot("dashboard", "--screenshot", "nowhere/x.svg")
@@ -188,7 +213,7 @@ def test_I10_flat_is_said_when_it_is_proven(world: World) -> None:
     outcome, words = carried_out(world, "flatten")
     assert outcome == Outcome(True, "flat: proven by the broker's own lists; paused until resume")
     assert "closing" in words[0]
-    assert "MNQ +5, 2 working order(s)" in words[1]
+    assert "MNQ +5, 2 working orders" in words[1]
     assert [asked[1] for asked in world.asked] == ["flatten", "ask", "ask"]
 
 

@@ -87,11 +87,11 @@ def test_settings_change_what_happens(home: Path) -> None:
     ("text", "match"),
     [
         ('[news]\nhigh = "stop"', "high must be one of"),
-        ("[news]\nhigh_before_min = 5.5", "news.high_before_min: must be int"),
-        ('[news]\nfiles = "x"', "news.files: must be a list of str"),
+        ("[news]\nhigh_before_min = 5.5", "news.high_before_min: must be a whole number"),
+        ('[news]\nfiles = "x"', "news.files: must be a list of texts"),
         ("[news]\nwhen = 1", "news.when is not an option"),
         ('[dxy]\nfilter = "on"', "filter must be one of"),
-        ("[dxy]\npoints = true", "dxy.points: must be float"),
+        ("[dxy]\npoints = true", "dxy.points: must be a number"),
     ],
 )
 def test_wrong_settings_are_named(home: Path, text: str, match: str) -> None:

@@ -151,7 +151,7 @@ def test_flatten_names_what_it_left_alone(world: World) -> None:
     result = world.tbot("flatten")
     assert code(result) == 0
     assert result.output.splitlines()[-1] == (
-        "flat of what is T-BOT's: proven; left alone, because it is not: MNQ +5, 2 working order(s) of account 1001"
+        "flat of what is T-BOT's: proven; left alone, because it is not: MNQ +5, 2 working orders of account 1001"
     )
 
 

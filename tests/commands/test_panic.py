@@ -55,7 +55,7 @@ def test_panic_asks_a_living_engine_whose_positions_are_at_no_broker(world: Worl
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [(None, "its engine does not answer"), (said(HOLDING), "its engine still has MNQ +5, 2 working order(s)")],
+    [(None, "its engine does not answer"), (said(HOLDING), "its engine still has MNQ +5, 2 working orders")],
 )
 def test_panic_does_not_call_flat_what_no_engine_proves(
     world: World, answer: ControlReply | None, words: str

@@ -89,7 +89,7 @@ def test_V6_V14_a_strategy_that_was_changed_is_another_trial_and_opens_no_hold_o
         done = backtest(*words, *more)
         assert code == (done.exception.exit_code if isinstance(done.exception, TbotError) else done.exit_code)
         if more and not code:
-            assert "2 run(s) on record had looked at some of them before" in " ".join(done.output.split())
+            assert "2 runs on record had looked at some of them before" in " ".join(done.output.split())
     runs = [trial for trial in read_trials(own_home) if trial.kind == "run"]
     assert len({trial.plan_hash for trial in runs}) == 2
 

@@ -222,7 +222,7 @@ def test_second_ctrl_c_tells_once_what_is_open_and_waits_on(play: Play) -> None:
     assert run(play) == 0
     assert waits == [1, 2, 3, 4, 5, 6]
     assert [event.text for event in play.events] == [
-        "closing: MNQ -2, GC +1, 3 working order(s); a third Ctrl-C leaves them"
+        "closing: MNQ -2, GC +1, 3 working orders; a third Ctrl-C leaves them"
     ]
 
 
@@ -243,7 +243,7 @@ def test_third_ctrl_c_leaves_at_once_and_says_what_that_means(play: Play, capsys
 
 
 def test_nothing_open_is_said_too() -> None:
-    assert still_open({"accounts": {}}).startswith("closing: no position, 0 working order(s)")
+    assert still_open({"accounts": {}}).startswith("closing: no position, 0 working orders")
 
 
 # --------------------------------------------------------------------------------------------------- what is printed

@@ -22,7 +22,8 @@ def document(**changes: Any) -> dict[str, Any]:
     contract = {**rates, "bars": {"1m": 7}, "zones": {"5m": 2}, "signals": 1}
     base = {
         "badge": "PAPER", "state": "ACTIVE", "ended": False, "reason": "trading", "pnl_usd": -12.5,
-        "open_usd": 3.0, "drawdown_usd": 20.0, "round_trips": 4, "win_rate": 0.5, "profit_factor": 1.2, "intents": 4,
+        "open_usd": 3.0, "drawdown_usd": 20.0, "round_trips": 4, "wins": 2, "win_rate": 0.5, "profit_factor": 1.2,
+        "intents": 4,
         "denials": {"RC_WINDOW": 3}, "execution_ns": {"mean": 4_200_000, "p99": 9_000_000}, "slippage_ticks": 0.25,
         "api": {"requests": 200, "answered": 199, "too_many": 1}, "reconnections": 2, "restarts": 1, "gaps": 3,
         "contracts": {"MNQ": contract}, "written": "2026-11-20T14:30:00.000Z", "written_ns": time.time_ns(), "pid": 7,
@@ -39,10 +40,24 @@ def left_behind(home: Path, monkeypatch: pytest.MonkeyPatch, content: dict[str, 
 def test_words_hold_every_figure() -> None:
     text = "\n".join(lines(document()))
     for words in (
-        "ACTIVE", "-12.50 USD", "win rate 50%", "profit factor 1.2", "taken 4, denied 3", "mean 4.2 ms, p99 9.0 ms",
-        "+0.25 ticks", "99.5% answered, 1 too many", "reconnections 2", "restarts 1", "12.5/s", "0.4 s ago",
+        "ACTIVE", "-12.50 USD", "win rate 50%", "profit factor 1.20", "taken 4, denied 3", "mean 4.2 ms, p99 9.0 ms",
+        "+0.25 ticks", "99.5% answered, 1 refused as too many", "reconnections 2", "restarts 1", "12.5/s", "0.4 s ago",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_a_contract_has_one_line_of_80_columns() -> None:
+    assert lines(document())[-1] == "MNQ      1000 ticks   12.5/s  0.4 s ago  1m bars     7  zones    2  signals 1"
+    full = {"ticks": 123_456_789, "ticks_per_s": 1234.5, "last_tick_age_s": 86_400.0, "bars": {"1m": 12_345}}
+    line = lines(document(contracts={"MNQ": {**full, "zones": {"5m": 1234}, "signals": 999}}))[-1]
+    assert len(line) <= 80
+    none = {**full, "last_tick_age_s": None, "zones": {}, "signals": 0}
+    assert "no tick" in lines(document(contracts={"MNQ": none}))[-1]
+
+
+@pytest.mark.parametrize("changes", [{"ended": True, "state": "STOPPED"}, {"state": "DEAD"}])
+def test_an_engine_that_is_gone_has_no_rate_and_no_age(changes: dict[str, Any]) -> None:
+    assert lines(document(**changes))[-1] == "MNQ      1000 ticks  1m bars     7  zones    2  signals 1"
 
 
 def test_alarms_and_why_a_contract_takes_no_entries_are_told() -> None:
@@ -61,8 +76,12 @@ def test_F_TIM_01_F_TIM_05_a_clock_that_is_off_and_looser_holidays_are_told() ->
 
 
 def test_nothing_known_yet_is_said_so() -> None:
-    empty = {"win_rate": None, "profit_factor": None, "slippage_ticks": None, "execution_ns": {}, "api": {}}
-    assert "win rate n/a" in "\n".join(lines(document(**empty)))
+    empty = {"wins": 0, "win_rate": None, "profit_factor": None, "slippage_ticks": None, "execution_ns": {}, "api": {}}
+    assert "win rate n/a  profit factor –" in "\n".join(lines(document(**empty)))
+
+
+def test_wins_without_a_loss_have_a_profit_factor_without_end() -> None:
+    assert "profit factor ∞" in "\n".join(lines(document(wins=1, profit_factor=None)))
 
 
 @pytest.mark.parametrize(("age_s", "state"), [(1, "ACTIVE"), (61, "DEAD")])
@@ -144,7 +163,7 @@ def test_one_account_is_told_with_everything(tmp_path: Path, monkeypatch: pytest
     text = shown("--account", "18731001").output.splitlines()
     assert text[0] == "PAPER  ACTIVE  trading"
     assert text[1] == "day -1250.50 USD  open +3.00 USD  drawdown 150.00 USD"
-    assert text[2].startswith("round trips 3  win rate 33%  profit factor 2.0  signals taken 4, denied 3")
+    assert text[2].startswith("round trips 3  win rate 33%  profit factor 2.00  signals taken 4, denied 3")
     place = text.index("18731001  50KTC-V2-000001-00000001  ACTIVE  day -1,250.50  open +3.00")
     assert text[place + 1 : place + 7] == [
         "    MNQ -2",

@@ -51,8 +51,8 @@ def test_messages_and_services_that_do_not_take_them() -> None:
     assert text == [
         "messages  tgram 3 sent, json 3 sent  1 waiting",
         "! messages: json does not take them (4 failed); see tbot notify test",
-        "! messages: 2 address(es) are not understood; see tbot notify test",
-        "! messages: 5 line(s) left out, 1 message(s) lost",
+        "! messages: 2 addresses are not understood; see tbot notify test",
+        "! messages: 5 lines left out, 1 message lost",
     ]
     assert told(notify={**NOTIFY, "services": [], "trouble": "no apprise"}) == [
         "! messages: none are sent: no apprise"

@@ -285,6 +285,7 @@ def test_kill_and_flatten_want_their_word_typed(world: World, key: str, typed: s
         await pilot.press("enter")
         await pilot.press(*typed.lower(), "enter")
         assert operator.asked == []
+        await until(pilot, lambda: f"nothing is done: the word is {typed}, in capitals" in dialog_text(app))
         field = app.screen.query_one(Input)
         field.value = ""
         await pilot.press(*typed, "enter")

@@ -151,6 +151,12 @@ def test_distance_to_the_daily_loss(room: int, style: str) -> None:
     assert plain([row]).endswith(f"{'−' if room < 0 else ''}${abs(room) // 100:,} left")
 
 
+@pytest.mark.parametrize(("wins", "words"), [(1, "PF ∞"), (0, "PF –")])
+def test_the_profit_factor_without_a_loss(wins: int, words: str) -> None:
+    account = ds.account(profit_factor=None, wins=wins)
+    assert words in plain(panels.today(status_frame(accounts={str(ACCOUNT): account}), 44))
+
+
 def test_odd_names_do_not_break_the_screen() -> None:
     account = ds.account(name="\x1b[31m口座\u202e evil\n" * 4, text="x")
     rows = compose(status_frame(accounts={str(ACCOUNT): account}), DARK, 80, 24)

@@ -164,3 +164,12 @@ def test_device() -> None:
     assert machine.judge_device(["ThinkPad X1", "LENOVO"], ["lo", "eth0", "wlan0"]).level == "ok"
     assert machine.judge_device(["KVM", "QEMU"], []).level == "warn"
     assert "network wg0" in machine.judge_device([], ["lo", "wg0"]).text
+    seen = machine.judge_device(["", ""], ["lo"], ("fpu", "hypervisor"))
+    assert (seen.level, "flag hypervisor" in seen.text) == ("warn", True)
+
+
+def test_the_flags_of_the_first_processor(tmp_path: Path) -> None:
+    (tmp_path / "x86").write_text("processor\t: 0\nflags\t\t: fpu vme hypervisor\n\nprocessor\t: 1\nflags\t\t: fpu\n")
+    (tmp_path / "arm").write_text("processor\t: 0\nFeatures\t: fp asimd\n")
+    flags = {name: machine._cpu_flags(tmp_path / name) for name in ("x86", "arm", "none")}
+    assert flags == {"x86": ("fpu", "vme", "hypervisor"), "arm": (), "none": ()}

@@ -126,7 +126,7 @@ def test_I17_R12_a_live_run_trades_a_bracket_through_on_two_accounts_and_ends_fl
         run.until(lambda: all(a["protected"] for a in run.desk.status()["accounts"].values()), "both stops proven")
         assert not run.desk.flat()
         assert run.desk.describe_open() == (
-            f"open: {name_of(1001)}: MNQ +5, 2 working order(s); {name_of(1002)}: MNQ +2, 2 working order(s)"
+            f"open: {name_of(1001)}: MNQ +5, 2 working orders; {name_of(1002)}: MNQ +2, 2 working orders"
         )
         gateway.market.rise(80)
         run.until(lambda: run.desk.observer.round_trips == 2, "both targets hit")

@@ -99,7 +99,7 @@ def test_the_answer_is_what_the_desk_did(executor: Executor) -> None:
     holding(executor)
     word = executor.word("pause")
     assert (word.taken, word.said, word.state) == (True, "paused: no entries, what is open stays managed", "PAUSED")
-    assert (word.flat, word.clear, word.still_open) == (False, False, "MNQ +5, 2 working order(s)")
+    assert (word.flat, word.clear, word.still_open) == (False, False, "MNQ +5, 2 working orders")
     assert executor.word("pause").said == "paused already"
     executor.rig.broker.script["close"] = ["not_sent"]
     word = executor.word("flatten")

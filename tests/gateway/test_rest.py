@@ -466,6 +466,12 @@ def test_refused_addresses(url):
     assert "pw" not in str(caught.value)
 
 
+def test_an_address_without_its_beginning_is_told_both_that_there_are():
+    with pytest.raises(ConfigError) as caught:
+        check_url("localhost:8801", "http", "https")
+    assert "begin with https://, or http:// to this machine, e.g. http://127.0.0.1:8800" in str(caught.value)
+
+
 def test_retry_after_forms():
     assert retry_after_s("7", 0) == 7
     assert retry_after_s("700", 0) == 60

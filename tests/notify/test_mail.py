@@ -53,7 +53,7 @@ def test_a_fault_that_comes_again_and_again_is_told_once_and_then_counted() -> N
     out.due(30 * MIN)
     later = out.due(31 * MIN)
     assert later is not None
-    assert later.lines == ("99 more time(s) in 30 min: market hub: attempt 99 in 14.1 s",)
+    assert later.lines == ("99 more times in 30 min: market hub: attempt 99 in 14.1 s",)
     assert out.due(200 * MIN) is None
     out.add(Note("faults", "market hub: attempt 1 in 1.0 s"), 200 * MIN)  # long after: news again
     assert out.due(201 * MIN) is not None

@@ -171,7 +171,7 @@ def test_unknown_positions_cancel_nothing() -> None:
     out, said = exit_of(venue, for_s=5)
     assert not out.run()
     assert not venue.sent("cancel", "close")
-    assert "positions not known, 4 working order(s)" in said[-1]
+    assert "positions not known, 4 working orders" in said[-1]
 
 
 def test_the_gateway_told_nothing() -> None:

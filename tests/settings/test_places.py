@@ -71,7 +71,7 @@ def test_lists_texts_and_tables_by_variable(monkeypatch: pytest.MonkeyPatch) -> 
     ("name", "value", "said"),
     [
         ("TBOT_RISK__MAX_MICRO", "3", "TBOT_RISK__MAX_MICRO (environment): risk.max_micro is not an option; did you"),
-        ("TBOT_RISK__MAX_MICROS", "many", "TBOT_RISK__MAX_MICROS (environment): risk.max_micros: must be int"),
+        ("TBOT_RISK__MAX_MICROS", "many", "(environment): risk.max_micros: must be a whole number, not 'many'"),
         ("TBOT_NOWHERE__X", "1", "[nowhere] is not a section"),
         ("TBOT_GATEWAY__API_KEY", "canary", "secrets do not belong"),
     ],
@@ -100,7 +100,7 @@ def test_F_CFG_03_all_problems_come_with_their_lines_in_the_order_of_the_file() 
         load(None)
     lines = [line.strip() for line in str(caught.value).splitlines()]
     assert lines == [
-        "tbot.toml has 8 problem(s):",
+        "tbot.toml has 8 problems:",
         "line 1: [riks] is not a section; did you mean risk?",
         "line 4: engine.workerz is not an option; did you mean workers?",
         "line 5: engine.wait: 'pol' is not one of futex, poll, spin; did you mean poll?",

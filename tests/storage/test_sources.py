@@ -101,7 +101,7 @@ def test_V13_a_tape_of_bare_trades_with_gaps_and_a_silent_contract_too(tmp_path:
         assert np.array_equal(stream, whole(replay_stream(reader)))
         assert source.contracts == {1: "MNQ", 4: "ES"}
         assert source.rolls == 1
-        assert any(note.startswith("1 gap marks") for note in source.notes)
+        assert any(note.startswith("1 gap mark:") for note in source.notes)
     answers = np.flatnonzero(stream["kind"] == Kind.GAP) + 1
     assert stream["kind"][answers].tolist() == [Kind.HISTORY] * 2
     assert stream["size"][answers].tolist() == [0, 0]
@@ -230,7 +230,7 @@ def test_I29_another_month_in_the_next_file_is_a_roll(tmp_path: Path) -> None:
     with open_sources(files) as source:
         ticks = whole(source.chunks())
         assert source.rolls == 1
-        assert any("1 rolls between files" in note for note in source.notes)
+        assert any("1 roll between files" in note for note in source.notes)
     (at,) = np.flatnonzero(ticks["kind"] == Kind.GAP).tolist()
     assert (int(ticks["exch_ns"][at]), int(ticks["aux"][at])) == (START + 3 * MINUTE, NEW_CONTRACT)
     assert ticks["price"][at - 1] == 20_000

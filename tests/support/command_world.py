@@ -17,7 +17,7 @@ from tbot.errors import TbotError
 from tbot.panic import program
 
 WORD = AccountWord(1001, "PRAC-1", True, "paused", "PAUSED", "", True, True)
-HOLDING = replace(WORD, said="", state="REDUCING", flat=False, clear=False, still_open="MNQ +5, 2 working order(s)")
+HOLDING = replace(WORD, said="", state="REDUCING", flat=False, clear=False, still_open="MNQ +5, 2 working orders")
 DONE = replace(WORD, said="", state="LOCKED")
 NOBODY = 2**22 + 7  # no process has this number
 

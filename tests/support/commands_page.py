@@ -42,6 +42,11 @@ Made from the program by `tests/support/commands_page.py`; a test keeps both equ
 | 10 | `tbot doctor` found a failure |
 | 11 | not proven flat after a stop, flatten or kill: look at the account |
 | 130, 143 | ended by Ctrl-C, by a signal |
+
+`tbot run` that Ctrl-C or a signal ends closes what is open first: 0 when it is flat then (under
+`on_exit = "hold"`: protected), 11 when that is not proven.
+`tbot status` ends with 0 for a stopped engine, too, whose last status it shows (`state` and `ended` in `--json` tell it
+apart); 7 means that no engine has left a status here.
 """
 
 

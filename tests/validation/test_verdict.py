@@ -82,7 +82,7 @@ def test_V15_fewer_than_200_trades_are_marked_provisional() -> None:
 def test_V15_the_line_in_full() -> None:
     assert BEST.line == (
         "VERDICT: evidence of an edge. 200 trades, net +$1.00 a trade and +2.00 (95 % +0.01 to +4.00) ticks a trade "
-        "and contract, deflated Sharpe 0.95 of 3.2 effective trial(s), PBO 0.49, null percentile 95, dies at 1.50 x "
+        "and contract, deflated Sharpe 0.95 of 3.2 effective trials, PBO 0.49, null percentile 95, dies at 1.50 x "
         "its costs."
     )
 
@@ -96,7 +96,7 @@ def test_V15_the_line_without_a_trade_says_that_nothing_can_be_said() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"deflated_sharpe": None}, "deflated Sharpe not known of 3.2 effective trial(s)"),
+        ({"deflated_sharpe": None}, "deflated Sharpe not known of 3.2 effective trials"),
         ({"pbo": None}, "PBO not known (needs a sweep)"),
         ({"null_percentile": None}, "null percentile not known"),
         ({"null_percentile": 94.9}, "null percentile 94 (not distinguishable from random levels)"),
