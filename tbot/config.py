@@ -24,7 +24,7 @@ from tbot.engine.report_settings import ReportSettings
 from tbot.errors import ConfigError
 from tbot.execution.fill_model import BACKTEST_FILLS, FillSettings
 from tbot.gateway.net import check_url
-from tbot.home import home
+from tbot.home import expanded, home
 from tbot.notify.settings import NotifySettings
 from tbot.risk.limits import RiskLimits
 from tbot.settings.places import Document, Problems, read
@@ -413,4 +413,4 @@ def require_login(config: Config, option: Path | None = None) -> Login:
 
 
 def _credentials_file(config: Config) -> Path | None:
-    return Path(config.gateway.credentials_file).expanduser() if config.gateway.credentials_file else None
+    return expanded(config.gateway.credentials_file) if config.gateway.credentials_file else None

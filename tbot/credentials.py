@@ -62,8 +62,9 @@ def read_private(path: Path, called: str, expected: str, parse: Callable[[str], 
             data = os.read(descriptor, MAX_BYTES + 1)
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise AuthError(f"{called} cannot be read: {error.strerror}; check its path and owner") from None
+    except (OSError, ValueError) as error:  # ValueError: no name of a file
+        why = getattr(error, "strerror", None) or error
+        raise AuthError(f"{called} cannot be read: {why}; check its path and owner") from None
     if len(data) > MAX_BYTES:
         raise AuthError(f"{called} is longer than {MAX_BYTES} bytes; {expected}")
     try:

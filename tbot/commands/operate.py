@@ -376,9 +376,9 @@ class Kill:
         from tbot.commands import panic as exit_command
         from tbot.commands.runs import BADGES, known_runs
 
-        self._lock(None, mode)
+        locked = self._lock(None, mode)
         what = f"no {BADGES[mode]} engine runs; it" if mode else "no engine runs; T-BOT"
-        self.report.say(f"{what} is locked until the next trading day")
+        self.report.say(f"{what} is {'' if locked else 'NOT '}locked until the next trading day")
         known = [run for run in known_runs() if mode in (None, run.mode)]
         last = exit_command.last_at_broker(known)
         self._without(last)
@@ -387,7 +387,8 @@ class Kill:
                 words = f"is not looked at: tbot kill --mode {other.mode} does it"
                 self.report.say(f"{other.name} at {other.gateway}: it {words}")
 
-    def _lock(self, run: "Run | None", mode: str | None = None) -> None:
+    def _lock(self, run: "Run | None", mode: str | None = None) -> bool:
+        """Write the lock files; False when none could be written."""
         from tbot.commands.runs import lock_files
         from tbot.engine.clocks import boot_ns
 
@@ -396,6 +397,7 @@ class Kill:
         self.report.lock_files += written
         for problem in problems:
             self.report.say(f"a lock file could not be written, going on: {problem}")
+        return bool(written)
 
     def _found(self, run: "Run | None", flat: bool, text: str = "") -> None:
         """What became of one run. Flat is what every one is; of several each is told by itself."""
@@ -425,13 +427,15 @@ class Kill:
         from tbot.commands import panic as exit_command
 
         hints = exit_command.read_hints(self.config_path)
-        named = self.gateway or hints.gateway
+        if hints.trouble:
+            self.report.say(hints.trouble)
+        named = self.gateway or ("" if hints.found else hints.gateway)
         if run is not None and not named and not run.at_broker:
             self._found(run, True, exit_command.nothing_at_a_broker(run))
             return
         alive = run is not None and run.alive()
         try:
-            url = exit_command.address(named, run)
+            url = exit_command.address(named, run, hints.gateway)
             login = None if alive and run is not None and run.embedded else self._login(hints, alive)
         except (AuthError, ConfigError) as error:
             if self.several and run is not None and not alive and run.ended_flat():

@@ -28,22 +28,29 @@ class Hints:
     gateway: str = ""
     credentials_file: str = ""
     trouble: str = ""
+    found: bool = False  # nobody named the file: the gateway of the last run goes before its own
 
 
 def read_hints(path: Path | None) -> Hints:
-    """[gateway] of a settings file; a file that cannot be read is trouble, not an error."""
-    if path is None:
-        return Hints()
+    """[gateway] of the settings file that every command would use; one that cannot be read is trouble, not an error."""
+    from tbot.settings.places import find_file
+
+    named = path is not None
     try:
-        section = tomllib.loads(path.read_text(encoding="utf-8")).get("gateway", {})
-        return Hints(str(section.get("rest", "")), str(section.get("credentials_file", "")))
-    except (OSError, ValueError, AttributeError) as error:
-        return Hints(trouble=f"{path} was not used: {error}")
+        path = find_file(path)
+        if path is None:
+            return Hints()
+        if path.exists() and not path.is_file():  # a pipe that nobody writes would hold an emergency up
+            return Hints(trouble=f"{path} was not used: it is no plain file")
+        section = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("gateway", {})
+        return Hints(str(section.get("rest", "")), str(section.get("credentials_file", "")), found=not named)
+    except (ConfigError, OSError, ValueError, AttributeError, RuntimeError) as error:  # RuntimeError: too deep, no HOME
+        return Hints(trouble=f"{path or 'the settings file'} was not used: {error}")
 
 
 @click.command()
 @click.option("--account", "accounts", type=int, multiple=True, metavar="ID", help="Only this account; repeatable.")
-@click.option("--gateway", metavar="URL", help="The gateway; default: that of the settings, then of the last run.")
+@click.option("--gateway", metavar="URL", help="The gateway; default: of --config, the last run, the settings.")
 @config_option
 @credentials_option
 @click.option("--for", "duration", default="60s", show_default=True, metavar="TIME", help="Give up after this long.")
@@ -75,16 +82,19 @@ def panic(
     hints = read_hints(config_path)
     if hints.trouble:
         say(hints.trouble)
+    locked = False
     for account in accounts or (None,):  # first: an engine that lives closes by it, too, whatever is missing here
-        for problem in lock_files(None, account, "tbot panic")[1]:
+        written, problems = lock_files(None, account, "tbot panic")
+        locked = locked or bool(written)
+        for problem in problems:
             say(f"a lock file could not be written, going on: {problem}")
     runs = known_runs()
     last = last_at_broker(runs)
-    named = gateway or hints.gateway
+    named = gateway or ("" if hints.found else hints.gateway)
     if not named and last is not None and (why := nothing_at_a_broker(last)):
-        return conclude(_in_memory(last, why, accounts, for_s), json_output)
+        return conclude(_in_memory(last, why, accounts, for_s, locked), json_output)
     try:
-        url = address(named, last)
+        url = address(named, last, hints.gateway)
         login = find_login(credentials_file, hints)
     except (AuthError, ConfigError) as error:
         # Something may be open, and nothing is proven: that counts for more than what is missing here (ecosystem 3.2).
@@ -126,11 +136,11 @@ def nothing_at_a_broker(run: "Run") -> str:
     return ""
 
 
-def address(named: str | None, last: "Run | None") -> str:
-    """The gateway to act on; ConfigError when none is known."""
+def address(named: str | None, last: "Run | None", settings: str) -> str:
+    """The gateway to act on: named, else the last run's, else that of the settings. ConfigError when none is known."""
     from tbot.gateway.net import check_url
 
-    url = named or (last.gateway if last is not None else None)
+    url = named or (last.gateway if last is not None else None) or settings
     if not url:
         raise ConfigError("no gateway is known: give --gateway URL, or --config FILE with rest in section [gateway]")
     return check_url(url, "http", "https")
@@ -139,10 +149,10 @@ def address(named: str | None, last: "Run | None") -> str:
 def find_login(credentials_file: Path | None, hints: Hints) -> "Login":
     """The login; AuthError when it is nowhere."""
     from tbot.credentials import require
-    from tbot.home import home
+    from tbot.home import emergency_home, expanded
 
-    configured = Path(hints.credentials_file).expanduser() if hints.credentials_file else None
-    return require(option=credentials_file, configured=configured, home=home())
+    configured = expanded(hints.credentials_file) if hints.credentials_file else None
+    return require(option=credentials_file, configured=configured, home=emergency_home())
 
 
 def carry_out(
@@ -170,7 +180,7 @@ def conclude(result: "Result", json_output: bool) -> int:
     return EXIT_NOT_FLAT
 
 
-def _in_memory(run: "Run", why: str, accounts: tuple[int, ...], for_s: float) -> "Result":
+def _in_memory(run: "Run", why: str, accounts: tuple[int, ...], for_s: float, written: bool) -> "Result":
     """Of a run whose orders are at no broker but its own: what went with it is gone, what lives is asked until flat.
 
     The lock file was written before, and its engine closes by that.
@@ -178,7 +188,8 @@ def _in_memory(run: "Run", why: str, accounts: tuple[int, ...], for_s: float) ->
     from tbot.commands.operate import await_words
     from tbot.panic.program import Result
 
-    locked = "T-BOT is locked until the next trading day. Name another place with --gateway URL."
+    state = "is locked" if written else "is NOT locked"
+    locked = f"T-BOT {state} until the next trading day. Name another place with --gateway URL."
     if not run.alive():
         return Result(True, (), f"{why}, and it has ended. {locked}")
     wanted = set(accounts)

@@ -5,6 +5,7 @@ Light, and forgiving: an emergency must not end at a damaged file.
 
 import contextlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from tbot.errors import Halted, TbotError
-from tbot.home import home
+from tbot.home import emergency_home
 from tbot.storage import control_key
 from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
@@ -109,8 +110,8 @@ class Run:
 
     def locks(self) -> KillLocks:
         """Its kill switch's lock files."""
-        lasting = self.state_dir.parent == home().resolve()
-        return KillLocks(self.state_dir, home().resolve() if lasting else None, self.mode)
+        base = emergency_home()
+        return KillLocks(self.state_dir, base if self.state_dir.parent == base else None, self.mode)
 
 
 def trading_day(now_ns: int) -> date:
@@ -150,7 +151,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def known_runs() -> list[Run]:
     """The newest run, and the last one of each mode that keeps its state in TBOT_HOME; dead or alive."""
-    places = [home() / "current.json", *(home() / mode / "run.json" for mode in MODES)]
+    base = emergency_home()
+    places = [base / "current.json", *(base / mode / "run.json" for mode in MODES)]
     found: dict[Path, Run] = {}
     for place in places:
         document = _document(place)
@@ -197,9 +199,9 @@ def lock_files(
     """
     wanted = {living.state_dir: (living.locks(), living.day()) for living in ([run] if run else living_runs(mode))}
     if run is None:
-        base, today = home().resolve(), trading_day(time.time_ns())
+        base, today = emergency_home(), trading_day(time.time_ns())
         for name in (mode,) if mode else MODES:
-            if base / name not in wanted and (mode or name == "live" or (base / name).is_dir()):
+            if base / name not in wanted and (mode or name == "live" or os.path.isdir(base / name)):
                 wanted[base / name] = (KillLocks(base / name, base, name), today)
     written: list[str] = []
     problems: list[str] = []
