@@ -21,12 +21,12 @@ from tbot.backtest.holdout import days_in
 from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
 from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search, TrialFailed
-from tbot.commands import sweep_session
+from tbot.commands import sweep_report, sweep_session
 from tbot.commands.sweep import sweep
 from tbot.commands.sweep_report import report_sweep, sweep_document
 from tbot.commands.sweep_session import Request, Swept, data_of, open_holdout, sweep_data
 from tbot.commands.sweep_space import plan_of, with_values
-from tbot.errors import ConfigError, Halted, TbotError
+from tbot.errors import ConfigError, DataError, Halted, TbotError
 from tbot.storage.trials import read_trials
 from tbot.validation.sweeps import judge_sweep
 from tbot_ext.records import Kind
@@ -406,3 +406,23 @@ def test_from_the_command_line_to_the_document(tape: Path, tmp_path: Path, monke
     assert document["best"]["params"] == {"strategy.min_score": 60}
     assert document["holdout"]["days"] == 2
     assert "2 of 2 trials" in done.stderr
+
+
+def test_a_half_file_of_a_report_that_cannot_be_removed_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    (tmp_path / "trials.csv").mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        sweep_report.write(tmp_path / "trials.csv", b"text")
+
+
+@pytest.mark.parametrize("out", ["file", "file/x"])
+def test_a_file_where_the_folder_should_be_is_one_sentence(tape: Path, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(DataError, match=f"{out} cannot be written"):
+        sweep_data(request(tape, tmp_path / out), toy_trials.toy_trial)
+    assert (tmp_path / "file").read_text() == "kept"
