@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
 from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search, TrialFailed
 from tbot.commands import sweep_report, sweep_session
-from tbot.commands.sweep import sweep
+from tbot.commands.sweep import show_holdout, sweep
 from tbot.commands.sweep_report import report_sweep, sweep_document
 from tbot.commands.sweep_session import Request, Swept, data_of, open_holdout, sweep_data
 from tbot.commands.sweep_space import plan_of, with_values
@@ -320,6 +321,21 @@ def test_V14_runs_that_saw_the_locked_days_are_counted(tape: Path, tmp_path: Pat
     sweep_data(request(tape, tmp_path / "all"), toy_trials.toy_trial)
     opened = open_holdout(request(tape, tmp_path, None, holdout="5d"), {"strategy.min_score": 60})
     assert opened.seen == 10
+
+
+@pytest.mark.parametrize(("seen", "words"), [(1, "1 run on record looked"), (2, "2 runs on record looked")])
+def test_V14_the_runs_that_saw_the_locked_days_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seen: int, words: str
+) -> None:
+    opened = SimpleNamespace(
+        lock=SimpleNamespace(locked=["2026-11-19", "2026-11-20"]),
+        trial=SimpleNamespace(trips=1, net_cents=100),
+        seen=seen,
+        assessment=SimpleNamespace(verdict=SimpleNamespace(line="VERDICT")),
+    )
+    monkeypatch.setattr(sweep_session, "open_holdout", lambda request, values: opened)
+    assert show_holdout(request(Path("x"), Path("y")), {}, json_output=False) == 0
+    assert f"\n{words} at these days before" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------ the report
