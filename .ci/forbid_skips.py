@@ -1,8 +1,8 @@
-"""Pytest plugin of continuous integration: what reads shared data or drives a browser or a terminal must run there."""
+"""Pytest plugin of continuous integration: tests with these markers must run there, a skip of one fails the run."""
 
 import pytest
 
-MUST_RUN = ("shared_data", "browser", "terminal")  # markers
+MUST_RUN = ("shared_data", "browser", "terminal", "privileged", "extra")  # markers
 _skipped: list[str] = []
 
 
@@ -30,6 +30,6 @@ def pytest_sessionfinish(session, exitstatus):
 
 def pytest_terminal_summary(terminalreporter):
     if _skipped:
-        terminalreporter.section("tests that read shared data, drive a browser or a terminal were skipped", red=True)
+        terminalreporter.section("tests that must run here were skipped", red=True)
         for line in _skipped:
             terminalreporter.write_line(line)

@@ -37,7 +37,7 @@ def bytes_below(folder: Path) -> int:
 # among these: the feed takes it when it is there.
 EXTRAS = (
     "pyarrow", "databento_dbn", "matplotlib", "jinja2", "nicegui", "joblib", "optuna", "dask", "distributed", "ray",
-    "apprise", "prometheus_client", "keyring", "icalendar", "pandas", "scipy",
+    "apprise", "prometheus_client", "keyring", "icalendar", "pandas", "scipy", "py_spy",
 )  # fmt: skip
 PROGRAM = """
 import importlib, pkgutil, sys

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal, InvalidOperation
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,7 +203,19 @@ class Folder:
         """Begin, or with `resume` go on. ConfigError when another sweep, or without `resume` any, is there."""
         self.path = path
         self.done: dict[int, Outcome] = {}
-        file = path / TRIALS_FILE
+        try:
+            self._file = self._opened(path / TRIALS_FILE, resume)
+        except OSError as error:
+            raise unwritable(f"the folder {path}", error) from None
+        try:
+            self._go_on(identity)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @staticmethod
+    def _opened(file: Path, resume: bool) -> FileIO:
+        path = file.parent
         path.mkdir(parents=True, exist_ok=True)
         if file.exists() and not resume:
             if file.read_bytes().count(b"\n") > 1:
@@ -213,12 +226,7 @@ class Folder:
         if not file.exists() and resume and any(path.iterdir()):
             raise ConfigError(f"{path} is no folder of a sweep ({TRIALS_FILE} is missing); look at --out")
         # Without a buffer: what a full disk did not take would be written again by `close`.
-        self._file = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0)
-        try:
-            self._go_on(identity)
-        except BaseException:
-            self._file.close()
-            raise
+        return os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b", buffering=0)
 
     def _go_on(self, identity: Identity) -> None:
         data = self._file.read()

@@ -10,6 +10,7 @@ Why not the sources themselves: a Parquet file would be decoded, and a tape chec
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,34 @@ class ShippedSource:
 def write_stream(source: Source, path: Path) -> Shipment:
     """Write all of a source's stream to `path`."""
     count = 0
+    with _writing(path):
+        file = path.open("wb")
     try:
-        with path.open("wb") as file:
-            for chunk in source.stream():
+        for chunk in source.stream():
+            with _writing(path):
                 file.write(np.ascontiguousarray(chunk).tobytes())
-                count += len(chunk)
-    except BaseException as error:  # half of it is of no use
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise unwritable(f"the folder {path.parent}", error) from None
+            count += len(chunk)
+        with _writing(path):
+            file.close()
+    except BaseException:  # half of it is of no use
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         raise
     ticks = _mapped(path, count)
     told = getattr(source, "holes", None)
     holes = tuple(told()) if callable(told) else ()
     return Shipment(str(path.resolve()), count, dict(source.contracts), source.data_hash, _ends(ticks), holes)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Around what is done to the file alone; what the source raises is no matter of the file."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(f"the folder {path.parent}", error) from None
 
 
 def sees(shipment: Shipment) -> bool:

@@ -228,12 +228,13 @@ def _head(told: "Table") -> list[str]:
     return [
         f"learning {told.mode} ({effect[told.mode]}){', frozen' if told.frozen else ''}; "
         + (
-            f"weights {told.in_force.name} since {told.in_force.day}, from {told.in_force.outcomes:,} outcomes"
+            f"weights {told.in_force.name} since {told.in_force.day}, from {plural(told.in_force.outcomes, 'outcome')}"
             if told.in_force
             else "no weights yet: all are 1"
         ),
-        f"{totals['outcomes']:,} outcomes, {totals['triggered']:,} of triggered setups, {totals['counted']:,} that "
-        f"count; {plural(totals['traded'], 'real round trip')}",
+        f"{plural(totals['outcomes'], 'outcome')}, {totals['triggered']:,} of triggered setups, "
+        f"{totals['counted']:,} that {'counts' if totals['counted'] == 1 else 'count'}; "
+        f"{plural(totals['traded'], 'real round trip')}",
     ]
 
 

@@ -243,6 +243,6 @@ def _report(feed: "RecordFeed", files: "TapeFiles", ended: str, json_output: boo
         f"{plural(files.counts['gaps'], 'gap mark')}, {plural(feed.connects, 'connection')}"
     )
     for symbol, ticks in symbols.items():
-        click.echo(f"  {symbol:<4} {feed.months[symbol]:<20} {ticks} records")
+        click.echo(f"  {symbol:<4} {feed.months[symbol]:<20} {plural(ticks, 'record')}")
     for path in paths:
         click.echo(f"  {path}")

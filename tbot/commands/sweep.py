@@ -126,6 +126,7 @@ def show_holdout(request: "Request", values: "Params", json_output: bool) -> int
     click.echo(f"hold-out of {len(days)} trading days, {days[0]} to {days[-1]}, opened and logged")
     click.echo(f"{plural(opened.trial.trips, 'trade')}, net {opened.trial.net_cents / 100:+,.2f} USD")
     if opened.seen:
-        click.echo(f"{opened.seen} runs on record looked at these days before, so this is no test on unseen data")
+        seen = plural(opened.seen, "run")
+        click.echo(f"{seen} on record looked at these days before, so this is no test on unseen data")
     click.echo(opened.assessment.verdict.line)
     return 0

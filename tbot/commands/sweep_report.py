@@ -1,5 +1,6 @@
 """The report of a sweep: table, files, picture, and the sentences that say what the best is worth."""
 
+import contextlib
 import csv
 import io
 import math
@@ -149,7 +150,8 @@ def write(path: Path, data: bytes) -> None:
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise unwritable(f"the folder {path.parent}", error) from None
 
 

@@ -1,12 +1,14 @@
 """The core of a sweep: axes, lists of trials, the folder that remembers, the locked end."""
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from tbot.backtest import holdout
+from tbot.backtest import holdout, sweep
 from tbot.backtest.sweep import (
     TRIALS_FILE,
     Axis,
@@ -118,6 +120,71 @@ def test_a_line_that_a_crash_cut_off_is_forgotten(tmp_path: Path) -> None:
     folder.add(outcome(1))
     folder.close()
     assert file.read_bytes() == data
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """A limit on the size of files stands for the full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("more", [0, 20])
+def test_F_SYS_01_a_full_disk_costs_the_trial_that_was_not_written_and_no_other(tmp_path: Path, more: int) -> None:
+    """Nothing may be left in a buffer: it would fail once more, or be written twice, when the file is closed."""
+    folder = Folder(tmp_path, IDENTITY, resume=False)
+    folder.add(outcome(0))
+    file = tmp_path / TRIALS_FILE
+    before = file.read_bytes()
+    with room_for(len(before) + more):
+        with pytest.raises(DataError, match=r"cannot be written .*; make room"):
+            folder.add(outcome(1))
+        folder.close()
+    assert len(file.read_bytes()) == len(before) + more  # torn
+    assert list(folder.done) == [0]
+    again = Folder(tmp_path, IDENTITY, resume=True)
+    assert list(again.done) == [0]
+    assert file.read_bytes() == before
+    again.add(outcome(1))
+    again.close()
+    last = Folder(tmp_path, IDENTITY, resume=True)
+    assert list(last) == [outcome(0), outcome(1)]
+    last.close()
+
+
+def test_F_SYS_01_a_full_disk_at_the_first_line_leaves_a_folder_to_begin_in(tmp_path: Path) -> None:
+    with room_for(20), pytest.raises(DataError, match="cannot be written"):
+        Folder(tmp_path, IDENTITY, resume=False)
+    folder = Folder(tmp_path, IDENTITY, resume=False)
+    folder.add(outcome(0))
+    folder.close()
+    assert len((tmp_path / TRIALS_FILE).read_bytes().splitlines()) == 2
+
+
+def test_a_trial_that_is_not_on_the_disk_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    folder = Folder(tmp_path, IDENTITY, resume=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep.os, "fsync", fail)
+        with pytest.raises(DataError, match="Input/output error"):
+            folder.add(outcome(0))
+    folder.close()
+    assert not folder.done
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["file", "file/x"])
+def test_a_file_where_the_folder_should_be(tmp_path: Path, name: str, resume: bool) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(DataError, match=f"{name} cannot be written"):
+        Folder(tmp_path / name, IDENTITY, resume=resume)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_sweep_is_not_begun_over_another_one(tmp_path: Path) -> None:

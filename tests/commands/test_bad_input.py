@@ -133,6 +133,7 @@ def test_a_mistake_of_one_command(tbot, arguments: tuple[str, ...], code: int, w
     tbot(*arguments).one_sentence(code, words)
 
 
+@pytest.mark.extra
 def test_a_busy_port_of_the_metrics(tbot, tmp_path: Path) -> None:
     pytest.importorskip("prometheus_client")
     with socket.create_server(("127.0.0.1", 0)) as taken:

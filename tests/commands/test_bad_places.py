@@ -117,7 +117,7 @@ def test_a_place_that_is_not_what_it_should_be(
     assert Path("/dev/null").is_char_device()
 
 
-@pytest.mark.parametrize("line", ["sim", "web"])
+@pytest.mark.parametrize("line", ["sim", pytest.param("web", marks=pytest.mark.extra)])
 def test_a_busy_port(folder: Path, capfd: pytest.CaptureFixture[str], line: str) -> None:
     if line == "web":
         pytest.importorskip("nicegui")
@@ -227,6 +227,7 @@ FORBIDDEN = [
 ]
 
 
+@pytest.mark.privileged
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a child of another user")
 def test_no_right_to_read_or_write_is_one_sentence(folder: Path) -> None:
     for place in (folder, *folder.parents):

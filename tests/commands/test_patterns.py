@@ -165,3 +165,12 @@ def test_evidence_plays_the_data_twice_and_does_not_praise_chance(folder: Path, 
     assert text.splitlines()[-1] == f"verdict: {document['verdict']}"
     ledger = (tmp_path / "home" / "trials.jsonl").read_text()
     assert ledger.count('"command":"tbot.backtest"') == 6, "every look counts"
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "1 outcome,"), (2, "2 outcomes,")])
+def test_the_head_counts_in_words(folder: Path, n: int, words: str) -> None:
+    (folder / FILE_NAME).unlink()
+    with PatternStore(folder / FILE_NAME) as store:
+        store.add("MNQ", ROWS[:n])
+    text = run(folder).output
+    assert f"\n{words} {n} of triggered setups, {n} that count{'s' if n == 1 else ''}; 0 real round trips\n" in text

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from lively_tape import lively
 from tbot.cli import root
+from tbot.commands import record
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import TbotError
 from tbot.storage.tape import TapeReader, TapeWriter, tape_meta
@@ -75,3 +78,12 @@ def test_a_bad_tape_is_one_sentence_and_an_exit_code(tmp_path: Path, make: str, 
     if make != "missing":
         assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "o.parquet").exists()
+
+
+def test_a_recording_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    feed: Any = SimpleNamespace(months={"MNQ": "CON.F.US.MNQ.Z26", "ES": "CON.F.US.EP.Z26"}, connects=1)
+    files: Any = SimpleNamespace(counts={"trades": 1, "quotes": 2, "gaps": 0, "MNQ": 1, "ES": 1_200}, files=[])
+    record._report(feed, files, "stopped", json_output=False)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "stopped: 1 trade and 2 quotes, 0 gap marks, 1 connection"
+    assert [line.split(maxsplit=2)[2] for line in lines] == ["1 record", "1,200 records"]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,12 @@ from tbot.backtest.holdout import days_in
 from tbot.backtest.sweep import TRIALS_FILE, Axis, Outcome, parse_axes
 from tbot.backtest.sweep_engines import WorkersLost
 from tbot.backtest.sweep_run import Search, TrialFailed
-from tbot.commands import sweep_session
-from tbot.commands.sweep import sweep
+from tbot.commands import sweep_report, sweep_session
+from tbot.commands.sweep import show_holdout, sweep
 from tbot.commands.sweep_report import report_sweep, sweep_document
 from tbot.commands.sweep_session import Request, Swept, data_of, open_holdout, sweep_data
 from tbot.commands.sweep_space import plan_of, with_values
-from tbot.errors import ConfigError, Halted, TbotError
+from tbot.errors import ConfigError, DataError, Halted, TbotError
 from tbot.storage.trials import read_trials
 from tbot.validation.sweeps import judge_sweep
 from tbot_ext.records import Kind
@@ -322,6 +323,21 @@ def test_V14_runs_that_saw_the_locked_days_are_counted(tape: Path, tmp_path: Pat
     assert opened.seen == 10
 
 
+@pytest.mark.parametrize(("seen", "words"), [(1, "1 run on record looked"), (2, "2 runs on record looked")])
+def test_V14_the_runs_that_saw_the_locked_days_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seen: int, words: str
+) -> None:
+    opened = SimpleNamespace(
+        lock=SimpleNamespace(locked=["2026-11-19", "2026-11-20"]),
+        trial=SimpleNamespace(trips=1, net_cents=100),
+        seen=seen,
+        assessment=SimpleNamespace(verdict=SimpleNamespace(line="VERDICT")),
+    )
+    monkeypatch.setattr(sweep_session, "open_holdout", lambda request, values: opened)
+    assert show_holdout(request(Path("x"), Path("y")), {}, json_output=False) == 0
+    assert f"\n{words} at these days before" in capsys.readouterr().out
+
+
 # ------------------------------------------------------------------------------------------------ the report
 def test_report_and_files(whole: Swept, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     here = replace(whole, out=tmp_path)
@@ -406,3 +422,23 @@ def test_from_the_command_line_to_the_document(tape: Path, tmp_path: Path, monke
     assert document["best"]["params"] == {"strategy.min_score": 60}
     assert document["holdout"]["days"] == 2
     assert "2 of 2 trials" in done.stderr
+
+
+def test_a_half_file_of_a_report_that_cannot_be_removed_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    (tmp_path / "trials.csv").mkdir()
+    with pytest.raises(DataError, match="cannot be written"):
+        sweep_report.write(tmp_path / "trials.csv", b"text")
+
+
+@pytest.mark.parametrize("out", ["file", "file/x"])
+def test_a_file_where_the_folder_should_be_is_one_sentence(tape: Path, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(DataError, match=f"{out} cannot be written"):
+        sweep_data(request(tape, tmp_path / out), toy_trials.toy_trial)
+    assert (tmp_path / "file").read_text() == "kept"

@@ -23,6 +23,8 @@ from tbot.transport.shm import Segment, run_directory
 from tbot_ext.records import Kind
 from tbot_ext.ring import RingWriter, format_ring, ring_bytes
 
+pytestmark = pytest.mark.extra
+
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
 

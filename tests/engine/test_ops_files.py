@@ -16,6 +16,8 @@ from tbot.cli import root
 from tbot.engine import metrics
 from tbot.execution.engine_state import SEVERITY
 
+pytestmark = pytest.mark.extra
+
 OPS = Path(__file__).resolve().parents[2] / "docs" / "ops"
 
 

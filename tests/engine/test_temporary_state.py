@@ -75,6 +75,7 @@ def test_F_PRC_07_a_pid_that_was_used_again_does_not_keep_it(base: Path) -> None
     assert sweep_states(base) == [path]
 
 
+@pytest.mark.privileged
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_F_PRC_07_another_users_folder_is_left_alone(base: Path) -> None:
     path, marker = left_over(), left_over()

@@ -253,6 +253,7 @@ def test_F_PRC_07_a_directory_or_file_open_to_others_is_refused(run: Path, tmp_p
     Segment.attach(run, "s").close()
 
 
+@pytest.mark.privileged
 @as_root
 def test_F_PRC_07_what_another_user_owns_is_refused(run: Path) -> None:
     Segment.create(run, "s", 8).close()
@@ -266,6 +267,7 @@ def test_F_PRC_07_what_another_user_owns_is_refused(run: Path) -> None:
             act()
 
 
+@pytest.mark.privileged
 @as_root
 def test_F_PRC_07_another_user_gets_nowhere(spawn: Callable[..., tuple[BaseProcess, Connection]]) -> None:
     run = run_directory()  # not below the test's own directory, which others cannot even enter
@@ -399,6 +401,7 @@ def test_F_PRC_07_what_is_not_certainly_ours_is_left_alone(tmp_path: Path) -> No
     assert (other_user.exists(), container.exists(), (precious / "file").exists()) == (True, True, True)
 
 
+@pytest.mark.privileged
 @as_root
 def test_F_PRC_07_another_users_directory_under_our_name_is_left_alone(tmp_path: Path) -> None:
     planted = dead_name(tmp_path)

@@ -147,6 +147,7 @@ except urllib.error.HTTPError as error:
 """
 
 
+@pytest.mark.privileged
 def test_I31_a_second_user_of_the_machine_is_refused_whatever_it_says(tmp_path: Path) -> None:
     if os.geteuid() != 0 or not Path("/proc/net/tcp").exists():
         pytest.skip("only root can become another user, and only Linux tells who knocks")

@@ -311,6 +311,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.privileged
 def test_I31_the_system_tells_whose_process_knocks() -> None:
     if not Path("/proc/net/tcp").exists():
         pytest.skip("this system has no /proc/net/tcp")

@@ -1,0 +1,81 @@
+"""What a worker does with a signal: it leaves before anything that only persons and the recorder wait for."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from desk_rig import signal
+from event_builder import EventBuilder
+from tbot.domain.contracts import PRODUCTS
+from tbot.engine.health import Hops
+from tbot.engine.worker import DRAIN_LIMIT, Worker
+from tbot_ext.records import EventCode
+
+
+class Trace:
+    """A worker without processes, with two batches in its ring; `told` keeps what it did, in order."""
+
+    def __init__(self, *, lockstep: bool = False, taken: bool = True) -> None:
+        self.told: list[str] = []
+        make = EventBuilder()
+        make.add(EventCode.OB, 60, 15, side=1, bottom=100_000, top=100_050)
+        self._batches = [(3, [signal(1), signal(2)]), (2, [signal(3)]), (0, [])]
+        self._taken = taken
+        self.shell: Any = SimpleNamespace(
+            symbol="MNQ",
+            signals=0,
+            last_signal=None,
+            reader=SimpleNamespace(publish=lambda: self.told.append("publish")),
+            decider=SimpleNamespace(
+                drain=self._drain,
+                outcomes=lambda: "rows",
+                product=PRODUCTS["MNQ"],
+                pipeline=SimpleNamespace(recv_ns=time.time_ns(), events=make.take()),
+            ),
+        )
+        worker: Any = Worker.__new__(Worker)
+        worker._settings = SimpleNamespace(lockstep=lockstep, limits=SimpleNamespace(signal_ttl_ns=10**9))
+        worker._wire = SimpleNamespace(encode=lambda message: message)
+        worker._beat = SimpleNamespace(event=lambda now, kind, symbol, words: self.told.append(kind))
+        worker._executor = SimpleNamespace(send=self._send)
+        worker._line = SimpleNamespace(
+            tell=lambda symbol, rows: self.told.append(f"{symbol} {rows}"), settle=lambda: self.told.append("settle")
+        )
+        worker._await_acks = lambda: self.told.append("acks")
+        worker._hops = Hops("frame_worker", "frame_signal", "drain")
+        worker._unacked = {}
+        worker._counters = {"sent": 0, "send_failed": 0}
+        self.worker = worker
+
+    def _drain(self, _reader: Any, limit: int) -> tuple[int, list[Any]]:
+        assert limit == DRAIN_LIMIT
+        return self._batches.pop(0)
+
+    def _send(self, message: Any) -> bool:
+        self.told.append(f"send {message.signal.signal_id}")
+        return self._taken
+
+
+FIRST = ["send MNQ-1", "send MNQ-2", "ZONE", "SIGNAL", "SIGNAL", "MNQ rows"]
+SECOND = ["send MNQ-3", "ZONE", "SIGNAL", "MNQ rows"]
+
+
+@pytest.mark.parametrize(
+    ("lockstep", "end"), [(False, ["publish"]), (True, ["acks", "settle", "publish"])], ids=["free", "lock-step"]
+)
+def test_signals_leave_before_lines_and_outcomes(lockstep: bool, end: list[str]) -> None:
+    trace = Trace(lockstep=lockstep)
+    assert trace.worker._drain(trace.shell)
+    assert trace.told == [*FIRST, *SECOND, *end]
+    assert set(trace.worker._unacked) == {"MNQ-1", "MNQ-2", "MNQ-3"}
+    assert trace.shell.signals == 3
+
+
+def test_a_signal_that_nobody_takes_is_told_and_counted_all_the_same() -> None:
+    trace = Trace(taken=False)
+    assert trace.worker._drain(trace.shell)
+    assert trace.told == [*FIRST, *SECOND, "publish"]
+    assert trace.worker._counters == {"sent": 0, "send_failed": 3}
+    assert not trace.worker._unacked
