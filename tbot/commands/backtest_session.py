@@ -22,6 +22,7 @@ from tbot.backtest.source import Source
 from tbot.commands.account_choice import with_accounts
 from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
+from tbot.commands.streams import is_terminal
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.context.news import Calendar, high_impact_ns
@@ -293,7 +294,7 @@ def _progress(question: Question, source: Sources) -> Iterator[Progress | None]:
     """How far in market time, with rate and time left, on stderr."""
     if question.quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif is_terminal(sys.stderr):
         with _bar(source) as told:
             yield told
     else:

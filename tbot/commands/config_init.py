@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tbot.commands.streams import is_terminal
 from tbot.commands.words import show
 from tbot.errors import ConfigError
 
@@ -61,7 +62,7 @@ def init(out: Path | None, given: tuple[str, ...], yes: bool, force: bool, full:
     from tbot.settings import editing
 
     path = out or Path("tbot.toml")
-    if not yes and not sys.stdin.isatty():
+    if not yes and not is_terminal(sys.stdin):
         raise ConfigError("nobody can answer here; give --yes for the defaults, with --set KEY=VALUE for what differs")
     asker = nobody() if yes else person()
     values, accounts = answers_given(given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.streams import is_terminal
 from tbot.domain.words import plural
 from tbot.errors import ConfigError, GatewayError
 
@@ -198,7 +199,7 @@ async def _progress(
     loop = asyncio.get_running_loop()
     begun: float | None = None
     waited_from = loop.time()
-    terminal = show and sys.stderr.isatty()
+    terminal = show and is_terminal(sys.stderr)
     try:
         while True:
             await asyncio.sleep(0.1)

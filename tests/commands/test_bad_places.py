@@ -247,3 +247,34 @@ def test_no_right_to_read_or_write_is_one_sentence(folder: Path) -> None:
     for (line, _), (_, text) in zip(FORBIDDEN, answers, strict=True):
         assert "Traceback" not in text, (line, text)
         assert any(words in text for words in ("ermission denied", "not readable", "cannot be written")), (line, text)
+
+
+# ------------------------------------------------------------------------------------------------------ broken streams
+CODES = [
+    ("config validate missing", 3),
+    ("backtest nofile.csv", 9),
+    ("backtest --nonsense", 2),
+    ("status", 7),
+    ("run --for soon", 3),
+    ("sim --list-faults", 0),
+    (f"{DETECT} --json", 0),
+]
+
+
+def in_shell(folder: Path, line: str, redirected: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command line in a process of its own, whose streams a shell closes or leads elsewhere."""
+    words = [sys.executable, "-m", "tbot", *line.format(bars="ES_1m.csv").split()]
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {redirected}', "sh", *words], capture_output=True, text=True, errors="replace",
+        env={**os.environ, **environment}, cwd=folder, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("line", "code"), CODES, ids=lambda value: str(value).replace(" ", "-"))
+def test_a_stream_that_cannot_be_written_to_changes_no_exit_code(
+    folder: Path, line: str, code: int, redirected: str
+) -> None:
+    done = in_shell(folder, line, redirected)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
