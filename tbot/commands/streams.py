@@ -15,7 +15,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def prepare() -> None:
-    """What was closed before the start (`>&-`) reads and writes nothing.
+    """What was closed before the start (`>&-`) reads and writes nothing; what is not UTF-8 shows `?` for the rest.
 
     In the order of their numbers: a new file takes the smallest free one, so that no other file becomes stdout.
     """
@@ -25,6 +25,10 @@ def prepare() -> None:
             with contextlib.suppress(OSError):
                 os.set_inheritable(nowhere.fileno(), True)
             setattr(sys, name, nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
+        if encoding not in ("utf-8", "utf8") and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def settle() -> None:

@@ -278,3 +278,17 @@ def test_a_stream_that_cannot_be_written_to_changes_no_exit_code(
     done = in_shell(folder, line, redirected)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+def test_an_output_that_is_not_utf_8_shows_what_it_can(folder: Path, encoding: str) -> None:
+    program = "import click, sys; from tbot import cli; cli.prepare(); click.echo('5 − 3'); print('∞', file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding},
+        cwd=folder, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"5 ")
+    assert done.stdout.endswith(b" 3\n")
+    assert done.stderr == b"?\n"
+    done = in_shell(folder, "backtest −.csv", "", PYTHONIOENCODING=encoding)
+    assert (done.returncode, "cannot be read" in done.stderr) == (9, True), done.stderr
