@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import some_accounts
+from tbot.commands.options import Whole
 from tbot.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ FIRMS = ("50K", "100K", "150K", "none")
     help="News for the [news] rules, and to tell trades near them apart (V12): .json, .ics, .toml, .csv, or fetched "
     "(all that were); repeatable.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of intervals and draws.")
+@click.option("--seed", type=Whole(min=0), default=1, show_default=True, help="Of intervals and draws.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for trades and reports.")
 @click.option("--force", is_flag=True, help="Write over an earlier run's files in --out.")
-@click.option("--trades", "limit", type=click.IntRange(min=0), help="Trades to list, newest last.  [default: 20]")
+@click.option("--trades", "limit", type=Whole(min=0), help="Trades to list, newest last.  [default: 20]")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")
 @click.option("--json", "json_output", is_flag=True, help="One JSON document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.commands.options import Whole
 from tbot.commands.words import show
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _S = 1_000_000_000
 
 @click.command()
 @config_option
-@click.option("--next", "wanted", type=click.IntRange(min=1), default=12, show_default=True, help="How many events.")
+@click.option("--next", "wanted", type=Whole(min=1), default=12, show_default=True, help="How many events.")
 @click.option(
     "--impact", type=click.Choice(["high", "medium", "low"]), default="medium", show_default=True, help="At least."
 )

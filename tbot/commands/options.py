@@ -3,12 +3,37 @@
 import contextlib
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+
+LARGEST = (1 << 63) - 1  # what a database, a seed and compiled code can take
+
+
+class Whole(click.IntRange):
+    """A whole number that is not larger than 64 bits can hold, whatever its own bounds are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number > LARGEST:
+            self.fail(f"{number} is not in the range x<={LARGEST}.", param, ctx)
+        return number
+
+
+class Real(click.FloatRange):
+    """A number in a range; `nan` is in none, and `inf` is no number that anybody means."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:

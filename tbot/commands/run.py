@@ -8,6 +8,7 @@ import click
 
 from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
+from tbot.commands.options import Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
     "--confirm-live", type=int, multiple=True, metavar="ID", help="With --live where nobody can type; once an account."
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Share the contracts among this many worker processes.")
-@click.option("--speed", type=click.FloatRange(0.1, 200), help="Of the embedded market.  [default: 20]")
-@click.option("--seed", type=int, help="Of the embedded market.")
+@click.option("--speed", type=Real(0.1, 200), help="Of the embedded market.  [default: 20]")
+@click.option("--seed", type=Whole(0), help="Of the embedded market.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
 @click.option(

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from tbot.commands.options import Real, Whole
+
 # What the help is divided into: heading -> option names.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Market": ("seed", "contracts", "start", "speed", "tape", "every_quote", "hours"),
@@ -60,7 +62,7 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Loopback port.")
 @click.option("--batch/--no-batch", default=True, show_default=True, help="Several hub records in one message.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
+    "--seed", type=Whole(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
 )
 @click.option("--tape", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Play this tape instead.")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="Market seconds per real second.")
@@ -74,9 +76,9 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 )
 @click.option("--users", type=click.IntRange(1, 100), default=1, show_default=True, help="Users who may log in.")
 @click.option("--accounts", type=click.IntRange(1, 20), default=1, show_default=True, help="Accounts of each user.")
-@click.option("--start-balance", metavar="USD", type=click.FloatRange(0, 1e9), help="Balance of a new account.")
-@click.option("--max-loss", metavar="USD", type=click.FloatRange(0.01, 1e9), help="Trailing maximum loss.")
-@click.option("--daily-loss", metavar="USD", type=click.FloatRange(0.01, 1e9), help="Daily loss limit of the firm.")
+@click.option("--start-balance", metavar="USD", type=Real(0, 1e9), help="Balance of a new account.")
+@click.option("--max-loss", metavar="USD", type=Real(0.01, 1e9), help="Trailing maximum loss.")
+@click.option("--daily-loss", metavar="USD", type=Real(0.01, 1e9), help="Daily loss limit of the firm.")
 @click.option(
     "--auto-oco/--position-brackets",
     default=True,

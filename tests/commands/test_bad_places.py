@@ -26,6 +26,13 @@ OPTIONS = [
 ]
 CHECKED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
 TYPED = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, CHECKED)]
+# Left out: commands that share their numbers with others (sweep), and accounts, which are looked up.
+NUMBERS = [
+    (name, one.opts[-1], value)
+    for name, one in OPTIONS
+    for kind, value in (("float", "nan"), ("float", "inf"), ("integer range", str(10**30)))
+    if one.type.name.startswith(kind) and name not in ("sweep", "walkforward")
+]
 MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
 # The rest of them: who looks into the file says so, before anything else is done.
 NAMED = [
@@ -95,6 +102,16 @@ def test_a_value_of_another_kind_is_a_mistake_in_usage(
     assert code == 2, text
     assert option in text
     assert "nonsense" in text
+
+
+@pytest.mark.parametrize(("name", "option", "value"), NUMBERS, ids=lambda value: value.replace(" ", "-"))
+def test_a_number_that_nothing_can_be_done_with_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str, value: str
+) -> None:
+    code, text = said(capfd, f"{name} {option} {value}")
+    assert code == 2, text
+    assert option in text
+    assert value in text
 
 
 @pytest.mark.parametrize(("name", "option"), MUST_EXIST, ids=lambda value: value.replace(" ", "-"))
