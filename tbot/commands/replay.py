@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tbot.commands.account_choice import with_accounts
-from tbot.commands.options import Whole
+from tbot.commands.options import Filled, Whole
 from tbot.commands.sim import parse_speed
 
 
@@ -29,7 +29,9 @@ from tbot.commands.sim import parse_speed
     metavar="ID",
     help="Only this account of the settings; repeatable. With --journal: only its rows.",
 )
-@click.option("--since", metavar="TIME", help="With --journal: only rows not before this market time, ISO 8601.")
+@click.option(
+    "--since", metavar="TIME", type=Filled(), help="With --journal: only rows not before this market time, ISO 8601."
+)
 @click.option("--last", type=Whole(min=1), help="With --journal: only so many rows.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--speed", callback=parse_speed, default="max", show_default=True, help="Market seconds per real second.")
