@@ -106,7 +106,7 @@ def answer(question: Question) -> Answer:
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own), news)
     files: Sequence[Path] = ()
     if question.out is not None:
-        text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
+        text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8-sig")
         files = write(question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force)
     return Answer(result, assessments, extra, tuple(files))
 

@@ -213,7 +213,7 @@ def set_value(key: str, value: str, config_path: Path | None) -> int:
         raise ConfigError("there is no settings file here; `tbot config init` makes one, --config names one")
     option = editing.find_option(key)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} could not be read: {error}; check the path given with --config") from None
     editing.checked(text, str(path))

@@ -187,11 +187,11 @@ def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ConfigError(f"{path} could not be read: {error.strerror}; check --params") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}") from None
+            raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from None
         tables = {name: document.pop(name) for name in NAMES.values() if isinstance(document.get(name), dict)}
         values = {**document, **tables.get(NAMES[minutes], {})}
     for text in assignments:
