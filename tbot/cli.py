@@ -4,6 +4,7 @@ Imports click and the group that loads the rest. A command lives in `tbot/comman
 packages below.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -13,6 +14,7 @@ import click
 
 from tbot import __version__
 from tbot.commands.lazy_group import LazyGroup
+from tbot.commands.streams import prepare, settle
 from tbot.errors import TbotError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,7 +66,14 @@ def root(no_color: bool) -> None:
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code; errors are one sentence on stderr."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    prepare()
+    try:
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        settle()
+
+
+def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         others = [argument for argument in arguments if argument != "--debug"]  # so that every command knows it
@@ -73,7 +82,7 @@ def run(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         _tell(f"tbot: {error}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except OSError as error:
         if debug:
             raise
@@ -81,17 +90,19 @@ def run(arguments: list[str] | None = None) -> None:
         if error.errno in NO_ROOM:
             what = f"{what}; make room and do it again"
         _tell(f"tbot: {what}; --debug shows where it happened")
-        sys.exit(1)
+        return 1
     except click.exceptions.Abort:
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    sys.exit(result if isinstance(result, int) else 0)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            error.show()
+        return error.exit_code
+    return result if isinstance(result, int) else 0
 
 
 def _tell(sentence: str) -> None:
-    """One sentence on stderr, broken between words where that is a terminal."""
+    """One sentence on stderr, broken between words on a terminal; where it cannot be said, the code tells it."""
     from tbot.commands.words import show
 
-    show([sentence], err=True)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        show([sentence], err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import Real, Whole
 from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ ZONE_KINDS = {"ob": "OB", "fvg": "FVG", "breaker": "BREAKER", "mitigation": "MIT
 @click.option("--kinds", default=",".join(ZONE_KINDS), show_default=True, help="Kinds of zones.")
 @click.option("--timeframes", default="1m,5m,15m,30m,1h", show_default=True)
 @click.option("--draws", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Draws of each null.")
-@click.option("--reward", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="Target in R.")
+@click.option("--reward", type=Real(0.1, 100), default=1.0, show_default=True, help="Target in R.")
 @click.option("--buffer-ticks", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Stop beyond it.")
-@click.option("--cost-ticks", type=click.FloatRange(0), default=0.0, show_default=True, help="Of a round trip.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--cost-ticks", type=Real(0), default=0.0, show_default=True, help="Of a round trip.")
+@click.option("--seed", type=Whole(0), default=1, show_default=True)
 @click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
 @click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ _SINGLE = ("bos", "choch", "sweep")
 @click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--null", type=click.Choice(NULLS), default="bootstrap", show_default=True, help="How paths are made.")
 @click.option("--draws", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="Null paths.")
-@click.option("--mean-block", type=click.FloatRange(1), help="Bars that stay together.  [default: 60; flip: 1]")
+@click.option("--mean-block", type=Real(1), help="Bars that stay together.  [default: 60; flip: 1]")
 @click.option("--unit", type=click.Choice(["ticks", "log"]), default="ticks", show_default=True, help="Of the moves.")
 @click.option("--detectors", default=DETECTORS, show_default=True, help="Kinds that are traded; or `none`.")
 @click.option("--timeframes", default="1m,5m,15m,30m,1h", show_default=True, help="Of the detectors.")
 @click.option("--signals/--no-signals", default=True, show_default=True, help="The packaged strategy's signals, too.")
 @click.option("--strategy", metavar="FILE.py:NAME", help="Test a strategy of your own instead.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--seed", type=Whole(0), default=1, show_default=True)
 @click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
 @click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import some_accounts
+from tbot.commands.options import Filled, Whole
 from tbot.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ FIRMS = ("50K", "100K", "150K", "none")
 @some_accounts
 @click.option("--contract", help="Contract of files whose name does not tell it.")
 @click.option("--data-tz", metavar="ZONE", help="Time zone of stamps that do not carry one.")
-@click.option("--since", metavar="TIME", help="Leave out what is before (ISO 8601, UTC).")
-@click.option("--until", metavar="TIME", help="Leave out what is not before.")
+@click.option("--since", metavar="TIME", type=Filled(), help="Leave out what is before (ISO 8601, UTC).")
+@click.option("--until", metavar="TIME", type=Filled(), help="Leave out what is not before.")
 @click.option("--strategy", metavar="FILE.py:NAME", help="A strategy of your own instead of the packaged one.")
 @click.option(
     "--firm",
@@ -43,10 +44,10 @@ FIRMS = ("50K", "100K", "150K", "none")
     help="News for the [news] rules, and to tell trades near them apart (V12): .json, .ics, .toml, .csv, or fetched "
     "(all that were); repeatable.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of intervals and draws.")
+@click.option("--seed", type=Whole(min=0), default=1, show_default=True, help="Of intervals and draws.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for trades and reports.")
 @click.option("--force", is_flag=True, help="Write over an earlier run's files in --out.")
-@click.option("--trades", "limit", type=click.IntRange(min=0), help="Trades to list, newest last.  [default: 20]")
+@click.option("--trades", "limit", type=Whole(min=0), help="Trades to list, newest last.  [default: 20]")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")
 @click.option("--json", "json_output", is_flag=True, help="One JSON document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -22,6 +22,7 @@ from tbot.backtest.source import Source
 from tbot.commands.account_choice import with_accounts
 from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
+from tbot.commands.streams import is_terminal
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.context.news import Calendar, high_impact_ns
@@ -105,7 +106,7 @@ def answer(question: Question) -> Answer:
         assessments = _assessments(question, result, chosen, plan, rules, rivals(ledger, own), news)
     files: Sequence[Path] = ()
     if question.out is not None:
-        text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8")
+        text = "" if question.config_path is None else question.config_path.read_text(encoding="utf-8-sig")
         files = write(question.out, result, assessments, text, zone=question.zone, extra=extra, force=question.force)
     return Answer(result, assessments, extra, tuple(files))
 
@@ -293,7 +294,7 @@ def _progress(question: Question, source: Sources) -> Iterator[Progress | None]:
     """How far in market time, with rate and time left, on stderr."""
     if question.quiet:
         yield None
-    elif sys.stderr.isatty():
+    elif is_terminal(sys.stderr):
         with _bar(source) as told:
             yield told
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tbot.commands.streams import is_terminal
 from tbot.commands.words import show
 from tbot.errors import ConfigError
 
@@ -61,7 +62,7 @@ def init(out: Path | None, given: tuple[str, ...], yes: bool, force: bool, full:
     from tbot.settings import editing
 
     path = out or Path("tbot.toml")
-    if not yes and not sys.stdin.isatty():
+    if not yes and not is_terminal(sys.stdin):
         raise ConfigError("nobody can answer here; give --yes for the defaults, with --set KEY=VALUE for what differs")
     asker = nobody() if yes else person()
     values, accounts = answers_given(given)
@@ -212,7 +213,7 @@ def set_value(key: str, value: str, config_path: Path | None) -> int:
         raise ConfigError("there is no settings file here; `tbot config init` makes one, --config names one")
     option = editing.find_option(key)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} could not be read: {error}; check the path given with --config") from None
     editing.checked(text, str(path))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.streams import is_terminal
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def dashboard(
     finder = _Finder(mode)
     if screenshot is not None:
         return _screenshot(Attachment(finder.find, boot_ns), choice, theme, screenshot, parse_size(size))
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
+    if not is_terminal(sys.stdout) or not is_terminal(sys.stdin):
         raise ConfigError("the dashboard needs a terminal; use tbot status, or --screenshot FILE.svg for a picture")
     if not wait and finder.find(None) is None:
         raise _nothing(mode)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from tbot.commands.options import Filled
 from tbot.commands.show import LastingScreen, Screen, drive, final_document
 from tbot.dashboard.view import KIND_STYLE, money, short_clock
 from tbot.domain.process_messages import EngineEvent
@@ -145,7 +146,9 @@ def summary(status: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @click.command()
-@click.option("--for", "duration", default=LENGTH, show_default=True, metavar="TIME", help="Length from ready.")
+@click.option(
+    "--for", "duration", default=LENGTH, show_default=True, metavar="TIME", type=Filled(), help="Length from ready."
+)
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the times.")
 @click.option("--json", "json_output", is_flag=True, help="No words; one JSON document at the end.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import parse_time_ns, parse_zone
+from tbot.commands.options import Filled, parse_time_ns, parse_zone
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NAMES, NS_PER_MIN
 from tbot.errors import ConfigError, DataError
@@ -36,8 +36,14 @@ LISTED = 20  # signals in the summary
 @click.option("--tick-size", help="Price step of the contract, such as 0.25.")
 @click.option("--contract", help="Take the tick size of this contract, such as ES.  [default: by the file's name]")
 @click.option("--kinds", help="Only these: families (ob, fvg, bos, sweep, ...) or single kinds (OB_TESTED, ...).")
-@click.option("--from", "from_time", metavar="TIME", help="Only events known at this time (ISO 8601, UTC) or later.")
-@click.option("--to", "to_time", metavar="TIME", help="Only events known before this time.")
+@click.option(
+    "--from",
+    "from_time",
+    metavar="TIME",
+    type=Filled(),
+    help="Only events known at this time (ISO 8601, UTC) or later.",
+)
+@click.option("--to", "to_time", metavar="TIME", type=Filled(), help="Only events known before this time.")
 @click.option("--params", "params_file", type=click.Path(path_type=Path), help="TOML file of detector parameters.")
 @click.option("-p", "param", multiple=True, metavar="NAME=VALUE", help="One parameter, such as -p L=3; repeatable.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the events to this file.")
@@ -56,8 +62,8 @@ def detect(bars: Path, out: Path | None, plot: Path | None, json_output: bool, q
     """
     _refuse_overwriting(bars, out, plot)
     zone = parse_zone(options["zone"])
-    since = parse_time_ns(options["from_time"]) if options["from_time"] else None
-    until = parse_time_ns(options["to_time"]) if options["to_time"] else None
+    since = parse_time_ns(options["from_time"]) if options["from_time"] is not None else None
+    until = parse_time_ns(options["to_time"]) if options["to_time"] is not None else None
     kinds = _kinds(options["kinds"])
     if plot is not None:
         from tbot.analytics.chart import check_target
@@ -181,11 +187,11 @@ def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ConfigError(f"{path} could not be read: {error.strerror}; check --params") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}") from None
+            raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from None
         tables = {name: document.pop(name) for name in NAMES.values() if isinstance(document.get(name), dict)}
         values = {**document, **tables.get(NAMES[minutes], {})}
     for text in assignments:

@@ -26,6 +26,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.options import Whole
 from tbot.commands.words import show
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ COLUMNS = ("seq", "time", "boot_ns", "account", "direction", "kind", "text")
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(min=1), help="How many rows; 20 unless --since asks for all.")
+@click.option("--last", type=Whole(min=1), help="How many rows; 20 unless --since asks for all.")
 @click.option("--kind", help="Only rows of this class, for example Fill, Denial or StateChange.")
 @click.option("--verify", is_flag=True, help="Prove the whole chain and list the runs.")
 @click.option("--replay", is_flag=True, help="Replay the last run and compare what the Desk decides.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import one_account, unknown
+from tbot.commands.options import Filled
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option(
-        "--since", metavar="TIME", help="Not before this market time, ISO 8601 (UTC when it names no offset)."
+        "--since",
+        metavar="TIME",
+        type=Filled(),
+        help="Not before this market time, ISO 8601 (UTC when it names no offset).",
     ),
     one_account,
     click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run."),

@@ -18,6 +18,7 @@ import click
 import orjson
 
 from tbot.commands.launch import announced_caps
+from tbot.commands.streams import is_terminal
 from tbot.config import Config, home, require_login
 from tbot.doctor import machine, preflight
 from tbot.doctor.findings import Finding, fail, line, ok, run_checks
@@ -62,7 +63,8 @@ def here() -> Person:
         answer: str = click.prompt(text, prompt_suffix=" ", default="", show_default=False, err=True)
         return answer
 
-    return Person(sys.stdin.isatty() and sys.stderr.isatty(), lambda text: click.echo(text, err=True), ask, time.sleep)
+    terminal = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+    return Person(terminal, lambda text: click.echo(text, err=True), ask, time.sleep)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.commands.options import Filled, Whole
 from tbot.commands.words import show
 
 if TYPE_CHECKING:
@@ -28,14 +29,14 @@ _S = 1_000_000_000
 
 @click.command()
 @config_option
-@click.option("--next", "wanted", type=click.IntRange(min=1), default=12, show_default=True, help="How many events.")
+@click.option("--next", "wanted", type=Whole(min=1), default=12, show_default=True, help="How many events.")
 @click.option(
     "--impact", type=click.Choice(["high", "medium", "low"]), default="medium", show_default=True, help="At least."
 )
 @click.option("--contracts", help="Of these contracts, for example MNQ,ES; default: those of the settings.")
 @click.option("--file", "files", type=click.Path(path_type=Path, dir_okay=False), multiple=True, help="This file, too.")
 @click.option("--fetch", is_flag=True, help="Ask the public calendar now, if the last request is long enough ago.")
-@click.option("--at", "at", metavar="TIME", help="As if it were this time (ISO 8601).")
+@click.option("--at", "at", metavar="TIME", type=Filled(), help="As if it were this time (ISO 8601).")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the table.")
 @click.option("--json", "json_output", is_flag=True, help="One JSON document.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -67,7 +68,7 @@ def news(
     absent = [str(path) for path in files if not path.is_file()]
     if absent:
         raise DataError(f"the news file {absent[0]} is not there; check the path given with --file")
-    now_ns = parse_time_ns(at) if at else time.time_ns()
+    now_ns = parse_time_ns(at) if at is not None else time.time_ns()
     calendar = gather([*own_files(settings, home()), *files], cache)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts
     told = document(calendar, settings, symbols, now_ns, impact.capitalize(), wanted)

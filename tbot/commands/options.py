@@ -3,12 +3,48 @@
 import contextlib
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+
+YEARS = range(2000, 2101)  # of a time that a person names
+LARGEST = (1 << 63) - 1  # what a database, a seed and compiled code can take
+
+
+class Whole(click.IntRange):
+    """A whole number that is not larger than 64 bits can hold, whatever its own bounds are."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number > LARGEST:
+            self.fail(f"{number} is not in the range x<={LARGEST}.", param, ctx)
+        return number
+
+
+class Real(click.FloatRange):
+    """A number in a range; `nan` is in none, and `inf` is no number that anybody means."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Filled(click.types.StringParamType):
+    """A text that says something; an empty one (a variable of a script that was not set) is no text left out."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = super().convert(value, param, ctx)
+        if not text.strip():
+            self.fail("it is empty; give a value, or leave the option out.", param, ctx)
+        return text
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:
@@ -29,11 +65,13 @@ def parse_symbols(text: str) -> tuple[str, ...]:
 
 
 def parse_time_ns(text: str) -> int:
-    """ISO 8601 time as UTC ns; without an offset it is taken as UTC."""
+    """ISO 8601 time as UTC ns; without an offset it is taken as UTC. UsageError: nothing was traded in that year."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"time {text!r} is not ISO 8601; write it like 2026-11-20T14:30:00Z") from None
+    if when.year not in YEARS:
+        raise click.UsageError(f"time {text!r} is outside the years {YEARS[0]} to {YEARS[-1]}; check the year")
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return int(when.timestamp()) * 1_000_000_000

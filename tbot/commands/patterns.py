@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
+from tbot.commands.options import Whole
 from tbot.domain.words import plural
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def reset(ctx: click.Context, yes: bool) -> int:
 @patterns.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=Whole(min=0), default=1, show_default=True, help="Of the intervals.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def evidence(ctx: click.Context, data: tuple[Path, ...], contracts: str | None, seed: int, as_json: bool) -> int:

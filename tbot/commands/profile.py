@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import Filled
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class NotProfiled(TbotError):
 @click.command()
 @click.option("--worker", metavar="SYMBOL", help="The worker of this contract.  [default: of the first contract]")
 @click.option("--process", type=click.Choice(PROCESSES), help="Another process than a worker.")
-@click.option("--for", "duration", metavar="TIME", default="30s", show_default=True, help="How long to look.")
+@click.option(
+    "--for", "duration", metavar="TIME", type=Filled(), default="30s", show_default=True, help="How long to look."
+)
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("profiles"), show_default=True,
     help="Folder for the flame graph.",

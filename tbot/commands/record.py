@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Filled
+from tbot.commands.streams import is_terminal
 from tbot.domain.words import plural
 from tbot.errors import ConfigError, GatewayError
 
@@ -32,7 +34,13 @@ INTERRUPTED = 130
     show_default=True,
     help="Folder for one tape per trading day, or one file NAME.tape for everything.",
 )
-@click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from the first connection).")
+@click.option(
+    "--for",
+    "duration",
+    metavar="TIME",
+    type=Filled(),
+    help="Stop after 60s, 5m, 2h (counted from the first connection).",
+)
 @click.option("--json", "json_output", is_flag=True, help="No progress; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -67,7 +75,7 @@ def record(
 
     config = load(config_path)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts
-    for_s = parse_duration_s(duration) if duration else None
+    for_s = parse_duration_s(duration) if duration is not None else None
     login = require_login(config, credentials_file)
     settings = _settings(gateway or config.gateway.rest, config, symbols)
     feed = RecordFeed(settings, Credentials(*login.pair), _teller(quiet or json_output))
@@ -198,7 +206,7 @@ async def _progress(
     loop = asyncio.get_running_loop()
     begun: float | None = None
     waited_from = loop.time()
-    terminal = show and sys.stderr.isatty()
+    terminal = show and is_terminal(sys.stderr)
     try:
         while True:
             await asyncio.sleep(0.1)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tbot.commands.account_choice import with_accounts
+from tbot.commands.options import Filled, Whole
 from tbot.commands.sim import parse_speed
 
 
@@ -28,8 +29,10 @@ from tbot.commands.sim import parse_speed
     metavar="ID",
     help="Only this account of the settings; repeatable. With --journal: only its rows.",
 )
-@click.option("--since", metavar="TIME", help="With --journal: only rows not before this market time, ISO 8601.")
-@click.option("--last", type=click.IntRange(min=1), help="With --journal: only so many rows.")
+@click.option(
+    "--since", metavar="TIME", type=Filled(), help="With --journal: only rows not before this market time, ISO 8601."
+)
+@click.option("--last", type=Whole(min=1), help="With --journal: only so many rows.")
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--speed", callback=parse_speed, default="max", show_default=True, help="Market seconds per real second.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep journal and status here.")

@@ -8,6 +8,7 @@ import click
 
 from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
+from tbot.commands.options import Filled, Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
 
 @click.command()
 @click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
-@click.option("--for", "duration", metavar="TIME", help="Stop after 60s, 5m, 2h (counted from ready).")
+@click.option("--for", "duration", metavar="TIME", type=Filled(), help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
 @some_accounts
 @click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
@@ -37,8 +38,8 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
     "--confirm-live", type=int, multiple=True, metavar="ID", help="With --live where nobody can type; once an account."
 )
 @click.option("--workers", type=click.IntRange(1, 64), help="Share the contracts among this many worker processes.")
-@click.option("--speed", type=click.FloatRange(0.1, 200), help="Of the embedded market.  [default: 20]")
-@click.option("--seed", type=int, help="Of the embedded market.")
+@click.option("--speed", type=Real(0.1, 200), help="Of the embedded market.  [default: 20]")
+@click.option("--seed", type=Whole(0), help="Of the embedded market.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option("--keep-bars", type=click.Path(file_okay=False, path_type=Path), help="Write 1m bars here at the end.")
 @click.option(
@@ -90,7 +91,7 @@ def run(
     if workers:
         engine = replace(engine, workers=workers)
     config = replace(config, engine=engine)
-    for_s = parse_duration_s(duration) if duration else None
+    for_s = parse_duration_s(duration) if duration is not None else None
     url = gateway or config.gateway.rest
     if url and (speed is not None or seed is not None):
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")

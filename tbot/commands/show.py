@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
+from tbot.commands.streams import is_terminal
 from tbot.domain.process_messages import EngineEvent
 from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
@@ -118,7 +119,7 @@ def choose_screen(json_output: bool, quiet: bool, zone: ZoneInfo) -> Screen:
     """The screen that fits where stdout goes."""
     if json_output or quiet:
         return Screen()
-    return LiveScreen(zone) if sys.stdout.isatty() else LineScreen(zone)
+    return LiveScreen(zone) if is_terminal(sys.stdout) else LineScreen(zone)
 
 
 class Interrupts:

@@ -25,6 +25,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.options import Whole
 from tbot.commands.words import show
 from tbot.domain.words import CLOSED
 
@@ -51,7 +52,7 @@ class Decision:
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(min=1), help="How many, newest first; 20 unless --since asks for all.")
+@click.option("--last", type=Whole(min=1), help="How many, newest first; 20 unless --since asks for all.")
 @click.option("--contract", help="Only these contracts, for example MNQ or MNQ,ES.")
 @click.option("--explain", "signal_id", metavar="ID", help="Tell the story of one signal.")
 @journal_options

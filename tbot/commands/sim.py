@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from tbot.commands.options import Filled, Real, Whole
+
 # What the help is divided into: heading -> option names.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Market": ("seed", "contracts", "start", "speed", "tape", "every_quote", "hours"),
@@ -60,11 +62,11 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Loopback port.")
 @click.option("--batch/--no-batch", default=True, show_default=True, help="Several hub records in one message.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
+    "--seed", type=Whole(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
 )
 @click.option("--tape", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Play this tape instead.")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="Market seconds per real second.")
-@click.option("--start", metavar="TIME", help="Start the synthetic market at this UTC time (ISO 8601).")
+@click.option("--start", metavar="TIME", type=Filled(), help="Start the synthetic market at this UTC time (ISO 8601).")
 @click.option("--hours", type=click.Choice(["always", "session"]), help="When orders are accepted.")
 @click.option("--contracts", default="MNQ,NQ,MES,ES,MGC,GC", show_default=True, help="Symbols of the synthetic market.")
 @click.option(
@@ -74,16 +76,18 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 )
 @click.option("--users", type=click.IntRange(1, 100), default=1, show_default=True, help="Users who may log in.")
 @click.option("--accounts", type=click.IntRange(1, 20), default=1, show_default=True, help="Accounts of each user.")
-@click.option("--start-balance", metavar="USD", type=click.FloatRange(0, 1e9), help="Balance of a new account.")
-@click.option("--max-loss", metavar="USD", type=click.FloatRange(0.01, 1e9), help="Trailing maximum loss.")
-@click.option("--daily-loss", metavar="USD", type=click.FloatRange(0.01, 1e9), help="Daily loss limit of the firm.")
+@click.option("--start-balance", metavar="USD", type=Real(0, 1e9), help="Balance of a new account.")
+@click.option("--max-loss", metavar="USD", type=Real(0.01, 1e9), help="Trailing maximum loss.")
+@click.option("--daily-loss", metavar="USD", type=Real(0.01, 1e9), help="Daily loss limit of the firm.")
 @click.option(
     "--auto-oco/--position-brackets",
     default=True,
     show_default=True,
     help="The accounts' bracket setting; with Position Brackets an order with a bracket is refused.",
 )
-@click.option("--token-life", metavar="TIME", help="How long a token lives: 60s, 5m, 2h.  [default: 24h]")
+@click.option(
+    "--token-life", metavar="TIME", type=Filled(), help="How long a token lives: 60s, 5m, 2h.  [default: 24h]"
+)
 @click.option(
     "--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A fault plan: JSON, one a line."
 )
@@ -109,9 +113,9 @@ def settings_from(options: dict[str, Any]) -> dict[str, Any]:
     names = ("port", "seed", "tape", "users", "accounts", "hours", "every_quote", "batch", "faults")
     settings = {name: options[name] for name in names}
     settings["speed"] = options["speed"] or None
-    settings["start_ns"] = parse_time_ns(options["start"]) if options["start"] else None
+    settings["start_ns"] = parse_time_ns(options["start"]) if options["start"] is not None else None
     settings["symbols"] = parse_symbols(options["contracts"])
-    if options["token_life"]:
+    if options["token_life"] is not None:
         settings["token_life_s"] = parse_duration_s(options["token_life"])
     amounts = {"start_balance": "start_balance_cents", "max_loss": "max_loss_cents", "daily_loss": "daily_loss_cents"}
     money = {of: round(options[name] * 100) for name, of in amounts.items() if options[name] is not None}

@@ -26,6 +26,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
+from tbot.commands.options import Whole
 from tbot.commands.words import show
 from tbot.domain.words import CLOSED, plural
 
@@ -77,7 +78,7 @@ class Trade:
 
 
 @click.command()
-@click.option("--last", type=click.IntRange(min=1), help="How many, newest first; 20 unless --since asks for all.")
+@click.option("--last", type=Whole(min=1), help="How many, newest first; 20 unless --since asks for all.")
 @click.option("--contract", help="Only these contracts, for example MNQ or MNQ,ES.")
 @journal_options
 def trades(

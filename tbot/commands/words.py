@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import click
 
+from tbot.commands.streams import is_terminal
+
 
 def say(sentence: str, *, err: bool = False) -> None:
     """Write one line to stdout or stderr; where that fails (a closed pipe, a full disk) nothing is written from now on.
@@ -27,7 +29,7 @@ def say(sentence: str, *, err: bool = False) -> None:
 
 def terminal_width(*, err: bool = False) -> int:
     """Columns of the terminal behind stdout (or stderr); 0 for a pipe or a file, whose lines are never broken."""
-    return shutil.get_terminal_size().columns if (sys.stderr if err else sys.stdout).isatty() else 0
+    return shutil.get_terminal_size().columns if is_terminal(sys.stderr if err else sys.stdout) else 0
 
 
 def fitted(line: str, width: int) -> str:

@@ -74,7 +74,7 @@ def checked(text: str, name: str) -> None:
     try:
         values = tomllib.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{name} is not valid TOML: {error}") from None
+        raise ConfigError(f"{name} is not valid TOML: {error}; correct that line") from None
     of_document(values, name, Document(values, Path(name), lines_of(text)))
 
 

@@ -96,17 +96,17 @@ def read(named: Path | None) -> Document:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from None
     return overlaid(Document(values, path, lines_of(text)))
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Notepad of Windows puts a mark in front
     except OSError as error:
         raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
     except ValueError as error:  # bytes that are no UTF-8
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}; save it as UTF-8") from None
 
 
 def overlaid(document: Document) -> Document:

@@ -26,6 +26,13 @@ OPTIONS = [
 ]
 CHECKED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
 TYPED = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, CHECKED)]
+# Left out: commands that share their numbers with others (sweep), and accounts, which are looked up.
+NUMBERS = [
+    (name, one.opts[-1], value)
+    for name, one in OPTIONS
+    for kind, value in (("float", "nan"), ("float", "inf"), ("integer range", str(10**30)))
+    if one.type.name.startswith(kind) and name not in ("sweep", "walkforward")
+]
 MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
 # The rest of them: who looks into the file says so, before anything else is done.
 NAMED = [
@@ -95,6 +102,16 @@ def test_a_value_of_another_kind_is_a_mistake_in_usage(
     assert code == 2, text
     assert option in text
     assert "nonsense" in text
+
+
+@pytest.mark.parametrize(("name", "option", "value"), NUMBERS, ids=lambda value: value.replace(" ", "-"))
+def test_a_number_that_nothing_can_be_done_with_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str, value: str
+) -> None:
+    code, text = said(capfd, f"{name} {option} {value}")
+    assert code == 2, text
+    assert option in text
+    assert value in text
 
 
 @pytest.mark.parametrize(("name", "option"), MUST_EXIST, ids=lambda value: value.replace(" ", "-"))
@@ -248,3 +265,48 @@ def test_no_right_to_read_or_write_is_one_sentence(folder: Path) -> None:
     for (line, _), (_, text) in zip(FORBIDDEN, answers, strict=True):
         assert "Traceback" not in text, (line, text)
         assert any(words in text for words in ("ermission denied", "not readable", "cannot be written")), (line, text)
+
+
+# ------------------------------------------------------------------------------------------------------ broken streams
+CODES = [
+    ("config validate missing", 3),
+    ("backtest nofile.csv", 9),
+    ("backtest --nonsense", 2),
+    ("status", 7),
+    ("run --for soon", 3),
+    ("sim --list-faults", 0),
+    (f"{DETECT} --json", 0),
+]
+
+
+def in_shell(folder: Path, line: str, redirected: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command line in a process of its own, whose streams a shell closes or leads elsewhere."""
+    words = [sys.executable, "-m", "tbot", *line.format(bars="ES_1m.csv").split()]
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {redirected}', "sh", *words], capture_output=True, text=True, errors="replace",
+        env={**os.environ, **environment}, cwd=folder, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("line", "code"), CODES, ids=lambda value: str(value).replace(" ", "-"))
+def test_a_stream_that_cannot_be_written_to_changes_no_exit_code(
+    folder: Path, line: str, code: int, redirected: str
+) -> None:
+    done = in_shell(folder, line, redirected)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
+def test_an_output_that_is_not_utf_8_shows_what_it_can(folder: Path, encoding: str) -> None:
+    program = "import click, sys; from tbot import cli; cli.prepare(); click.echo('5 − 3'); print('∞', file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding},
+        cwd=folder, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"5 ")
+    assert done.stdout.endswith(b" 3\n")
+    assert done.stderr == b"?\n"
+    done = in_shell(folder, "backtest −.csv", "", PYTHONIOENCODING=encoding)
+    assert (done.returncode, "cannot be read" in done.stderr) == (9, True), done.stderr

@@ -62,8 +62,18 @@ def test_F_CFG_03_risk_limits_cannot_be_loosened(tmp_path: Path, line: str) -> N
         load(written(tmp_path, f"[risk]\n{line}\n"))
 
 
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As Notepad of Windows saves it."""
+    path = tmp_path / "tbot.toml"
+    path.write_bytes(b'\xef\xbb\xbf[engine]\r\ncontracts = ["ES"]\r\n')
+    assert load(path).engine.contracts == ("ES",)
+    path.write_bytes(b"\xef\xbb\xbf[engine]\r\nworkers = 100\r\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        load(path)
+
+
 def test_broken_toml(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="not valid TOML"):
+    with pytest.raises(ConfigError, match=r"not valid TOML.*line 1.*; correct that line"):
         load(written(tmp_path, "[engine\n"))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not valid TOML"):
