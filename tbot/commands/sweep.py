@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tbot.commands.options import Whole
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
@@ -27,14 +28,14 @@ def sweep_options(command: F) -> F:
                      help="What is varied: strategy.min_score=50:80:10 (from:to:step) or risk.trail_percent=0,50,100; "
                      "repeatable. Sections strategy, risk, fills; detectors as strategy.detector.1m.L=2,3."),
         click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings."),
-        click.option("--trials", type=click.IntRange(min=1), help="How many trials, of random and optuna."),
-        click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of random and optuna."),
+        click.option("--trials", type=Whole(1), help="How many trials, of random and optuna."),
+        click.option("--seed", type=Whole(0), default=1, show_default=True, help="Of random and optuna."),
         click.option("--metric", type=click.Choice(METRICS), default="expectancy_r", show_default=True,
                      help="What makes a trial better."),
         click.option("--engine", type=click.Choice(("loky", "dask", "ray", "sequential")), default="loky",
                      show_default=True, help="Where trials run: this machine's cores, or a cluster."),
         click.option("--address", metavar="ADDRESS", help="Of a dask or ray cluster.  [default: a local one]"),
-        click.option("--jobs", type=click.IntRange(min=1), help="Workers.  [default: one a core]"),
+        click.option("--jobs", type=Whole(1), help="Workers.  [default: one a core]"),
         click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path),
                      help="Folder for trials and report.  [default: named after the command and its options]"),
         click.option("--resume", is_flag=True, help="Go on with the sweep in --out; only what is missing runs."),

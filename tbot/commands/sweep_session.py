@@ -19,6 +19,7 @@ from tbot.backtest.sweep import Folder, Identity, Outcome, Params, parse_axes
 from tbot.backtest.sweep_data import FILE_NAME, remove, write_stream
 from tbot.backtest.sweep_engines import Engine, Work, pool
 from tbot.backtest.sweep_run import Search, run_search
+from tbot.commands.streams import is_terminal
 from tbot.commands.sweep_space import check_points, document_of, plan_of, planner, with_values
 from tbot.commands.sweep_work import backtest_trial
 from tbot.context.news_sources import past_calendar
@@ -263,7 +264,7 @@ def progress(request: Request) -> Iterator[Callable[[Outcome | None, int, int], 
     """A bar with rate and time left on a terminal, otherwise a line now and then, on stderr."""
     if request.quiet:
         yield lambda outcome, done, total: None
-    elif sys.stderr.isatty():
+    elif is_terminal(sys.stderr):
         with _bar() as told:
             yield told
     else:

@@ -26,12 +26,12 @@ OPTIONS = [
 ]
 CHECKED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
 TYPED = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, CHECKED)]
-# Left out: commands that share their numbers with others (sweep), and accounts, which are looked up.
+# Left out: accounts, which are looked up.
 NUMBERS = [
     (name, one.opts[-1], value)
     for name, one in OPTIONS
     for kind, value in (("float", "nan"), ("float", "inf"), ("integer range", str(10**30)))
-    if one.type.name.startswith(kind) and name not in ("sweep", "walkforward")
+    if one.type.name.startswith(kind)
 ]
 MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
 # The rest of them: who looks into the file says so, before anything else is done.
