@@ -229,14 +229,15 @@ class Executor:
         self._counters["signals"] += 1
         signal = message.signal
         desk = self._desk
+        if self._settings.lockstep:  # judged when the step of its instant comes, which also opens the Desk
+            self._stepped.append(signal)
+            self._router.send(self._wire.encode(SignalAck(signal.signal_id, True)), sender)
+            return
         if desk is None:
             self._counters["early_signals"] += 1
             self._router.send(self._wire.encode(SignalAck(signal.signal_id, False, "RC_START")), sender)
             return
         self._router.send(self._wire.encode(SignalAck(signal.signal_id, True)), sender)
-        if self._settings.lockstep:
-            self._stepped.append(signal)
-            return
         self._report()  # as before the other wait for the disk: an entry is synced
         self._hops.record("signal_executor", received - sent)
         self._look_at_prices()  # the Desk must have seen every record that the decision saw

@@ -9,7 +9,7 @@ from tbot.domain.process_messages import OutcomesAck, OutcomesMessage, WeightsGr
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError
+from tbot.errors import Halted, ProtocolError
 from tbot.strategy.learning import WeightSource
 from tbot.strategy.outcomes import DayWeights, PatternWeight, Rows
 from tbot.transport import sockets
@@ -20,6 +20,11 @@ WEIGHTS_PATIENCE_NS = 2 * NS_PER_S  # a recorder that is silent so long leaves t
 SILENCE_NS = 60 * NS_PER_S  # and is not waited for again so soon: a worker that waits does not beat
 STEP_PATIENCE_NS = 20 * NS_PER_S  # in lock-step nothing may be guessed: below the source's own patience
 ROWS_A_MESSAGE = 1_000
+
+
+def _void() -> Halted:
+    """For lock-step: a replay that learns less than its tape tells is none."""
+    return Halted("the recorder did not answer within 20 s; the replay is void, run it again")
 
 
 class OutcomeLine:
@@ -51,7 +56,7 @@ class OutcomeLine:
         for first in range(0, len(rows), ROWS_A_MESSAGE):
             part = rows[first : first + ROWS_A_MESSAGE]
             message = OutcomesMessage(symbol, self._sent + 1, part.tobytes())
-            if self._socket.send(self._wire.encode(message)):
+            if self._leave(self._wire.encode(message)):
                 self._sent += 1
                 self.counters["sent"] += len(part)
             else:
@@ -59,10 +64,22 @@ class OutcomeLine:
         if len(rows):
             self._take()
 
-    def settle(self) -> None:
-        """Wait until the recorder has all that was sent."""
+    def _leave(self, data: bytes) -> bool:
+        """Whether the recorder took it; in lock-step it is waited for."""
         deadline = boot_ns() + STEP_PATIENCE_NS
-        while self._acked < self._sent and boot_ns() < deadline:
+        while not (taken := self._socket.send(data)) and self._lockstep:
+            if boot_ns() > deadline:
+                raise _void()
+            self._waiter.wait(NS_PER_S // 50)
+            self._take()
+        return taken
+
+    def settle(self) -> None:
+        """Wait, in lock-step, until the recorder has all that was sent. Raises Halted when it does not come to that."""
+        deadline = boot_ns() + STEP_PATIENCE_NS
+        while self._acked < self._sent:
+            if boot_ns() > deadline:
+                raise _void()
             self._waiter.wait(NS_PER_S // 10)
             self._take()
 
@@ -80,6 +97,8 @@ class OutcomeLine:
             patience_ns = STEP_PATIENCE_NS if self._lockstep else WEIGHTS_PATIENCE_NS
             grant = self._granted(symbol, day_start_ns, patience_ns)
         if grant is None:
+            if self._lockstep:
+                raise _void()
             self.counters["silent"] += 1
             return self._last.get(symbol, DayWeights(day_start_ns, ""))
         self.counters["granted"] += 1

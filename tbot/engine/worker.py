@@ -5,6 +5,7 @@ shell sees acknowledgements, clocks and sockets.
 """
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,9 @@ from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
-from tbot.engine.outcome_line import OutcomeLine
+from tbot.engine.outcome_line import STEP_PATIENCE_NS, OutcomeLine
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError
+from tbot.errors import Halted, ProtocolError
 from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
@@ -29,8 +30,8 @@ from tbot_ext.records import BAR_DTYPE, NO_PRICE, EventCode, Flag
 from tbot_ext.ring import RingReader
 
 DRAIN_LIMIT = 4096
+STEP_TURN_NS = 20_000_000  # looks at a socket that is not ready, in lock-step
 POLL_S = 0.001  # between looks when several rings are served or the futex is not wanted
-LOCKSTEP_ACK_S = 5.0
 COLLECT_BARS = 1024  # what a pipeline remembers
 READER_SLOTS = {"worker": 0, "executor": 1, "recorder": 2, "feed": 3}
 
@@ -190,12 +191,34 @@ class Worker:
         sent = boot_ns()
         stamps = SignalStamps(frame_recv_boot_ns=frame_ns, worker_woke_boot_ns=woke_ns, sent_boot_ns=sent)
         message = SignalMessage(signal, stamps, self._settings.limits.signal_ttl_ns)
-        if self._executor.send(self._wire.encode(message)):
+        if self._leave(self._wire.encode(message)):
             self._counters["sent"] += 1
             self._unacked[signal.signal_id] = sent
         else:
             self._counters["send_failed"] += 1
         self._hops.record("frame_signal", sent - frame_ns)
+
+    def _leave(self, data: bytes) -> bool:
+        """Whether the executor took it. Who is not there now gets it never, but in lock-step, where the tape waits."""
+        if self._executor.send(data):
+            return True
+        if self._settings.lockstep:
+            for _ in self._patience("take a signal"):
+                if self._executor.send(data):
+                    return True
+        return False
+
+    def _patience(self, what: str) -> Iterator[None]:
+        """Turns of waiting for the executor in lock-step, until it is told to stop. Raises Halted when they run out:
+        a signal that is not judged at its own instant makes another history of the tape.
+        """
+        deadline = boot_ns() + STEP_PATIENCE_NS
+        while not self._context.stop.is_set():
+            if boot_ns() > deadline:
+                raise Halted(f"the executor did not {what} within 20 s; the replay is void, run it again")
+            self._waiter.wait(STEP_TURN_NS)
+            self._report()
+            yield
 
     def _tell(self, shell: ContractShell, signals: list[Signal]) -> None:
         """Zones born on the higher timeframes, and sweeps there, are worth a line; then the signals they led to."""
@@ -227,9 +250,8 @@ class Worker:
                 self._counters["unacked"] += 1
 
     def _await_acks(self) -> None:
-        deadline = boot_ns() + int(LOCKSTEP_ACK_S * 1e9)
-        while self._unacked and boot_ns() < deadline and not self._context.stop.is_set():
-            self._waiter.wait(100_000_000)
+        turns = self._patience("acknowledge a signal")
+        while self._unacked and next(turns, True) is None:
             self._take_acks()
 
     def _status(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The keeper of what was learned: stores, answers for days, stays frozen, and survives a file that is none of ours."""
 
 import tempfile
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.engine import outcome_line
 from tbot.engine.pattern_recorder import PatternKeeper
 from tbot.engine.settings import EngineSettings
-from tbot.errors import DataError
+from tbot.errors import DataError, Halted
 from tbot.storage.pattern_store import FILE_NAME, PatternReader, PatternStore
 from tbot.strategy.learning import Ledger
 from tbot.strategy.learning_settings import LearningSettings
@@ -156,3 +158,29 @@ def test_a_silent_recorder_is_waited_for_once_and_its_late_answer_is_taken(
             line._silent_until_ns = (1 << 63) - 1
             assert ask(DAYS[5]).version == "abcd", "the weights of the day before stay"
             line.close()
+
+
+def test_in_lockstep_a_recorder_that_comes_late_gets_all_and_without_one_the_replay_is_void(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire = Wire(b"k" * 32, 1, 0)
+    context: Any = SimpleNamespace(name="worker-MNQ")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
+        settings = replace(settings_in(Path(folder)), mode="replay", speed=0.0)
+        assert settings.lockstep
+        line = outcome_line.OutcomeLine.of(settings, context, wire)
+        assert line is not None
+        told = threading.Thread(target=line.tell, args=("MNQ", ROWS[:7]))
+        told.start()  # before anybody serves the address
+        time.sleep(0.05)
+        with sockets.router(settings.socket("recorder")) as recorder:
+            told.join(20)
+            until(lambda: recorder.received or list(recorder.drain()), "the outcomes are there")
+            assert (line.counters["sent"], line.counters["unsent"]) == (7, 0)
+            monkeypatch.setattr(outcome_line, "STEP_PATIENCE_NS", 1_000_000)
+            for silent in (line.settle, lambda: line.source("MNQ")(DAYS[1])):
+                with pytest.raises(Halted, match=r"the recorder did not answer .* the replay is void"):
+                    silent()
+        with pytest.raises(Halted, match="the replay is void"):
+            until(lambda: line.tell("MNQ", ROWS[7:9]), "nobody is there any more")
+        line.close()

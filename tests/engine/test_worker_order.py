@@ -1,6 +1,7 @@
 """What a worker does with a signal: it leaves before anything that only persons and the recorder wait for."""
 
 import time
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,20 +10,23 @@ import pytest
 from desk_rig import signal
 from event_builder import EventBuilder
 from tbot.domain.contracts import PRODUCTS
+from tbot.engine import worker as worker_module
 from tbot.engine.health import Hops
 from tbot.engine.worker import DRAIN_LIMIT, Worker
+from tbot.errors import Halted
 from tbot_ext.records import EventCode
 
 
 class Trace:
     """A worker without processes, with two batches in its ring; `told` keeps what it did, in order."""
 
-    def __init__(self, *, lockstep: bool = False, taken: bool = True) -> None:
+    def __init__(self, *, lockstep: bool = False, taken: bool = True, away_turns: int = 0) -> None:
         self.told: list[str] = []
         make = EventBuilder()
         make.add(EventCode.OB, 60, 15, side=1, bottom=100_000, top=100_050)
         self._batches = [(3, [signal(1), signal(2)]), (2, [signal(3)]), (0, [])]
         self._taken = taken
+        self._away_turns = away_turns  # looks until the executor's socket is there
         self.shell: Any = SimpleNamespace(
             symbol="MNQ",
             signals=0,
@@ -44,6 +48,9 @@ class Trace:
             tell=lambda symbol, rows: self.told.append(f"{symbol} {rows}"), settle=lambda: self.told.append("settle")
         )
         worker._await_acks = lambda: self.told.append("acks")
+        worker._report = lambda: None
+        worker._waiter = SimpleNamespace(wait=self._wait)
+        worker._context = SimpleNamespace(stop=Event())
         worker._hops = Hops("frame_worker", "frame_signal", "drain")
         worker._unacked = {}
         worker._counters = {"sent": 0, "send_failed": 0}
@@ -53,7 +60,12 @@ class Trace:
         assert limit == DRAIN_LIMIT
         return self._batches.pop(0)
 
+    def _wait(self, _longest_ns: int) -> None:
+        self._away_turns -= 1
+
     def _send(self, message: Any) -> bool:
+        if self._away_turns > 0:
+            return False
         self.told.append(f"send {message.signal.signal_id}")
         return self._taken
 
@@ -79,3 +91,31 @@ def test_a_signal_that_nobody_takes_is_told_and_counted_all_the_same() -> None:
     assert trace.told == [*FIRST, *SECOND, "publish"]
     assert trace.worker._counters == {"sent": 0, "send_failed": 3}
     assert not trace.worker._unacked
+
+
+def test_in_lockstep_a_signal_waits_for_an_executor_that_is_not_there_yet() -> None:
+    """The first signal of a tape came before the worker's connection stood, and the replay went on without it."""
+    trace = Trace(lockstep=True, away_turns=3)
+    assert trace.worker._drain(trace.shell)
+    assert trace.told == [*FIRST, *SECOND, "acks", "settle", "publish"]
+    assert trace.worker._counters == {"sent": 3, "send_failed": 0}
+
+
+def test_free_running_nothing_waits_for_an_executor_that_is_not_there() -> None:
+    trace = Trace(away_turns=3)
+    assert trace.worker._drain(trace.shell)
+    assert trace.worker._counters == {"sent": 0, "send_failed": 3}
+
+
+@pytest.mark.parametrize("what", ["take", "acknowledge"])
+def test_a_lockstep_whose_executor_stays_silent_is_void(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "STEP_PATIENCE_NS", 1_000_000)
+    trace = Trace(lockstep=True, away_turns=10**9 if what == "take" else 0)
+    worker = trace.worker
+    worker._take_acks = lambda: time.sleep(0.001)
+    worker._await_acks = lambda: Worker._await_acks(worker)
+    with pytest.raises(Halted, match=f"did not {what} .* the replay is void"):
+        worker._drain(trace.shell)
+    assert "publish" not in trace.told  # the tape does not go on
+    worker._context.stop.set()
+    worker._await_acks()  # who is told to stop waits for nobody
