@@ -14,6 +14,7 @@ from tbot.commands.options import Filled
 from tbot.commands.show import LastingScreen, Screen, drive, final_document
 from tbot.dashboard.view import KIND_STYLE, money, short_clock
 from tbot.domain.process_messages import EngineEvent
+from tbot.domain.words import plural
 from tbot.engine.clocks import boot_ns
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def summary(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("market", f"{ticks:,} ticks, {bars:,} one-minute bars, {zones:,} zones alive"),
         ("signals", f"{signals} given, {status['intents']} traded, {sum(status['denials'].values())} refused"
          + (f" ({denied})" if denied else "")),
-        ("trades", f"{status['round_trips']} round trips, {status['wins']} of them won, "
+        ("trades", f"{plural(status['round_trips'], 'round trip')}, {status['wins']} of them won, "
          f"{money(status['pnl_usd'])} after costs"),
     ]  # fmt: skip
     hop = status["latency_ns"].get("frame_signal")

@@ -71,9 +71,13 @@ class LiveScreen(Screen):
         self._live = Live(console=self._console, auto_refresh=False, screen=True)
         self._live.start()
         self._last: tuple[dict[str, Any], list[EngineEvent]] | None = None
+        self._temporary = False
 
     def draw(self, supervisor: Supervisor) -> None:
         from tbot.dashboard.view import render
+        from tbot.engine.temporary_state import is_temporary
+
+        self._temporary = is_temporary(supervisor.settings.state_dir)
 
         size = self._console.size
         status, events = supervisor.status(), list(supervisor.events)
@@ -89,6 +93,18 @@ class LiveScreen(Screen):
             size = self._console.size
             status, events = self._last
             self._console.print(render(status, events, self._zone, size.width, min(size.height, 40)))
+            for line in after_run(status, temporary=self._temporary):
+                self._console.print(line, highlight=False)
+
+
+def after_run(status: dict[str, Any], *, temporary: bool) -> list[str]:
+    """What a person does next, in one line or two; nothing where the run never came to trade."""
+    if not status["accounts"]:
+        return []
+    lines = ["tbot trades has every round trip, tbot signals why each signal was given and what became of it."]
+    if temporary:
+        lines.append("This run's record is temporary: a later run removes it; tbot report --out DIR keeps a report.")
+    return lines
 
 
 class LastingScreen(Screen):

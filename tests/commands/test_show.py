@@ -1,5 +1,6 @@
 """drive(): how a run ends and what the shell is told; with a launcher that only plays one."""
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,9 +14,20 @@ import pytest
 import status_rig
 from json_shape import same
 from tbot.commands import show
-from tbot.commands.show import EXIT_NOT_FLAT, LineScreen, Screen, choose_screen, drive, final_document, still_open
+from tbot.commands.show import (
+    EXIT_NOT_FLAT,
+    LineScreen,
+    LiveScreen,
+    Screen,
+    after_run,
+    choose_screen,
+    drive,
+    final_document,
+    still_open,
+)
 from tbot.domain.process_messages import EngineEvent
 from tbot.engine.status import Phase, build_status
+from tbot.engine.temporary_state import fresh_state
 
 SECOND = 1_000_000_000
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -293,6 +305,24 @@ def test_a_pipe_gets_each_state_once(play: Play, capsys: pytest.CaptureFixture[s
     assert run(play, 5, screen=screen) == 0
     lines = [line.split("STATE")[1].strip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["ACTIVE: because of ACTIVE", "STOPPING: stopping: entries are off", "STOPPED"]
+
+
+@pytest.mark.parametrize("temporary", [False, True])
+def test_the_last_picture_of_a_terminal_is_followed_by_what_to_do_next(
+    play: Play, capsys: pytest.CaptureFixture[str], tmp_path: Path, temporary: bool
+) -> None:
+    folder = fresh_state("sim") if temporary else tmp_path
+    play.settings = replace(play.settings, state_dir=folder)
+    assert run(play, 1, screen=LiveScreen(ZoneInfo("UTC"))) == 0
+    out = capsys.readouterr().out
+    assert out.rindex("STOPPED") < out.rindex("tbot trades has every round trip")
+    assert ("is temporary: a later run removes it" in " ".join(out.split())) is temporary
+    if temporary:
+        shutil.rmtree(folder)
+
+
+def test_a_run_that_never_came_to_trade_has_nothing_to_show() -> None:
+    assert after_run({"accounts": {}}, temporary=True) == []
 
 
 @pytest.mark.parametrize("quiet", [{"json_output": True, "quiet": False}, {"json_output": False, "quiet": True}])
