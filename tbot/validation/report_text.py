@@ -5,6 +5,7 @@ Meaning never lies in colour alone: results carry their sign. Times stand in the
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -109,6 +110,16 @@ def account_words(account: int, extra: Extra) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ header
+def data_words(paths: Sequence[str]) -> list[str]:
+    """Files by name, once with their folder where they share one; a path repeated six times hides which files it is."""
+    folders = {str(Path(path).parent) for path in paths}
+    if len(paths) < 2 or len(folders) > 1:
+        return list(paths)
+    names = ", ".join(Path(path).name for path in paths)
+    (folder,) = folders
+    return [names if folder == "." else f"{names} in {folder}"]
+
+
 def header_rows(
     result: BacktestResult, assessments: Sequence[Assessment], zone: ZoneInfo, extra: Extra
 ) -> list[tuple[str, str]]:
@@ -125,7 +136,7 @@ def header_rows(
         for judged in assessments
     )
     return [
-        ("Data", f"{', '.join(extra.data) + ', ' if extra.data else ''}{result.records:,} records, {days}"),
+        ("Data", "; ".join([*data_words(extra.data), f"{result.records:,} records, {days}"])),
         ("Span", f"{stamp(result.first_ns, zone)} to {stamp(result.last_ns, zone)}"),
         ("Contracts", contracts),
         ("Account" if len(assessments) == 1 else "Accounts", accounts),

@@ -21,7 +21,7 @@ from tbot.validation.assess import Assessment
 from tbot.validation.report_honesty import ASK, features
 from tbot.validation.report_lines import EquityChart, at_times, bar_of, braille, hanging_columns, line_columns
 from tbot.validation.report_tables import Curve
-from tbot.validation.report_text import render
+from tbot.validation.report_text import data_words, render
 from tbot.validation.report_words import Extra, between, held, money, number, percent, short_money, stamp
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
@@ -170,10 +170,24 @@ def test_the_header_marks_template_calendars_and_made_ticks() -> None:
     assert lines["Calendar"].startswith("TEMPLATE ")
     assert "MGC* (0 bars)" in lines["Contracts"]
     assert lines["Contracts"].endswith("* ticks made from bars")
-    assert lines["Data"].startswith("gold.csv, 1,000 records, 43 trading days")
+    assert lines["Data"].startswith("gold.csv; 1,000 records, 43 trading days")
     assert lines["Plan, data"] == "plan 0123456789ab, data fedcba987654, T-BOT 9.9"
     assert lines["Span"].startswith("2026-07-29 21:00 EEST (13:00 CDT) to ")
     assert "exact" in section(shown(result_of()), "Calendar")[0]
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ((), []),
+        (("bars/gold.csv",), ["bars/gold.csv"]),
+        (("a.csv", "b.csv"), ["a.csv, b.csv"]),
+        (("/far/bars/a.csv", "/far/bars/b.csv"), ["a.csv, b.csv in /far/bars"]),
+        (("one/a.csv", "two/a.csv"), ["one/a.csv", "two/a.csv"]),
+    ],
+)
+def test_files_of_one_folder_are_told_by_their_names(paths: tuple[str, ...], words: list[str]) -> None:
+    assert data_words(paths) == words
 
 
 def test_notes_and_open_positions_are_told() -> None:
