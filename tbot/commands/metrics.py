@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from tbot.commands.options import StateFolder
 from tbot.commands.status import newest_status
 from tbot.errors import ConfigError
 
@@ -24,7 +25,7 @@ SECRETS = ("TBOT_USERNAME", "TBOT_API_KEY")
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of 127.0.0.1.")
 @click.option(
-    "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of the run.  [default: newest]"
+    "--state-dir", type=StateFolder(), help="Of the run.  [default: newest]"
 )
 @click.option("--until-closed", is_flag=True, hidden=True, help="End when stdin is closed (the run has ended).")
 def metrics(port: int, state_dir: Path | None, until_closed: bool) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
-from tbot.commands.options import Filled
+from tbot.commands.options import DataFile, Filled
 from tbot.commands.streams import is_terminal
 from tbot.domain.words import plural
 from tbot.errors import ConfigError, GatewayError
@@ -86,7 +86,7 @@ def record(
 
 
 @record.command()
-@click.argument("tapes", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("tapes", nargs=-1, required=True, type=DataFile())
 @click.option(
     "-o",
     "--out",

@@ -8,7 +8,7 @@ import click
 
 from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
-from tbot.commands.options import Filled, Real, Whole
+from tbot.commands.options import SETTINGS_FILE, Filled, Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
 
 
 @click.command()
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--for", "duration", metavar="TIME", type=Filled(), help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
 @some_accounts

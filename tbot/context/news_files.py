@@ -18,7 +18,7 @@ or the same as CSV with the columns at,currency,impact,title.
 import csv
 import io
 import re
-import tomllib
+import stat
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ import msgspec
 
 from tbot.context.news import EVERYBODY, NEW_YORK, Calendar, Impact, NewsEvent, Snapshot, merge, undated
 from tbot.domain.timeframes import NS_PER_S
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.domain.trading_hours import CHICAGO
 from tbot.errors import DataError
 
@@ -50,11 +51,14 @@ class _Row(msgspec.Struct):
 def read_file(path: Path) -> Snapshot:
     """A file by its ending; it counts as made when it was last written. DataError says what is wrong with it."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe that nobody writes would hang, and a device has no end
+            raise DataError(f"the news file {path} cannot be read: it is no plain file; check the path")
+        if found.st_size > MOST_BYTES:
             raise DataError(
                 f"the news file {path} has more than {MOST_BYTES // 1_000_000} MB; no calendar is that long"
             )
-        data, written_ns = path.read_bytes(), path.stat().st_mtime_ns
+        data, written_ns = path.read_bytes(), found.st_mtime_ns
     except OSError as error:
         raise DataError(f"the news file {path} cannot be read: {error.strerror}; check the path") from None
     readers = {".ics": _ics, ".toml": _toml, ".csv": _csv}
@@ -201,8 +205,8 @@ def _categories(part: Any) -> str:
 # ----------------------------------------------------------------------------------------------------- the owner's file
 def _toml(data: bytes, name: str) -> Iterable[NewsEvent]:
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        document = toml_values(toml_text(data))
+    except ValueError as error:
         raise DataError(f"{name} is not TOML: {_short(error)}") from None
     rows = document.pop("event", [])
     if document or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tbot.config import NO_SECRETS, SECRET_WORDS, of_document
+from tbot.domain.toml_text import toml_values
 from tbot.errors import ConfigError
 from tbot.settings.lines import lines_of
 from tbot.settings.options import Option, option_of, options, structs, toml
@@ -69,10 +70,8 @@ def changed(text: str, key: str, value: Any) -> str:
 
 def checked(text: str, name: str) -> None:
     """ConfigError with every problem of a settings text."""
-    import tomllib
-
     try:
-        values = tomllib.loads(text)
+        values = toml_values(text)
     except ValueError as error:
         raise ConfigError(f"{name} is not valid TOML: {error}; correct that line") from None
     of_document(values, name, Document(values, Path(name), lines_of(text)))

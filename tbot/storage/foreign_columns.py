@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tbot.domain.contracts import Product
 from tbot.errors import DataError
 from tbot.storage.dbn_files import is_dbn, read_dbn
+from tbot.storage.plain_file import check_plain
 from tbot_ext.records import NO_PRICE
 
 Ints = npt.NDArray[np.int64]
@@ -35,6 +36,7 @@ def read_columns(path: Path) -> tuple[Columns, set[str]]:
     """All columns of a file, and the names of those whose times are certain (a Parquet column with a zone)."""
     name = path.name.lower()
     try:
+        check_plain(path)
         if name.endswith((".csv", ".csv.gz")):
             return _read_csv(path), set()
         if name.endswith(".parquet"):

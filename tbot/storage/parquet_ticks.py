@@ -18,6 +18,7 @@ import numpy as np
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.errors import DataError
+from tbot.storage.plain_file import check_plain
 from tbot.storage.tick_stream import Ticks, is_ordered
 from tbot_ext.records import TICK_DTYPE, Kind
 
@@ -46,6 +47,7 @@ def tick_meta(path: Path) -> dict[str, Any] | None:
         return None
     pa, pq = need_pyarrow(f"{path} is a Parquet file, which")
     try:
+        check_plain(path)
         text = (pq.read_schema(path).metadata or {}).get(META_KEY)
         meta = json.loads(text) if text else None
     except (OSError, ValueError, pa.ArrowException):

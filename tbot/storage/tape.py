@@ -25,6 +25,7 @@ import numpy as np
 
 from tbot.domain.contracts import Product
 from tbot.errors import DataError
+from tbot.storage.plain_file import check_plain
 from tbot.storage.tick_stream import Ticks, derive_quotes, is_ordered, lockstep_stream, merge_order, with_clock
 from tbot_ext.records import LAYOUT_VERSION, TICK_DTYPE
 
@@ -181,6 +182,7 @@ class TapeReader:
         """Opens and checks the tape's headers; DataError when it is foreign or damaged (record data: when read)."""
         self.path = path
         try:
+            check_plain(path)
             with path.open("rb") as file:
                 self._map = _map(path, file)
         except OSError as error:

@@ -17,6 +17,7 @@ import pytest
 
 from command_tree import commands
 from tbot import cli
+from tbot.commands.options import DataFile, StateFolder
 
 OPTIONS = [
     (name, parameter)
@@ -33,7 +34,14 @@ NUMBERS = [
     for kind, value in (("float", "nan"), ("float", "inf"), ("integer range", str(10**30)))
     if one.type.name.startswith(kind)
 ]
-MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
+FOLDERS = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, StateFolder)]
+# Every place where a file of data is named: after an option, or as an argument.
+DATA = [
+    (name, one.opts[-1] if isinstance(one, click.Option) else "")
+    for name, command in commands()
+    for one in command.params
+    if isinstance(one.type, DataFile)
+]
 # The rest of them: who looks into the file says so, before anything else is done.
 NAMED = [
     ("run --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
@@ -41,11 +49,6 @@ NAMED = [
     ("record --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
     ("panic --gateway http://127.0.0.1:1 --credentials-file missing --for 1s", 11, "missing cannot be read"),
     ("kill --credentials-file missing", 11, "NOT PROVEN FLAT"),
-    ("detect {bars} --timeframe 5m --params missing", 3, "check --params"),
-    ("backtest missing.csv", 9, "missing.csv cannot be read"),
-    ("backtest {bars} --news missing", 9, "missing cannot be read"),
-    ("news --file missing", 9, "missing is not there"),
-    ("audit parity --tape missing", 9, "no tape missing"),
     ("config validate missing", 3, "could not be read"),
     ("replay {bars}", 9, "is not a tape"),
     ("journal --state-dir .", 9, "no journal"),
@@ -114,12 +117,40 @@ def test_a_number_that_nothing_can_be_done_with_is_a_mistake_in_usage(
     assert value in text
 
 
-@pytest.mark.parametrize(("name", "option"), MUST_EXIST, ids=lambda value: value.replace(" ", "-"))
-def test_an_option_whose_file_is_not_there(
+@pytest.mark.parametrize(("name", "option"), FOLDERS, ids=lambda value: value.replace(" ", "-"))
+def test_a_state_folder_that_is_not_there(
     folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
 ) -> None:
-    code, text = said(capfd, f"{name} {option} missing")
-    assert (code, "does not exist" in text) == (2, True), text
+    for place in ("missing", "ES_1m.csv"):
+        code, text = said(capfd, f"{name} {option} {place}")
+        assert (code, f"there is no folder {place}; check {option}" in text) == (9, True), text
+
+
+NO_DATA = [
+    ("missing", "No such file or directory"), (".", "it is a folder"), ("pipe.tape", "it is a pipe, not a plain file"),
+    ("/dev/zero", "it is a device, not a plain file"), ("ES_1m.csv/x", "Not a directory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "option"), DATA, ids=lambda value: value.replace(" ", "-"))
+def test_data_that_is_not_there_or_has_no_end(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    """Code 9 in every command, and nothing hangs: a pipe that nobody writes, a device without end."""
+    os.mkfifo(folder / "pipe.tape")
+    for place, why in NO_DATA:
+        code, text = said(capfd, f"{name} {option} {place}")
+        assert code == 9, text
+        assert f"tbot: {place} cannot be read: {why}; check {option or 'the path'}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("name", "option"), [*DATA, *FOLDERS], ids=lambda value: value.replace(" ", "-"))
+def test_a_path_that_says_nothing_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.run([*name.split(), *filter(None, [option]), ""])
+    assert (left.value.code, "it is empty" in capfd.readouterr().err) == (2, True)
 
 
 @pytest.mark.parametrize(("line", "code", "words"), [*NAMED, *DEVICES], ids=lambda value: str(value).replace(" ", "-"))
@@ -231,16 +262,18 @@ FORBIDDEN = [
     ("run --config secret/tbot.toml --for 1s", 3),
     ("config show --config secret/tbot.toml", 3),
     ("config validate secret/tbot.toml", 3),
-    ("config set risk.max_micros 3 --config closed.toml", 2),
+    ("config set risk.max_micros 3 --config closed.toml", 3),
     ("config init --yes --out secret/new.toml", 1),
-    ("doctor --config closed.toml", 2),
-    ("accounts --gateway http://127.0.0.1:1 --credentials-file closed.toml", 2),
-    ("backtest closed.csv", 2),
-    ("import closed.csv --out x.tape", 2),
-    ("detect closed.csv --timeframe 5m --tick-size 0.25", 2),
+    ("doctor --config closed.toml", 10),
+    ("accounts --gateway http://127.0.0.1:1 --credentials-file closed.toml", 4),
+    ("backtest closed.csv", 9),
+    ("import closed.csv --out x.tape", 9),
+    ("detect closed.csv --timeframe 5m --tick-size 0.25", 9),
     ("detect open_ES.csv --timeframe 5m --contract ES --out secret/x.csv", 1),
-    ("sim --faults closed.toml", 2),
-    ("replay closed.csv", 2),
+    ("sim --faults closed.toml", 9),
+    ("replay closed.csv", 9),
+    ("kill --config closed.toml --for 1s", 11),
+    ("panic --config closed.toml --credentials-file closed.toml --for 1s", 11),
 ]
 
 
