@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from tbot.commands.options import SETTINGS_FILE
-from tbot.commands.streams import is_terminal
 from tbot.commands.words import show
 from tbot.errors import ConfigError
+from tbot.streams import is_terminal
 
 TOPSTEPX = {
     "gateway.rest": "https://api.topstepx.com",

@@ -20,13 +20,25 @@ LARGEST = (1 << 63) - 1  # what a database, a seed and compiled code can take
 
 
 class Whole(click.IntRange):
-    """A whole number that is not larger than 64 bits can hold, whatever its own bounds are."""
+    """A whole number that 64 bits can hold, whatever its own bounds are."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if number > LARGEST:
-            self.fail(f"{number} is not in the range x<={LARGEST}.", param, ctx)
-        return number
+        return _in_64_bits(self, super().convert(value, param, ctx), param, ctx)
+
+
+class Number(click.types.IntParamType):
+    """The number of an account or a run: any that 64 bits can hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return _in_64_bits(self, super().convert(value, param, ctx), param, ctx)
+
+
+def _in_64_bits(
+    kind: click.types.IntParamType, number: int, param: click.Parameter | None, ctx: click.Context | None
+) -> int:
+    if abs(number) > LARGEST:
+        kind.fail(f"{number} is not in the range {-LARGEST}<=x<={LARGEST}.", param, ctx)
+    return number
 
 
 class Real(click.FloatRange):

@@ -10,6 +10,7 @@ import click
 
 from tbot.commands import words
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Filled, Number
 from tbot.errors import AuthError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,11 +50,16 @@ def read_hints(path: Path | None) -> Hints:
 
 
 @click.command()
-@click.option("--account", "accounts", type=int, multiple=True, metavar="ID", help="Only this account; repeatable.")
+@click.option(
+    "--account", "accounts", type=Number(), multiple=True, metavar="ID", help="Only this account; repeatable."
+)
 @click.option("--gateway", metavar="URL", help="The gateway; default: of --config, the last run, the settings.")
 @config_option
 @credentials_option
-@click.option("--for", "duration", default="60s", show_default=True, metavar="TIME", help="Give up after this long.")
+@click.option(
+    "--for", "duration", type=Filled(), default="60s", show_default=True, metavar="TIME",
+    help="Give up after this long.",
+)  # fmt: skip
 @click.option("--json", "json_output", is_flag=True, help="One JSON document at the end; the steps go to stderr.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def panic(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tbot.commands.account_choice import with_accounts
-from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Number, Whole
 from tbot.commands.sim import parse_speed
 
 
@@ -19,12 +19,12 @@ from tbot.commands.sim import parse_speed
     flag_value="newest",
     help="Decide a run again from its journal: a file, a state folder, live, paper, sim, or (alone) the newest run.",
 )
-@click.option("--run", "run_id", type=int, help="With --journal: not the newest run but this one.")
+@click.option("--run", "run_id", type=Number(), help="With --journal: not the newest run but this one.")
 @click.option("--kind", help="With --journal: only rows of this class, for example Fill.")
 @click.option(
     "--account",
     "accounts",
-    type=int,
+    type=Number(),
     multiple=True,
     metavar="ID",
     help="Only this account of the settings; repeatable. With --journal: only its rows.",

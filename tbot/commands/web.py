@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Number
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ READ_PATTERNS_S = 60
               help="Loopback port; 0 takes a free one.")  # fmt: skip
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser of this desktop.")
 @click.option("--read-only", is_flag=True, help="A page that shows and does nothing.")
-@click.option("--account", type=int, metavar="ID", help="Show this account alone, and act on it alone.")
+@click.option("--account", type=Number(), metavar="ID", help="Show this account alone, and act on it alone.")
 @click.option("--mode", type=click.Choice(("live", "paper", "sim")), help="Which engine, when several of them run.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the page.")
 @config_option
