@@ -219,6 +219,7 @@ def set_value(key: str, value: str, config_path: Path | None) -> int:
     name = key if "[" in key else option.name
     new = editing.changed(text, name, parsed)
     editing.checked(new, f"nothing is written: with {name} = {value}, {path}")
-    editing.write(path, new)
+    if told := editing.write(path, new, keep=True):
+        show([told], err=True)
     click.echo(f"{path}: {name} = {value}. A running engine keeps its settings until it is started again.")
     return 0
