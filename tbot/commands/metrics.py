@@ -16,7 +16,7 @@ import click
 
 from tbot.commands.options import StateFolder
 from tbot.commands.status import newest_status
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, missing_extra
 
 PORT = 9464  # what OpenTelemetry's Prometheus exporter uses, too; none is registered for us
 SECRETS = ("TBOT_USERNAME", "TBOT_API_KEY")
@@ -55,7 +55,7 @@ def _server() -> Callable[[Path, Callable[[], Path | None], int], int]:
     try:
         from tbot.engine.metrics import serve
     except ImportError:
-        raise ConfigError("metrics need the extra: pip install 'tbot[metrics]'") from None
+        raise missing_extra("serving metrics", "prometheus_client", "metrics") from None
     return serve
 
 

@@ -15,7 +15,7 @@ import click
 
 from tbot.commands.gateway import config_option, credentials_option
 from tbot.commands.options import Number
-from tbot.errors import ConfigError, TbotError
+from tbot.errors import ConfigError, TbotError, missing_extra
 
 if TYPE_CHECKING:
     from tbot.commands.runs import Run
@@ -64,7 +64,7 @@ def web(
     try:
         import nicegui  # noqa: F401
     except ImportError:
-        raise ConfigError("the web page needs NiceGUI, which is not installed: pip install 'tbot[web]'") from None
+        raise missing_extra("the web page", "nicegui", "web") from None
     from tbot.web.actions import Actions, Verb
     from tbot.web.page import Shown
     from tbot.web.passes import Once, Passes

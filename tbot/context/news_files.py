@@ -30,7 +30,7 @@ from tbot.context.news import EVERYBODY, NEW_YORK, Calendar, Impact, NewsEvent, 
 from tbot.domain.timeframes import NS_PER_S
 from tbot.domain.toml_text import toml_text, toml_values
 from tbot.domain.trading_hours import CHICAGO
-from tbot.errors import DataError
+from tbot.errors import DataError, MissingExtra, missing_extra
 
 MOST_BYTES = 4_000_000
 _KNOWN_IMPACTS = {"low": "Low", "medium": "Medium", "high": "High", "holiday": "Holiday", "none": "None"}
@@ -80,7 +80,7 @@ def collect(paths: Sequence[Path], more: Sequence[Snapshot] = (), problems: Sequ
     for path in paths:
         try:
             found.append(read_file(path))
-        except DataError as error:
+        except (DataError, MissingExtra) as error:
             told.append(str(error))
     return merge(found, told)
 
@@ -161,7 +161,7 @@ def _ics(data: bytes, name: str) -> Iterable[NewsEvent]:
     try:
         import icalendar
     except ImportError:
-        raise DataError(f"{name} is an ICS calendar; reading it needs: pip install 'tbot[news]'") from None
+        raise missing_extra(f"reading {name}, an ICS calendar,", "icalendar", "news") from None
     try:
         whole = icalendar.Calendar.from_ical(data)
         found = [_ics_event(part, name) for part in whole.walk("VEVENT")]

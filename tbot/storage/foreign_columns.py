@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import Product
-from tbot.errors import DataError
+from tbot.errors import DataError, missing_extra
 from tbot.storage.dbn_files import is_dbn, read_dbn
 from tbot.storage.plain_file import check_plain
 from tbot_ext.records import NO_PRICE
@@ -71,7 +71,7 @@ def _read_parquet(path: Path) -> tuple[Columns, set[str]]:
         import pyarrow as pa  # here, because it is an extra and slow to import
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{path} is a Parquet file; to read those: pip install 'tbot[data]'") from None
+        raise missing_extra(f"reading {path}, a Parquet file,", "pyarrow", "data") from None
     try:
         table = pq.read_table(path)
     except pa.ArrowException as error:

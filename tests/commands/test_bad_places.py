@@ -208,6 +208,38 @@ def test_a_busy_port(folder: Path, capfd: pytest.CaptureFixture[str], line: str)
     assert "choose another" in text
 
 
+# ------------------------------------------------------------------------------------------------------------ no extra
+LACKING = [
+    ("import x.parquet", "pyarrow", "data"),
+    ("backtest x.parquet", "pyarrow", "data"),
+    ("detect x.parquet --timeframe 5m --contract ES", "pyarrow", "data"),
+    ("record export y.tape --out x", "pyarrow", "data"),
+    ("import x.dbn --contract ES", "databento_dbn", "databento"),
+    ("backtest {bars} --news x.ics", "icalendar", "news"),
+    ("detect {bars} --timeframe 5m --plot x.png", "matplotlib", "report"),
+    ("sweep {bars} --param strategy.min_score=50,60", "joblib", "sweep"),
+    ("web", "nicegui", "web"),
+    ("metrics", "prometheus_client", "metrics"),
+]
+
+
+@pytest.mark.parametrize(("line", "module", "extra"), LACKING, ids=lambda value: value.replace(" ", "-"))
+def test_an_extra_that_is_not_installed_is_code_3_and_the_line_that_installs_it(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, module: str, extra: str
+) -> None:
+    for name in ("x.parquet", "x.dbn", "x.ics"):
+        (folder / name).write_text("")
+    if "y.tape" in line:
+        assert said(capfd, "import {bars} --out y.tape")[0] == 0
+    for name in [name for name in sys.modules if name.partition(".")[0] == module or name == "tbot.engine.metrics"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    code, text = said(capfd, line)
+    assert code == 3, text
+    assert f"needs {module}, which is not installed; pip install 'tbot[{extra}]'" in text
+    assert len([line for line in text.splitlines() if line.startswith("tbot:")]) == 1
+
+
 # ------------------------------------------------------------------------------------------------------------- no room
 FULL = [
     ("detect {bars} --timeframe 5m --out x.csv", 1),
