@@ -56,7 +56,7 @@ def web(
     import asyncio
 
     from tbot.commands.options import parse_zone
-    from tbot.home import home
+    from tbot.home import home, make_home
 
     zone = parse_zone(tz)
     # NiceGUI would read a folder where it is started: this one has nothing in it, and nobody else can put it there.
@@ -75,9 +75,10 @@ def web(
     places = [f"--config={config_path}"] if config_path is not None else []
     places += [f"--credentials-file={credentials_file}"] if credentials_file is not None else []
     options: dict[Verb, tuple[str, ...]] = {"kill": tuple(places)}
+    sessions = make_home() / "web-sessions.json"
     with contextlib.closing(listen(port)) as listener:
         port = listener.getsockname()[1]
-        passes = Passes(home() / "web-sessions.json")
+        passes = Passes(sessions)
         once, actions = Once(), Actions(options)
         source = Source(lambda: find(mode), Patterns(mode, config_path))
         shown = Shown(source, actions, zone, once.life, account)

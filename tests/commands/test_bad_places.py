@@ -185,6 +185,19 @@ def test_a_place_that_is_not_what_it_should_be(
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.parametrize("line", ["run --for 1s", "demo --for 1s", pytest.param("web", marks=pytest.mark.extra)])
+def test_a_home_that_cannot_be_made_is_told_before_anything_runs(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    if line == "web":
+        pytest.importorskip("nicegui")
+    monkeypatch.setenv("TBOT_HOME", "/dev/null/home")
+    code, text = said(capfd, line)
+    assert code == 3, text
+    assert "the folder /dev/null/home cannot be made (Not a directory); set TBOT_HOME" in text
+    assert "http://" not in text
+
+
 @pytest.mark.parametrize(("line", "option"), EMPTY, ids=lambda value: value.replace(" ", "-"))
 def test_an_empty_value_is_a_mistake_in_usage(
     folder: Path, capfd: pytest.CaptureFixture[str], line: str, option: str
@@ -319,8 +332,8 @@ for line in sys.argv[1:]:
 """
 # What only its owner may read, and where nobody else may write.
 FORBIDDEN = [
-    ("run --for 1s", 1),
-    ("demo --for 1s", 1),
+    ("run --for 1s", 3),
+    ("demo --for 1s", 3),
     ("config init --yes", 3),
     ("run --config secret/tbot.toml --for 1s", 3),
     ("config show --config secret/tbot.toml", 3),
