@@ -14,8 +14,8 @@ import click
 
 from tbot import __version__
 from tbot.commands.lazy_group import LazyGroup
-from tbot.commands.streams import prepare, settle
 from tbot.errors import TbotError
+from tbot.streams import prepare, settle
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

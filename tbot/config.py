@@ -151,6 +151,7 @@ CHOICES = {
     "plan": ("50K", "100K", "150K"),
     "stage": ("practice", "combine", "funded"),
 }
+LARGEST = (1 << 63) - 1
 # Each account with something open costs 4 queries every 5 s (C_RECON_OPEN); 160 requests a minute are for all of them.
 MAX_ACCOUNTS = 3
 # What "tighter" means: of these limits the smaller number is, of those the larger one. Others belong to [risk] alone.
@@ -384,6 +385,8 @@ def _typed(value: Any) -> str:
 
 def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     """(problem or "", value) for one option."""
+    if _too_large(value):
+        return f"no number may be larger than {LARGEST} (64 bits)", None
     if key == "contracts":
         return _contracts(value)
     if key in CHOICES and value not in CHOICES[key]:
@@ -402,6 +405,13 @@ def _convert(key: str, hint: Any, value: Any) -> tuple[str, Any]:
     if isinstance(hint, type) and type(value) is not hint:
         return f"must be {_ONE.get(hint, hint.__name__)}, not {_typed(value)}", None
     return "", value
+
+
+def _too_large(value: Any) -> bool:
+    """Whether it is, or holds, a whole number that neither journal nor compiled code can take."""
+    if isinstance(value, dict | list):
+        return any(map(_too_large, value.values() if isinstance(value, dict) else value))
+    return type(value) is int and abs(value) > LARGEST
 
 
 def require_login(config: Config, option: Path | None = None) -> Login:

@@ -17,6 +17,15 @@ class ConfigError(TbotError):
     exit_code = 3
 
 
+class MissingExtra(ConfigError):
+    """What is asked for needs a package that is not installed, and comes with an extra."""
+
+
+def missing_extra(what: str, package: str, extra: str) -> MissingExtra:
+    """What to raise where the `package` of an `extra` is not there; `what`: "a picture", "reading x.parquet"."""
+    return MissingExtra(f"{what} needs {package}, which is not installed; pip install 'tbot[{extra}]'")
+
+
 class LayoutError(TbotError):
     """Shared memory or a file does not have the layout this build expects."""
 

@@ -19,7 +19,7 @@ from tbot.analytics.detect import Found
 from tbot.analytics.event_files import decimals_of
 from tbot.analytics.marks import PERIOD_NAMES, Band, Line, Marks, Point, marks_of, most_relevant
 from tbot.domain.timeframes import NAMES, NS_PER_MIN, NS_PER_S
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, missing_extra
 from tbot_ext.params import default_params
 from tbot_ext.records import EventCode, Flag
 
@@ -99,7 +99,7 @@ def _figure_class() -> "type[Figure]":
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("pictures need matplotlib, which is not installed; pip install 'tbot[report]'") from None
+        raise missing_extra("a picture", "matplotlib", "report") from None
     return Figure
 
 

@@ -20,7 +20,7 @@ from tbot.analytics.pattern_table import Days, Table, Wanted, table
 from tbot.analytics.period import Period, week_at
 from tbot.analytics.report import Report, build, check_period
 from tbot.analytics.report_document import document
-from tbot.errors import ConfigError, DataError
+from tbot.errors import DataError, MissingExtra
 from tbot.storage.journal_rotation import JournalFamily
 from tbot.strategy.learning_settings import LearningSettings
 from tbot.transport import wire
@@ -107,8 +107,8 @@ def drawn(report: Report, whole: dict[str, Any], form: str, zone: ZoneInfo, writ
         from tbot.analytics import report_print
 
         return report_print.png(report) if form == "png" else report_print.pdf(report, zone)
-    except ConfigError:
-        raise ConfigError(
+    except MissingExtra:
+        raise MissingExtra(
             f"a report as {form} needs matplotlib and jinja2, which are not installed; pip install 'tbot[report]', or "
             "take --format json"
         ) from None

@@ -107,9 +107,10 @@ def sees(shipment: Shipment) -> bool:
 
 
 def remove(shipment: Shipment) -> None:
-    """The file of records, when the sweep is over."""
+    """The file of records, when the sweep is over; where it cannot be removed it stays: the results are there."""
     _opened.clear()
-    Path(shipment.path).unlink(missing_ok=True)
+    with suppress(OSError):
+        Path(shipment.path).unlink(missing_ok=True)
 
 
 _opened: dict[tuple[str, str, int], ShippedSource] = {}

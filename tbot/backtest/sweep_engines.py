@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from tbot.backtest.source import Source
 from tbot.backtest.sweep_data import Shipment, ShippedSource, sees, source_of
-from tbot.errors import ConfigError, GatewayError, TbotError
+from tbot.errors import GatewayError, TbotError, missing_extra
 
 Engine = Literal["loky", "dask", "ray", "sequential"]
 Work = Callable[[Source, Any], Any]
@@ -33,12 +33,11 @@ class Pool(Protocol):
 
 
 def needed(module: str) -> Any:
-    """A module of an extra; ConfigError with the line that installs it."""
+    """A module of an extra; MissingExtra with the line that installs it."""
     try:
         return importlib.import_module(module)
     except ImportError:
-        extra = EXTRAS[module]
-        raise ConfigError(f"this needs the package {module}; install it with pip install 'tbot[{extra}]'") from None
+        raise missing_extra("this command, as it is given,", module, EXTRAS[module]) from None
 
 
 @contextlib.contextmanager

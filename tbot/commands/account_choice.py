@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tbot.commands.options import Number
+
 if TYPE_CHECKING:
     from tbot.config import Config
 
@@ -20,12 +22,12 @@ HELP_SOME = "Only this account; repeatable."
 
 def one_account(command: F) -> F:
     """`--account ID` of a command that shows or does something for all accounts unless one is named: `account`."""
-    return click.option("--account", type=int, metavar="ID", help=HELP_ONE)(command)
+    return click.option("--account", type=Number(), metavar="ID", help=HELP_ONE)(command)
 
 
 def some_accounts(command: F) -> F:
     """`--account ID`, repeatable, of a command that runs with the pinned accounts unless some are named: `accounts`."""
-    option = click.option("--account", "accounts", type=int, multiple=True, metavar="ID", help=HELP_SOME)
+    option = click.option("--account", "accounts", type=Number(), multiple=True, metavar="ID", help=HELP_SOME)
     return option(command)
 
 

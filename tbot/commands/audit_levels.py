@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import Real, Whole
+from tbot.commands.options import DataFile, Real, Whole
 from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ ZONE_KINDS = {"ob": "OB", "fvg": "FVG", "breaker": "BREAKER", "mitigation": "MIT
 
 
 @click.command("levels")
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=DataFile())
 @click.option("--kinds", default=",".join(ZONE_KINDS), show_default=True, help="Kinds of zones.")
 @click.option("--timeframes", default="1m,5m,15m,30m,1h", show_default=True)
 @click.option("--draws", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Draws of each null.")

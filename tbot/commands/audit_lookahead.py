@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import Whole
+from tbot.commands.options import DataFile, Whole
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Audited:
 
 
 @click.command("lookahead")
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=DataFile())
 @click.option("--detectors", default="all", show_default=True, help="Kinds, such as ob,fvg; `all`, or `none`.")
 @click.option("--timeframes", default="1m,5m,15m,30m,1h", show_default=True, help="Of the detectors.")
 @click.option("--signals/--no-signals", default=True, show_default=True, help="Audit the packaged strategy's signals.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import SETTINGS_FILE, DataFile
 from tbot.errors import ConfigError, DataError, TbotError
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class Session:
 
 
 @click.command("parity")
-@click.option("--journal", "journal_path", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@click.option("--journal", "journal_path", type=DataFile(),
               help="Journal of the session.  [default: that of the newest run]")  # fmt: skip
-@click.option("--tape", "tapes", multiple=True, type=click.Path(path_type=Path),
+@click.option("--tape", "tapes", multiple=True, type=DataFile(),
               help="Its tape; repeatable, one for each day.  [default: tapes/<day>.tape]")  # fmt: skip
 @click.option("--day", metavar="DATE|yesterday", help="Only this trading day; the day of the default tape.")
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="Settings of that session.")
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="Settings of that session.")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def parity(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import Real, Whole
+from tbot.commands.options import DataFile, Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _SINGLE = ("bos", "choch", "sweep")
 
 
 @click.command("paths")
-@click.argument("data", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=DataFile())
 @click.option("--null", type=click.Choice(NULLS), default="bootstrap", show_default=True, help="How paths are made.")
 @click.option("--draws", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="Null paths.")
 @click.option("--mean-block", type=Real(1), help="Bars that stay together.  [default: 60; flip: 1]")

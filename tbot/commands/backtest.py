@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import some_accounts
-from tbot.commands.options import Filled, Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Whole
 from tbot.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ FIRMS = ("50K", "100K", "150K", "none")
 
 
 @click.command()
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.argument("data", nargs=-1, required=True, type=DataFile())
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
 @some_accounts
 @click.option("--contract", help="Contract of files whose name does not tell it.")
@@ -39,7 +39,7 @@ FIRMS = ("50K", "100K", "150K", "none")
 @click.option(
     "--news",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=DataFile("fetched"),
     metavar="FILE",
     help="News for the [news] rules, and to tell trades near them apart (V12): .json, .ics, .toml, .csv, or fetched "
     "(all that were); repeatable.",

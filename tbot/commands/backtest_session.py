@@ -22,7 +22,6 @@ from tbot.backtest.source import Source
 from tbot.commands.account_choice import with_accounts
 from tbot.commands.options import parse_symbols, parse_time_ns
 from tbot.commands.past import Chosen, configured_accounts, first_account, plan_of
-from tbot.commands.streams import is_terminal
 from tbot.commands.user_strategy import load_strategy
 from tbot.config import Config, load
 from tbot.context.news import Calendar, high_impact_ns
@@ -37,6 +36,7 @@ from tbot.storage.sources import Source as Sources
 from tbot.storage.sources import open_sources
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
 from tbot.strategy.settings import StrategySettings
+from tbot.streams import is_terminal
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.report_files import check_target, write
 from tbot.validation.report_words import Extra

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from tbot.commands.streams import is_terminal
+from tbot.commands.options import SETTINGS_FILE
 from tbot.commands.words import show
 from tbot.errors import ConfigError
+from tbot.streams import is_terminal
 
 TOPSTEPX = {
     "gateway.rest": "https://api.topstepx.com",
@@ -202,25 +203,23 @@ def _problem_of(document: dict[str, Any]) -> str:
 @click.command("set")
 @click.argument("key")
 @click.argument("value")
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="The file to change.")
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="The file to change.")
 def set_value(key: str, value: str, config_path: Path | None) -> int:
     """Change one value in the settings file: `tbot config set risk.max_micros 3`. Comments and order stay."""
     from tbot.settings import editing
-    from tbot.settings.places import find_file
+    from tbot.settings.places import find_file, read_text
 
     path = find_file(config_path)
     if path is None:
         raise ConfigError("there is no settings file here; `tbot config init` makes one, --config names one")
     option = editing.find_option(key)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} could not be read: {error}; check the path given with --config") from None
+    text = read_text(path)
     editing.checked(text, str(path))
     parsed = editing.parsed(option, value)
     name = key if "[" in key else option.name
     new = editing.changed(text, name, parsed)
     editing.checked(new, f"nothing is written: with {name} = {value}, {path}")
-    editing.write(path, new)
+    if told := editing.write(path, new, keep=True):
+        show([told], err=True)
     click.echo(f"{path}: {name} = {value}. A running engine keeps its settings until it is started again.")
     return 0

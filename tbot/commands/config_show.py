@@ -7,6 +7,7 @@ import click
 import orjson
 
 from tbot.commands.gateway import config_option
+from tbot.commands.options import SETTINGS_FILE
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
@@ -92,7 +93,7 @@ def as_toml(rows: list[dict[str, Any]], origin: bool) -> list[str]:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=SETTINGS_FILE, required=False)
 @config_option
 @json_option
 def validate(file: Path | None, config_path: Path | None, json_output: bool) -> int:

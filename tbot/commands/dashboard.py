@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
-from tbot.commands.streams import is_terminal
 from tbot.errors import ConfigError, TbotError
+from tbot.streams import is_terminal
 
 if TYPE_CHECKING:
     from tbot.commands.runs import Run

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -12,9 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import Filled, parse_time_ns, parse_zone
+from tbot.commands.options import DataFile, Filled, parse_time_ns, parse_zone
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NAMES, NS_PER_MIN
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LISTED = 20  # signals in the summary
 
 
 @click.command("detect")
-@click.argument("bars", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("bars", type=DataFile())
 @click.option("--timeframe", required=True, help="1m, 5m, 15m, 30m or 1h; 1m bars are put together into longer ones.")
 @click.option("--tick-size", help="Price step of the contract, such as 0.25.")
 @click.option("--contract", help="Take the tick size of this contract, such as ES.  [default: by the file's name]")
@@ -44,7 +44,7 @@ LISTED = 20  # signals in the summary
     help="Only events known at this time (ISO 8601, UTC) or later.",
 )
 @click.option("--to", "to_time", metavar="TIME", type=Filled(), help="Only events known before this time.")
-@click.option("--params", "params_file", type=click.Path(path_type=Path), help="TOML file of detector parameters.")
+@click.option("--params", "params_file", type=DataFile(), help="TOML file of detector parameters.")
 @click.option("-p", "param", multiple=True, metavar="NAME=VALUE", help="One parameter, such as -p L=3; repeatable.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the events to this file.")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="[default: by the suffix of --out; csv]")
@@ -187,10 +187,10 @@ def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            document = toml_values(toml_text(path.read_bytes()))
         except OSError as error:
             raise ConfigError(f"{path} could not be read: {error.strerror}; check --params") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from None
         tables = {name: document.pop(name) for name in NAMES.values() if isinstance(document.get(name), dict)}
         values = {**document, **tables.get(NAMES[minutes], {})}
@@ -199,8 +199,8 @@ def read_params(path: Path | None, assignments: tuple[str, ...], minutes: int) -
         if not equals:
             raise ConfigError(f"parameter {text!r} has no value; write it like -p L=3")
         try:
-            values[name.strip()] = tomllib.loads(f"value = {value.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
+            values[name.strip()] = toml_values(f"value = {value.strip()}")["value"]
+        except ValueError:
             values[name.strip()] = value.strip()  # a word: break_mode=wick
     return values
 

@@ -1,10 +1,10 @@
 """What commands that talk to a gateway share: which one, with which login."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import SETTINGS_FILE, Filled
 from tbot.errors import AuthError, ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from tbot.gateway.codec_rest import Answer
     from tbot.gateway.rest import RestClient
 
-config_option = click.option(
-    "-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings."
+config_option = click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
+gateway_option = click.option(
+    "--gateway", metavar="URL", type=Filled(), help="The gateway; default: [gateway] rest of the settings."
 )
-gateway_option = click.option("--gateway", metavar="URL", help="The gateway; default: [gateway] rest of the settings.")
 credentials_option = click.option(
-    "--credentials-file", type=click.Path(path_type=Path), help="File of mode 0600 with TBOT_USERNAME and TBOT_API_KEY."
+    "--credentials-file", type=SETTINGS_FILE, help="File of mode 0600 with TBOT_USERNAME and TBOT_API_KEY."
 )
 
 

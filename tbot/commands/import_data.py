@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from tbot.commands.options import DataFile
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=DataFile())
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Tape to write.  [default: <first file>.tape]")
 @click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
 @click.option("--tz", "zone", help="Time zone of stamps that do not carry one.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import one_account, unknown
-from tbot.commands.options import Filled
+from tbot.commands.options import Filled, StateFolder
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -29,7 +29,7 @@ _OPTIONS = (
         help="Not before this market time, ISO 8601 (UTC when it names no offset).",
     ),
     one_account,
-    click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run."),
+    click.option("--state-dir", type=StateFolder(), help="Of another run."),
     click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen."),
     click.option("--json", "json_output", is_flag=True, help="One JSON document."),
     click.option("--csv", "csv_output", is_flag=True, help="A table as CSV."),

@@ -1,6 +1,5 @@
 """From settings to processes: who is started for which mode, shared by `run` and `replay`."""
 
-import os
 import secrets
 import socket
 import tempfile
@@ -21,6 +20,7 @@ from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import AccountPlan, EngineSettings, GatewaySettings, Mode
 from tbot.engine.temporary_state import fresh_state, sweep_states
 from tbot.errors import ConfigError, Halted
+from tbot.home import make_home
 from tbot.risk.caps import Cap
 from tbot.risk.firm import Stage, check_daily_limit
 from tbot.storage.firm_rules import load_rules
@@ -94,21 +94,6 @@ def announced_caps(config: Config) -> tuple[Cap, ...]:
     return load_caps(path)
 
 
-def _make_home() -> None:
-    """TBOT_HOME; ConfigError where anybody may write: locks, journal and word of where a run is are trusted (I31).
-
-    A folder that its group may write is left to `tbot doctor`, and so to the pre-flight of live: many users' groups are
-    theirs alone.
-    """
-    place = home()
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = place.stat()
-    if found.st_uid != os.geteuid():
-        raise ConfigError(f"{place} belongs to another user; set TBOT_HOME to a folder of yours")
-    if found.st_mode & 0o002:
-        raise ConfigError(f"anybody may write to {place}, and with it to locks and journal; chmod 700 {place}")
-
-
 def base_settings(
     config: Config,
     mode: Mode,
@@ -123,7 +108,7 @@ def base_settings(
     `accounts` None: those of the configuration. ConfigError for what a run of this mode cannot do.
     """
     check_zone_data(datetime.now(UTC).year)
-    _make_home()
+    make_home()
     gateway = more.get("gateway")
     embedded = gateway is not None and gateway.embedded  # the demo is the same on every machine
     own_rows = None if embedded else own_sessions(home(), config.engine.sessions)

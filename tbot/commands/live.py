@@ -18,7 +18,6 @@ import click
 import orjson
 
 from tbot.commands.launch import announced_caps
-from tbot.commands.streams import is_terminal
 from tbot.config import Config, home, require_login
 from tbot.doctor import machine, preflight
 from tbot.doctor.findings import Finding, fail, line, ok, run_checks
@@ -34,6 +33,7 @@ from tbot.gateway.redact import Credentials, plain
 from tbot.gateway.rest import RestClient, probe_simulator
 from tbot.risk.limits import RiskLimits
 from tbot.storage.sessions import effective_sessions, own_sessions
+from tbot.streams import is_terminal
 from tbot.transport.shm import run_directory
 
 COUNTDOWN_S = 5

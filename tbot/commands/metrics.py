@@ -14,8 +14,9 @@ from pathlib import Path
 
 import click
 
+from tbot.commands.options import StateFolder
 from tbot.commands.status import newest_status
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, missing_extra
 
 PORT = 9464  # what OpenTelemetry's Prometheus exporter uses, too; none is registered for us
 SECRETS = ("TBOT_USERNAME", "TBOT_API_KEY")
@@ -24,7 +25,7 @@ SECRETS = ("TBOT_USERNAME", "TBOT_API_KEY")
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of 127.0.0.1.")
 @click.option(
-    "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of the run.  [default: newest]"
+    "--state-dir", type=StateFolder(), help="Of the run.  [default: newest]"
 )
 @click.option("--until-closed", is_flag=True, hidden=True, help="End when stdin is closed (the run has ended).")
 def metrics(port: int, state_dir: Path | None, until_closed: bool) -> int:
@@ -54,7 +55,7 @@ def _server() -> Callable[[Path, Callable[[], Path | None], int], int]:
     try:
         from tbot.engine.metrics import serve
     except ImportError:
-        raise ConfigError("metrics need the extra: pip install 'tbot[metrics]'") from None
+        raise missing_extra("serving metrics", "prometheus_client", "metrics") from None
     return serve
 
 

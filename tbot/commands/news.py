@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
-from tbot.commands.options import Filled, Whole
+from tbot.commands.options import DataFile, Filled, Whole
 from tbot.commands.words import show
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _S = 1_000_000_000
     "--impact", type=click.Choice(["high", "medium", "low"]), default="medium", show_default=True, help="At least."
 )
 @click.option("--contracts", help="Of these contracts, for example MNQ,ES; default: those of the settings.")
-@click.option("--file", "files", type=click.Path(path_type=Path, dir_okay=False), multiple=True, help="This file, too.")
+@click.option("--file", "files", type=DataFile(), multiple=True, help="This file, too.")
 @click.option("--fetch", is_flag=True, help="Ask the public calendar now, if the last request is long enough ago.")
 @click.option("--at", "at", metavar="TIME", type=Filled(), help="As if it were this time (ISO 8601).")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the table.")
@@ -58,16 +58,12 @@ def news(
     from tbot.commands.options import parse_symbols, parse_time_ns, parse_zone
     from tbot.config import load
     from tbot.context.news_sources import cache_of, gather, own_files
-    from tbot.errors import DataError
     from tbot.home import home
 
     config, zone = load(config_path), parse_zone(tz)
     settings, cache = config.news, cache_of(home())
     if fetch and (said := cache.fetch(settings, time.time_ns())):
         click.echo(said, err=True)
-    absent = [str(path) for path in files if not path.is_file()]
-    if absent:
-        raise DataError(f"the news file {absent[0]} is not there; check the path given with --file")
     now_ns = parse_time_ns(at) if at is not None else time.time_ns()
     calendar = gather([*own_files(settings, home()), *files], cache)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Filled, Number
 from tbot.commands.words import say
 from tbot.errors import AuthError, ConfigError, Halted, TbotError
 
@@ -49,7 +50,7 @@ def _common(command: F) -> F:
         click.option(
             "--mode", type=click.Choice(("live", "paper", "sim")), help="Which engine, when several of them run."
         ),
-        click.option("--account", type=int, metavar="ID", help="Only this account."),
+        click.option("--account", type=Number(), metavar="ID", help="Only this account."),
     ):
         command = option(command)
     return command
@@ -57,7 +58,8 @@ def _common(command: F) -> F:
 
 _wait_option = click.option("--wait/--no-wait", default=True, show_default="wait", help="Wait until flat is proven.")
 _for_option = click.option(
-    "--for", "duration", default="30s", show_default=True, metavar="TIME", help="How long to wait for the proof."
+    "--for", "duration", type=Filled(), default="30s", show_default=True, metavar="TIME",
+    help="How long to wait for the proof.",
 )
 
 

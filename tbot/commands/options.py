@@ -3,28 +3,42 @@
 import contextlib
 import math
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
 YEARS = range(2000, 2101)  # of a time that a person names
+SETTINGS_FILE = click.Path(readable=False, path_type=Path)  # whoever reads it says what is wrong with it
 LARGEST = (1 << 63) - 1  # what a database, a seed and compiled code can take
 
 
 class Whole(click.IntRange):
-    """A whole number that is not larger than 64 bits can hold, whatever its own bounds are."""
+    """A whole number that 64 bits can hold, whatever its own bounds are."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if number > LARGEST:
-            self.fail(f"{number} is not in the range x<={LARGEST}.", param, ctx)
-        return number
+        return _in_64_bits(self, super().convert(value, param, ctx), param, ctx)
+
+
+class Number(click.types.IntParamType):
+    """The number of an account or a run: any that 64 bits can hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return _in_64_bits(self, super().convert(value, param, ctx), param, ctx)
+
+
+def _in_64_bits(
+    kind: click.types.IntParamType, number: int, param: click.Parameter | None, ctx: click.Context | None
+) -> int:
+    if abs(number) > LARGEST:
+        kind.fail(f"{number} is not in the range {-LARGEST}<=x<={LARGEST}.", param, ctx)
+    return number
 
 
 class Real(click.FloatRange):
@@ -45,6 +59,46 @@ class Filled(click.types.StringParamType):
         if not text.strip():
             self.fail("it is empty; give a value, or leave the option out.", param, ctx)
         return text
+
+
+class DataFile(click.Path):
+    """A plain file to read from. One that is not there is missing data, no mistake in usage; `words` are no files."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from tbot.storage.plain_file import why_unreadable
+
+        path = _filled_path(self, value, param, ctx)
+        if str(path) not in self._words and (why := why_unreadable(path)):
+            raise DataError(f"{path} cannot be read: {why}; check {_named(param)}")
+        return path
+
+
+class StateFolder(click.Path):
+    """The state folder of a run; one that is not there is missing data, as one without a journal is."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = _filled_path(self, value, param, ctx)
+        if not path.is_dir():
+            raise DataError(f"there is no folder {path}; check {_named(param)}, or leave it out for the newest run")
+        return path
+
+
+def _filled_path(kind: click.Path, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    if not str(value).strip():  # Path("") would be this folder
+        kind.fail("it is empty; give a path, or leave it out.", param, ctx)
+    return Path(value)
+
+
+def _named(param: click.Parameter | None) -> str:
+    """What a person wrote the value to."""
+    return param.opts[-1] if isinstance(param, click.Option) else "the path"
 
 
 def parse_symbols(text: str) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """`tbot panic`: the emergency exit from the command line. Login and REST, nothing of the engine (rule R14)."""
 
 import json
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from tbot.commands import words
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Filled, Number
 from tbot.errors import AuthError, ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Hints:
 
 def read_hints(path: Path | None) -> Hints:
     """[gateway] of the settings file that every command would use; one that cannot be read is trouble, not an error."""
+    from tbot.domain.toml_text import toml_text, toml_values
     from tbot.settings.places import find_file
 
     named = path is not None
@@ -42,18 +43,23 @@ def read_hints(path: Path | None) -> Hints:
             return Hints()
         if path.exists() and not path.is_file():  # a pipe that nobody writes would hold an emergency up
             return Hints(trouble=f"{path} was not used: it is no plain file")
-        section = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("gateway", {})
+        section = toml_values(toml_text(path.read_bytes())).get("gateway", {})
         return Hints(str(section.get("rest", "")), str(section.get("credentials_file", "")), found=not named)
     except (ConfigError, OSError, ValueError, AttributeError, RuntimeError) as error:  # RuntimeError: too deep, no HOME
         return Hints(trouble=f"{path or 'the settings file'} was not used: {error}")
 
 
 @click.command()
-@click.option("--account", "accounts", type=int, multiple=True, metavar="ID", help="Only this account; repeatable.")
+@click.option(
+    "--account", "accounts", type=Number(), multiple=True, metavar="ID", help="Only this account; repeatable."
+)
 @click.option("--gateway", metavar="URL", help="The gateway; default: of --config, the last run, the settings.")
 @config_option
 @credentials_option
-@click.option("--for", "duration", default="60s", show_default=True, metavar="TIME", help="Give up after this long.")
+@click.option(
+    "--for", "duration", type=Filled(), default="60s", show_default=True, metavar="TIME",
+    help="Give up after this long.",
+)  # fmt: skip
 @click.option("--json", "json_output", is_flag=True, help="One JSON document at the end; the steps go to stderr.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def panic(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option
-from tbot.commands.options import Whole
+from tbot.commands.options import DataFile, StateFolder, Whole
 from tbot.domain.words import plural
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KINDS = ("ob", "fvg", "ifvg", "breaker", "mitigation")
 _state_dir = click.option(
-    "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run."
+    "--state-dir", type=StateFolder(), help="Of another run."
 )
 
 
@@ -119,7 +119,7 @@ def reset(ctx: click.Context, yes: bool) -> int:
 
 
 @patterns.command()
-@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument("data", nargs=-1, required=True, type=DataFile())
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
 @click.option("--seed", type=Whole(min=0), default=1, show_default=True, help="Of the intervals.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.options import Filled
-from tbot.errors import ConfigError, TbotError
+from tbot.errors import ConfigError, TbotError, missing_extra
 
 if TYPE_CHECKING:
     from tbot.commands.flame_graph import Row
@@ -97,7 +97,7 @@ def find_program() -> str:
     """py-spy of this environment, or of the path; ConfigError without it."""
     program = shutil.which("py-spy", path=sysconfig.get_path("scripts")) or shutil.which("py-spy")
     if program is None:
-        raise ConfigError("this needs the program py-spy; install it with pip install 'tbot[profile]'")
+        raise missing_extra("a profile", "py-spy", "profile")
     return program
 
 

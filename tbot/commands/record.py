@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.gateway import config_option, credentials_option
-from tbot.commands.options import Filled
-from tbot.commands.streams import is_terminal
+from tbot.commands.gateway import config_option, credentials_option, gateway_url
+from tbot.commands.options import DataFile, Filled
 from tbot.domain.words import plural
-from tbot.errors import ConfigError, GatewayError
+from tbot.errors import GatewayError
+from tbot.streams import is_terminal
 
 if TYPE_CHECKING:
     from tbot.config import Config
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 @click.group(invoke_without_command=True, subcommand_metavar="[export ...]")
 @config_option
-@click.option("--gateway", metavar="URL", help="Gateway to record from.  [default: from the settings]")
+@click.option("--gateway", metavar="URL", type=Filled(), help="Gateway to record from.  [default: from the settings]")
 @credentials_option
 @click.option("--contracts", metavar="LIST", help="Contracts to record, e.g. MNQ,ES.  [default: from the settings]")
 @click.option(
@@ -76,8 +76,9 @@ def record(
     config = load(config_path)
     symbols = parse_symbols(contracts) if contracts else config.engine.contracts
     for_s = parse_duration_s(duration) if duration is not None else None
+    url = gateway_url(gateway, config)
     login = require_login(config, credentials_file)
-    settings = _settings(gateway or config.gateway.rest, config, symbols)
+    settings = _settings(url, config, symbols)
     feed = RecordFeed(settings, Credentials(*login.pair), _teller(quiet or json_output))
     try:
         return asyncio.run(_record(feed, settings, out, for_s, json_output, quiet))
@@ -86,7 +87,7 @@ def record(
 
 
 @record.command()
-@click.argument("tapes", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("tapes", nargs=-1, required=True, type=DataFile())
 @click.option(
     "-o",
     "--out",
@@ -145,8 +146,6 @@ def _settings(url: str, config: "Config", symbols: tuple[str, ...]) -> "RecordSe
     from tbot.engine.record_feed import RecordSettings
     from tbot.gateway.rest import probe_simulator
 
-    if not url:
-        raise ConfigError("no gateway to record from; name it with --gateway URL or as `rest` in section [gateway]")
     simulated = probe_simulator(url)
     hubs = gateway_settings(
         url, config.gateway.user_hub, config.gateway.market_hub, simulated=simulated, embedded=False

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from tbot.commands.account_choice import with_accounts
-from tbot.commands.options import Filled, Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Number, Whole
 from tbot.commands.sim import parse_speed
 
 
 @click.command()
-@click.argument("tape", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("tape", required=False, type=DataFile())
 @click.option(
     "--journal",
     "where",
@@ -19,12 +19,12 @@ from tbot.commands.sim import parse_speed
     flag_value="newest",
     help="Decide a run again from its journal: a file, a state folder, live, paper, sim, or (alone) the newest run.",
 )
-@click.option("--run", "run_id", type=int, help="With --journal: not the newest run but this one.")
+@click.option("--run", "run_id", type=Number(), help="With --journal: not the newest run but this one.")
 @click.option("--kind", help="With --journal: only rows of this class, for example Fill.")
 @click.option(
     "--account",
     "accounts",
-    type=int,
+    type=Number(),
     multiple=True,
     metavar="ID",
     help="Only this account of the settings; repeatable. With --journal: only its rows.",
@@ -33,7 +33,7 @@ from tbot.commands.sim import parse_speed
     "--since", metavar="TIME", type=Filled(), help="With --journal: only rows not before this market time, ISO 8601."
 )
 @click.option("--last", type=Whole(min=1), help="With --journal: only so many rows.")
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--speed", callback=parse_speed, default="max", show_default=True, help="Market seconds per real second.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep journal and status here.")
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
@@ -44,7 +44,7 @@ from tbot.commands.sim import parse_speed
     "--news",
     "news_files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=DataFile("fetched"),
     metavar="FILE",
     help="News for the [news] rules: .json, .ics, .toml, .csv, or fetched (all that were); repeatable.",
 )

@@ -12,6 +12,7 @@ import click
 
 from tbot.commands.account_choice import one_account
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import Filled, StateFolder
 from tbot.commands.words import show
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ class Wanted:
     "--format", "formats", default=None, metavar="LIST", help="html,pdf,png,json or all.  [default: html,pdf,png,json]"
 )
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder.  [default: STATE/reports]")
-@click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run.")
-@click.option("--gateway", metavar="URL", help="Compare with the trades that this gateway lists, not the journal's.")
+@click.option("--state-dir", type=StateFolder(), help="Of another run.")
+@click.option(
+    "--gateway", metavar="URL", type=Filled(),
+    help="Compare with the trades that this gateway lists, not the journal's.",
+)  # fmt: skip
 @config_option
 @credentials_option
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the report.")

@@ -8,7 +8,7 @@ import click
 
 from tbot.commands.account_choice import some_accounts, with_accounts
 from tbot.commands.gateway import credentials_option
-from tbot.commands.options import Filled, Real, Whole
+from tbot.commands.options import SETTINGS_FILE, Filled, Number, Real, Whole
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,18 +25,19 @@ NO_CHOICE = "--account chooses among pinned accounts, and the embedded gateway h
 
 
 @click.command()
-@click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--for", "duration", metavar="TIME", type=Filled(), help="Stop after 60s, 5m, 2h (counted from ready).")
 @click.option("--contracts", metavar="LIST", help="Contracts to trade, e.g. MNQ,ES.")
 @some_accounts
-@click.option("--gateway", metavar="URL", help="Use this gateway instead of the embedded one.")
+@click.option("--gateway", metavar="URL", type=Filled(), help="Use this gateway instead of the embedded one.")
 @credentials_option
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
 @click.option("--live", is_flag=True, help="Send orders to the accounts pinned in the settings.")
 @click.option(
-    "--confirm-live", type=int, multiple=True, metavar="ID", help="With --live where nobody can type; once an account."
-)
+    "--confirm-live", type=Number(), multiple=True, metavar="ID",
+    help="With --live where nobody can type; once an account.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1, 64), help="Share the contracts among this many worker processes.")
 @click.option("--speed", type=Real(0.1, 200), help="Of the embedded market.  [default: 20]")
 @click.option("--seed", type=Whole(0), help="Of the embedded market.")
@@ -150,14 +151,14 @@ def _live(
     url: str, config: "Config", credentials_file: Path | None, confirm: tuple[int, ...], extra: dict[str, Any]
 ) -> "Plan":
     from tbot.commands import launch
+    from tbot.commands.gateway import gateway_url
     from tbot.commands.live import Wish, admit, here
     from tbot.config import home
-    from tbot.gateway.net import check_url
 
     hubs = config.gateway.user_hub, config.gateway.market_hub
     gateway = None
     if url:
-        address = check_url(url, "http", "https")
+        address = gateway_url(url, config)
         gateway = launch.gateway_settings(address, *hubs, simulated=False, embedded=False)
     plans = launch.account_plans(config)
     admission = admit(Wish(config, plans, gateway, confirm, credentials_file), here())
@@ -178,9 +179,11 @@ def _live(
 
 def _against(url: str, config: "Config", credentials_file: Path | None, extra: dict[str, Any]) -> "Plan":
     from tbot.commands import launch
+    from tbot.commands.gateway import gateway_url
     from tbot.config import home, require_login
     from tbot.gateway.rest import probe_simulator
 
+    url = gateway_url(url, config)  # before the login is asked for: what is wrong is the address
     credentials = require_login(config, credentials_file).pair
     simulated = probe_simulator(url)
     gateway = launch.gateway_settings(

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import click
 import orjson
 
-from tbot.commands.streams import is_terminal
 from tbot.domain.process_messages import EngineEvent
 from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
 from tbot.errors import GatewayError
+from tbot.streams import is_terminal
 
 EXIT_NOT_FLAT = 11
 FRAME_S = 0.25

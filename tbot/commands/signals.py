@@ -25,7 +25,7 @@ from tbot.commands.journal_query import (
     print_json,
     stamp,
 )
-from tbot.commands.options import Whole
+from tbot.commands.options import Filled, Whole
 from tbot.commands.words import show
 from tbot.domain.words import CLOSED
 
@@ -54,7 +54,7 @@ class Decision:
 @click.command()
 @click.option("--last", type=Whole(min=1), help="How many, newest first; 20 unless --since asks for all.")
 @click.option("--contract", help="Only these contracts, for example MNQ or MNQ,ES.")
-@click.option("--explain", "signal_id", metavar="ID", help="Tell the story of one signal.")
+@click.option("--explain", "signal_id", metavar="ID", type=Filled(), help="Tell the story of one signal.")
 @journal_options
 def signals(
     last: int | None,

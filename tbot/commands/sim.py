@@ -1,12 +1,11 @@
 """`tbot sim`: the gateway simulator as a program of its own."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
-from tbot.commands.options import Filled, Real, Whole
+from tbot.commands.options import DataFile, Filled, Real, Whole
 
 # What the help is divided into: heading -> option names.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -64,7 +63,7 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
 @click.option(
     "--seed", type=Whole(0), default=1, show_default=True, help="Seed of the synthetic market and of faults."
 )
-@click.option("--tape", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Play this tape instead.")
+@click.option("--tape", type=DataFile(), help="Play this tape instead.")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="Market seconds per real second.")
 @click.option("--start", metavar="TIME", type=Filled(), help="Start the synthetic market at this UTC time (ISO 8601).")
 @click.option("--hours", type=click.Choice(["always", "session"]), help="When orders are accepted.")
@@ -89,7 +88,7 @@ def list_faults(context: click.Context, _parameter: click.Parameter, value: bool
     "--token-life", metavar="TIME", type=Filled(), help="How long a token lives: 60s, 5m, 2h.  [default: 24h]"
 )
 @click.option(
-    "--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A fault plan: JSON, one a line."
+    "--faults", type=DataFile(), help="A fault plan: JSON, one a line."
 )
 @click.option(
     "--list-faults", is_flag=True, expose_value=False, is_eager=True, callback=list_faults, help="Print all faults."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tbot.commands.options import Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Whole
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
@@ -21,13 +21,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def sweep_options(command: F) -> F:
     """What `tbot sweep` and `tbot walkforward` have in common."""
-    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    file = DataFile()
     for option in reversed((
         click.argument("data", nargs=-1, required=True, type=file),
         click.option("--param", "params", multiple=True, metavar="NAME=VALUES",
                      help="What is varied: strategy.min_score=50:80:10 (from:to:step) or risk.trail_percent=0,50,100; "
                      "repeatable. Sections strategy, risk, fills; detectors as strategy.detector.1m.L=2,3."),
-        click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), help="TOML file with settings."),
+        click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings."),
         click.option("--trials", type=Whole(1), help="How many trials, of random and optuna."),
         click.option("--seed", type=Whole(0), default=1, show_default=True, help="Of random and optuna."),
         click.option("--metric", type=click.Choice(METRICS), default="expectancy_r", show_default=True,
@@ -43,7 +43,7 @@ def sweep_options(command: F) -> F:
                      "lost. Without it every trial sees all days."),
         click.option("--holdout", metavar="SPAN", help="Lock the last 20d (trading days), 4w or 1m of the data."),
         click.option("--open-holdout", is_flag=True, help="Open the locked end, once, for the one plan given."),
-        click.option("--news", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+        click.option("--news", multiple=True, type=DataFile("fetched"), metavar="FILE",
                      help="News for the [news] rules: .json, .ics, .toml, .csv, or fetched (all that were); "
                      "repeatable."),
         click.option("--contract", help="Contract of files whose name does not tell it."),

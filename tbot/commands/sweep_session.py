@@ -19,7 +19,6 @@ from tbot.backtest.sweep import Folder, Identity, Outcome, Params, parse_axes
 from tbot.backtest.sweep_data import FILE_NAME, remove, write_stream
 from tbot.backtest.sweep_engines import Engine, Work, pool
 from tbot.backtest.sweep_run import Search, run_search
-from tbot.commands.streams import is_terminal
 from tbot.commands.sweep_space import check_points, document_of, plan_of, planner, with_values
 from tbot.commands.sweep_work import backtest_trial
 from tbot.context.news_sources import past_calendar
@@ -29,6 +28,7 @@ from tbot.storage.sources import Source as Files
 from tbot.storage.sources import open_sources
 from tbot.storage.tick_stream import Ticks
 from tbot.storage.trials import Trial, append_trials, looked_before, open_ledger, rivals
+from tbot.streams import is_terminal
 from tbot.validation.assess import Assessment, assess
 from tbot.validation.sweeps import HOLED
 

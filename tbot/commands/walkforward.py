@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tbot.commands.options import Number
 from tbot.commands.sweep import request_of, show_holdout, sweep_options
 from tbot.domain.words import plural
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
               help="The last days choose, all so far choose, or combinatorial purged cross-validation.")  # fmt: skip
 @click.option("--train", default="20d", show_default=True, metavar="DAYS", help="Trading days to choose on.")
 @click.option("--test", default="5d", show_default=True, metavar="DAYS", help="Trading days to look at, a window.")
-@click.option("--groups", default=6, show_default=True, help="Of cpcv: into so many groups the days are cut.")
-@click.option("--test-groups", default=2, show_default=True, help="Of cpcv: so many of them are tested at a time.")
+@click.option("--groups", type=Number(), default=6, show_default=True,
+              help="Of cpcv: into so many groups the days are cut.")  # fmt: skip
+@click.option("--test-groups", type=Number(), default=2, show_default=True,
+              help="Of cpcv: so many of them are tested at a time.")  # fmt: skip
 @click.option("--purge/--no-purge", default=True, show_default="--purge",
               help="Trips that lie on both sides of an edge count on neither.")  # fmt: skip
 @click.option("--embargo", metavar="DAYS", help="Trading days beside the test days that do not train.  [default: none]")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
-from tbot.errors import ConfigError, TbotError
+from tbot.commands.options import Number
+from tbot.errors import ConfigError, TbotError, missing_extra
 
 if TYPE_CHECKING:
     from tbot.commands.runs import Run
@@ -29,7 +30,7 @@ READ_PATTERNS_S = 60
               help="Loopback port; 0 takes a free one.")  # fmt: skip
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser of this desktop.")
 @click.option("--read-only", is_flag=True, help="A page that shows and does nothing.")
-@click.option("--account", type=int, metavar="ID", help="Show this account alone, and act on it alone.")
+@click.option("--account", type=Number(), metavar="ID", help="Show this account alone, and act on it alone.")
 @click.option("--mode", type=click.Choice(("live", "paper", "sim")), help="Which engine, when several of them run.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the page.")
 @config_option
@@ -55,7 +56,7 @@ def web(
     import asyncio
 
     from tbot.commands.options import parse_zone
-    from tbot.home import home
+    from tbot.home import home, make_home
 
     zone = parse_zone(tz)
     # NiceGUI would read a folder where it is started: this one has nothing in it, and nobody else can put it there.
@@ -63,7 +64,7 @@ def web(
     try:
         import nicegui  # noqa: F401
     except ImportError:
-        raise ConfigError("the web page needs NiceGUI, which is not installed: pip install 'tbot[web]'") from None
+        raise missing_extra("the web page", "nicegui", "web") from None
     from tbot.web.actions import Actions, Verb
     from tbot.web.page import Shown
     from tbot.web.passes import Once, Passes
@@ -74,9 +75,10 @@ def web(
     places = [f"--config={config_path}"] if config_path is not None else []
     places += [f"--credentials-file={credentials_file}"] if credentials_file is not None else []
     options: dict[Verb, tuple[str, ...]] = {"kill": tuple(places)}
+    sessions = make_home() / "web-sessions.json"
     with contextlib.closing(listen(port)) as listener:
         port = listener.getsockname()[1]
-        passes = Passes(home() / "web-sessions.json")
+        passes = Passes(sessions)
         once, actions = Once(), Actions(options)
         source = Source(lambda: find(mode), Patterns(mode, config_path))
         shown = Shown(source, actions, zone, once.life, account)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import click
 
-from tbot.commands.streams import is_terminal
+from tbot.streams import is_terminal
 
 
 def say(sentence: str, *, err: bool = False) -> None:

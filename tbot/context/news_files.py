@@ -18,7 +18,7 @@ or the same as CSV with the columns at,currency,impact,title.
 import csv
 import io
 import re
-import tomllib
+import stat
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -28,8 +28,9 @@ import msgspec
 
 from tbot.context.news import EVERYBODY, NEW_YORK, Calendar, Impact, NewsEvent, Snapshot, merge, undated
 from tbot.domain.timeframes import NS_PER_S
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.domain.trading_hours import CHICAGO
-from tbot.errors import DataError
+from tbot.errors import DataError, MissingExtra, missing_extra
 
 MOST_BYTES = 4_000_000
 _KNOWN_IMPACTS = {"low": "Low", "medium": "Medium", "high": "High", "holiday": "Holiday", "none": "None"}
@@ -50,11 +51,14 @@ class _Row(msgspec.Struct):
 def read_file(path: Path) -> Snapshot:
     """A file by its ending; it counts as made when it was last written. DataError says what is wrong with it."""
     try:
-        if path.stat().st_size > MOST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe that nobody writes would hang, and a device has no end
+            raise DataError(f"the news file {path} cannot be read: it is no plain file; check the path")
+        if found.st_size > MOST_BYTES:
             raise DataError(
                 f"the news file {path} has more than {MOST_BYTES // 1_000_000} MB; no calendar is that long"
             )
-        data, written_ns = path.read_bytes(), path.stat().st_mtime_ns
+        data, written_ns = path.read_bytes(), found.st_mtime_ns
     except OSError as error:
         raise DataError(f"the news file {path} cannot be read: {error.strerror}; check the path") from None
     readers = {".ics": _ics, ".toml": _toml, ".csv": _csv}
@@ -76,7 +80,7 @@ def collect(paths: Sequence[Path], more: Sequence[Snapshot] = (), problems: Sequ
     for path in paths:
         try:
             found.append(read_file(path))
-        except DataError as error:
+        except (DataError, MissingExtra) as error:
             told.append(str(error))
     return merge(found, told)
 
@@ -157,7 +161,7 @@ def _ics(data: bytes, name: str) -> Iterable[NewsEvent]:
     try:
         import icalendar
     except ImportError:
-        raise DataError(f"{name} is an ICS calendar; reading it needs: pip install 'tbot[news]'") from None
+        raise missing_extra(f"reading {name}, an ICS calendar,", "icalendar", "news") from None
     try:
         whole = icalendar.Calendar.from_ical(data)
         found = [_ics_event(part, name) for part in whole.walk("VEVENT")]
@@ -201,8 +205,8 @@ def _categories(part: Any) -> str:
 # ----------------------------------------------------------------------------------------------------- the owner's file
 def _toml(data: bytes, name: str) -> Iterable[NewsEvent]:
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        document = toml_values(toml_text(data))
+    except ValueError as error:
         raise DataError(f"{name} is not TOML: {_short(error)}") from None
     rows = document.pop("event", [])
     if document or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

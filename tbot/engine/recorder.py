@@ -91,11 +91,13 @@ class TapeFiles:
             with TapeReader(path) as reader:
                 if set(reader.contracts) != set(self._names):
                     raise DataError(f"The tape {path} holds other contracts; record into another place.")
-            self._writer = TapeWriter(path, resume=True)
+            with self._told(path):
+                self._writer = TapeWriter(path, resume=True)
             self.counts["resumed"] += 1
             self.counts["dropped_bytes"] += self._writer.dropped_bytes
         else:
-            self._writer = TapeWriter(path, self._meta)
+            with self._told(path):
+                self._writer = TapeWriter(path, self._meta)
         self.files.append(path)
 
     def _count(self, ticks: Ticks) -> None:
@@ -129,13 +131,13 @@ class TapeFiles:
             self._writer = None
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """A full disk and its like as one sentence."""
+    def _told(self, path: Path | None = None) -> Iterator[None]:
+        """A full disk and its like as one sentence; `path`: of a file that is being opened."""
         try:
             yield
         except OSError as error:
             raise DataError(
-                f"The tape {self.files[-1]} cannot be written: {error.strerror}; make room there, then record again: "
+                f"The tape {path or self.files[-1]} cannot be written: {error.strerror}; make room there, then record again: "
                 "what was written is kept and continued."
             ) from error
 

@@ -23,15 +23,22 @@ def check_url(url: str, plain: str, secure: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise ConfigError(f"gateway address is not understood ({error}); write it like {secure}://host:port") from None
+        how = f"write it like {secure}://host:port"
+        raise ConfigError(f"gateway address {_shown(url)}is not understood ({error}); {how}") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"gateway address for host {host!r} must not carry user, query or fragment")
     if not host or parts.scheme not in (plain, secure):
         near = f"{plain}://127.0.0.1:8800"
-        raise ConfigError(f"gateway address must begin with {secure}://, or {plain}:// to this machine, e.g. {near}")
+        allowed = f"{secure}://, or {plain}:// to this machine, e.g. {near}"
+        raise ConfigError(f"gateway address {_shown(url)}must begin with {allowed}")
     if parts.scheme == plain and not is_loopback(host):
         raise ConfigError(f"gateway address {plain}://{host} is not encrypted; that is allowed for 127.0.0.1 only")
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    """The address for a sentence, with a blank behind it; "" where a login or a token may stand in it."""
+    return "" if any(sign in url for sign in "@?#") else f"{url[:120]!r} "
 
 
 def is_loopback(host: str) -> bool:

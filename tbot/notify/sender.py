@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tbot.errors import ConfigError
+from tbot.errors import ConfigError, missing_extra
 from tbot.gateway.net import boot_ns
 from tbot.notify.mail import NS_PER_S, Letter, Note, Outbox
 
@@ -50,9 +50,7 @@ def services(urls: Sequence[str]) -> tuple[list[Service], int]:
     try:
         from apprise import Apprise
     except ImportError:
-        raise ConfigError(
-            "messages need the package apprise, which is not installed; pip install 'tbot[notify]'"
-        ) from None
+        raise missing_extra("sending messages", "apprise", "notify") from None
     logging.getLogger("apprise").disabled = True  # it tells of addresses, and so does urllib3 at the level of debug
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     found: list[Service] = []

@@ -1,10 +1,12 @@
 """Settings files that T-BOT writes: new ones with comments, and changes that keep the comments of others."""
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from tbot.config import NO_SECRETS, SECRET_WORDS, of_document
+from tbot.domain.toml_text import toml_values
 from tbot.errors import ConfigError
 from tbot.settings.lines import lines_of
 from tbot.settings.options import Option, option_of, options, structs, toml
@@ -69,22 +71,28 @@ def changed(text: str, key: str, value: Any) -> str:
 
 def checked(text: str, name: str) -> None:
     """ConfigError with every problem of a settings text."""
-    import tomllib
-
     try:
-        values = tomllib.loads(text)
+        values = toml_values(text)
     except ValueError as error:
         raise ConfigError(f"{name} is not valid TOML: {error}; correct that line") from None
     of_document(values, name, Document(values, Path(name), lines_of(text)))
 
 
-def write(path: Path, text: str) -> None:
-    """Put a settings file in place, 0600 and whole; a link keeps pointing at it. ConfigError when that fails."""
+def write(path: Path, text: str, *, keep: bool = False) -> str:
+    """Put a settings file in place, 0600 and whole; a link keeps pointing at it. ConfigError when that fails.
+
+    `keep`: who may do what with the old one holds on. Returns a sentence where that became less, or "".
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        replace_private(path.resolve(), text.encode())
+        place = path.resolve()
+        before = place.stat() if keep and place.exists() else None
+        replace_private(place, text.encode(), like=before)
+        after = place.stat()
     except OSError as error:
         raise ConfigError(f"{path} could not be written: {error.strerror}; choose another place with --out") from None
+    old, new = (stat.S_IMODE(found.st_mode) if found else 0 for found in (before, after))
+    return f"{path} had mode {old:04o} and has {new:04o} now" if before and new != old else ""
 
 
 def new_file(values: dict[str, Any], accounts: list[dict[str, Any]], *, full: bool = False) -> str:

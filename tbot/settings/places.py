@@ -6,12 +6,12 @@ one that is named, else `./tbot.toml`, else `tbot.toml` in the user's configurat
 
 import os
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.errors import ConfigError
 from tbot.settings.lines import line_of, lines_of
 
@@ -92,17 +92,18 @@ def _refuse_strangers(path: Path, uid: int | None = None) -> None:
 def read(named: Path | None) -> Document:
     """File, `.env` and environment as one document; ConfigError when one of them cannot be read."""
     path = find_file(named)
-    text = "" if path is None else _text(path)
+    text = "" if path is None else read_text(path)
     try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = toml_values(text)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; correct that line") from None
     return overlaid(Document(values, path, lines_of(text)))
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a settings file; ConfigError when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")  # Notepad of Windows puts a mark in front
+        return toml_text(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} could not be read: {error.strerror}; check the path given with --config") from None
     except ValueError as error:  # bytes that are no UTF-8
@@ -141,10 +142,10 @@ def value_of(text: str, *, listed: bool = False) -> Any:
     `listed`: the option is a list, so `MNQ,ES` means two.
     """
     try:
-        value = tomllib.loads(f"value = {text}")
+        value = toml_values(f"value = {text}")
         if set(value) == {"value"}:
             return [value["value"]] if listed and not isinstance(value["value"], list) else value["value"]
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     return [value_of(part.strip()) for part in text.split(",") if part.strip()] if listed else text
 

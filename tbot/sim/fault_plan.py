@@ -20,6 +20,7 @@ from tbot.errors import ConfigError
 from tbot.gateway.codec_values import parse_time
 from tbot.sim.fault_catalogue import CATALOGUE
 from tbot.sim.fault_kinds import REQUIRED, Arg, FaultKind
+from tbot.storage.plain_file import check_plain
 
 MEMBERS = ("id", "name", "at", "after", "p", "for", "args")
 MAX_LINES = 10_000
@@ -52,7 +53,8 @@ class _Wrong(Exception):
 def load_plan(path: Path) -> list[Fault]:
     """The faults of a file; ConfigError when it cannot be read or a line is not valid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        check_plain(path)
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise ConfigError(f"the fault plan {path} cannot be read: {reason}; give a file of JSON lines") from None

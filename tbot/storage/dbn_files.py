@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbot.errors import DataError
+from tbot.errors import DataError, missing_extra
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -51,7 +51,7 @@ def read_dbn(path: Path) -> Columns:
     try:
         import databento_dbn as dbn  # here, because it is an extra
     except ImportError:
-        raise DataError(f"{path} is a Databento file; to read those: pip install 'tbot[databento]'") from None
+        raise missing_extra(f"reading {path}, a Databento file,", "databento_dbn", "databento") from None
     try:
         schema, names, rows = _records(path, dbn)
     except OSError as error:

@@ -4,7 +4,6 @@ The packaged table is `tbot/data/topstep.toml`; every number in it has a source,
 which it is valid. What the owner sets may only tighten it.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tbot.domain.contracts import PRODUCTS
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.errors import ConfigError
 from tbot.risk.firm import STAGES, FirmRules, Stage, tightened
 
@@ -78,7 +78,7 @@ def load_rules(
         raise ConfigError(f"no such account: {size} {stage}; sizes: {', '.join(SIZES)}; stages: {', '.join(STAGES)}")
     source = path or resources.files("tbot.data").joinpath("topstep.toml")
     try:
-        document = tomllib.loads(source.read_text(encoding="utf-8"))
+        document = toml_values(toml_text(source.read_bytes()))
         if sorted(document) != ["rule"] or not isinstance(document["rule"], list):
             raise ValueError("it must hold [[rule]] tables and nothing else")
         rows = [_row(raw, number) for number, raw in enumerate(document["rule"], start=1)]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tbot.domain.contracts import Product
-from tbot.errors import DataError
+from tbot.errors import DataError, missing_extra
 from tbot.storage.dbn_files import is_dbn, read_dbn
+from tbot.storage.plain_file import check_plain
 from tbot_ext.records import NO_PRICE
 
 Ints = npt.NDArray[np.int64]
@@ -35,6 +36,7 @@ def read_columns(path: Path) -> tuple[Columns, set[str]]:
     """All columns of a file, and the names of those whose times are certain (a Parquet column with a zone)."""
     name = path.name.lower()
     try:
+        check_plain(path)
         if name.endswith((".csv", ".csv.gz")):
             return _read_csv(path), set()
         if name.endswith(".parquet"):
@@ -69,7 +71,7 @@ def _read_parquet(path: Path) -> tuple[Columns, set[str]]:
         import pyarrow as pa  # here, because it is an extra and slow to import
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{path} is a Parquet file; to read those: pip install 'tbot[data]'") from None
+        raise missing_extra(f"reading {path}, a Parquet file,", "pyarrow", "data") from None
     try:
         table = pq.read_table(path)
     except pa.ArrowException as error:

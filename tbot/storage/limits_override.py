@@ -15,16 +15,17 @@ Times without an offset are Chicago's, because the firm states its times so.
 """
 
 import re
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.timeframes import NS_PER_S
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.domain.trading_hours import CHICAGO
 from tbot.errors import ConfigError
 from tbot.risk.caps import EVERY_PRODUCT, Cap, cpi_cap
+from tbot.storage.plain_file import check_plain
 
 _KEYS = {"cap": {"product", "most", "from", "to", "source"}, "cpi": {"at", "source"}}
 _HEADER = re.compile(r"\s*\[\[\s*(\w+)\s*\]\]")
@@ -37,14 +38,15 @@ def load_caps(path: Path) -> tuple[Cap, ...]:
     is a position that the firm forbids.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        check_plain(path)
+        text = toml_text(path.read_bytes())
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = toml_values(text)
+    except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     unknown = sorted(set(document) - set(_KEYS))
     if unknown:

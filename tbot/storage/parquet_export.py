@@ -36,7 +36,7 @@ def export(source: Source, out: Path, kind: str, timeframe_min: int = 1, build: 
     `build` names the version that writes, in the metadata. Memory is flat. Raises DataError when there is nothing to
     write, when a file exists already, and without pyarrow.
     """
-    need_pyarrow("A Parquet file")
+    need_pyarrow("writing Parquet")
     single = out.suffix == ".parquet"
     folder = out.parent if single else out
     try:
@@ -119,7 +119,7 @@ class _File:
             self._flush()
 
     def _flush(self) -> None:
-        pa, pq = need_pyarrow("A Parquet file")
+        pa, pq = need_pyarrow("writing Parquet")
         ids = np.concatenate([held for held, _ in self._held])
         records = np.concatenate([held for _, held in self._held])
         symbols = np.array([BY_ID[number].symbol if number in BY_ID else "" for number in range(ids.max() + 1)], object)

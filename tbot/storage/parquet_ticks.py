@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from tbot.domain.contracts import PRODUCTS
-from tbot.errors import DataError
+from tbot.errors import DataError, missing_extra
+from tbot.storage.plain_file import check_plain
 from tbot.storage.tick_stream import Ticks, is_ordered
 from tbot_ext.records import TICK_DTYPE, Kind
 
@@ -31,12 +32,12 @@ _BATCH = 1 << 14
 
 
 def need_pyarrow(what: str) -> tuple[Any, Any]:
-    """pyarrow and pyarrow.parquet; DataError that says how to get them."""
+    """pyarrow and pyarrow.parquet; MissingExtra that says how to get them."""
     try:
         import pyarrow as pa  # here, because it is an extra and slow to import
         import pyarrow.parquet as pq
     except ImportError:
-        raise DataError(f"{what} needs pyarrow; install it: pip install 'tbot[data]'") from None
+        raise missing_extra(what, "pyarrow", "data") from None
     return pa, pq
 
 
@@ -44,8 +45,9 @@ def tick_meta(path: Path) -> dict[str, Any] | None:
     """The metadata of a file of ticks, trades or quotes of ours; None when it is any other file."""
     if path.suffix.lower() != ".parquet":
         return None
-    pa, pq = need_pyarrow(f"{path} is a Parquet file, which")
+    pa, pq = need_pyarrow(f"reading {path}, a Parquet file,")
     try:
+        check_plain(path)
         text = (pq.read_schema(path).metadata or {}).get(META_KEY)
         meta = json.loads(text) if text else None
     except (OSError, ValueError, pa.ArrowException):
@@ -63,7 +65,7 @@ def tick_meta(path: Path) -> dict[str, Any] | None:
 
 def tick_chunks(path: Path, meta: dict[str, Any]) -> Iterator[Ticks]:
     """All records of such a file in merge order, a part at a time; DataError when it is not what it says."""
-    pa, pq = need_pyarrow(str(path))
+    pa, pq = need_pyarrow(f"reading {path}, a Parquet file,")
     last = np.zeros(0, TICK_DTYPE)
     try:
         with pq.ParquetFile(path) as file:

@@ -5,15 +5,16 @@ where it is looser than the packaged table, the row needs `override = true` and 
 both. A run reads it once, at its start; the table goes into the run's first journal row, so a replay has the same.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date, time
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from tbot.domain.toml_text import toml_text, toml_values
 from tbot.domain.trading_hours import SessionRow, SessionTable, table_of, with_own_rows
 from tbot.errors import ConfigError
+from tbot.storage.plain_file import check_plain
 
 OWN_FILE = "sessions.toml"
 _KNOWN_KEYS = {"date", "name", "close_ct", "closed", "products", "source", "checked_on"}
@@ -60,12 +61,13 @@ def effective_sessions(path: Path | None) -> SessionTable:
 def _read(name: str, path: Path | None) -> Mapping[str, Any]:
     try:
         if path is None:
-            text = resources.files("tbot.data").joinpath("sessions.toml").read_text(encoding="utf-8")
+            data = resources.files("tbot.data").joinpath("sessions.toml").read_bytes()
         else:
-            text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{name} cannot be read: {error}") from error
+            check_plain(path)
+            data = path.read_bytes()
+        document = toml_values(toml_text(data))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     unknown = sorted(set(document) - {"years", "session"})
     if unknown:
         raise ConfigError(f"{name}: unknown key {unknown[0]!r}")

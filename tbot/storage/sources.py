@@ -29,6 +29,7 @@ from tbot.storage.foreign import ForeignData, read_foreign
 from tbot.storage.holes import LEAST_MIN, Hole, Silences, common_silences, holes_of
 from tbot.storage.months import roll_record, same_month
 from tbot.storage.parquet_ticks import tick_chunks, tick_meta
+from tbot.storage.plain_file import check_plain
 from tbot.storage.replay_stream import contract_ids, gaps_answered, opening
 from tbot.storage.sessions import load_sessions
 from tbot.storage.tape import FILE_MAGIC, TapeReader, between
@@ -284,6 +285,7 @@ def is_tape(path: Path) -> bool:
     if path.suffix == TAPE_SUFFIX:
         return True
     try:
+        check_plain(path)
         with path.open("rb") as file:
             return file.read(len(FILE_MAGIC)) == FILE_MAGIC
     except OSError as error:

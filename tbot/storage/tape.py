@@ -17,6 +17,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
@@ -25,6 +26,7 @@ import numpy as np
 
 from tbot.domain.contracts import Product
 from tbot.errors import DataError
+from tbot.storage.plain_file import check_plain
 from tbot.storage.tick_stream import Ticks, derive_quotes, is_ordered, lockstep_stream, merge_order, with_clock
 from tbot_ext.records import LAYOUT_VERSION, TICK_DTYPE
 
@@ -72,7 +74,8 @@ def tape_meta(products: Iterable[Product], source: str, **extra: Any) -> dict[st
 class TapeWriter:
     """Appends ticks to a tape. Exactly one writer per file; not thread-safe.
 
-    Ticks are kept in memory until a block is full; `flush` writes what there is as a shorter block.
+    Ticks are kept in memory until a block is full; `flush` writes what there is as a shorter block. Behind an OSError
+    (a full disk) the file ends with its last whole block, what could not be written is kept, and may be tried again.
     """
 
     def __init__(self, path: Path, meta: dict[str, Any] | None = None, *, resume: bool = False) -> None:
@@ -87,9 +90,10 @@ class TapeWriter:
         self._pending_ticks = 0
         self._number = 0
         self._last: Ticks = np.zeros(0, TICK_DTYPE)  # the last record written, for the order across blocks
+        self._end = 0  # bytes of the file that are whole
         self._file = self._resume(path) if resume else self._create(path, meta or {})
 
-    def _create(self, path: Path, meta: dict[str, Any]) -> BinaryIO:
+    def _create(self, path: Path, meta: dict[str, Any]) -> FileIO:
         text = json.dumps(meta, sort_keys=True, ensure_ascii=False).encode()
         if len(text) > META_LIMIT:
             raise ValueError(f"the meta of a tape has {len(text)} bytes, more than {META_LIMIT}")
@@ -97,11 +101,15 @@ class TapeWriter:
         fields = (FILE_MAGIC, FORMAT_VERSION, LAYOUT_VERSION, header_bytes, len(text), zlib.crc32(text))
         fixed = _FILE_HEADER.pack(*fields, zlib.crc32(_FILE_HEADER.pack(*fields, 0)[:-4]))
         file = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        file.write((fixed + text).ljust(header_bytes, b"\0"))
-        file.flush()
+        try:
+            self._append(file, (fixed + text).ljust(header_bytes, b"\0"))
+        except OSError:  # without a header it is no tape, and would stand in the way of one
+            file.close()
+            path.unlink(missing_ok=True)
+            raise
         return file
 
-    def _resume(self, path: Path) -> BinaryIO:
+    def _resume(self, path: Path) -> FileIO:
         file = _open_locked(path, os.O_RDWR)
         try:
             layout = _read_layout(path, _map(path, file))
@@ -117,7 +125,21 @@ class TapeWriter:
             file.seek(last.offset + (last.length - 1) * RECORD_BYTES)
             self._last = np.frombuffer(file.read(RECORD_BYTES), TICK_DTYPE).copy()
         file.seek(layout.end)
+        self._end = layout.end
         return file
+
+    def _append(self, file: FileIO, data: bytes) -> None:
+        """All of it, or nothing: a part behind which more were written would damage the tape in its middle."""
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(self._end)
+            file.seek(self._end)
+            raise
+        self._end += len(data)
 
     def write(self, ticks: Ticks) -> None:
         """Append the ticks (copied) in the order given; the reader knows whether that is merge order."""
@@ -132,7 +154,6 @@ class TapeWriter:
     def flush(self, *, sync: bool = False) -> None:
         """Hand everything to the system; with `sync` wait until it is on the disk."""
         self._write_blocks(keep_rest=False)
-        self._file.flush()
         if sync:
             os.fsync(self._file.fileno())
 
@@ -148,16 +169,17 @@ class TapeWriter:
         ticks = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
         end = len(ticks) - len(ticks) % BLOCK_TICKS if keep_rest else len(ticks)
         for start in range(0, end, BLOCK_TICKS):
-            self._write_block(ticks[start : min(start + BLOCK_TICKS, end)])
-        self._pending = [ticks[end:]] if end < len(ticks) else []
-        self._pending_ticks = len(ticks) - end
+            stop = min(start + BLOCK_TICKS, end)
+            self._write_block(ticks[start:stop])
+            self._pending = [ticks[stop:]] if stop < len(ticks) else []
+            self._pending_ticks = len(ticks) - stop
 
     def _write_block(self, ticks: Ticks) -> None:
         data = ticks.tobytes()
         ordered = is_ordered(np.concatenate((self._last, ticks)))
         first_ns, last_ns = int(ticks["exch_ns"][0]), int(ticks["exch_ns"][-1])
         fields = (len(ticks), zlib.crc32(data), first_ns, last_ns, self._number, _ORDERED if ordered else 0)
-        self._file.write(_block_header(fields) + data)
+        self._append(self._file, _block_header(fields) + data)
         self._number += 1
         self.ticks_written += len(ticks)
         self._last = ticks[-1:].copy()
@@ -181,6 +203,7 @@ class TapeReader:
         """Opens and checks the tape's headers; DataError when it is foreign or damaged (record data: when read)."""
         self.path = path
         try:
+            check_plain(path)
             with path.open("rb") as file:
                 self._map = _map(path, file)
         except OSError as error:
@@ -310,7 +333,7 @@ def _block_header(fields: tuple[int, ...]) -> bytes:
     return _BLOCK_HEADER.pack(_BLOCK_MAGIC, zlib.crc32(bare), *fields).ljust(RECORD_BYTES, b"\0")
 
 
-def _open_locked(path: Path, flags: int) -> BinaryIO:
+def _open_locked(path: Path, flags: int) -> FileIO:
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
@@ -320,10 +343,10 @@ def _open_locked(path: Path, flags: int) -> BinaryIO:
     except BlockingIOError:
         os.close(descriptor)
         raise DataError(f"The tape {path} is being written by another process.") from None
-    return os.fdopen(descriptor, "r+b")
+    return FileIO(descriptor, "r+b")  # without a buffer: what a full disk refused must not come out later
 
 
-def _map(path: Path, file: BinaryIO) -> mmap.mmap:
+def _map(path: Path, file: BinaryIO | FileIO) -> mmap.mmap:
     if os.fstat(file.fileno()).st_size < _FILE_HEADER.size:
         raise DataError(f"{path} is not a tape: it is shorter than a tape's header.")
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -9,7 +9,7 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from tbot.backtest.results import BacktestResult
-from tbot.errors import ConfigError
+from tbot.errors import missing_extra
 from tbot.validation import report_pictures as pictures
 from tbot.validation.account import AccountOdds
 from tbot.validation.assess import Assessment, ScoreQuality
@@ -97,7 +97,7 @@ def fill(template: str, values: Mapping[str, object]) -> str:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise ConfigError("the HTML report needs jinja2, which is not installed; pip install 'tbot[report]'") from None
+        raise missing_extra("the HTML report", "jinja2", "report") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["tone"] = tone
     return environment.from_string(template).render(page=values)
@@ -108,7 +108,7 @@ def style() -> object:
     try:
         from markupsafe import Markup
     except ImportError:
-        raise ConfigError("the HTML report needs jinja2, which is not installed; pip install 'tbot[report]'") from None
+        raise missing_extra("the HTML report", "jinja2", "report") from None
     return Markup(files("tbot.validation").joinpath("report.css").read_text(encoding="utf-8"))
 
 

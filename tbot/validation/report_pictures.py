@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tbot.backtest.results import NONE_TICKS, Table
-from tbot.errors import ConfigError
+from tbot.errors import missing_extra
 from tbot.validation.calibration import Reliability
 from tbot.validation.costs import CostCurve
 from tbot.validation.report_lines import at_times
@@ -42,9 +42,7 @@ def figure_class() -> "type[Figure]":
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError(
-            "the HTML report needs matplotlib, which is not installed; pip install 'tbot[report]'"
-        ) from None
+        raise missing_extra("the HTML report", "matplotlib", "report") from None
     return Figure
 
 

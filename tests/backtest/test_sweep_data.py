@@ -46,6 +46,14 @@ def test_a_stream_is_written_and_seen(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_records_that_cannot_be_removed_spoil_nothing(tmp_path: Path) -> None:
+    shipment = write_stream(Planted(), tmp_path / "records.bin")
+    (tmp_path / "records.bin").unlink()
+    (tmp_path / "records.bin").mkdir()  # stands for a folder that was made read-only meanwhile
+    remove(shipment)
+    assert (tmp_path / "records.bin").is_dir()
+
+
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), DataError("the tape is damaged")])
 def test_an_error_of_reading_is_told_as_what_it_is(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught:

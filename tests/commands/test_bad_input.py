@@ -77,7 +77,7 @@ def test_an_unknown_flag_is_a_mistake_in_usage(tbot, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name, command in TREE.items() if file_arguments(command)))
 def test_a_file_that_is_not_there(tbot, name: str) -> None:
-    tbot(*name.split(), "missing.file").one_sentence(2, "does not exist")
+    tbot(*name.split(), "missing.file").one_sentence(9, "missing.file cannot be read")
 
 
 with_config = sorted(name for name, command in TREE.items() if "--config" in option_names(command))
@@ -125,7 +125,7 @@ def test_a_zone_that_is_not_known(tbot, tmp_path: Path, name: str) -> None:
         (("journal", "--state-dir", "."), 9, "no journal"),
         (("news", "--at", "soon"), 3, "ISO 8601"),
         (("run", "--workers", "0"), 2, "--workers"),
-        (("sim", "--faults", "missing"), 2, "does not exist"),
+        (("sim", "--faults", "missing"), 9, "missing cannot be read"),
         (("config", "init", "--yes", "--out", "/proc/tbot/tbot.toml"), 3, "could not be written"),
     ],
 )

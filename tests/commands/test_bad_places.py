@@ -17,6 +17,7 @@ import pytest
 
 from command_tree import commands
 from tbot import cli
+from tbot.commands.options import DataFile, StateFolder
 
 OPTIONS = [
     (name, parameter)
@@ -26,14 +27,20 @@ OPTIONS = [
 ]
 CHECKED = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
 TYPED = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, CHECKED)]
-# Left out: accounts, which are looked up.
 NUMBERS = [
     (name, one.opts[-1], value)
     for name, one in OPTIONS
-    for kind, value in (("float", "nan"), ("float", "inf"), ("integer range", str(10**30)))
+    for kind, value in (("float", "nan"), ("float", "inf"), ("integer", str(10**30)), ("integer", str(-(10**30))))
     if one.type.name.startswith(kind)
 ]
-MUST_EXIST = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, click.Path) and one.type.exists]
+FOLDERS = [(name, one.opts[-1]) for name, one in OPTIONS if isinstance(one.type, StateFolder)]
+# Every place where a file of data is named: after an option, or as an argument.
+DATA = [
+    (name, one.opts[-1] if isinstance(one, click.Option) else "")
+    for name, command in commands()
+    for one in command.params
+    if isinstance(one.type, DataFile)
+]
 # The rest of them: who looks into the file says so, before anything else is done.
 NAMED = [
     ("run --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
@@ -41,11 +48,6 @@ NAMED = [
     ("record --gateway http://127.0.0.1:1 --credentials-file missing", 4, "missing cannot be read"),
     ("panic --gateway http://127.0.0.1:1 --credentials-file missing --for 1s", 11, "missing cannot be read"),
     ("kill --credentials-file missing", 11, "NOT PROVEN FLAT"),
-    ("detect {bars} --timeframe 5m --params missing", 3, "check --params"),
-    ("backtest missing.csv", 9, "missing.csv cannot be read"),
-    ("backtest {bars} --news missing", 9, "missing cannot be read"),
-    ("news --file missing", 9, "missing is not there"),
-    ("audit parity --tape missing", 9, "no tape missing"),
     ("config validate missing", 3, "could not be read"),
     ("replay {bars}", 9, "is not a tape"),
     ("journal --state-dir .", 9, "no journal"),
@@ -56,6 +58,24 @@ NAMED = [
     ("dashboard --screenshot x.svg", 7, "no engine runs here"),
     ("profile", 7, "no engine runs here"),
 ]
+# Said before the login is asked for: what is wrong is the address.
+ADDRESSES = [
+    (f"{command} --gateway {address}", 3, words)
+    for command in ("run", "run --live", "record", "accounts")
+    for address, words in (
+        ("ftp://x", "gateway address 'ftp://x' must begin with https://"),
+        ("example.com:443", "gateway address 'example.com:443' must begin with https://"),
+        ("https://", "gateway address 'https://' must begin with https://"),
+        ("https://x:99999", "gateway address 'https://x:99999' is not understood (Port out of range"),
+        ("http://example.com", "gateway address http://example.com is not encrypted"),
+        ("me:canary@x", "gateway address must begin with https://"),
+    )
+]
+# An empty value is a variable of a script that was not set.
+EMPTY = [
+    ("kill --for", "--for"), ("panic --for", "--for"), ("flatten --for", "--for"), ("signals --explain", "--explain"),
+    ("run --gateway", "--gateway"), ("record --gateway", "--gateway"), ("accounts --gateway", "--gateway"),
+]  # fmt: skip
 # What is no file must not be taken away by one: as root, who may do it.
 DEVICES = [
     ("detect {bars} --timeframe 5m --out /dev/null", 3, "no file"),
@@ -108,21 +128,51 @@ def test_a_value_of_another_kind_is_a_mistake_in_usage(
 def test_a_number_that_nothing_can_be_done_with_is_a_mistake_in_usage(
     folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str, value: str
 ) -> None:
-    code, text = said(capfd, f"{name} {option} {value}")
+    code, text = said(capfd, f"{name} {option}={value}")
     assert code == 2, text
-    assert option in text
-    assert value in text
+    # Where the value may be left out, click takes a sign in front of it for another option.
+    assert (option in text and value in text) or "No such option '-1'" in text
 
 
-@pytest.mark.parametrize(("name", "option"), MUST_EXIST, ids=lambda value: value.replace(" ", "-"))
-def test_an_option_whose_file_is_not_there(
+@pytest.mark.parametrize(("name", "option"), FOLDERS, ids=lambda value: value.replace(" ", "-"))
+def test_a_state_folder_that_is_not_there(
     folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
 ) -> None:
-    code, text = said(capfd, f"{name} {option} missing")
-    assert (code, "does not exist" in text) == (2, True), text
+    for place in ("missing", "ES_1m.csv"):
+        code, text = said(capfd, f"{name} {option} {place}")
+        assert (code, f"there is no folder {place}; check {option}" in text) == (9, True), text
 
 
-@pytest.mark.parametrize(("line", "code", "words"), [*NAMED, *DEVICES], ids=lambda value: str(value).replace(" ", "-"))
+NO_DATA = [
+    ("missing", "No such file or directory"), (".", "it is a folder"), ("pipe.tape", "it is a pipe, not a plain file"),
+    ("/dev/zero", "it is a device, not a plain file"), ("ES_1m.csv/x", "Not a directory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "option"), DATA, ids=lambda value: value.replace(" ", "-"))
+def test_data_that_is_not_there_or_has_no_end(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    """Code 9 in every command, and nothing hangs: a pipe that nobody writes, a device without end."""
+    os.mkfifo(folder / "pipe.tape")
+    for place, why in NO_DATA:
+        code, text = said(capfd, f"{name} {option} {place}")
+        assert code == 9, text
+        assert f"tbot: {place} cannot be read: {why}; check {option or 'the path'}" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("name", "option"), [*DATA, *FOLDERS], ids=lambda value: value.replace(" ", "-"))
+def test_a_path_that_says_nothing_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.run([*name.split(), *filter(None, [option]), ""])
+    assert (left.value.code, "it is empty" in capfd.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"), [*NAMED, *ADDRESSES, *DEVICES], ids=lambda value: str(value).replace(" ", "-")
+)
 def test_a_place_that_is_not_what_it_should_be(
     folder: Path, capfd: pytest.CaptureFixture[str], line: str, code: int, words: str
 ) -> None:
@@ -130,8 +180,33 @@ def test_a_place_that_is_not_what_it_should_be(
     found, text = said(capfd, line)
     assert found == code, text
     assert words in text
+    assert "canary" not in text
     assert {path.name for path in folder.iterdir()} - set(before) <= {"home"}
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("line", ["run --for 1s", "demo --for 1s", pytest.param("web", marks=pytest.mark.extra)])
+def test_a_home_that_cannot_be_made_is_told_before_anything_runs(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    if line == "web":
+        pytest.importorskip("nicegui")
+    monkeypatch.setenv("TBOT_HOME", "/dev/null/home")
+    code, text = said(capfd, line)
+    assert code == 3, text
+    assert "the folder /dev/null/home cannot be made (Not a directory); set TBOT_HOME" in text
+    assert "http://" not in text
+
+
+@pytest.mark.parametrize(("line", "option"), EMPTY, ids=lambda value: value.replace(" ", "-"))
+def test_an_empty_value_is_a_mistake_in_usage(
+    folder: Path, capfd: pytest.CaptureFixture[str], line: str, option: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.run([*line.split(), ""])
+    text = capfd.readouterr().err
+    assert (left.value.code, f"Invalid value for '{option}': it is empty" in text) == (2, True), text
+    assert not (folder / "home").exists()  # nothing was locked
 
 
 @pytest.mark.parametrize("line", ["sim", pytest.param("web", marks=pytest.mark.extra)])
@@ -144,6 +219,38 @@ def test_a_busy_port(folder: Path, capfd: pytest.CaptureFixture[str], line: str)
     assert code == 3, text
     assert f"port {port} of 127.0.0.1 cannot be used" in text
     assert "choose another" in text
+
+
+# ------------------------------------------------------------------------------------------------------------ no extra
+LACKING = [
+    ("import x.parquet", "pyarrow", "data"),
+    ("backtest x.parquet", "pyarrow", "data"),
+    ("detect x.parquet --timeframe 5m --contract ES", "pyarrow", "data"),
+    ("record export y.tape --out x", "pyarrow", "data"),
+    ("import x.dbn --contract ES", "databento_dbn", "databento"),
+    ("backtest {bars} --news x.ics", "icalendar", "news"),
+    ("detect {bars} --timeframe 5m --plot x.png", "matplotlib", "report"),
+    ("sweep {bars} --param strategy.min_score=50,60", "joblib", "sweep"),
+    ("web", "nicegui", "web"),
+    ("metrics", "prometheus_client", "metrics"),
+]
+
+
+@pytest.mark.parametrize(("line", "module", "extra"), LACKING, ids=lambda value: value.replace(" ", "-"))
+def test_an_extra_that_is_not_installed_is_code_3_and_the_line_that_installs_it(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, module: str, extra: str
+) -> None:
+    for name in ("x.parquet", "x.dbn", "x.ics"):
+        (folder / name).write_text("")
+    if "y.tape" in line:
+        assert said(capfd, "import {bars} --out y.tape")[0] == 0
+    for name in [name for name in sys.modules if name.partition(".")[0] == module or name == "tbot.engine.metrics"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    code, text = said(capfd, line)
+    assert code == 3, text
+    assert f"needs {module}, which is not installed; pip install 'tbot[{extra}]'" in text
+    assert len([line for line in text.splitlines() if line.startswith("tbot:")]) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- no room
@@ -225,22 +332,24 @@ for line in sys.argv[1:]:
 """
 # What only its owner may read, and where nobody else may write.
 FORBIDDEN = [
-    ("run --for 1s", 1),
-    ("demo --for 1s", 1),
+    ("run --for 1s", 3),
+    ("demo --for 1s", 3),
     ("config init --yes", 3),
     ("run --config secret/tbot.toml --for 1s", 3),
     ("config show --config secret/tbot.toml", 3),
     ("config validate secret/tbot.toml", 3),
-    ("config set risk.max_micros 3 --config closed.toml", 2),
+    ("config set risk.max_micros 3 --config closed.toml", 3),
     ("config init --yes --out secret/new.toml", 1),
-    ("doctor --config closed.toml", 2),
-    ("accounts --gateway http://127.0.0.1:1 --credentials-file closed.toml", 2),
-    ("backtest closed.csv", 2),
-    ("import closed.csv --out x.tape", 2),
-    ("detect closed.csv --timeframe 5m --tick-size 0.25", 2),
+    ("doctor --config closed.toml", 10),
+    ("accounts --gateway http://127.0.0.1:1 --credentials-file closed.toml", 4),
+    ("backtest closed.csv", 9),
+    ("import closed.csv --out x.tape", 9),
+    ("detect closed.csv --timeframe 5m --tick-size 0.25", 9),
     ("detect open_ES.csv --timeframe 5m --contract ES --out secret/x.csv", 1),
-    ("sim --faults closed.toml", 2),
-    ("replay closed.csv", 2),
+    ("sim --faults closed.toml", 9),
+    ("replay closed.csv", 9),
+    ("kill --config closed.toml --for 1s", 11),
+    ("panic --config closed.toml --credentials-file closed.toml --for 1s", 11),
 ]
 
 
@@ -276,6 +385,10 @@ CODES = [
     ("run --for soon", 3),
     ("sim --list-faults", 0),
     (f"{DETECT} --json", 0),
+    # These tell something on stderr before, or after, what they do.
+    ("run --config set.toml --gateway http://127.0.0.1:1", 4),
+    ("config init --yes --out new.toml", 0),
+    ("backtest {bars} --out x", 0),
 ]
 
 
@@ -293,6 +406,7 @@ def in_shell(folder: Path, line: str, redirected: str, **environment: str) -> su
 def test_a_stream_that_cannot_be_written_to_changes_no_exit_code(
     folder: Path, line: str, code: int, redirected: str
 ) -> None:
+    (folder / "set.toml").write_text("[risk]\nmax_micros = 2\n")
     done = in_shell(folder, line, redirected)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

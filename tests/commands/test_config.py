@@ -275,3 +275,21 @@ def test_every_problem_of_fills_is_named(tmp_path: Path) -> None:
         load(written(tmp_path, "[fills.spread_by_hour]\nMNQ = [1]\n"))
     with pytest.raises(ConfigError, match="fills must be a section"):
         load(written(tmp_path, "fills = 3\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[[accounts]]\nid = {n}\nname = "x"\n', "accounts[1].id"),
+        ('[[accounts]]\nid = 1\nname = "x"\nfloor_usd = {n}\n', "accounts[1].floor_usd"),
+        ("[risk]\nmax_micros = -{n}\n", "risk.max_micros"),
+        ("[strategy]\nmin_score = {n}\n", "strategy.min_score"),
+        ("[strategy.round_step_points]\nMNQ = {n}\n", "strategy.round_step_points"),
+        ("[strategy.detector.1m]\nL = {n}\n", "strategy.detector"),
+    ],
+)
+def test_F_CFG_03_a_number_that_64_bits_cannot_hold_is_named(tmp_path: Path, text: str, place: str) -> None:
+    for number in (10**30, 10**400):
+        with pytest.raises(ConfigError, match="no number may be larger than 9223372036854775807") as caught:
+            load(written(tmp_path, text.format(n=number)))
+        assert place in str(caught.value)

@@ -1,6 +1,7 @@
 """`tbot config …` as a person uses it: made, shown, changed, checked; comments stay, secrets never come in."""
 
 import json
+import os
 import stat
 import tomllib
 from pathlib import Path
@@ -179,7 +180,32 @@ def test_set_changes_one_value_and_keeps_everything_else() -> None:
     text = Path("tbot.toml").read_text()
     assert text.startswith("# about my risk\n[risk]  # here\nmax_micros = 4   # few\n")
     assert load(None).strategy.min_score == 70.0
-    assert stat.S_IMODE(Path("tbot.toml").stat().st_mode) == 0o600
+
+
+MODES = [(0o640, 0o640), (0o400, 0o400), (0o600, 0o600), (0o664, 0o664), (0o666, 0o664)]
+
+
+@pytest.mark.parametrize(("mode", "kept"), MODES)
+def test_set_keeps_who_may_do_what_with_the_file_and_says_what_it_takes_away(mode: int, kept: int) -> None:
+    path = Path("mine.toml")
+    path.write_text(MINE)
+    path.chmod(mode)
+    done = tbot("set", "risk.max_micros", "4", "--config", "mine.toml")
+    assert done.exception is None
+    assert stat.S_IMODE(path.stat().st_mode) == kept
+    assert (f"mine.toml had mode {mode:04o} and has {kept:04o} now" in done.output) == (mode != kept)
+
+
+@pytest.mark.privileged
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_set_by_root_leaves_the_file_to_its_owner() -> None:
+    path = Path("mine.toml")
+    path.write_text(MINE)
+    path.chmod(0o640)
+    os.chown(path, 65534, 65534)
+    assert tbot("set", "risk.max_micros", "4", "--config", "mine.toml").exception is None
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65534, 0o640)
 
 
 @pytest.mark.parametrize(

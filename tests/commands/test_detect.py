@@ -199,7 +199,6 @@ BAD_OPTIONS = [
     (("--timeframe", "1m", "-p", "L"), "has no value"),
     (("--timeframe", "1m", "-p", "LL=3"), "unknown parameter 'LL'"),
     (("--timeframe", "1m", "-p", "L=0"), "L must"),
-    (("--timeframe", "1m", "--params", "missing.toml"), "could not be read"),
     (("--timeframe", "1m", "--tz", "Mars/Base"), "not known"),
     (("--timeframe", "1m", "--plot", "picture.gif"), "written as .png, .svg, .pdf"),
 ]

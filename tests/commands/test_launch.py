@@ -1,5 +1,6 @@
 """From configuration to the settings of a run: the session table it will have."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,8 @@ def test_F_SEC_02_a_home_that_is_not_ours_alone_is_refused(home: Path, monkeypat
         made(home)
     home.chmod(0o700)
     made(home)
-    uid = launch.os.geteuid()
-    monkeypatch.setattr(launch.os, "geteuid", lambda: uid + 1)
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
     with pytest.raises(ConfigError, match="belongs to another user"):
         made(home)
 

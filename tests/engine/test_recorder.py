@@ -152,6 +152,42 @@ def test_F_SYS_01_a_full_disk_is_said_in_one_sentence_and_costs_nothing_that_was
     assert len(read(path)) == 2
 
 
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_F_SYS_01_a_block_that_the_disk_took_half_of_is_written_again_in_its_place(tmp_path: Path, blocks: int) -> None:
+    path = tmp_path / "all.tape"
+    ticks = lively(("MNQ",), opened=False)[:1500]
+    files = TapeFiles(path, [MNQ], "test")
+    files.write(ticks[:700])
+    files.flush()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20_000, limits[1]))
+    files.write(ticks[700:])
+    try:
+        for _ in range(blocks):  # of the writer, of the loop that ends, and of the end itself
+            with pytest.raises(DataError, match=r"all\.tape cannot be written: .*; make room"):
+                files.flush()
+            assert len(read(path)) == 700
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    files.close()
+    assert read(path).tobytes() == ticks.tobytes()
+
+
+def test_F_SYS_01_a_tape_that_cannot_be_begun_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"2026-11-19\.tape cannot be written: File too large"):
+            TapeFiles(tmp_path, [MNQ], "test").write(ticks_at(at("2026-11-19T12:00")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+    files = TapeFiles(tmp_path, [MNQ], "test")
+    files.write(ticks_at(at("2026-11-19T12:00")))
+    files.close()
+    assert len(read(tmp_path / "2026-11-19.tape")) == 1
+
+
 def test_a_torn_end_is_cut_off_and_counted(tmp_path: Path) -> None:
     files = TapeFiles(tmp_path, [MNQ], "test")
     files.write(ticks_at(at("2026-11-19T12:00")))

@@ -192,6 +192,32 @@ def test_R14_it_loads_nothing_of_the_engine() -> None:
     assert done.stderr.decode().strip() == "[]"
 
 
+@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", ">&- 2>&-", ">/dev/full 2>/dev/full", "2>&-"])
+def test_R14_a_stream_that_cannot_be_written_to_stops_nothing_and_changes_no_exit_code(redirected: str) -> None:
+    shell = ["/bin/sh", "-c", f'"$@" {redirected}', "sh", sys.executable, "-P", "-m", "tbot.panic"]
+    with sim_rig.running() as server:
+        fill_account(server)
+        for order, code in ((order_for(server), 0), (order_for(server, api_key="wrong", for_s=0.2), 11)):
+            done = subprocess.run(shell, input=order, capture_output=True, timeout=120, check=False)
+            assert (done.returncode, b"Traceback" in done.stderr) == (code, False), done.stderr
+        assert open_things(server) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (b"", "not understood"), (b"[]", "not understood"), (b'{"gateway": "x", "api_key": "canary"', "not understood"),
+        (b'{"gateway": "ftp://x", "user_name": "u", "api_key": "canary", "accounts": [], "for_s": 1}', "must begin"),
+    ],
+)  # fmt: skip
+def test_R14_an_order_that_cannot_be_carried_out_is_one_sentence(order: bytes, words: str) -> None:
+    done = program(order)
+    said = done.stdout.decode()
+    assert (done.returncode, said.count("\n"), done.stderr) == (11, 1, b"")
+    assert words in said
+    assert "canary" not in said
+
+
 def test_F_SYS_06_it_runs_with_few_descriptors_and_no_disk_space() -> None:
     def poor() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))

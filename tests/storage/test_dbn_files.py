@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared_data import shared
-from tbot.errors import DataError
+from tbot.errors import DataError, MissingExtra
 from tbot.storage.dbn_files import best_of_orders
 from tbot.storage.foreign import read_foreign
 from tbot.storage.sources import open_sources
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest
             open_sources([tmp_path / name])
         assert "\n" not in str(caught.value)
     monkeypatch.setitem(sys.modules, "databento_dbn", None)
-    with pytest.raises(DataError, match=r"pip install 'tbot\[databento\]'"):
+    with pytest.raises(MissingExtra, match=r"needs databento_dbn, .*; pip install 'tbot\[databento\]'"):
         read_foreign(good)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
-from tbot.errors import DataError
+from tbot.errors import DataError, MissingExtra
 from tbot.storage.foreign import BAR_END, FIRST_PRINT_NS, bars_to_ticks, read_foreign
 from tbot.storage.importers import import_files
 from tbot.storage.tape import TapeReader
@@ -179,7 +179,7 @@ def test_other_files_are_refused(tmp_path):
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"pip install 'tbot\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"needs pyarrow, which is not installed; pip install 'tbot\[data\]'"):
         read_foreign(csv_file(tmp_path, "ES.parquet", ""))
 
 

@@ -11,7 +11,7 @@ import pytest
 from lively_tape import lively
 from shared_data import shared
 from tbot.domain.contracts import PRODUCTS
-from tbot.errors import DataError
+from tbot.errors import DataError, MissingExtra
 from tbot.storage import parquet_export
 from tbot.storage.importers import import_files
 from tbot.storage.months import roll_record
@@ -181,9 +181,9 @@ def test_what_cannot_be_exported_or_read_back(
         with pytest.raises(DataError, match=message):
             open_sources([tmp_path / f"{name}.parquet"])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"pip install 'tbot\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"needs pyarrow, which is not installed; pip install 'tbot\[data\]'"):
         exported(path, tmp_path / "more.parquet")
-    with pytest.raises(DataError, match=r"pip install 'tbot\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"needs pyarrow, which is not installed; pip install 'tbot\[data\]'"):
         open_sources([tmp_path / "all.parquet"])
     names = {"a.tape", "t.tape", "all.parquet", *(f"{name}.parquet" for name in cases)}
     assert {file.name for file in tmp_path.iterdir()} == names  # nothing half done is left behind

@@ -23,6 +23,7 @@ LAYERS: dict[str, int] = {
     "storage": 3,
     "context": 3,
     "data": 3,  # packaged tables; no code
+    "streams": 3,  # stdin, stdout and stderr of a program
     "engine": 4,
     "sim": 4,
     "backtest": 4,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from tbot.cli import root
+from tbot.commands.options import DataFile
 
 
 def commands(group: click.Group = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -27,6 +28,6 @@ def option_names(command: click.Command) -> set[str]:
 
 
 def file_arguments(command: click.Command) -> list[click.Argument]:
-    """Its arguments that must be files."""
+    """Its arguments that are files to read."""
     found = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
-    return [one for one in found if isinstance(one.type, click.Path) and one.type.exists]
+    return [one for one in found if isinstance(one.type, DataFile)]
