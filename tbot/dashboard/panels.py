@@ -37,7 +37,7 @@ def signed(minutes: float) -> str:
 
 # -------------------------------------------------------------------------------------------------------------- header
 def header(shown: Shown, width: int) -> list[Row]:
-    """Two lines: what runs and what time it is; whose money and how much of it is left to lose."""
+    """What runs and what time it is; whose money and how much of it is left to lose; and, if need be, a notice."""
     status = shown.status
     badge = str(status.get("badge", "")) or "–"
     first: Row = [Span(f" {badge} ", f"!black/{BADGES.get(badge, 'demo')}"), Span(" ")]
@@ -60,7 +60,8 @@ def header(shown: Shown, width: int) -> list[Row]:
     room = width - width_of(right) - 2
     first = fitted(first, room) if width_of(first) > room else first
     gap = Span(" " * (width - width_of(first) - width_of(right) - 1))
-    return [[*first, gap, *right, Span(" ")], fitted(_money_line(shown, width), width)]
+    rows = [[*first, gap, *right, Span(" ")], fitted(_money_line(shown, width), width)]
+    return [*rows, fitted([Span(f" ! {plain(shown.notice, width)}", "!warn")], width)] if shown.notice else rows
 
 
 def _money_line(shown: Shown, width: int) -> Row:
