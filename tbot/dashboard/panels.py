@@ -227,13 +227,14 @@ def news(shown: Shown, width: int) -> list[Row]:
 
 
 def processes(shown: Shown, width: int) -> list[Row]:
-    """Every process with its state; contracts with their rate and lag."""
+    """Every process with its state; contracts with their rate and lag, which an engine that is gone has no more."""
     rows: list[Row] = []
     found = list(shown.status.get("processes", {}).items())
     for name, process in found:
         state = process["state"].lower()
         if (name, state) == ("sim", "starting"):
             state = "-"  # the embedded gateway does not beat
+        state = "gone" if shown.gone and not shown.status.get("ended") else state
         good = state in ("ok", "-")
         note = f"{process['restarts']} restarts" if process["restarts"] else ""
         rows.append([
@@ -246,7 +247,7 @@ def processes(shown: Shown, width: int) -> list[Row]:
 
 def _work(shown: Shown, name: str) -> str:
     contracts = shown.status.get("contracts", {})
-    if name == "feed":
+    if name == "feed" and not shown.gone:
         return f"{sum(contract.get('ticks_per_s', 0) for contract in contracts.values()):.0f}/s "
     if name == "executor":
         return f"{plural(shown.status.get('fills', 0), 'fill')} "
@@ -254,7 +255,8 @@ def _work(shown: Shown, name: str) -> str:
     if own is None:
         return f"{plural(len(contracts), 'contract')} " if name == "worker-0" else ""
     lost = f"lost {own['lost']} " if own.get("lost") else ""
-    return f"{plural(sum(own.get('zones', {}).values()), 'zone')}, lag {own.get('lag', 0)} {lost}"
+    lag = "" if shown.gone else f", lag {own.get('lag', 0)}"
+    return f"{plural(sum(own.get('zones', {}).values()), 'zone')}{lag} {lost}"
 
 
 def today(shown: Shown, width: int) -> list[Row]:

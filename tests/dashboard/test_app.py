@@ -168,11 +168,16 @@ def test_it_waits_for_an_engine_and_survives_its_end_and_restart(world: World, s
         assert "waiting" in text_of(app), "a look a second"
         world.later()
         app.draw()
-        assert "24955.50  ACTIVE" in text_of(app)
+        before = text_of(app)
+        assert "24955.50  ACTIVE" in before
         world.place = None
         world.later()
         app.draw()
         assert "24955.50  engine stopped, waiting for the next one" in text_of(app)
+        assert "● feed" in before
+        assert "59/s" in before
+        assert "○ feed        gone" in text_of(app)
+        assert "/s" not in text_of(app), "a rate is of now or of nothing"
         (tmp_path / "again").mkdir()
         second = busy_scene(tmp_path / "again", badge="DEMO")
         world.place = Place(second.run_dir, second.state_dir)
