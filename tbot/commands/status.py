@@ -1,7 +1,9 @@
 """`tbot status`: the status file of the running engine; never the network, never the engine itself.
 
 Of an engine that is gone (it has ended, or its launcher died without a word) the document has no rate: `ticks_per_s`
-and `last_tick_age_s` are null. `other_runs` names what else lives: a demo beside a run whose state lasts.
+and `last_tick_age_s` are null; where nobody watches the processes any more, their state is UNKNOWN. `other_runs` names
+what else lives: a demo beside a run whose state lasts.
+
 With `--account` the document has that account alone in `accounts`, its number in `account`, and `state, reasons,
 reason, pnl_usd, open_usd, drawdown_usd, round_trips, wins, win_rate, profit_factor, intents, denials` are its own; all
 else (contracts, processes, latencies, slippage, fills) is the whole engine's.
@@ -68,7 +70,8 @@ def _now(account: int | None, state_dir: Path | None) -> tuple[dict[str, Any], f
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
     trouble = gone_because(document, path.parent)
     if trouble:
-        document |= {"state": "DEAD", "reason": trouble}
+        unwatched = {name: one | {"state": "UNKNOWN"} for name, one in document.get("processes", {}).items()}
+        document |= {"state": "DEAD", "reason": trouble, "processes": unwatched}
     if trouble or document["ended"]:
         old = {"ticks_per_s": None, "last_tick_age_s": None}
         document["contracts"] = {symbol: contract | old for symbol, contract in document["contracts"].items()}

@@ -124,11 +124,13 @@ def test_a_launcher_that_vanished_is_gone_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: dict[str, Any], pid: int, state: str
 ) -> None:
     """Not after a minute: a rate of an engine that was killed is of another time."""
-    followed = {"news": {"actions": {}, "next": [], "age_s": 60, "stale": False}}
+    news = {"actions": {}, "next": [], "age_s": 60, "stale": False}
+    followed = {"news": news, "processes": {"feed": {"state": "OK"}}}
     left_behind(tmp_path, monkeypatch, document(pid=pid, written_ns=time.time_ns() - 3_000_000_000, **followed))
     with_word(tmp_path / "paper", **word)
     told, text = json.loads(shown("--json").output), shown().output
     assert told["state"] == state
+    assert told["processes"]["feed"]["state"] == ("OK" if state == "ACTIVE" else "UNKNOWN")
     rates = [(one["ticks_per_s"], one["last_tick_age_s"]) for one in told["contracts"].values()]
     assert rates == [(12.5, 0.4) if state == "ACTIVE" else (None, None)]
     assert ("12.5/s" in text) == ("news  " in text) == (state == "ACTIVE")
