@@ -24,6 +24,9 @@ MOST_COLUMNS, MOST_ROWS = 400, 150
 @click.option("--contract", metavar="SYMBOL", help="Show this contract first.")
 @click.option("--timeframe", type=click.Choice(("1m", "5m", "15m", "30m", "1h")), default="1m", show_default=True)
 @click.option("--mode", type=click.Choice(("live", "paper", "sim", "replay")), help="Which engine, when several run.")
+@click.option(
+    "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of the run, when several run."
+)
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option(
     "--theme", type=click.Choice(("dark", "light", "cb")), default="dark", show_default=True, help="cb: blue, orange."
@@ -41,6 +44,7 @@ def dashboard(
     contract: str | None,
     timeframe: str,
     mode: str | None,
+    state_dir: Path | None,
     tz: str,
     theme: str,
     wait: bool,
@@ -67,7 +71,7 @@ def dashboard(
         timeframe_min=MINUTES[timeframe],
         zone=parse_zone(tz),
     )
-    finder = _Finder(mode)
+    finder = _Finder(mode, state_dir)
     if screenshot is not None:
         return _screenshot(Attachment(finder.find, boot_ns), choice, theme, screenshot, parse_size(size))
     if not is_terminal(sys.stdout) or not is_terminal(sys.stdin):
@@ -104,10 +108,11 @@ def _nothing(mode: str | None) -> TbotError:
 
 
 class _Finder:
-    """Which run to look at: the present one while it lives, else the newest that does."""
+    """Which run to look at: the present one while it lives, else the one that is meant."""
 
-    def __init__(self, mode: str | None) -> None:
+    def __init__(self, mode: str | None, state_dir: Path | None = None) -> None:
         self._mode = mode
+        self._state_dir = state_dir.resolve() if state_dir is not None else None
         self.run: Run | None = None  # that of the last answer
 
     def find(self, present: "Place | None") -> "Place | None":
@@ -116,7 +121,9 @@ class _Finder:
 
         if present is not None and self.run is not None and self.run.run_dir == present.run_dir and self.run.alive():
             return present
-        self.run = next(iter(living_runs(self._mode)), None)
+        living = living_runs(self._mode)
+        wanted = [run for run in living if self._state_dir in (None, run.state_dir.resolve())]
+        self.run = next(iter(wanted), None)
         return Place(self.run.run_dir, self.run.state_dir) if self.run is not None else None
 
 

@@ -171,14 +171,12 @@ def _target(client: "RestClient", config: "Config") -> "Target":
 
 
 def _engine_running() -> bool:
-    """Whether an engine of this user has written its status within the last minute and has not ended."""
-    import time
-
-    from tbot.commands.status import DEAD_AFTER_S, read_newest
+    """Whether an engine of this user stands behind its status."""
+    from tbot.commands.status import gone_because, newest_status, read
 
     try:
-        status = read_newest()
-        fresh = time.time_ns() - status["written_ns"] < DEAD_AFTER_S * 1_000_000_000
-        return bool(fresh and not status["ended"])
+        path = newest_status()
+        status = read(path)
+        return not status["ended"] and not gone_because(status, path.parent)
     except (TbotError, OSError, ValueError, KeyError, TypeError, AssertionError):
         return False

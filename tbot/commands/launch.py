@@ -152,9 +152,8 @@ def base_settings(
 
 def _refuse_second_temporary() -> None:
     """Halted where a run with a temporary state is under way: one pointer leads to it, and would lead here then."""
-    lasting = home().resolve()
     for run in living_runs(None):
-        if run.state_dir.resolve().parent != lasting:
+        if run.temporary:
             raise Halted(
                 f"a {run.name} is under way already (process {run.pid}); look at it with tbot dashboard, end it with "
                 "Ctrl-C in its terminal, or set another TBOT_HOME for this one"

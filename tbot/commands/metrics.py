@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from tbot.commands.options import StateFolder
-from tbot.commands.status import newest_status
+from tbot.commands.status import gone_because, newest_status
 from tbot.errors import ConfigError, missing_extra
 
 PORT = 9464  # what OpenTelemetry's Prometheus exporter uses, too; none is registered for us
@@ -36,7 +36,7 @@ def metrics(port: int, state_dir: Path | None, until_closed: bool) -> int:
     serve = _server()
     folder = newest_status().parent if state_dir is None else state_dir
     try:
-        serve(folder / "status.json", lambda: _run_dir(folder), port)
+        serve(folder / "status.json", lambda: _run_dir(folder), port, lambda told: not gone_because(told, folder))
     except OSError as error:
         raise _taken(port, error) from None
     click.echo(f"tbot: metrics at http://127.0.0.1:{port}/metrics", err=True)
@@ -51,7 +51,7 @@ def _taken(port: int, error: OSError) -> ConfigError:
     return ConfigError(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}; choose another")
 
 
-def _server() -> Callable[[Path, Callable[[], Path | None], int], int]:
+def _server() -> Callable[..., int]:
     try:
         from tbot.engine.metrics import serve
     except ImportError:

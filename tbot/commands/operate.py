@@ -104,7 +104,7 @@ def flatten(
     broker's own lists prove it, 11 when they have not done so in time.
     """
     from tbot.commands.options import parse_duration_s
-    from tbot.commands.runs import the_run
+    from tbot.commands.runs import left_alone, the_run
 
     for_s = parse_duration_s(duration)
     run = the_run(mode)
@@ -112,6 +112,8 @@ def flatten(
     reply = asked(run, "flatten", account, named, NotFlat)
     report = Report("flatten", json_output)
     report.reply(run, reply)
+    for other in left_alone(run):
+        report.say(other)
     if wait and not reply.refused:
         last = await_words(run, account, named, for_s, lambda words: all(word.flat for word in words))
         report.reply(run, last.reply)
@@ -165,11 +167,13 @@ def kill(
 
 
 def _simple(verb: "Verb", account: int | None, mode: str | None, json_output: bool) -> int:
-    from tbot.commands.runs import the_run
+    from tbot.commands.runs import left_alone, the_run
 
     run = the_run(mode)
     report = Report(verb, json_output)
     report.reply(run, asked(run, verb, account, None, NotDone))
+    for other in left_alone(run):
+        report.say(other)
     return report.conclude()
 
 
@@ -237,10 +241,10 @@ class Report:
         self.flat: bool | None = None  # None: nobody asked for it
         self.text = ""
         self.refused = False
-        self.runs: list[dict[str, Any]] = []
+        self.runs: dict[Path, dict[str, Any]] = {}  # by run directory: two may be of one mode
         self.lock_files: list[str] = []
         self.panics: list[dict[str, Any]] = []
-        self._said: dict[int, str] = {}
+        self._said: dict[tuple[Path, int], str] = {}
 
     def say(self, sentence: str) -> None:
         say(sentence, err=self.json_output)
@@ -256,14 +260,15 @@ class Report:
             sentence = f"account {word.account} {word.name}".rstrip() + f": {word.said or stands}"
             if word.said and not word.taken:
                 sentence = f"account {word.account} {word.name}".rstrip() + f": {self.command} refused: {word.said}"
-            if self._said.get(word.account) != sentence:
+            if self._said.get((run.run_dir, word.account)) != sentence:
                 self.say(f"{run.name}, {sentence}")
-            self._said[word.account] = sentence
+            self._said[run.run_dir, word.account] = sentence
             accounts.append({name: getattr(word, name) for name in word.__slots__})
         if reply.refused and not reply.accounts:
             self.say(f"{run.name}: {self.command} refused: {reply.text}")
+        self.runs.pop(run.run_dir, None)  # the last to answer stands last
         document = {"mode": run.mode, "refused": reply.refused, "text": reply.text, "accounts": accounts}
-        self.runs = [known for known in self.runs if known["mode"] != run.mode] + [document]
+        self.runs[run.run_dir] = document
 
     def conclude(self) -> int:
         """Last words and exit code: the worst that was found anywhere."""
@@ -274,7 +279,7 @@ class Report:
         if self.json_output:
             document = {
                 "schema": "tbot.operate", "version": 1, "command": self.command, "exit_code": code, "flat": self.flat,
-                "text": self.text, "runs": self.runs, "lock_files": self.lock_files, "panic": self.panics,
+                "text": self.text, "runs": [*self.runs.values()], "lock_files": self.lock_files, "panic": self.panics,
             }  # fmt: skip
             say(json.dumps(document))
         elif code == 0 and self.flat:

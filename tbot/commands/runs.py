@@ -19,9 +19,10 @@ from tbot.home import emergency_home
 from tbot.storage import control_key
 from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
-from tbot.transport.process_identity import process_start
+from tbot.transport.process_identity import process_space, process_start
 
 MODES = ("live", "paper", "sim")
+RUN_FILE, NEWEST, TEMPORARY = "run.json", "current.json", "temporary.json"  # see engine/state_dir.py
 BADGES = {"sim": "DEMO", "paper": "PAPER", "live": "LIVE", "replay": "REPLAY"}
 
 
@@ -43,6 +44,7 @@ class Run:
     embedded: bool
     pinned: tuple[int, ...] = ()
     start: int = 0  # of the launcher's process (see process_start); 0: not told, as by earlier versions
+    space: int = -1  # of the launcher's number (see process_space); -1: not told
 
     @property
     def name(self) -> str:
@@ -60,6 +62,20 @@ class Run:
             return False
         executor = self._executor()
         return _lives(self.pid, self.start) or (executor is not None and _lives(executor.pid, executor.start))
+
+    @property
+    def temporary(self) -> bool:
+        """Whether its state is in a folder of its own that a later run removes: the demo, a replay."""
+        return self.state_dir.resolve().parent != emergency_home()
+
+    def launcher_is_gone(self) -> bool:
+        """Whether its launcher surely ended. False when that cannot be told: in a container numbers mean others."""
+        return self.space == process_space() and not _lives(self.pid, self.start)
+
+    def executor_lives(self) -> bool:
+        """Whether its executor is there, as far as that can be told."""
+        executor = self._executor()
+        return executor is not None and _lives(executor.pid, executor.start)
 
     def executor_is_out(self) -> bool:
         """Whether its executor surely answers nothing now: dead, or stopped. False when that cannot be told."""
@@ -149,45 +165,74 @@ def _document(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
+def _told(place: Path) -> Run | None:
+    """The run that left this word of itself; None when it is none."""
+    document = _document(place)
+    try:
+        return Run(
+            mode=str(document["mode"]),
+            state_dir=Path(document["status"]).parent,
+            run_dir=Path(document["run_dir"]),
+            pid=int(document["pid"]),
+            gateway=None if document["gateway"] is None else str(document["gateway"]),
+            embedded=bool(document["embedded"]),
+            pinned=tuple(int(account) for account in document.get("accounts", ())),
+            start=int(document.get("start", 0)),
+            space=int(document.get("space", -1)),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def run_of(state_dir: Path) -> Run | None:
+    """The run that has, or had last, its state in this folder; None when none left word there."""
+    return _told(state_dir / RUN_FILE)
+
+
+def pointed_at() -> list[Path]:
+    """Status files of runs whose state may be anywhere: the newest run's, and the last temporary one's."""
+    told = [_document(emergency_home() / name).get("status") for name in (NEWEST, TEMPORARY)]
+    return [Path(status) for status in told if isinstance(status, str)]
+
+
 def known_runs() -> list[Run]:
-    """The newest run, and the last one of each mode that keeps its state in TBOT_HOME; dead or alive."""
+    """The newest run, the last one of each mode that lasts, and the last temporary one; dead or alive."""
     base = emergency_home()
-    places = [base / "current.json", *(base / mode / "run.json" for mode in MODES)]
+    places = [base / NEWEST, *(base / mode / RUN_FILE for mode in MODES), base / TEMPORARY]
     found: dict[Path, Run] = {}
     for place in places:
-        document = _document(place)
-        try:
-            run = Run(
-                mode=str(document["mode"]),
-                state_dir=Path(document["status"]).parent,
-                run_dir=Path(document["run_dir"]),
-                pid=int(document["pid"]),
-                gateway=None if document["gateway"] is None else str(document["gateway"]),
-                embedded=bool(document["embedded"]),
-                pinned=tuple(int(account) for account in document.get("accounts", ())),
-                start=int(document.get("start", 0)),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError):
-            continue
-        found.setdefault(run.run_dir, run)
+        run = _told(place)
+        if run is not None:
+            found.setdefault(run.run_dir, run)
     return list(found.values())
 
 
 def living_runs(mode: str | None) -> list[Run]:
-    """Runs that are there now, newest first."""
-    return [run for run in known_runs() if mode in (None, run.mode) and run.alive()]
+    """Runs that are there now: those whose state lasts before a demo beside them, and the newest first."""
+    living = [run for run in known_runs() if mode in (None, run.mode) and run.alive()]
+    return sorted(living, key=lambda run: run.temporary)
 
 
 def the_run(mode: str | None) -> Run:
-    """The one run that is meant; NotRunning when there is none, a usage error when there are several."""
+    """The one run that is meant; NotRunning when there is none, a usage error when there are several.
+
+    A demo beside a run whose state lasts is not meant, unless `mode` names it alone.
+    """
     found = living_runs(mode)
     if not found:
         kind = f"{BADGES[mode]} engine" if mode else "engine"
         raise NotRunning(f"no {kind} runs here; start one with tbot run, or close what is open with tbot kill")
-    if len(found) > 1:
+    lasting = [run for run in found if not run.temporary]
+    if len(lasting or found) > 1:
         modes = ", ".join(run.mode for run in found)
         raise click.UsageError(f"several engines run ({modes}): choose one with --mode")
     return found[0]
+
+
+def left_alone(run: Run) -> list[str]:
+    """Words on a demo that lives beside the run that was asked: nobody shall think that it was meant, too."""
+    beside = [other for other in living_runs(None) if other.temporary and other.run_dir != run.run_dir]
+    return [f"left alone: the {other.name} beside it, process {other.pid}" for other in beside]
 
 
 def lock_files(

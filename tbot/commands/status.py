@@ -1,5 +1,9 @@
 """`tbot status`: the status file of the running engine; never the network, never the engine itself.
 
+Of an engine that is gone (it has ended, or its launcher died without a word) the document has no rate: `ticks_per_s`
+and `last_tick_age_s` are null; where nobody watches the processes any more, their state is UNKNOWN. `other_runs` names
+what else lives: a demo beside a run whose state lasts.
+
 With `--account` the document has that account alone in `accounts`, its number in `account`, and `state, reasons,
 reason, pnl_usd, open_usd, drawdown_usd, round_trips, wins, win_rate, profit_factor, intents, denials` are its own; all
 else (contracts, processes, latencies, slippage, fills) is the whole engine's.
@@ -37,17 +41,18 @@ class NotRunning(TbotError):
 
 @click.command()
 @one_account
+@click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run.")
 @click.option("--watch", is_flag=True, help="Go on showing it every second, until Ctrl-C.")
 @click.option("--json", "json_output", is_flag=True, help="The document as it is; with --watch one a line.")
-def status(account: int | None, watch: bool, json_output: bool) -> int:
-    """Show the state of the engine that ran last; of several accounts each with its own state and money."""
+def status(account: int | None, state_dir: Path | None, watch: bool, json_output: bool) -> int:
+    """Show the state of the engine that runs or ran last; of several accounts each with its own state and money."""
     while True:
-        document, age_s = _now(account)
+        document, age_s = _now(account, state_dir)
         if json_output:
             click.echo(orjson.dumps(document).decode())
         else:
             by = f"written {document['written']} ({age_s:.0f} s ago) by process {document['pid']}"
-            _show([*lines(document), by], watch=watch)
+            _show([*lines(document), *_others(document), by], watch=watch)
         if not watch:
             return 0
         wait(WATCH_S)
@@ -58,14 +63,53 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _now(account: int | None) -> tuple[dict[str, Any], float]:
-    """(the newest document, its age in s)."""
-    document = read_newest()
+def _now(account: int | None, state_dir: Path | None) -> tuple[dict[str, Any], float]:
+    """(the document of the run that is meant, its age in s)."""
+    path = newest_status() if state_dir is None else state_dir / "status.json"
+    document = read(path)
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
-    if age_s > DEAD_AFTER_S and not document["ended"]:
-        document["state"] = "DEAD"
-        document["reason"] = f"the status is {age_s:.0f} s old: the engine is gone or hangs"
+    trouble = gone_because(document, path.parent)
+    if trouble:
+        unwatched = {name: one | {"state": "UNKNOWN"} for name, one in document.get("processes", {}).items()}
+        document |= {"state": "DEAD", "reason": trouble, "processes": unwatched}
+    if trouble or document["ended"]:
+        old = {"ticks_per_s": None, "last_tick_age_s": None}
+        document["contracts"] = {symbol: contract | old for symbol, contract in document["contracts"].items()}
+    document["other_runs"] = _other_runs(path.parent)
     return (document if account is None else of_account(document, account)), age_s
+
+
+def gone_because(document: dict[str, Any], state_dir: Path) -> str:
+    """Why nobody stands behind a document in this folder that does not tell of an end; "" when somebody may."""
+    from tbot.commands.runs import run_of
+
+    if document["ended"]:
+        return ""
+    age_s = (time.time_ns() - document["written_ns"]) / 1e9
+    run = run_of(state_dir)
+    if run is not None and (run.pid != document["pid"] or run.launcher_is_gone()):
+        rest = "; its executor is still there" if run.executor_lives() else ""
+        return f"its launcher is gone without a last word{rest}: what you see is {age_s:.0f} s old"
+    return f"the status is {age_s:.0f} s old: the engine is gone or hangs" if age_s > DEAD_AFTER_S else ""
+
+
+def _other_runs(state_dir: Path) -> list[dict[str, Any]]:
+    """What lives beside the run in this folder."""
+    from tbot.commands.runs import living_runs
+
+    return [
+        {"mode": run.mode, "name": run.name, "pid": run.pid, "state_dir": str(run.state_dir)}
+        for run in living_runs(None)
+        if run.state_dir.resolve() != state_dir.resolve()
+    ]
+
+
+def _others(document: dict[str, Any]) -> list[str]:
+    """How to look at each of them."""
+    return [
+        f"another run: {one['name']}, process {one['pid']}; tbot status --state-dir {one['state_dir']}"
+        for one in document["other_runs"]
+    ]
 
 
 def _show(text: list[str], *, watch: bool) -> None:
@@ -127,11 +171,12 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
-    text += context_lines(document)
+    lives = not document["ended"] and document["state"] != "DEAD"
+    text += context_lines(document if lives else document | {"news": None, "dxy": None})  # told as of now
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]
     for symbol, contract in document["contracts"].items():
-        text.append(_contract(symbol, contract, lives=not document["ended"] and document["state"] != "DEAD"))
+        text.append(_contract(symbol, contract, lives=lives))
         trouble = contract.get("barred") or contract.get("hole")
         if trouble:
             text.append(f"     no entries: {trouble}")
@@ -215,21 +260,29 @@ def _execution(document: dict[str, Any]) -> str:
 
 
 def newest_status() -> Path:
-    """The newest status file of this user's runs; NotRunning when there is none. The journal lies beside it."""
+    """The status file of the run that is meant; NotRunning when there is none. The journal lies beside it.
+
+    That of a living run (one whose state lasts before a demo beside it), else the newest that any run left.
+    """
+    from tbot.commands.runs import MODES, living_runs, pointed_at
     from tbot.home import home
 
-    pointer = home() / "current.json"
-    candidates = [home() / mode / "status.json" for mode in ("live", "paper", "sim")]
-    if pointer.exists():
-        candidates.append(Path(orjson.loads(pointer.read_bytes())["status"]))
+    living = [run.state_dir / "status.json" for run in living_runs(None)]
+    if there := [path for path in living if path.exists()]:
+        return there[0]
+    candidates = [home() / mode / "status.json" for mode in MODES]
+    candidates += pointed_at()
     found = [path for path in candidates if path.exists()]
     if not found:
         raise NotRunning("no engine has left a status here; start one with `tbot run`")
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def read_newest() -> dict[str, Any]:
-    """The newest status document; NotRunning when there is none."""
-    document = orjson.loads(newest_status().read_bytes())
+def read(path: Path) -> dict[str, Any]:
+    """The status document; NotRunning when there is none."""
+    try:
+        document = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise NotRunning(f"no engine has left a status in {path.parent}; name the state folder of a run") from None
     assert isinstance(document, dict)
     return document

@@ -115,12 +115,12 @@ def listen(port: int) -> socket.socket:
 
 
 def chosen_run(mode: str | None) -> "Run | None":
-    """The run to look at: the newest that lives, else the newest that left a status; None when there was none."""
-    from tbot.commands.runs import known_runs
+    """The run to look at: one that lives, else the newest that left a status; None when there was none."""
+    from tbot.commands.runs import known_runs, living_runs
 
-    known = [run for run in known_runs() if mode in (None, run.mode)]
-    with_word = [run for run in known if run.status()]
-    return next((run for run in known if run.alive()), None) or next(iter(with_word), None)
+    if living := living_runs(mode):
+        return living[0]
+    return next((run for run in known_runs() if mode in (None, run.mode) and run.status()), None)
 
 
 class Patterns:

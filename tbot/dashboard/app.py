@@ -25,7 +25,7 @@ from tbot.dashboard.attach import Attachment
 from tbot.dashboard.dialogs import Ask, Help
 from tbot.dashboard.layout import NARROW_PANELS, chart_columns, compose
 from tbot.dashboard.rows import Row
-from tbot.dashboard.shown import ZONE_CHOICES, Choice, Shown, chosen, look_at, status_age_s
+from tbot.dashboard.shown import ZONE_CHOICES, Choice, Shown, chosen, look_at, not_had, status_age_s
 from tbot.dashboard.theme import Theme, theme_for
 from tbot.domain.timeframes import TIMEFRAMES_MIN
 
@@ -112,6 +112,7 @@ class Dashboard(App[int]):
         self._attachment = attachment
         self._operator = operator
         self.choice = choice
+        self._asked = choice  # contract and account as the person named them last, whether this run has them or not
         self.colours = theme_for(theme, self.console.color_system, self.no_color)
         self.ansi_color = self.colours.texture
         self.theme = "textual-light" if theme == "light" else "textual-dark"
@@ -159,15 +160,20 @@ class Dashboard(App[int]):
         view = self._attachment.look(self.choice.symbol) if self.choice.symbol else self._attachment.look()
         if view is None:
             return Shown(self.choice, {}, gone=self._attachment.gone)
-        choice = chosen(self.choice, view.status())
+        asked = self._wish()
+        choice = chosen(asked, view.status())
         if choice.symbol != self.choice.symbol:
             view.refresh(choice.symbol)  # known only now
         self.choice = choice
         self._take_latency(view.status())
         age_s = status_age_s(view.status(), self._wall_ns())
-        return look_at(
-            view, choice, chart_columns(width), gone=self._attachment.gone, age_s=age_s, latency=tuple(self._latency)
-        )
+        told = {"gone": self._attachment.gone, "age_s": age_s, "notice": not_had(asked, choice)}
+        return look_at(view, choice, chart_columns(width), latency=tuple(self._latency), **told)
+
+    def _wish(self) -> Choice:
+        """The choice as the person means it: the next run may have what this one has not."""
+        symbol, account = self._asked.symbol or self.choice.symbol, self._asked.account or self.choice.account
+        return replace(self.choice, symbol=symbol, account=account)
 
     def _take_latency(self, status: dict[str, object]) -> None:
         told = status.get("latency_ns")
@@ -187,12 +193,14 @@ class Dashboard(App[int]):
     def action_contract(self, step: int) -> None:
         view = self._attachment.view
         symbols = list(view.status().get("contracts", {})) if view is not None else []
-        self._choose(replace(self.choice, symbol=_next(symbols, self.choice.symbol, step)))
+        self._asked = replace(self._asked, symbol=_next(symbols, self.choice.symbol, step))
+        self._choose(replace(self.choice, symbol=self._asked.symbol))
 
     def action_account(self) -> None:
         view = self._attachment.view
         accounts = list(view.status().get("accounts", {})) if view is not None else []
-        self._choose(replace(self.choice, account=_next(accounts, self.choice.account, 1)))
+        self._asked = replace(self._asked, account=_next(accounts, self.choice.account, 1))
+        self._choose(replace(self.choice, account=self._asked.account))
 
     def action_zones(self) -> None:
         self._choose(replace(self.choice, zones=_next(list(ZONE_CHOICES), self.choice.zones, 1)))

@@ -222,6 +222,8 @@ def _pins(plot: _Plot) -> None:
 
 
 LINE_STYLES = {"entry": ("E", "white"), "stop": ("SL", "bad"), "target": ("TP", "good")}
+LAST = "last"  # the newest price
+LINE_ORDER = (LAST, *LINE_STYLES)  # of labels that fall into one row
 
 
 def _prices(plot: _Plot) -> None:
@@ -285,25 +287,10 @@ def nice_step(least: float) -> int:
 
 
 def _price_axis(plot: _Plot, width: int) -> list[Row]:
-    """Round prices, the bracket's prices, and the last price as a tag."""
+    """The last price as a tag, the bracket's prices, and round prices: each in the row of its line, or not at all."""
+    labels = _own_rows(plot, width)
+    _beyond(plot, width, labels)
     chart = plot.chart
-    labels: dict[int, Row] = {}
-    if chart.last is not None and plot.holds(chart.last):
-        falling = bool(plot.bars[-1]["close"] < plot.bars[-1]["open"])
-        text = f"◂ {chart.price_text(chart.last)}"
-        labels[plot.row(chart.last)] = [Span(f"{text:>{width}}", f"!black/{'down' if falling else 'up'}")]
-    for line in chart.prices:
-        name, style = LINE_STYLES[line.kind]
-        row, arrow = plot.row(line.price), " "
-        if not plot.holds(line.price):
-            arrow = "↑" if row == 0 else "↓"
-        # Beside the last price's tag, where both fall into one row: on the side on which it lies.
-        beside = row - 1 if chart.last is not None and line.price > chart.last else row + 1
-        text = f"{arrow}{name:<3}{chart.price_text(line.price)}"
-        for place in (row, beside, 2 * row - beside):
-            if 0 <= place < plot.height and place not in labels:
-                labels[place] = [Span(f"{text:>{width}}", style)]
-                break
     step = nice_step((plot.high - plot.low) * LABEL_ROWS / plot.height)
     for price in range(-(-plot.low // step) * step, plot.high + 1, step):
         row = plot.row(price)
@@ -312,6 +299,42 @@ def _price_axis(plot: _Plot, width: int) -> list[Row]:
             for column in range(plot.width % 6, plot.width, 6):
                 plot.put(row, column, "·", "grid")
     return [labels.get(row, [Span(" " * width)]) for row in range(plot.height)]
+
+
+def _own_rows(plot: _Plot, width: int) -> dict[int, Row]:
+    """Row -> its label. Of several in a row the first of price, entry, stop, target has it, and names the next one."""
+    chart = plot.chart
+    found: dict[int, list[PriceLine]] = {}
+    if chart.last is not None and plot.holds(chart.last):
+        found[plot.row(chart.last)] = [PriceLine(LAST, chart.last)]
+    for line in sorted(chart.prices, key=lambda line: LINE_ORDER.index(line.kind)):
+        if plot.holds(line.price):
+            found.setdefault(plot.row(line.price), []).append(line)
+    tint = "down" if plot.bars[-1]["close"] < plot.bars[-1]["open"] else "up"
+    labels = {}
+    for row, lines in found.items():
+        first, *others = lines
+        tagged = first.kind == LAST
+        named = others if tagged else lines
+        name = LINE_STYLES[named[0].kind][0] + "+" * (len(named) > 1) if named else ""
+        mark = "◂" if tagged else " "
+        text = f"{mark}{name:<2} {chart.price_text(first.price)}" if name else f"{mark} {chart.price_text(first.price)}"
+        labels[row] = [Span(f"{text:>{width}}", f"!black/{tint}" if tagged else LINE_STYLES[first.kind][1])]
+    return labels
+
+
+def _beyond(plot: _Plot, width: int, labels: dict[int, Row]) -> None:
+    """Prices above or below the chart have no row: their arrows stand in the outermost free ones."""
+    for line in sorted(plot.chart.prices, key=lambda line: LINE_ORDER.index(line.kind)):
+        if plot.holds(line.price):
+            continue
+        above = line.price > plot.high
+        rows = range(plot.height) if above else range(plot.height - 1, -1, -1)
+        row = next((row for row in rows if row not in labels), None)
+        if row is not None:
+            name, style = LINE_STYLES[line.kind]
+            text = f"{'↑' if above else '↓'}{name:<3}{plot.chart.price_text(line.price)}"
+            labels[row] = [Span(f"{text:>{width}}", style)]
 
 
 def _time_axis(plot: _Plot) -> Row:

@@ -37,7 +37,7 @@ def signed(minutes: float) -> str:
 
 # -------------------------------------------------------------------------------------------------------------- header
 def header(shown: Shown, width: int) -> list[Row]:
-    """Two lines: what runs and what time it is; whose money and how much of it is left to lose."""
+    """What runs and what time it is; whose money and how much of it is left to lose; and, if need be, a notice."""
     status = shown.status
     badge = str(status.get("badge", "")) or "–"
     first: Row = [Span(f" {badge} ", f"!black/{BADGES.get(badge, 'demo')}"), Span(" ")]
@@ -60,7 +60,8 @@ def header(shown: Shown, width: int) -> list[Row]:
     room = width - width_of(right) - 2
     first = fitted(first, room) if width_of(first) > room else first
     gap = Span(" " * (width - width_of(first) - width_of(right) - 1))
-    return [[*first, gap, *right, Span(" ")], fitted(_money_line(shown, width), width)]
+    rows = [[*first, gap, *right, Span(" ")], fitted(_money_line(shown, width), width)]
+    return [*rows, fitted([Span(f" ! {plain(shown.notice, width)}", "!warn")], width)] if shown.notice else rows
 
 
 def _money_line(shown: Shown, width: int) -> Row:
@@ -226,13 +227,14 @@ def news(shown: Shown, width: int) -> list[Row]:
 
 
 def processes(shown: Shown, width: int) -> list[Row]:
-    """Every process with its state; contracts with their rate and lag."""
+    """Every process with its state; contracts with their rate and lag, which an engine that is gone has no more."""
     rows: list[Row] = []
     found = list(shown.status.get("processes", {}).items())
     for name, process in found:
         state = process["state"].lower()
         if (name, state) == ("sim", "starting"):
             state = "-"  # the embedded gateway does not beat
+        state = "gone" if shown.gone and not shown.status.get("ended") else state
         good = state in ("ok", "-")
         note = f"{process['restarts']} restarts" if process["restarts"] else ""
         rows.append([
@@ -245,7 +247,7 @@ def processes(shown: Shown, width: int) -> list[Row]:
 
 def _work(shown: Shown, name: str) -> str:
     contracts = shown.status.get("contracts", {})
-    if name == "feed":
+    if name == "feed" and not shown.gone:
         return f"{sum(contract.get('ticks_per_s', 0) for contract in contracts.values()):.0f}/s "
     if name == "executor":
         return f"{plural(shown.status.get('fills', 0), 'fill')} "
@@ -253,7 +255,8 @@ def _work(shown: Shown, name: str) -> str:
     if own is None:
         return f"{plural(len(contracts), 'contract')} " if name == "worker-0" else ""
     lost = f"lost {own['lost']} " if own.get("lost") else ""
-    return f"{plural(sum(own.get('zones', {}).values()), 'zone')}, lag {own.get('lag', 0)} {lost}"
+    lag = "" if shown.gone else f", lag {own.get('lag', 0)}"
+    return f"{plural(sum(own.get('zones', {}).values()), 'zone')}{lag} {lost}"
 
 
 def today(shown: Shown, width: int) -> list[Row]:

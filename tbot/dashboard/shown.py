@@ -59,6 +59,7 @@ class Shown:
     choice: Choice
     status: Mapping[str, Any]
     gone: str = ""  # why nobody is there, in words; what is shown is then what was seen last
+    notice: str = ""  # what was asked for and is not to be had here
     age_s: float = 0.0  # of the status
     mark: Mark = field(default_factory=lambda: Mark(None, None, None, 0))
     bars: npt.NDArray[np.void] = field(default_factory=lambda: np.empty(0, BAR_DTYPE))
@@ -186,6 +187,16 @@ def chosen(choice: Choice, status: Mapping[str, Any]) -> Choice:
     if (symbol, account) == (choice.symbol, choice.account):
         return choice
     return Choice(symbol, account, choice.timeframe_min, choice.zones, choice.panel, choice.zone)
+
+
+def not_had(asked: Choice, got: Choice) -> str:
+    """What was asked for and is not traded by this run, in words: else somebody takes one contract for another."""
+    parts = []
+    if asked.symbol and asked.symbol != got.symbol:
+        parts.append(f"{asked.symbol} is not traded by this run; showing {got.symbol}")
+    if asked.account and asked.account != got.account:
+        parts.append(f"account {asked.account} is not traded by this run; showing {got.account}")
+    return "; ".join(parts)
 
 
 def wanted_zones(zones: list[Zone], choice: Choice, bars: npt.NDArray[np.void]) -> list[Zone]:

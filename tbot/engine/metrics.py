@@ -30,24 +30,35 @@ QUANTILES = (("p50", "0.5"), ("p99", "0.99"), ("p999", "0.999"), ("max", "1"))
 PROCESS_STATES_UP = ("STOPPED", "DEAD", "FAILED", "NEW")
 
 
+Lives = Callable[[dict[str, Any]], bool]
+
+
+def always(document: dict[str, Any]) -> bool:
+    """Where nothing but the document tells whether its engine lives."""
+    return True
+
+
 class EngineCollector(Collector):
     """Made anew at every scrape from `status` (the file's path); a run that is not there gives `tbot_up 0` alone."""
 
-    def __init__(self, status: Path, run_dir: Callable[[], Path | None]) -> None:
-        """`run_dir`: where the rings are now; another run of the same state has another one."""
-        self._status, self._run_dir = status, run_dir
+    def __init__(self, status: Path, run_dir: Callable[[], Path | None], lives: Lives = always) -> None:
+        """`run_dir`: where the rings are now; another run of the same state has another one.
+
+        `lives`: whether somebody may stand behind a document that does not tell of an end.
+        """
+        self._status, self._run_dir, self._lives = status, run_dir, lives
 
     def collect(self) -> Iterator[Metric]:
         """All metrics of the moment."""
         document = read_status(self._status)
         now_ns = time.time_ns()
         age_s = (now_ns - document.get("written_ns", 0)) / 1e9
-        up = bool(document) and not document["ended"] and age_s < DEAD_AFTER_S
+        up = bool(document) and not document["ended"] and age_s < DEAD_AFTER_S and self._lives(document)
         yield _gauge("tbot_up", "Whether the engine runs and says so.", [((), float(up))])
         if document:
             yield _gauge("tbot_status_age_seconds", "Age of the status file.", [((), age_s)])
             yield from figures(document)
-            yield from ring_figures(self._run_dir() if up else None, document["contracts"], now_ns)
+            yield from ring_figures(self._run_dir() if up else None, document["contracts"], now_ns, age_s)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -127,17 +138,20 @@ def _accounts(accounts: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("tbot_position_contracts", "Open position, short below 0.", held, ("account", "symbol"))
 
 
-def ring_figures(run_dir: Path | None, contracts: Mapping[str, Any], now_ns: int) -> Iterator[Metric]:
-    """Ticks and age of the last one, from the rings; without them from the status document."""
+def ring_figures(
+    run_dir: Path | None, contracts: Mapping[str, Any], now_ns: int, told_s: float
+) -> Iterator[Metric]:
+    """Ticks and age of the last one, from the rings; without them from the status document, which is `told_s` old."""
     ticks: list[tuple[tuple[str, ...], float]] = []
     ages: list[tuple[tuple[str, ...], float]] = []
     for symbol, told in contracts.items():
         found = _ring(run_dir, symbol) if run_dir is not None else None
         count, received_ns = found or (told["ticks"], 0)
         ticks.append(((symbol,), count))
-        age_s = (now_ns - received_ns) / 1e9 if received_ns else told["last_tick_age_s"]
-        if age_s is not None:
-            ages.append(((symbol,), max(0.0, age_s)))
+        if received_ns:
+            ages.append(((symbol,), max(0.0, (now_ns - received_ns) / 1e9)))
+        elif told["last_tick_age_s"] is not None:
+            ages.append(((symbol,), max(0.0, told["last_tick_age_s"] + told_s)))
     yield _counter("tbot_ticks", "Records of market data.", ticks, ("symbol",))
     yield _gauge("tbot_feed_age_seconds", "Time since the last record arrived.", ages, ("symbol",))
 
@@ -178,11 +192,11 @@ def _counter(
     return family
 
 
-def serve(status: Path, run_dir: Callable[[], Path | None], port: int) -> int:
+def serve(status: Path, run_dir: Callable[[], Path | None], port: int, lives: Lives = always) -> int:
     """Serve /metrics on 127.0.0.1; returns the port. OSError when it is taken."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry()
-    registry.register(EngineCollector(status, run_dir))
+    registry.register(EngineCollector(status, run_dir, lives))
     server, _ = start_http_server(port, addr="127.0.0.1", registry=registry)
     return int(server.server_port)

@@ -16,7 +16,7 @@ from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
 from tbot.storage.private_file import replace_private
-from tbot.transport.process_identity import myself
+from tbot.transport.process_identity import myself, process_space
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -119,12 +119,14 @@ def _own_folder(path: Path) -> Path:
 
 
 RUN_FILE = "run.json"  # in the state directory: the same word as in `current.json`, for one mode
+TEMPORARY = "temporary.json"  # beside `current.json`: the same word of the last demo or replay
 
 
 def leave_word(settings: EngineSettings) -> None:
     """Tell the commands where this run is: beside its state, and, as the newest, in TBOT_HOME.
 
-    Demo and replay keep their state in temporary folders, so only `current.json` finds them.
+    Demo and replay keep their state in temporary folders, so they have a word of their own: `current.json` may be
+    another run's a minute later.
     """
     gateway, me = settings.gateway, myself()
     document = orjson.dumps(
@@ -134,15 +136,19 @@ def leave_word(settings: EngineSettings) -> None:
             "run_dir": str(settings.run_dir),
             "pid": me.pid,
             "start": me.start,  # a pid may be used again
+            "space": process_space(),  # and in a container it means another process
             "mode": settings.mode,
             "gateway": gateway.rest_url if gateway is not None else None,
             "embedded": gateway is not None and gateway.embedded,
             "accounts": [plan.account for plan in settings.accounts],
         }
     )
-    for path in (settings.state_dir / RUN_FILE, settings.pointer):
-        if path is not None:
-            replace_private(path, document, sync=False)
+    places, pointer = [settings.state_dir / RUN_FILE], settings.pointer
+    if pointer is not None:
+        lasting = pointer.parent.resolve() == settings.state_dir.resolve().parent
+        places += [pointer] if lasting else [pointer, pointer.with_name(TEMPORARY)]
+    for path in places:
+        replace_private(path, document, sync=False)
 
 
 def kill_locks(settings: EngineSettings) -> KillLocks:

@@ -115,7 +115,7 @@ def contracts(look: Look, chosen: str) -> Html:
                 span("num", price(symbol, contract.get("last_price"))),
                 cls="chip on" if symbol == chosen else "chip",
                 type="button",
-                title=trouble or f"{contract.get('ticks_per_s', 0):.0f} ticks a second",
+                title=trouble or (f"{contract.get('ticks_per_s', 0):.0f} ticks a second" if look.alive else None),
                 data_symbol=symbol,
                 aria_pressed="true" if symbol == chosen else "false",
             )
@@ -263,9 +263,11 @@ def processes(look: Look) -> Html:
         symbol = name.removeprefix("worker-")
         contract = told.get(symbol) if name.startswith("worker-") else None
         state = "" if name in SILENT else str(process["state"])
+        if state and not look.alive and not look.status.get("ended"):
+            state = "gone"
         good = look.alive and state in ("OK", "")
         figures = ""
-        if contract is not None:
+        if contract is not None and look.alive:  # a rate is of now or of nothing
             age = contract.get("last_tick_age_s")
             figures = f"{contract.get('ticks_per_s', 0):.0f}/s" + ("" if age is None else f" · {age:.1f} s")
         times = process["restarts"]

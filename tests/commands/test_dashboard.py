@@ -167,6 +167,16 @@ def test_it_stays_with_its_run_while_that_lives_and_then_takes_the_newest(world:
     assert finder.find(paper) is None
 
 
+def test_of_a_demo_beside_a_lasting_run_the_lasting_one_is_shown_and_the_demo_by_its_folder(world: World) -> None:
+    paper = started(world, "paper")
+    world.run("sim", temporary=True)
+    assert dashboard._Finder(None).find(None) == paper
+    demo = Place(world.home / "run-sim-temporary", world.home / "elsewhere" / "sim")
+    assert dashboard._Finder(None, demo.state_dir).find(None) == demo
+    assert dashboard._Finder("sim").find(None) == demo
+    assert dashboard._Finder(None, world.home).find(None) is None
+
+
 # ------------------------------------------------------------------------------------------------------------ commands
 def carried_out(world: World, verb: Verb, account: int | None = None) -> tuple[Outcome, list[str]]:
     words: list[str] = []

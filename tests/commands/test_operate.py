@@ -54,6 +54,42 @@ def test_two_engines_want_a_choice_and_kill_takes_both(world: World) -> None:
     assert {asked[0] for asked in world.asked if asked[1] == "kill"} == {"run-live", "run-paper"}
 
 
+@pytest.mark.parametrize("lasting", ["paper", "sim"])
+@pytest.mark.parametrize("demo_last", [True, False])
+def test_a_demo_beside_a_lasting_run_is_not_meant_and_kill_takes_both(
+    world: World, lasting: str, demo_last: bool
+) -> None:
+    """Whichever began last; also where both are of one mode, and their accounts have one number."""
+    for temporary in (False, True) if demo_last else (True, False):
+        world.run("sim" if temporary else lasting, temporary=temporary, embedded=temporary)
+    world.answers = [said(WORD)]
+    for verb in ("pause", "resume", "flatten"):
+        result = world.tbot(verb)
+        assert code(result) == 0
+        assert {asked[0] for asked in world.asked} == {f"run-{lasting}"}
+        assert f"left alone: the DEMO run beside it, process {os.getpid()}" in result.output
+    assert [run["mode"] for run in json.loads(world.tbot("pause", "--json").stdout)["runs"]] == [lasting]
+    world.asked.clear()
+    world.answers = [said(DONE)]
+    result = world.tbot("kill", "--json")
+    assert code(result) == 0
+    assert {asked[0] for asked in world.asked if asked[1] == "kill"} == {f"run-{lasting}", "run-sim-temporary"}
+    assert sorted(run["mode"] for run in json.loads(result.stdout)["runs"]) == sorted([lasting, "sim"])
+
+
+def test_the_demo_alone_is_meant_and_a_mode_names_it(world: World) -> None:
+    world.run("sim", temporary=True)
+    world.answers = [said(WORD)]
+    assert code(world.tbot("pause")) == 0
+    world.run("paper")
+    result = world.tbot("pause", "--mode", "sim")
+    assert code(result) == 0
+    assert "left alone" not in result.output
+    assert [asked[0] for asked in world.asked] == ["run-sim-temporary"] * 2
+    world.run("live")
+    assert "several engines run (live, paper, sim): choose one with --mode" in str(world.tbot("pause").exception)
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "flatten", "kill"])
 def test_an_unknown_account_is_a_usage_error_that_names_the_known_ones(world: World, verb: str) -> None:
     world.run()

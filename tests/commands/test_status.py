@@ -11,9 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tbot.commands.status import NotRunning, lines, read_newest, status
+from tbot.commands.status import NotRunning, lines, newest_status, status
 from tbot.commands.words import fitted
+from tbot.transport.process_identity import myself, process_space
 
+NOBODY = 2**22 + 7  # no process has this number
 module = importlib.import_module("tbot.commands.status")  # its name is also that of the command in it
 
 
@@ -93,6 +95,84 @@ def test_I33_an_old_status_is_shown_as_dead(
     assert json.loads(shown.output)["state"] == state
 
 
+def with_word(folder: Path, name: str = "run", **changes: Any) -> None:
+    """The word that the launcher of the run in this folder left of itself; this process, unless something else."""
+    me = myself()
+    (folder.parent / name).mkdir(exist_ok=True)
+    word = {
+        "mode": "paper", "status": str(folder / "status.json"), "run_dir": str(folder.parent / name), "pid": me.pid,
+        "start": me.start, "space": process_space(), "gateway": None, "embedded": False,
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(word | changes))
+
+
+GONE = {"pid": NOBODY, "start": 5}
+
+
+@pytest.mark.parametrize(
+    ("word", "pid", "state"),
+    [
+        ({}, os.getpid(), "ACTIVE"),
+        (GONE, NOBODY, "DEAD"),
+        ({"start": 5}, os.getpid(), "DEAD"),  # the number belongs to another process now
+        ({}, NOBODY, "DEAD"),  # another launcher has taken over, and has said nothing yet
+        (GONE | {"space": 5}, NOBODY, "ACTIVE"),  # in a container: nobody can tell from here
+        ({"pid": NOBODY, "space": -1}, NOBODY, "ACTIVE"),  # word of an earlier version
+    ],
+)
+def test_a_launcher_that_vanished_is_gone_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: dict[str, Any], pid: int, state: str
+) -> None:
+    """Not after a minute: a rate of an engine that was killed is of another time."""
+    news = {"actions": {}, "next": [], "age_s": 60, "stale": False}
+    followed = {"news": news, "processes": {"feed": {"state": "OK"}}}
+    left_behind(tmp_path, monkeypatch, document(pid=pid, written_ns=time.time_ns() - 3_000_000_000, **followed))
+    with_word(tmp_path / "paper", **word)
+    told, text = json.loads(shown("--json").output), shown().output
+    assert told["state"] == state
+    assert told["processes"]["feed"]["state"] == ("OK" if state == "ACTIVE" else "UNKNOWN")
+    rates = [(one["ticks_per_s"], one["last_tick_age_s"]) for one in told["contracts"].values()]
+    assert rates == [(12.5, 0.4) if state == "ACTIVE" else (None, None)]
+    assert ("12.5/s" in text) == ("news  " in text) == (state == "ACTIVE")
+    gone = "PAPER  DEAD  its launcher is gone without a last word: what you see is 3 s old\n"
+    assert text.startswith(gone) == (state == "DEAD")
+
+
+def test_of_two_runs_that_live_the_lasting_one_is_shown_and_the_demo_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever started last, and whichever has written last."""
+    left_behind(tmp_path, monkeypatch, document(pid=os.getpid()))
+    with_word(tmp_path / "paper")
+    away = tmp_path / "elsewhere" / "tbot-sim-abcdefgh"
+    away.mkdir(parents=True)
+    (away / "status.json").write_text(json.dumps(document(badge="DEMO", pid=os.getpid())))
+    with_word(away, mode="sim", embedded=True)
+    (tmp_path / "current.json").write_bytes((away / "run.json").read_bytes())
+    hint = f"another run: DEMO run, process {os.getpid()}; tbot status --state-dir {away}"
+    assert shown().output.splitlines()[0].startswith("PAPER  ACTIVE")
+    assert shown().output.splitlines()[-2] == hint
+    assert json.loads(shown("--json").output)["other_runs"] == [
+        {"mode": "sim", "name": "DEMO run", "pid": os.getpid(), "state_dir": str(away)}
+    ]
+    there = shown("--state-dir", str(away)).output.splitlines()
+    assert there[0].startswith("DEMO  ACTIVE")
+    assert there[-2].startswith("another run: PAPER run, process")
+    # The pointer leads to the paper run, which began later; the demo is still found by its own.
+    (tmp_path / "current.json").rename(tmp_path / "temporary.json")
+    (tmp_path / "current.json").write_bytes((tmp_path / "paper" / "run.json").read_bytes())
+    assert shown().output.splitlines()[-2] == hint
+    with_word(tmp_path / "paper", **GONE)
+    (tmp_path / "current.json").write_bytes((tmp_path / "paper" / "run.json").read_bytes())
+    assert shown().output.startswith("DEMO  ACTIVE"), "what lives goes before what does not"
+    assert "another run" not in shown().output
+
+
+def test_a_folder_without_a_status_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="no engine has left a status in"):
+        CliRunner().invoke(status, ["--state-dir", str(tmp_path)], standalone_mode=False, catch_exceptions=False)
+
+
 @pytest.mark.parametrize("state", ["STOPPED", "NOT_FLAT", "HALTED"])
 def test_an_ended_run_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     left_behind(tmp_path, monkeypatch, document(state=state, ended=True, written_ns=1))
@@ -102,7 +182,7 @@ def test_an_ended_run_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_no_engine_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TBOT_HOME", str(tmp_path))
     with pytest.raises(NotRunning):
-        read_newest()
+        newest_status()
 
 
 def account(**changes: Any) -> dict[str, Any]:

@@ -168,11 +168,16 @@ def test_it_waits_for_an_engine_and_survives_its_end_and_restart(world: World, s
         assert "waiting" in text_of(app), "a look a second"
         world.later()
         app.draw()
-        assert "24955.50  ACTIVE" in text_of(app)
+        before = text_of(app)
+        assert "24955.50  ACTIVE" in before
         world.place = None
         world.later()
         app.draw()
         assert "24955.50  engine stopped, waiting for the next one" in text_of(app)
+        assert "● feed" in before
+        assert "59/s" in before
+        assert "○ feed        gone" in text_of(app)
+        assert "/s" not in text_of(app), "a rate is of now or of nothing"
         (tmp_path / "again").mkdir()
         second = busy_scene(tmp_path / "again", badge="DEMO")
         world.place = Place(second.run_dir, second.state_dir)
@@ -194,6 +199,46 @@ def test_the_last_words_of_an_engine_are_its_end(world: World, scene: Scene) -> 
         assert "engine stopped" in text_of(app), "its folder is still there for a moment"
 
     play(world, story)
+
+
+def test_a_contract_that_the_run_does_not_trade_is_said_and_waited_for(world: World, tmp_path: Path) -> None:
+    """`--wait --contract NQ`: the engine that comes trades MNQ and ES, the next one NQ as well."""
+    first, world.place = world.place, None
+
+    async def story(app: Dashboard, pilot: Pilot[int]) -> None:
+        world.place = first
+        world.later()
+        app.draw()
+        assert text_of(app).splitlines()[0].startswith(" PAPER  MNQ 1m")
+        assert text_of(app).splitlines()[2] == " ! NQ is not traded by this run; showing MNQ"
+        (tmp_path / "again").mkdir()
+        second = busy_scene(tmp_path / "again", contracts={name: ds.contract() for name in ("MNQ", "NQ")})
+        world.place = Place(second.run_dir, second.state_dir)
+        world.later()
+        app.draw()
+        assert text_of(app).startswith(" PAPER  NQ 1m")
+        assert "not traded" not in text_of(app)
+        second.close()
+
+    play(world, story, choice=Choice(symbol="NQ"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (150, 42)])
+def test_what_a_key_chooses_ends_the_notice(world: World, size: tuple[int, int]) -> None:
+    words = " ! NQ is not traded by this run; showing MNQ; account 7 is not traded by this run; showing"
+
+    async def story(app: Dashboard, pilot: Pilot[int]) -> None:
+        lines = text_of(app).splitlines()
+        assert words[: size[0] - 1] in lines[2]
+        assert len(lines) == size[1]
+        await pilot.press("c")
+        assert "NQ is not traded" not in text_of(app)
+        assert " ! account 7 is not traded by this run" in text_of(app)
+        await pilot.press("a")
+        assert "not traded" not in text_of(app)
+        assert text_of(app).startswith(" PAPER  ES 1m")
+
+    play(world, story, size=size, choice=Choice(symbol="NQ", account="7"))
 
 
 # ---------------------------------------------------------------------------------------------------------------- keys

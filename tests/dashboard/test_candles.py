@@ -1,12 +1,14 @@
 """The chart: everything stands where its price and time are, in every size, also where there is nothing to draw."""
 
+import random
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from tbot.dashboard.candles import Chart, Pin, PriceLine, draw, nice_step
+from tbot.dashboard.candles import Chart, Pin, PriceLine, _Plot, draw, nice_step
 from tbot.dashboard.feed_view import Line, Zone
 from tbot.dashboard.rows import plain, width_of
 from tbot_ext.records import BAR_DTYPE
@@ -175,10 +177,55 @@ def test_a_target_far_away_does_not_flatten_the_chart() -> None:
     assert text.count("┃") > 10
 
 
-def test_the_last_price_has_its_tag_even_where_the_entry_is() -> None:
-    text = plain(draw(chart(RAMP, prices=[PriceLine("entry", 1199)], last=1200), 60, 24))
-    assert "◂ 1200" in text
-    assert "E  1199" in text
+@pytest.mark.parametrize(
+    ("prices", "label"),
+    [
+        ([PriceLine("entry", 1201)], "◂E  1200"),
+        ([PriceLine("stop", 1202)], "◂SL 1200"),
+        ([PriceLine("target", 1202), PriceLine("entry", 1201)], "◂E+ 1200"),
+        ([PriceLine("target", 1099), PriceLine("stop", 1098)], "SL+ 1098"),
+        ([PriceLine("stop", 1099), PriceLine("entry", 1098)], "E+ 1098"),
+    ],
+)
+def test_of_prices_in_one_row_the_first_has_the_label_and_names_the_next(prices: list[PriceLine], label: str) -> None:
+    rows = draw(chart(RAMP, prices=prices, last=1200), 60, 24)
+    assert label in plain(rows)
+    assert sum(bool(name.strip("◂")) for _, name, _ in named_rows(rows)) == 1
+
+
+def named_rows(rows: list[Any]) -> list[tuple[int, str, str]]:
+    """(row, what stands before the price, price) of the axis labels that have a name."""
+    found = []
+    for number, line in enumerate(plain(rows).splitlines()):
+        label = re.search(r"([◂↑↓]?)((?:E|SL|TP)?\+?) *(-?\d+)$", line)
+        if label and (label[1] or label[2]):
+            found.append((number, label[1] + label[2], label[3]))
+    return found
+
+
+@pytest.mark.parametrize("height", [8, 14, 24, 60])
+def test_every_label_stands_in_the_row_of_its_line(height: int) -> None:
+    """Any prices of bracket and market, also three that meet: a label is where its line is, or it is not there."""
+    rng = random.Random(height)
+    for _ in range(150):
+        near = rng.choice([3, 12, 60, 400])
+        middle = rng.randint(1000, 1200)
+        last = middle + rng.randint(-near, near)
+        prices = [PriceLine(kind, middle + rng.randint(-near, near)) for kind in ("target", "stop", "entry")]
+        shown = chart(RAMP, prices=prices, last=last)
+        plot = _Plot(shown, 60 - AXIS, height - 1 - (3 if height >= 18 else 0))
+        inside = {plot.row(line.price) for line in (*prices, PriceLine("last", last)) if plot.holds(line.price)}
+        labels = named_rows(draw(shown, 60, height))
+        assert {row for row, name, _ in labels if name[0] not in "↑↓"} == inside
+        for row, name, price in labels:
+            if name[0] in "↑↓":
+                assert not plot.holds(int(price))
+                continue
+            assert row == plot.row(int(price))
+            here = [line for line in prices if plot.row(line.price) == row and plot.holds(line.price)]
+            first = last if plot.row(last) == row else min(here, key=lambda line: "est".index(line.kind[0])).price
+            assert int(price) == first
+        assert any(row == plot.row(last) and name.startswith("◂") for row, name, _ in labels)
 
 
 def test_signals_stand_at_their_bars() -> None:

@@ -95,6 +95,18 @@ def test_a_run_that_is_not_there_is_down(tmp_path: Path, document: dict[str, Any
     assert scraped(tmp_path / "status.json") == {("tbot_up", ()): 0}
 
 
+def test_a_run_whose_launcher_is_gone_is_down_at_once_and_its_last_tick_grows_old(
+    tmp_path: Path, document: dict[str, Any]
+) -> None:
+    document["contracts"]["MNQ"]["last_tick_age_s"] = 1.0
+    path = written(tmp_path, document | {"written_ns": time.time_ns() - 20 * 10**9})
+    for lives in (True, False):
+        registry = CollectorRegistry()
+        registry.register(EngineCollector(path, lambda: None, lambda told, lives=lives: lives))
+        assert registry.get_sample_value("tbot_up") == float(lives)
+        assert (registry.get_sample_value("tbot_feed_age_seconds", {"symbol": "MNQ"}) or 0) >= 21
+
+
 def test_ticks_and_their_age_come_from_the_rings_and_no_readers_place_is_taken(
     tmp_path: Path, document: dict[str, Any]
 ) -> None:

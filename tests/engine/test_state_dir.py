@@ -15,7 +15,7 @@ from tbot.engine.settings import EngineSettings, GatewaySettings
 from tbot.engine.state_dir import RUN_FILE, AccountLocks, leave_word, lock_state
 from tbot.engine.status import StatusFile
 from tbot.errors import Halted
-from tbot.transport.process_identity import process_start
+from tbot.transport.process_identity import process_space, process_start
 
 FOREIGN = "https://gateway.example"
 
@@ -169,3 +169,13 @@ def test_I31_word_of_a_run_is_for_its_owner_alone_and_names_the_very_process(tmp
     document = json.loads(paths[1].read_text())
     assert (document["pid"], document["start"]) == (os.getpid(), process_start(os.getpid()))
     assert sorted(path.name for path in run.state_dir.glob(".*")) == []
+
+
+def test_word_of_a_demo_stays_when_a_lasting_run_begins_beside_it(tmp_path: Path) -> None:
+    pointer, demo, paper = tmp_path / "current.json", tmp_path / "elsewhere" / "state", tmp_path / "paper"
+    for state_dir in (demo, paper):
+        state_dir.mkdir(parents=True)
+        leave_word(settings(tmp_path, pointer=pointer, state_dir=state_dir))
+    told = [json.loads(path.read_text()) for path in (pointer, tmp_path / "temporary.json")]
+    assert [Path(one["status"]).parent for one in told] == [paper, demo]
+    assert told[0]["space"] == process_space()

@@ -57,18 +57,22 @@ class World:
         return program.Result(self.proven, (), "" if self.proven else "account 1001: the gateway told nothing")
 
     def run(
-        self, mode: str = "sim", *, pid: int | None = None, embedded: bool = False, newest: bool = True, start: int = 0
-    ) -> None:
+        self, mode: str = "sim", *, pid: int | None = None, embedded: bool = False, newest: bool = True, start: int = 0,
+        temporary: bool = False,
+    ) -> None:  # fmt: skip
         """A run that left word of itself; without `pid` it lives (it is this process)."""
-        folder, run_dir = self.home / mode, self.home / f"run-{mode}"
-        folder.mkdir(exist_ok=True)
+        folder = self.home / "elsewhere" / mode if temporary else self.home / mode
+        run_dir = self.home / (f"run-{mode}-temporary" if temporary else f"run-{mode}")
+        folder.mkdir(exist_ok=True, parents=True)
         run_dir.mkdir(exist_ok=True)
         document = {
             "status": str(folder / "status.json"), "run_dir": str(run_dir), "pid": os.getpid() if pid is None else pid,
             "mode": mode, "gateway": "http://127.0.0.1:9", "embedded": embedded, "accounts": [7],
             "start": start,
         }  # fmt: skip
-        for path in (folder / "run.json", *([self.home / "current.json"] if newest else [])):
+        more = [self.home / "current.json"] if newest else []
+        more += [self.home / "temporary.json"] if temporary else []
+        for path in (folder / "run.json", *more):
             path.write_text(json.dumps(document))
         status = {"schema": "tbot.status", "market_ns": 1_795_185_000_000_000_000, "accounts": {"1001": {}}}
         (folder / "status.json").write_text(json.dumps(status))

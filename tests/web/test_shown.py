@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -332,6 +333,14 @@ def test_an_engine_that_died_is_not_shown_alive(monkeypatch: pytest.MonkeyPatch)
     engine.changes["ended"] = True
     clock.now_s += 1
     assert not source.look().alive
+
+
+def test_an_engine_that_is_gone_has_no_rate(engine: FakeEngine) -> None:
+    living, gone = look_at(engine), replace(look_at(engine), alive=False)
+    chips = lambda look: panels.contracts(look, "MNQ")  # noqa: E731
+    for panel, rate in ((panels.processes, r"\d/s|>ok<"), (chips, "ticks a second")):
+        assert re.search(rate, str(panel(living)))
+        assert not re.search(rate, str(panel(gone)))
 
 
 def test_a_pattern_tells_the_weight_in_force_and_where_it_would_go(engine: FakeEngine) -> None:
