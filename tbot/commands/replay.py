@@ -7,6 +7,7 @@ import click
 from tbot.commands.account_choice import with_accounts
 from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Number, Whole
 from tbot.commands.sim import parse_speed
+from tbot.errors import ConfigError
 
 
 @click.command()
@@ -100,6 +101,7 @@ def replay(
 
     zone = parse_zone(tz)
     config = with_accounts(load(config_path), accounts)
+    _refuse_used(out)
     with TapeReader(tape) as reader:
         numbers = contract_ids(reader)
         traded = told_contracts(numbers) if config.dxy.followed else numbers
@@ -117,6 +119,13 @@ def replay(
     screen = LastingScreen(choose_screen(json_output, quiet, zone))
     supervisor = Supervisor(settings, launch.engine_specs(settings, None), screen.event)
     return drive(supervisor, screen, None, json_output, lambda: None)
+
+
+def _refuse_used(out: Path | None) -> None:
+    """ConfigError for a folder with a run's record: a replay would go on from its money, locks and weights."""
+    for name in ("journal.db", "patterns.db"):
+        if out is not None and (out / name).exists():
+            raise ConfigError(f"{out} has the record of another run ({name}); a replay begins anew: give another --out")
 
 
 def _journal(

@@ -18,6 +18,7 @@ from tbot.errors import GatewayError
 from tbot.streams import is_terminal
 
 EXIT_NOT_FLAT = 11
+INTERRUPTED = 130
 FRAME_S = 0.25
 FINAL_KEYS = (
     "mode", "intents", "denials", "fills", "round_trips", "pnl_usd", "latency_ns", "gaps", "restarts", "state",
@@ -246,6 +247,7 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
     replay = supervisor.settings.mode == "replay"  # a tape that ends leaves nothing real behind
     if json_output:
         click.echo(orjson.dumps(final_document(status), option=orjson.OPT_NON_STR_KEYS).decode())
+    cut_short = replay and not supervisor.finished
     if phase.failure:
         code = "" if phase.failure_code in phase.failure else f" ({phase.failure_code})"
         click.echo(f"tbot: {phase.failure}{code}", err=True)
@@ -254,6 +256,9 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
     if not phase.flat and not replay:
         click.echo("tbot: the accounts were not proven flat; look at the account now, then run tbot again", err=True)
         return EXIT_NOT_FLAT
+    if cut_short:
+        click.echo("tbot: stopped before the end of the tape; what is on record is a part of a replay", err=True)
+        return INTERRUPTED
     if not (status["accounts"] or replay or interrupted):  # Ctrl-C in the start is no failure
         click.echo("tbot: the gateway never let this run in; see tbot doctor --online", err=True)
         return GatewayError.exit_code

@@ -15,10 +15,14 @@ import sys
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
+
+from tbot.errors import TbotError
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+
+LAST_WORD = "tbot-last-word"  # begins the line in which a process that gives up says why
 
 OnOrphan = Literal["kill", "term", "linger"]
 ORPHAN_LINGER_S = 11.0  # an embedded gateway outlives its launcher this long, so that the executor can flatten
@@ -82,6 +86,14 @@ def _speak_to(voice: Connection) -> None:
     voice.close()
 
 
+def _last_word(error: TbotError) -> NoReturn:
+    """End with the error's own code and sentence, by a pipe that outlives this process; a traceback would tell less."""
+    sentence = " ".join(str(error).split())
+    sys.stderr.write(f"{LAST_WORD} {error.exit_code} {sentence}\n")
+    sys.stderr.flush()
+    sys.exit(error.exit_code)
+
+
 def run_child(
     name: str,
     target: str,
@@ -114,4 +126,7 @@ def run_child(
     main = getattr(importlib.import_module(module), function)
     gc.freeze()  # and it stays: full collections pass it over from now on
     gc.enable()
-    main(settings, context)
+    try:
+        main(settings, context)
+    except TbotError as error:
+        _last_word(error)

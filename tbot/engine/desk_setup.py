@@ -97,7 +97,7 @@ class TradingDesk:
         self.observer = Observer(journal, tell, hops, short_names(accounts) if len(accounts) > 1 else {})
         sink = broker if isinstance(broker, PaperBroker) else None
         self.exchange_time = ExchangeTime()
-        loop = DeskLoop(self.desk, self.timed, self.observer)
+        loop = DeskLoop(self.desk, self.timed, self.observer, strict=settings.lockstep)
         self.session: DeskSession
         if settings.lockstep:
             assert sink is not None, "lock-step without the paper broker has no market time"

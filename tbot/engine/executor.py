@@ -196,7 +196,7 @@ class Executor:
         try:
             desk.journal.flush()
         except JournalError as error:
-            if desk.journal.broken:
+            if desk.journal.broken or self._settings.lockstep:
                 raise
             self._complain(error)
 
@@ -271,7 +271,8 @@ class Executor:
             self._next_try_ns = 0
             self._open()
             desk = self._desk
-        assert desk is not None
+        if desk is None:
+            raise self._fatal or Halted(self._problem or "the Desk of this replay could not be opened")
         assert isinstance(desk.clock, FixedClock)
         desk.clock.set_ns(message.now_ns)
         self._heed_stop(desk)
@@ -355,13 +356,14 @@ class Executor:
 
     def close(self) -> None:
         """Last words, then let go of everything; as an orphan also clean up after the dead launcher."""
-        desk = self._desk
+        desk, unwritten = self._desk, None
         last = self._status()  # before the lines are cut: a hub that we closed ourselves is no alarm
         if desk is not None:
             self._answer_stops(desk)
             try:
                 desk.close()
             except JournalError as error:
+                unwritten = error
                 self._complain(error)
         if self._link is not None:
             self._link.close()
@@ -374,6 +376,8 @@ class Executor:
         if not self._asked_to_stop and _launcher_died(self._context):
             # The last to leave removes shared memory and sockets (F-PRC-03).
             shutil.rmtree(self._settings.run_dir, ignore_errors=True)
+        if unwritten is not None and self._settings.lockstep:  # its last rows are missing: that is no replay
+            raise unwritten
 
 
 def _launcher_died(context: ChildContext) -> bool:

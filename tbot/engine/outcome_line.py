@@ -5,11 +5,14 @@ learned weights decide (design ruling 9). In lock-step the worker's cursor moves
 outcomes, so that the weights of a day rest on the same outcomes as in a backtest.
 """
 
+from collections.abc import Callable, Iterator
+
 from tbot.domain.process_messages import OutcomesAck, OutcomesMessage, WeightsGrant, WeightsRequest
+from tbot.engine import patience
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.settings import EngineSettings
-from tbot.errors import Halted, ProtocolError
+from tbot.errors import ProtocolError
 from tbot.strategy.learning import WeightSource
 from tbot.strategy.outcomes import DayWeights, PatternWeight, Rows
 from tbot.transport import sockets
@@ -18,20 +21,18 @@ from tbot.transport.wire import Wire
 GREETING_PATIENCE_NS = 15 * NS_PER_S  # at the start of a process: half of what a first heartbeat may take
 WEIGHTS_PATIENCE_NS = 2 * NS_PER_S  # a recorder that is silent so long leaves the old weights in force
 SILENCE_NS = 60 * NS_PER_S  # and is not waited for again so soon: a worker that waits does not beat
-STEP_PATIENCE_NS = 20 * NS_PER_S  # in lock-step nothing may be guessed: below the source's own patience
+STEP_TURN_NS = 20_000_000  # looks at the socket in lock-step
 ROWS_A_MESSAGE = 1_000
-
-
-def _void() -> Halted:
-    """For lock-step: a replay that learns less than its tape tells is none."""
-    return Halted("the recorder did not answer within 20 s; the replay is void, run it again")
 
 
 class OutcomeLine:
     """One worker's socket; `counters`: sent, acked, unacked, asked, granted, silent."""
 
-    def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire) -> None:
+    def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire, beat: Callable[[], None]) -> None:
+        """`beat` keeps this process alive in the eyes of others while it waits for the recorder in lock-step."""
         self._lockstep = settings.lockstep
+        self._stop = context.stop
+        self._beat = beat
         self._wire = wire
         self._socket = sockets.dealer(settings.socket("recorder"), context.name.encode())
         self._waiter = sockets.Waiter(self._socket)
@@ -42,11 +43,13 @@ class OutcomeLine:
         self.counters = dict.fromkeys(("sent", "acked", "unsent", "asked", "granted", "silent"), 0)
 
     @classmethod
-    def of(cls, settings: EngineSettings, context: ChildContext, wire: Wire) -> "OutcomeLine | None":
+    def of(
+        cls, settings: EngineSettings, context: ChildContext, wire: Wire, beat: Callable[[], None]
+    ) -> "OutcomeLine | None":
         """None where nothing is observed. Where weights decide, the recorder is there when this returns, or late."""
         if not settings.strategy.learning.follows:
             return None
-        line = cls(settings, context, wire)
+        line = cls(settings, context, wire, beat)
         if settings.strategy.learning.decides and not settings.lockstep:  # there each question waits long enough
             line._granted(settings.symbols[0], 0, GREETING_PATIENCE_NS)
         return line
@@ -66,22 +69,20 @@ class OutcomeLine:
 
     def _leave(self, data: bytes) -> bool:
         """Whether the recorder took it; in lock-step it is waited for."""
-        deadline = boot_ns() + STEP_PATIENCE_NS
-        while not (taken := self._socket.send(data)) and self._lockstep:
-            if boot_ns() > deadline:
-                raise _void()
-            self._waiter.wait(NS_PER_S // 50)
-            self._take()
-        return taken
+        return self._socket.send(data) or (self._lockstep and any(self._socket.send(data) for _ in self._turns()))
 
-    def settle(self) -> None:
-        """Wait, in lock-step, until the recorder has all that was sent. Raises Halted when it does not come to that."""
-        deadline = boot_ns() + STEP_PATIENCE_NS
-        while self._acked < self._sent:
-            if boot_ns() > deadline:
-                raise _void()
-            self._waiter.wait(NS_PER_S // 10)
-            self._take()
+    def _turns(self) -> Iterator[None]:
+        """Of waiting in lock-step; a replay that learns less than its tape tells is none."""
+        return patience.turns("the recorder did not answer within 20 s", self._stop, self._turn)
+
+    def _turn(self) -> None:
+        self._waiter.wait(STEP_TURN_NS)
+        self._take()
+        self._beat()
+
+    def settle(self) -> bool:
+        """In lock-step: wait until the recorder has all that was sent. False: told to stop before. Raises Halted."""
+        return self._acked >= self._sent or any(self._acked >= self._sent for _ in self._turns())
 
     def source(self, symbol: str) -> WeightSource:
         """Where the strategy of one contract asks for the weights of a trading day."""
@@ -93,18 +94,24 @@ class OutcomeLine:
             return DayWeights(day_start_ns, "")
         self.counters["asked"] += 1
         grant = None
-        if self._lockstep or boot_ns() >= self._silent_until_ns:
-            patience_ns = STEP_PATIENCE_NS if self._lockstep else WEIGHTS_PATIENCE_NS
-            grant = self._granted(symbol, day_start_ns, patience_ns)
+        if self._lockstep:
+            grant = self._awaited(symbol, day_start_ns)
+        elif boot_ns() >= self._silent_until_ns:
+            grant = self._granted(symbol, day_start_ns, WEIGHTS_PATIENCE_NS)
         if grant is None:
-            if self._lockstep:
-                raise _void()
             self.counters["silent"] += 1
             return self._last.get(symbol, DayWeights(day_start_ns, ""))
         self.counters["granted"] += 1
         patterns = tuple(PatternWeight(*one) for one in grant.patterns)
         self._last[symbol] = DayWeights(day_start_ns, grant.version, patterns)
         return self._last[symbol]
+
+    def _awaited(self, symbol: str, day_start_ns: int) -> WeightsGrant | None:
+        """In lock-step; None: told to stop."""
+        if not self._leave(self._wire.encode(WeightsRequest(symbol, day_start_ns))):
+            return None
+        key = symbol, day_start_ns
+        return next((found for _ in self._turns() if (found := self._grants.pop(key, None)) is not None), None)
 
     def _granted(self, symbol: str, day_start_ns: int, patience_ns: int) -> WeightsGrant | None:
         deadline, asked = boot_ns() + patience_ns, False

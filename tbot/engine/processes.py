@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
-from tbot.engine.child import OnOrphan, run_child
+from tbot.engine.child import LAST_WORD, OnOrphan, run_child
 from tbot.engine.clocks import NS_PER_S, boot_ns
 
 SUSPECT_NS = 2 * NS_PER_S  # C_HEARTBEAT
@@ -80,6 +80,7 @@ class Child:
         self._started_ns = 0
         self.last_beat_ns = 0
         self.ready = False
+        self.last_word = (0, "")  # exit code and sentence of a process that gave up by itself
         self.newest_pid = 0  # of the process started last, alive or not
 
     def start(self, epoch: int) -> None:
@@ -103,6 +104,7 @@ class Child:
         self.last_beat_ns = 0
         self.state = "STARTING"
         self.ready = False
+        self.last_word = (0, "")
 
     @property
     def alive(self) -> bool:
@@ -121,10 +123,19 @@ class Child:
         *lines, self._half = self._half.split(b"\n")
         if last or len(self._half) > PIPE_BYTES:
             lines, self._half = [*lines, self._half], b""
-        self.said.extend(line.decode(errors="replace") for line in lines if line.strip())
+        for line in lines:
+            self._hear(line.decode(errors="replace"))
         if last:
             self._voice.close()
             self._voice = None
+
+    def _hear(self, line: str) -> None:
+        mark, _, rest = line.partition(" ")
+        if mark == LAST_WORD:
+            code, _, line = rest.partition(" ")
+            self.last_word = int(code), line
+        if line.strip():
+            self.said.append(line)
 
     @property
     def awaited(self) -> bool:

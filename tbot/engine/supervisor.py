@@ -220,15 +220,17 @@ class Supervisor:
         contracts = message.status.get("contracts", {})
         if not message.process.startswith("worker") or not isinstance(contracts, dict):
             return
+        replay = self.settings.mode == "replay"
         for symbol, contract in contracts.items():
             laps = int(contract["counters"]["laps"])
             if laps > self._laps.get(symbol, 0):
-                self._line(f"{symbol}: the worker was lapped; history is fetched again")
+                cure = "its patterns of this replay are void" if replay else "history is fetched again"
+                self._line(f"{symbol}: the worker was lapped; {cure}")
                 self._refill(symbol)
             self._laps[symbol] = laps
 
     def _refill(self, symbol: str) -> None:
-        if "feed" in self.children:
+        if "feed" in self.children and self.settings.mode != "replay":  # a tape has no history to fetch
             self.children["feed"].say({"verb": "refill", "contract": symbol})
 
     # ------------------------------------------------------------------------------------------------ kill switch
@@ -301,7 +303,7 @@ class Supervisor:
         why = f"exit code {child.process.exitcode}" if gone else "no heartbeat for 5 s"
         self._calm.remove(child.process.sentinel)
         self._end(child, grace_s=0.5 if gone else child.spec.grace_s)
-        self._restart(child, why)
+        self._restart(child, child.last_word[1] or why)
 
     def _end(self, child: Child, grace_s: float) -> None:
         """SIGTERM, time to leave in order, SIGKILL. All else goes on meanwhile, or the others would look dead, too."""
@@ -323,6 +325,7 @@ class Supervisor:
                 return
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
+            self.phase.exit_code = child.last_word[0] or self.phase.exit_code
             self._line(self.phase.failure)
             if name == "executor" and self._may_hold():
                 self._resort.panic(self.phase.failure, self._accounts())  # F-PRC-04

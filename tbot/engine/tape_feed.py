@@ -4,6 +4,7 @@ In lock-step the source waits, after each exchange instant, until every worker h
 finished what it caused (design ruling 2); only shells know of it.
 """
 
+import sys
 import time
 from collections.abc import Iterable
 
@@ -13,10 +14,11 @@ import numpy.typing as npt
 from tbot.context.stream import with_context
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import StepDone, StepMessage
+from tbot.engine import patience
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, boot_ns
 from tbot.engine.health import Beat, Hops, make_wire
-from tbot.engine.settings import EngineSettings
+from tbot.engine.settings import RING_CAPACITY, EngineSettings
 from tbot.engine.tape_facts import TapeFacts
 from tbot.engine.worker import READER_SLOTS
 from tbot.errors import DataError, Halted
@@ -26,10 +28,12 @@ from tbot.transport import sockets
 from tbot.transport.shm import Segment
 from tbot_ext.ring import RingWriter, reader_positions
 
-STEP_TIMEOUT_NS = 30 * NS_PER_S
+STEP_TIMEOUT_NS = 30 * NS_PER_S  # longer than what a worker waits for executor and recorder, who knows more
+CUT_SHORT = 75  # exit code of a feed that was told to stop before the end of its tape
 SPINS = 200  # looks at the workers' cursors before the first nap
 NAP_S = 0.00005
 PACE_S = 0.005
+ROOM = RING_CAPACITY // 4  # records that a paced tape may be ahead of its slowest reader, and writes at once
 
 
 class TapeFeed:
@@ -52,8 +56,8 @@ class TapeFeed:
         self._last_rate_ns = boot_ns()
         self._last_ticks = dict(self._ticks)
 
-    def run(self) -> None:
-        """The whole tape, then a last step; returns when everybody has finished."""
+    def run(self) -> bool:
+        """The whole tape; True when everybody has taken it in, False when told to stop before."""
         if self._settings.tape is None:
             raise DataError("a replay needs a tape")
         self._wait_for_readers()
@@ -67,8 +71,10 @@ class TapeFeed:
             else:
                 assert settings.clock is not None
                 self._paced(stream, SimulatedClock(settings.clock))
+        complete = not self._context.stop.is_set()
         self._report(force=True)
         self.close()
+        return complete
 
     def _wait_for_readers(self) -> None:
         """Records written before a worker looks would be lost to it once the ring wraps: wait for its cursor."""
@@ -88,8 +94,8 @@ class TapeFeed:
             if self._context.stop.is_set():
                 return
             self._write(records)
-            self._await_workers()
-            self._step(int(records["exch_ns"][0]))
+            if self._taken(READER_SLOTS["worker"], behind=0):
+                self._step(int(records["exch_ns"][0]))
             self._report()
 
     def _write(self, records: npt.NDArray[np.void]) -> None:
@@ -100,35 +106,43 @@ class TapeFeed:
         for name in self._ticks:
             self._ticks[name] = self._writers[PRODUCTS[name].contract_id].written
 
-    def _await_workers(self) -> None:
-        deadline = boot_ns() + STEP_TIMEOUT_NS
-        looks = 0
-        slot = READER_SLOTS["worker"]
+    def _taken(self, slot: int, behind: int) -> bool:
+        """Wait until a kind of readers is at most so many records behind. False: told to stop before.
+
+        Raises Halted when they stand still for so long that they must have died.
+        """
+        what = "its ticks were not taken in within 30 s"
+        turns = patience.turns(what, self._context.stop, self._nap, STEP_TIMEOUT_NS)
         for name, segment in self._segments.items():
-            target = self._writers[PRODUCTS[name].contract_id].written
+            target = self._writers[PRODUCTS[name].contract_id].written - behind
+            looks = 0
             while reader_positions(segment.buf)[slot] < target:
                 looks += 1
-                if looks > SPINS:
-                    time.sleep(NAP_S)
-                if self._context.stop.is_set() or boot_ns() > deadline:
-                    raise Halted(f"the worker of {name} did not consume its ticks within 30 s; the replay is void")
+                if looks > SPINS and next(turns, True):
+                    return False
+        return not self._context.stop.is_set()
+
+    def _nap(self) -> None:
+        time.sleep(NAP_S)
+        self._report()
 
     def _step(self, now_ns: int) -> None:
         started = boot_ns()
         heads = {name: self._writers[PRODUCTS[name].contract_id].written for name in self._settings.symbols}
         message = self._wire.encode(StepMessage(now_ns, heads))
-        sent = False
-        while boot_ns() - started < STEP_TIMEOUT_NS and not self._context.stop.is_set():
-            if not sent and not (sent := self._executor.send(message)):
-                time.sleep(PACE_S)  # the connection is not there yet
-            self._report()
-            self._waiter.wait(NS_PER_S // 4 if sent else 0)
+        sent = self._executor.send(message)
+        what = "the executor did not finish a step within 30 s"
+        for _ in patience.turns(what, self._context.stop, self._listen, STEP_TIMEOUT_NS):
+            sent = sent or self._executor.send(message)  # the connection was not there yet
             for _, data in self._executor.drain():
                 answer = self._wire.decode(data)
                 if isinstance(answer, StepDone) and answer.now_ns == now_ns:
                     self._hops.record("step", boot_ns() - started)
                     return
-        raise Halted("the executor did not finish a step within 30 s; the replay is void")
+
+    def _listen(self) -> None:
+        self._report()
+        self._waiter.wait(NS_PER_S // 20)
 
     def _paced(self, chunks: Iterable[npt.NDArray[np.void]], clock: RunClock) -> None:
         """Write each record when market time reaches it."""
@@ -138,12 +152,20 @@ class TapeFeed:
             while position < len(chunk) and not self._context.stop.is_set():
                 end = int(np.searchsorted(times, clock.now_ns(), side="right"))
                 if end > position:
+                    end = min(end, position + ROOM)
                     records = chunk[position:end].copy()
                     records["recv_ns"] = time.time_ns()
                     self._write(records)
                     position = end
+                    self._hold(behind=ROOM)
                 self._report()
                 time.sleep(PACE_S)
+        self._hold(behind=0)
+
+    def _hold(self, behind: int) -> None:
+        """Wait for readers that are further behind than that: a lap would lose them ticks, and a tape can wait."""
+        for slot in (READER_SLOTS["worker"], READER_SLOTS["executor"]):
+            self._taken(slot, behind)
 
     def _report(self, force: bool = False) -> None:
         if not force and not self._beat.due():
@@ -175,4 +197,5 @@ class TapeFeed:
 
 def main(settings: EngineSettings, context: ChildContext) -> None:
     """Process entry point."""
-    TapeFeed(settings, context).run()
+    if not TapeFeed(settings, context).run():
+        sys.exit(CUT_SHORT)

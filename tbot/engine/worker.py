@@ -5,7 +5,6 @@ shell sees acknowledgements, clocks and sockets.
 """
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +14,13 @@ from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.messages import Signal, SignalStamps
 from tbot.domain.process_messages import SignalAck, SignalMessage
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
+from tbot.engine import patience
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
-from tbot.engine.outcome_line import STEP_PATIENCE_NS, OutcomeLine
+from tbot.engine.outcome_line import OutcomeLine
 from tbot.engine.settings import EngineSettings
-from tbot.errors import Halted, ProtocolError
+from tbot.errors import ProtocolError
 from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
@@ -141,7 +141,7 @@ class Worker:
         self._waiter = sockets.Waiter(self._executor)
         symbols: list[str] = context.secrets["symbols"]
         restarted: bool = context.secrets["restarted"]
-        self._line = OutcomeLine.of(settings, context, self._wire)
+        self._line = OutcomeLine.of(settings, context, self._wire, self._beat_on)
         self.shells = [ContractShell(symbol, settings, restarted, self._line) for symbol in symbols]
         self._hops = Hops("frame_worker", "frame_signal", "drain")
         self._unacked: dict[str, int] = {}
@@ -179,10 +179,8 @@ class Worker:
                 self._line.tell(shell.symbol, shell.decider.outcomes())
         if any_consumed:
             self._hops.record("drain", boot_ns() - started)
-            if self._settings.lockstep:
-                self._await_acks()
-                if self._line is not None:
-                    self._line.settle()
+            if self._settings.lockstep and not self._settled():
+                return any_consumed  # the cursor stays before what was not judged
             shell.reader.publish()
         return any_consumed
 
@@ -200,25 +198,21 @@ class Worker:
 
     def _leave(self, data: bytes) -> bool:
         """Whether the executor took it. Who is not there now gets it never, but in lock-step, where the tape waits."""
-        if self._executor.send(data):
-            return True
-        if self._settings.lockstep:
-            for _ in self._patience("take a signal"):
-                if self._executor.send(data):
-                    return True
-        return False
+        taken = self._executor.send(data)
+        if self._settings.lockstep and not taken:
+            turns = patience.turns("the executor did not take a signal within 20 s", self._context.stop, self._turn)
+            taken = any(self._executor.send(data) for _ in turns)
+        return taken
 
-    def _patience(self, what: str) -> Iterator[None]:
-        """Turns of waiting for the executor in lock-step, until it is told to stop. Raises Halted when they run out:
-        a signal that is not judged at its own instant makes another history of the tape.
-        """
-        deadline = boot_ns() + STEP_PATIENCE_NS
-        while not self._context.stop.is_set():
-            if boot_ns() > deadline:
-                raise Halted(f"the executor did not {what} within 20 s; the replay is void, run it again")
-            self._waiter.wait(STEP_TURN_NS)
-            self._report()
-            yield
+    def _turn(self) -> None:
+        """A little while of waiting for the executor, in lock-step."""
+        self._waiter.wait(STEP_TURN_NS)
+        self._report()
+
+    def _beat_on(self) -> None:
+        """Alive, in the middle of a decision: the status is not fit to be told."""
+        if self._beat.due():
+            self._beat.send("WARMING")
 
     def _tell(self, shell: ContractShell, signals: list[Signal]) -> None:
         """Zones born on the higher timeframes, and sweeps there, are worth a line; then the signals they led to."""
@@ -250,9 +244,15 @@ class Worker:
                 self._counters["unacked"] += 1
 
     def _await_acks(self) -> None:
-        turns = self._patience("acknowledge a signal")
+        what = "the executor did not acknowledge a signal within 20 s"
+        turns = patience.turns(what, self._context.stop, self._turn)
         while self._unacked and next(turns, True) is None:
             self._take_acks()
+
+    def _settled(self) -> bool:
+        """In lock-step: executor and recorder have all that this part of the tape caused. False: told to stop."""
+        self._await_acks()
+        return not self._unacked and (self._line is None or self._line.settle())
 
     def _status(self) -> dict[str, Any]:
         for shell in self.shells:

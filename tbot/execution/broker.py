@@ -41,7 +41,9 @@ class DeskLoop:
     # Why a bound: a broker that answers every answer would spin for ever; 10 000 is far above any real cascade.
     MAX_ROUNDS = 10_000
 
-    def __init__(self, desk: Decider, broker: Broker, recorder: Recorder) -> None:
+    def __init__(self, desk: Decider, broker: Broker, recorder: Recorder, *, strict: bool = False) -> None:
+        """`strict`: a JournalError ends it. A replay without what a full disk refused is another history."""
+        self._strict = strict
         self._desk = desk
         self._broker = broker
         self._recorder = recorder
@@ -71,6 +73,8 @@ class DeskLoop:
         try:
             self._recorder.record(item, outputs)
         except JournalError as error:
+            if self._strict:
+                raise
             refused = str(error)
         notes: list[Note] = []
         unsent: list[CommandResult] = []

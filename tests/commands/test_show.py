@@ -1,5 +1,6 @@
 """drive(): how a run ends and what the shell is told; with a launcher that only plays one."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -161,6 +162,16 @@ def test_a_failed_run_tells_why(
     assert run(play) == expected
     assert play.polls == 5
     assert "sim ended (RC_PEER_DEAD)" in capsys.readouterr().err
+
+
+def test_a_tape_that_was_not_played_to_its_end_is_no_whole_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play = Play(tmp_path, "replay")
+    monkeypatch.setattr(show, "boot_ns", lambda: play.now_ns)
+    play.on_poll = lambda polls: os.kill(os.getpid(), signal.SIGINT) if polls == 3 else None
+    assert run(play) == 130
+    assert "stopped before the end of the tape" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flat", [True, False])

@@ -47,7 +47,7 @@ def test_K_DB_01_a_real_engine_in_a_real_terminal(tmp_path: Path) -> None:
             terminal.type("FLATTEN")
             terminal.keys("Enter")
             terminal.await_screen(lambda text: "✓ flat: proven by the broker's own lists" in text, "the proof")
-            assert engine.status()["state"] == "PAUSED"
+            until(lambda: engine.status()["state"] == "PAUSED", "the status document says so within its second")
             terminal.keys("Escape")
             terminal.await_screen(lambda text: "✓ flat" not in text, "the dialog is closed")
             _killed_and_left(terminal, engine, tmp_path, home)

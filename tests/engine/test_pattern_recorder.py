@@ -16,7 +16,7 @@ from tbot.commands import launch
 from tbot.config import Config
 from tbot.domain.process_messages import WeightsGrant
 from tbot.domain.trading_hours import trading_day_start_ns
-from tbot.engine import outcome_line
+from tbot.engine import outcome_line, patience
 from tbot.engine.pattern_recorder import PatternKeeper
 from tbot.engine.settings import EngineSettings
 from tbot.errors import DataError, Halted
@@ -137,11 +137,11 @@ def test_a_silent_recorder_is_waited_for_once_and_its_late_answer_is_taken(
     monkeypatch.setattr(outcome_line, "WEIGHTS_PATIENCE_NS", 1_000_000)
     monkeypatch.setattr(outcome_line, "GREETING_PATIENCE_NS", 1_000_000)
     wire = Wire(b"k" * 32, 1, 0)
-    context: Any = SimpleNamespace(name="worker-MNQ")
+    context: Any = SimpleNamespace(name="worker-MNQ", stop=threading.Event())
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
         settings = settings_in(Path(folder))
         with sockets.router(settings.socket("recorder")) as recorder:
-            line = outcome_line.OutcomeLine.of(settings, context, wire)
+            line = outcome_line.OutcomeLine.of(settings, context, wire, lambda: None)
             assert line is not None
             line._silent_until_ns = 0
             ask = line.source("MNQ")
@@ -164,11 +164,12 @@ def test_in_lockstep_a_recorder_that_comes_late_gets_all_and_without_one_the_rep
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wire = Wire(b"k" * 32, 1, 0)
-    context: Any = SimpleNamespace(name="worker-MNQ")
+    context: Any = SimpleNamespace(name="worker-MNQ", stop=threading.Event())
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
         settings = replace(settings_in(Path(folder)), mode="replay", speed=0.0)
         assert settings.lockstep
-        line = outcome_line.OutcomeLine.of(settings, context, wire)
+        beats: list[int] = []
+        line = outcome_line.OutcomeLine.of(settings, context, wire, lambda: beats.append(1))
         assert line is not None
         told = threading.Thread(target=line.tell, args=("MNQ", ROWS[:7]))
         told.start()  # before anybody serves the address
@@ -177,10 +178,14 @@ def test_in_lockstep_a_recorder_that_comes_late_gets_all_and_without_one_the_rep
             told.join(20)
             until(lambda: recorder.received or list(recorder.drain()), "the outcomes are there")
             assert (line.counters["sent"], line.counters["unsent"]) == (7, 0)
-            monkeypatch.setattr(outcome_line, "STEP_PATIENCE_NS", 1_000_000)
+            assert beats, "who waits is alive"
+            monkeypatch.setattr(patience, "STEP_PATIENCE_NS", 1_000_000)
             for silent in (line.settle, lambda: line.source("MNQ")(DAYS[1])):
                 with pytest.raises(Halted, match=r"the recorder did not answer .* the replay is void"):
                     silent()
         with pytest.raises(Halted, match="the replay is void"):
             until(lambda: line.tell("MNQ", ROWS[7:9]), "nobody is there any more")
+        context.stop.set()
+        assert not line.settle(), "who is told to stop waits for nobody"
+        assert line.source("MNQ")(DAYS[1]).version == ""
         line.close()

@@ -18,6 +18,8 @@ from tbot.engine.build import build_id
 from tbot.engine.processes import DEAD_NS, ProcessSpec
 from tbot.engine.settings import EngineSettings
 from tbot.engine.supervisor import Supervisor
+from tbot.engine.tape_feed import CUT_SHORT
+from tbot.errors import Halted
 from tbot.transport import sockets
 from tbot.transport.process_identity import process_start
 from tbot.transport.wire import Wire
@@ -232,6 +234,22 @@ def test_a_child_that_cannot_work_ends_the_run_in_its_own_words(tmp_path: Path) 
         assert supervisor.status()["restarts"] == 0
 
 
+@pytest.mark.parametrize("restartable", [False, True])
+def test_a_child_that_gives_up_is_quoted(tmp_path: Path, restartable: bool) -> None:
+    """Its sentence and its exit code, not "exit code 1": what is wrong is known, and only there."""
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", restartable=restartable)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.children["worker-1"].say({"verb": "give_up", "words": "the tape\nis torn; mend it"})
+        if restartable:
+            line = "worker-1 restarted (1): the tape is torn; mend it"
+            poll_until(supervisor, lambda: line in texts(supervisor, "launcher"), "a restart")
+            assert supervisor.phase.failure == ""
+        else:
+            poll_until(supervisor, lambda: supervisor.phase.failure, "a failure")
+            assert supervisor.phase.failure == "worker-1 ended (the tape is torn; mend it) and is not restarted"
+            assert supervisor.phase.exit_code == Halted.exit_code == 6
+
+
 def test_the_end_of_a_tape_is_no_failure(tmp_path: Path) -> None:
     feed = {"restartable": False}
     with supervised(tmp_path, lambda s: spec("feed", s, **feed), mode="replay") as supervisor:
@@ -241,7 +259,7 @@ def test_the_end_of_a_tape_is_no_failure(tmp_path: Path) -> None:
         assert supervisor.phase.failure == ""
 
 
-@pytest.mark.parametrize(("mode", "code"), [("replay", 1), ("sim", 0)])
+@pytest.mark.parametrize(("mode", "code"), [("replay", 1), ("replay", CUT_SHORT), ("sim", 0)])
 def test_another_end_of_the_feed_is_one(tmp_path: Path, mode: str, code: int) -> None:
     feed = {"restartable": False}
     with supervised(tmp_path, lambda s: spec("feed", s, **feed), mode=mode) as supervisor:
@@ -357,6 +375,19 @@ def test_F_DAT_04_a_lapped_worker_gets_its_history_once_a_lap(tmp_path: Path) ->
         say_as(supervisor, *map(beat, (0, 0, 1, 1, 1, 3)))
         poll_until(supervisor, lambda: len(texts(supervisor, "feed")) >= 3, "the feed has heard")
         assert texts(supervisor, "feed")[1:] == ["MNQ heard refill"] * 2
+
+
+def test_a_tape_is_asked_for_no_history(tmp_path: Path) -> None:
+    """It would never take the question from its pipe, and a full pipe would hold the launcher up."""
+    with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ"), mode="replay") as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        feed = supervisor.children["feed"]
+        lapped = {"contracts": {"MNQ": {"counters": {"laps": 2}}}}
+        supervisor._refill_lapped(Heartbeat("worker-1", 1, 1, 0, "OK", lapped))
+        assert "MNQ: the worker was lapped; its patterns of this replay are void" in texts(supervisor, "launcher")
+        feed.say({"verb": "mark"})
+        poll_until(supervisor, lambda: "heard mark" in texts(supervisor, "feed"), "an answer")
+        assert not [text for text in texts(supervisor, "feed") if "refill" in text]
 
 
 def test_events_are_kept_handed_on_and_bounded(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from desk_rig import signal
 from event_builder import EventBuilder
 from tbot.domain.contracts import PRODUCTS
-from tbot.engine import worker as worker_module
+from tbot.engine import patience
 from tbot.engine.health import Hops
 from tbot.engine.worker import DRAIN_LIMIT, Worker
 from tbot.errors import Halted
@@ -44,10 +44,9 @@ class Trace:
         worker._wire = SimpleNamespace(encode=lambda message: message)
         worker._beat = SimpleNamespace(event=lambda now, kind, symbol, words: self.told.append(kind))
         worker._executor = SimpleNamespace(send=self._send)
-        worker._line = SimpleNamespace(
-            tell=lambda symbol, rows: self.told.append(f"{symbol} {rows}"), settle=lambda: self.told.append("settle")
-        )
-        worker._await_acks = lambda: self.told.append("acks")
+        tell = lambda symbol, rows: self.told.append(f"{symbol} {rows}")  # noqa: E731
+        worker._line = SimpleNamespace(tell=tell, settle=self._settle)
+        worker._take_acks = self._acknowledge
         worker._report = lambda: None
         worker._waiter = SimpleNamespace(wait=self._wait)
         worker._context = SimpleNamespace(stop=Event())
@@ -59,6 +58,14 @@ class Trace:
     def _drain(self, _reader: Any, limit: int) -> tuple[int, list[Any]]:
         assert limit == DRAIN_LIMIT
         return self._batches.pop(0)
+
+    def _acknowledge(self) -> None:
+        self.told.append("acks")
+        self.worker._unacked.clear()
+
+    def _settle(self) -> bool:
+        self.told.append("settle")
+        return True
 
     def _wait(self, _longest_ns: int) -> None:
         self._away_turns -= 1
@@ -81,7 +88,7 @@ def test_signals_leave_before_lines_and_outcomes(lockstep: bool, end: list[str])
     trace = Trace(lockstep=lockstep)
     assert trace.worker._drain(trace.shell)
     assert trace.told == [*FIRST, *SECOND, *end]
-    assert set(trace.worker._unacked) == {"MNQ-1", "MNQ-2", "MNQ-3"}
+    assert set(trace.worker._unacked) == (set() if lockstep else {"MNQ-1", "MNQ-2", "MNQ-3"})
     assert trace.shell.signals == 3
 
 
@@ -109,13 +116,17 @@ def test_free_running_nothing_waits_for_an_executor_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("what", ["take", "acknowledge"])
 def test_a_lockstep_whose_executor_stays_silent_is_void(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "STEP_PATIENCE_NS", 1_000_000)
+    monkeypatch.setattr(patience, "STEP_PATIENCE_NS", 1_000_000)
     trace = Trace(lockstep=True, away_turns=10**9 if what == "take" else 0)
-    worker = trace.worker
-    worker._take_acks = lambda: time.sleep(0.001)
-    worker._await_acks = lambda: Worker._await_acks(worker)
-    with pytest.raises(Halted, match=f"did not {what} .* the replay is void"):
-        worker._drain(trace.shell)
+    trace.worker._take_acks = lambda: time.sleep(0.001)
+    with pytest.raises(Halted, match=rf"did not {what} .* the replay is void"):
+        trace.worker._drain(trace.shell)
     assert "publish" not in trace.told  # the tape does not go on
-    worker._context.stop.set()
-    worker._await_acks()  # who is told to stop waits for nobody
+
+
+def test_who_is_told_to_stop_waits_for_nobody_and_leaves_the_cursor_before_what_was_not_judged() -> None:
+    trace = Trace(lockstep=True)
+    trace.worker._take_acks = trace.worker._context.stop.set
+    assert trace.worker._drain(trace.shell)
+    assert not {"publish", "settle"} & set(trace.told)
+    assert trace.worker._unacked

@@ -47,12 +47,12 @@ def note(number: int) -> Denial:
 class Stage:
     """Desk by a script of outputs per input, broker and journal in one; `log` tells who did what, in order."""
 
-    def __init__(self, script: Callable[[DeskInput], list[DeskOutput]]) -> None:
+    def __init__(self, script: Callable[[DeskInput], list[DeskOutput]], *, strict: bool = False) -> None:
         self._script = script
         self.log: list[tuple[str, object]] = []
         self.answers: list[list[BrokerEvent]] = []
         self.broken = False
-        self.loop = DeskLoop(self, self, self)
+        self.loop = DeskLoop(self, self, self, strict=strict)
 
     def handle(self, item: DeskInput) -> list[DeskOutput]:
         self.log.append(("handle", item))
@@ -109,6 +109,15 @@ def test_F_SYS_01_without_a_journal_no_entry_leaves_and_the_desk_is_told() -> No
     assert stage.of("submit") == []
     results = [CommandResult(NOW, 7, f"e{k}", "not_sent", None, "the disk is full") for k in (1, 2)]
     assert stage.of("handle") == [timer(), *results]
+
+
+def test_a_tape_is_not_told_on_without_the_entries_that_a_disk_refused() -> None:
+    """A replay went on, with no trade from there on, and ended as if that were the tape's history."""
+    stage = Stage(lambda _: [entry()], strict=True)
+    stage.broken = True
+    with pytest.raises(JournalError, match="the disk is full"):
+        stage.loop.feed(timer())
+    assert stage.of("submit") == []
 
 
 @pytest.mark.parametrize("command", PROTECTIVE, ids=lambda command: type(command).__name__)

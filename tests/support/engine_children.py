@@ -19,7 +19,7 @@ from tbot.engine.child import ChildContext
 from tbot.engine.health import Beat, make_wire
 from tbot.engine.processes import Child, ProcessSpec
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError
+from tbot.errors import Halted, ProtocolError
 from tbot.transport import sockets
 
 PR_GET_DUMPABLE = 3
@@ -117,7 +117,8 @@ def launcher(pipe: Connection, target: str, settings: dict[str, Any], on_orphan:
 def member(settings: EngineSettings, context: ChildContext) -> None:
     """Beats, tells as events what it was given, obeys control messages; `secrets["deaf"]`: never ends by itself.
 
-    Control verbs: "exit" (with "code"), "fail" (say FAILED with "problem" and "exit_code"); others come back as events.
+    Control verbs: "exit" (with "code"), "fail" (say FAILED with "problem" and "exit_code"),
+    "give_up" (raise Halted with "words"); others come back as events.
     """
     wire = make_wire(settings, context)
     beat = Beat(settings, context, wire)
@@ -135,6 +136,8 @@ def member(settings: EngineSettings, context: ChildContext) -> None:
         message = context.control.recv()
         if message["verb"] == "exit":
             os._exit(message["code"])
+        if message["verb"] == "give_up":
+            raise Halted(message["words"])
         if message["verb"] == "fail":
             failed = message
         beat.event(0, "PROC", message.get("contract", ""), f"heard {message['verb']}")
