@@ -74,6 +74,11 @@ class BrokerCheck:
     def equal(self) -> bool:
         return not self.differences and self.ours_cents == self.broker_cents
 
+    @property
+    def compared(self) -> bool:
+        """Whether there was anything to compare: of nothing nothing is claimed."""
+        return bool(self.trips or self.differences or self.ours_cents or self.broker_cents)
+
 
 def merged(tellings: Iterable[Told]) -> dict[tuple[int, int], Ledger]:
     """(world, account) -> everything that was told of its fills, folded."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from tbot.analytics.breakdowns import GroupLine
-from tbot.analytics.broker_check import BrokerCheck
 from tbot.analytics.execution_quality import LATENCIES, Quality
 from tbot.analytics.metrics import DayResult, Figures, Ratio
 from tbot.analytics.pattern_table import Row
@@ -84,6 +83,16 @@ def of_a_year(value: Ratio) -> tuple[str, str]:
     )
 
 
+def short_day(day: date) -> str:
+    """20 Nov: a day in a chart or a table, where the year is known."""
+    return f"{day:%-d %b}"
+
+
+def day_name(day: date) -> str:
+    """Fri 20 Nov."""
+    return f"{WEEKDAYS[day.weekday()]} {short_day(day)}"
+
+
 # ------------------------------------------------------------------------------------------------ head
 def title(report: Report) -> str:
     """T-BOT report · PAPER · week 47 of 2026."""
@@ -101,7 +110,22 @@ def dates(report: Report) -> str:
     first, last = report.period.first, report.period.last
     if report.period.week and not any(day.day.weekday() > 4 for day in report.figures.days):
         last = first + timedelta(days=4)
-    return f"{WEEKDAYS[first.weekday()]} {first:%-d %b} – {WEEKDAYS[last.weekday()]} {last:%-d %b %Y}"
+    return f"{day_name(first)} – {day_name(last)} {last.year}"
+
+
+def no_trade(report: Report) -> str:
+    """What there is to say of a period in which no round trip ended."""
+    period, told = report.period, report.quality
+    when = f"in {title(report).lower()}" if period.week else f"from {title(report)}"
+    if not period.week and period.first == period.last:
+        when = f"on {title(report)}"
+    words = f"No trade was made {when}."
+    if report.broker.fills:
+        words = f"No round trip ended {when}: {plural(report.broker.fills, 'trade')} closed none."
+    days = len(report.figures.days)
+    if not days:
+        return f"{words} The engine did not run on a trading day of it."
+    return f"{words} The engine ran on {plural(days, 'trading day')} of it and gave {plural(told.signals, 'signal')}."
 
 
 def account_names(report: Report) -> str:
@@ -132,6 +156,8 @@ def provenance(report: Report) -> str:
 def main_cards(report: Report) -> list[Card]:
     """The four that a trader looks for first."""
     told = report.figures
+    if not told.n:
+        return _idle_cards(report)
     return [
         Card("Net P&L", cents(told.net_cents), f"gross {cents(told.gross_cents)}, costs "
              f"{cents(told.costs_cents, signed=False)}", sign_of(told.net_cents)),
@@ -141,6 +167,17 @@ def main_cards(report: Report) -> list[Card]:
              f"{cents(told.lost_cents, signed=False)}"),
         Card("Max drawdown", cents(-told.fall.depth_cents), _fall_words(told), sign_of(-told.fall.depth_cents)),
     ]  # fmt: skip
+
+
+def _idle_cards(report: Report) -> list[Card]:
+    """Without a trade no ratio is defined: what there is instead of a wall of n/a."""
+    told = report.quality
+    return [
+        Card("Net P&L", cents(0), "no round trip ended"),
+        Card("Trading days", f"{len(report.figures.days)}", "on which the engine ran"),
+        Card("Signals", f"{told.signals:,}", f"{told.taken} taken, {told.signals - told.taken} not"),
+        Card("Starts of the engine", f"{told.starts}"),
+    ]
 
 
 def _profit_factor(told: Figures) -> str:
@@ -158,6 +195,8 @@ def _fall_words(told: Figures) -> str:
 def cards(report: Report) -> list[Card]:
     """All others: the venue's first, then ours."""
     told, quality = report.figures, report.quality
+    if not told.n:
+        return _room_cards(report)
     losing = None if told.average_loss_cents is None else -told.average_loss_cents
     found = [
         Card("Avg win / avg loss", ratio(told.win_loss_ratio), f"{cents(told.average_win_cents)} / {cents(losing)}"),
@@ -252,7 +291,7 @@ def to_date_cards(report: Report) -> list[Card]:
         found.append(Card(f"{name}, a year", text, note, sign_of(value.value)))
     if report.rolling:
         last = report.rolling[-1]
-        found.append(Card("Sharpe, last 20 days", ratio(last.value, signed=True), f"to {last.day:%-d %b}",
+        found.append(Card("Sharpe, last 20 days", ratio(last.value, signed=True), f"to {short_day(last.day)}",
                           sign_of(last.value)))  # fmt: skip
     else:
         found.append(Card("Sharpe, last 20 days", NA, told.not_defined.get("sharpe", "")))
@@ -274,7 +313,7 @@ def group_cells(line: GroupLine) -> tuple[str, ...]:
 
 def day_sheet(report: Report) -> Sheet:
     rows = [
-        (f"{WEEKDAYS[day.day.weekday()]} {day.day:%-d %b}", f"{day.n:,}", f"{day.lots:,}", str(day.wins),
+        (day_name(day.day), f"{day.n:,}", f"{day.lots:,}", str(day.wins),
          str(day.losses), cents(day.net_cents))
         for day in report.figures.days
     ]  # fmt: skip
@@ -381,29 +420,6 @@ def denial_sheet(quality: Quality) -> Sheet:
     return Sheet("Signals that were not taken, by reason", ("reason", "the newest", "times"), rows, 2, note=note)
 
 
-def broker_line(check: BrokerCheck) -> str:
-    """One sentence on whether the money is the broker's."""
-    trips = f"{plural(check.trips, 'round trip')} of {plural(check.fills, 'trade')}"
-    if check.equal:
-        late = f"; costs of {check.posted_late} were posted later and count" if check.posted_late else ""
-        return f"Equal to the cent to {check.source}: {trips}, net {cents(check.broker_cents)}{late}"
-    n = len(check.differences)
-    return (
-        f"{n} difference{'' if n == 1 else 's'} from {check.source}: here {cents(check.ours_cents)}, there "
-        f"{cents(check.broker_cents)} ({trips})"
-    )
-
-
-def difference_sheet(check: BrokerCheck, zone: ZoneInfo) -> Sheet:
-    rows = tuple(
-        (", ".join(map(str, one.ids)) or "none", one.contract, clock(one.at_ns, zone), one.text,
-         cents(one.ours_cents), cents(one.broker_cents))
-        for one in check.differences
-    )  # fmt: skip
-    return Sheet("What differs, by the broker's trade ids", ("trade ids", "contract", "when", "what", "here", "there"),
-                 rows, 4)  # fmt: skip
-
-
 # ------------------------------------------------------------------------------------------------ trades
 def clock(ns: int, zone: ZoneInfo) -> str:
     """Fri 16:33 (08:33): the display zone, and Chicago in brackets."""
@@ -431,7 +447,7 @@ def _trade(deal: Deal, zone: ZoneInfo, long: bool) -> tuple[str, ...]:
     out = datetime.fromtimestamp(trip.now_ns // NS_PER_S, UTC).astimezone(zone)
     into = clock(trip.opened_ns, zone)
     if long:
-        into = f"{datetime.fromtimestamp(trip.opened_ns // NS_PER_S, UTC).astimezone(zone):%d.%m.} {into}"
+        into = f"{datetime.fromtimestamp(trip.opened_ns // NS_PER_S, UTC).astimezone(zone):%-d %b} {into}"
     show: Callable[[int], str] = product.format
     return (
         into, f"{out:%H:%M}", f"{trip.contract} {'long' if trip.side > 0 else 'short'}", str(trip.size),

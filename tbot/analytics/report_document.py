@@ -227,7 +227,8 @@ def _pattern(row: Row) -> dict[str, Any]:
 
 def _broker(told: BrokerCheck) -> dict[str, Any]:
     return {
-        "source": told.source, "equal": told.equal, "trades": told.fills, "round_trips": told.trips,
+        "source": told.source, "equal": told.equal if told.compared else None, "trades": told.fills,
+        "round_trips": told.trips,
         "ours_usd": _usd(told.ours_cents), "broker_usd": _usd(told.broker_cents),
         "difference_usd": _usd(told.ours_cents - told.broker_cents), "costs_posted_late": told.posted_late,
         "differences": [_difference(one) for one in told.differences],

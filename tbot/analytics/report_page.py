@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from tbot.analytics import broker_words
 from tbot.analytics import report_cells as cells
 from tbot.analytics import report_plots as plots
 from tbot.analytics.breakdowns import DIMENSIONS
@@ -69,8 +70,9 @@ def page(report: Report, *, zone: ZoneInfo, written_ns: int) -> str:
         "provenance": cells.provenance(report),
         "zones": f"times {zone.key}, Chicago in brackets; written {written.astimezone(zone):%Y-%m-%d %H:%M %Z} "
         f"({written.astimezone(CHICAGO):%H:%M %Z})",
-        "broker": cells.broker_line(report.broker),
-        "equal": report.broker.equal,
+        "broker": broker_words.broker_line(report.broker),
+        "broker_mark": broker_words.broker_mark(report.broker),
+        "no_trade": cells.no_trade(report),
         "main_cards": cells.main_cards(report),
         "cards": cells.cards(report),
         "to_date": cells.to_date_cards(report) if report.to_date.n else [],
@@ -85,7 +87,7 @@ def page(report: Report, *, zone: ZoneInfo, written_ns: int) -> str:
         "sheets": sheets(report),
         "patterns": cells.pattern_sheet(report),
         "operations": (cells.execution_sheet(report), cells.latency_sheet(report.quality)),
-        "differences": cells.difference_sheet(report.broker, zone) if report.broker.differences else None,
+        "differences": broker_words.difference_sheet(report.broker, zone) if report.broker.differences else None,
         "denials": cells.denial_sheet(report.quality),
         "trades": cells.trade_sheet(report, zone, MOST_TRADES) if traded else None,
         "not_valued": report.out_of_table,
@@ -135,7 +137,7 @@ def to_date_title(report: Report) -> str:
 
 def sheets(report: Report) -> list[Sheet]:
     """Tables that stand beside each other."""
-    found = [cells.day_sheet(report)] if report.figures.days else []
+    found = [cells.day_sheet(report)] if report.deals else []
     for dimension in DIMENSIONS:
         lines = report.groups[dimension.key]
         if not lines or (dimension.key == "account" and len(report.accounts) < 2):

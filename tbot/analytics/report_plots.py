@@ -17,7 +17,7 @@ from tbot.analytics.breakdowns import GroupLine
 from tbot.analytics.floor_room import FloorLine
 from tbot.analytics.metrics import FEWEST_DAYS
 from tbot.analytics.report import Report
-from tbot.analytics.round_trips import WEEKDAYS
+from tbot.analytics.report_cells import day_name, short_day
 from tbot.domain.trading_hours import CHICAGO, trading_day, trading_day_start_ns
 from tbot.validation import report_pictures as page
 from tbot.validation.report_words import NS_PER_S, money, short_money
@@ -84,14 +84,14 @@ def _day_edges(axes: "Axes", report: Report, colours: Palette) -> None:
         axes.axvline(edge, color=colours.grid, linewidth=1)
     axes.set_xticks(
         [(a + b) / 2 for a, b in pairwise(edges)],
-        [f"{WEEKDAYS[days[a].weekday()]} {days[a]:%-d.%-m.}" for a in edges[:-1]] if days else [],
+        [day_name(days[a]) for a in edges[:-1]] if days else [],
     )
     axes.tick_params(axis="x", length=0)
 
 
 def days(axes: "Axes", report: Report, colours: Palette) -> None:
     """Net result of every trading day; of a long period, of every week."""
-    told = [(f"{WEEKDAYS[day.day.weekday()]} {day.day:%-d.%-m.}", day.net_cents) for day in report.figures.days]
+    told = [(day_name(day.day), day.net_cents) for day in report.figures.days]
     if len(told) > MOST_DAYS:
         weeks: dict[str, int] = {}
         for day in report.figures.days:
@@ -112,7 +112,8 @@ def hours(axes: "Axes", report: Report, colours: Palette) -> None:
     axes.bar(list(span), nets, color=_signs(nets, colours), width=0.72)
     axes.axhline(0, color=colours.dim, linewidth=0.8)
     step = 1 if len(span) <= 12 else 2
-    axes.set_xticks([hour for hour in span if (hour - span[0]) % step == 0])
+    named = [hour for hour in span if (hour - span[0]) % step == 0]
+    axes.set_xticks(named, [f"{hour:02d}" for hour in named])  # as in the tables
     _money(axes)
     axes.grid(visible=False, axis="x")
     return None
@@ -252,13 +253,13 @@ def _time_axis(axes: "Axes", shown: Sequence[date], spots: Sequence[int], colour
         ticks = [hour * 3600 * NS_PER_S for hour in hours if trading_day(hour * 3600 * NS_PER_S) == shown[0]][::step]
         names = [f"{datetime.fromtimestamp(at // NS_PER_S, UTC).astimezone(CHICAGO):%H:%M}" for at in ticks]
         axes.set_xticks([_place(at, shown) for at in ticks], names)
-        axes.set_xlabel(f"Chicago, {WEEKDAYS[shown[0].weekday()]} {shown[0]:%-d.%-m.}")
+        axes.set_xlabel(f"Chicago, {day_name(shown[0])}")
         return
     step = max(1, -(-len(shown) // MOST_BARS))
     for edge in range(1, len(shown)):
         axes.axvline(edge, color=colours.grid, linewidth=1 if step == 1 else 0)
     places = range(0, len(shown), step)
-    names = [f"{WEEKDAYS[shown[at].weekday()]} {shown[at]:%-d.%-m.}" for at in places]
+    names = [day_name(shown[at]) for at in places]
     axes.set_xticks([at + 0.5 for at in places], names)
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(0, len(shown))
@@ -275,7 +276,7 @@ def rolling(axes: "Axes", report: Report, colours: Palette) -> None:
               linewidth=1.6, markersize=4)  # fmt: skip
     axes.axhline(0, color=colours.dim, linewidth=0.8)
     ticks = range(0, len(days), max(1, -(-len(days) // 6)))
-    axes.set_xticks(list(ticks), [f"{days[at]:%-d.%-m.}" for at in ticks])
+    axes.set_xticks(list(ticks), [short_day(days[at]) for at in ticks])
     axes.set_xlabel("last of 20 trading days")
     axes.yaxis.set_major_locator(_few(5))
     axes.grid(visible=False, axis="x")

@@ -1,11 +1,12 @@
 """The report on paper: a PDF (A4, landscape) and its first page as a PNG for messages. matplotlib alone draws both."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from tbot.analytics import broker_words
 from tbot.analytics import report_cells as cells
 from tbot.analytics import report_plots as plots
 from tbot.analytics.metrics import DEFINITIONS
@@ -23,6 +24,11 @@ LEFT, RIGHT, TOP, BOTTOM = 0.5, 11.19, 7.87, 0.45
 DPI = 120
 LINE = 0.195  # of a table, inches
 FEWEST_ROWS = 6  # of a table that goes on on another page
+MOST_ROWS = int((TOP - BOTTOM - 0.5) / LINE) - 2  # of a table in a column
+KEPT_WHOLE = 12  # a table of so many rows is not cut
+TABLE_GAP, COLUMN_GAP = 0.22, 0.4
+CHART_HEIGHT = 2.75  # with its title and what stands below it
+WORDS_WIDE, WORDS_LINE, WORDS_GAP = 96, 0.155, 0.06  # of the definitions: signs, inches, inches
 BADGE_COLOURS = {"DEMO": "#5b6472", "PAPER": "#1f5fa8", "LIVE": "#b3261e"}
 _SETTINGS: Any = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "text.color": PAPER.ink,
@@ -106,7 +112,10 @@ def _first_page(report: Report) -> "Figure":
     chosen = [card for card in cells.cards(report) if card.name in _ON_PAGE_1]
     _cards(sketch, chosen, 5.87, 0.47, 5)
     if not report.deals:
-        sketch.text(A4[0] / 2, 3.4, "No round trip ended in this period.", size=13, color=PAPER.dim, ha="center")
+        sketch.text(LEFT, 5.45, cells.no_trade(report), size=10, va="center")
+        width = (RIGHT - LEFT - 0.4) / 2
+        _calendar(sketch, report, LEFT, 5.0, width)
+        _to_date(sketch, report, LEFT + width + 0.4, 5.0)
         return sketch.figure
     _chart(sketch, "Net result, and drawdown below it", plots.equity, report, (0.95, 3.42, 6.4, 1.5))
     _chart(sketch, "By trading day", plots.days, report, (8.55, 3.42, 2.55, 1.5))
@@ -133,10 +142,10 @@ def _head(sketch: Sketch, report: Report) -> None:
     sketch.text(RIGHT, 7.76, whose, size=8.5, ha="right", va="center")
     sketch.text(RIGHT, 7.58, cells.provenance(report), size=6.2, color=PAPER.dim, ha="right", va="center")
     check = report.broker
-    colour = PAPER.up if check.equal else PAPER.down
-    mark = "✓" if check.equal else "≠"
-    sketch.text(LEFT, 7.4, f"{mark} {cells.broker_line(check)} · {cells.badge_words(report)}", size=7.5, color=colour,
-                va="center")  # fmt: skip
+    mark = broker_words.broker_mark(check)
+    colour = {"✓": PAPER.up, "≠": PAPER.down}.get(mark, PAPER.dim)
+    words = f"{mark} {broker_words.broker_line(check)} · {cells.badge_words(report)}"
+    sketch.text(LEFT, 7.4, words, size=7.5, color=colour, va="center")
 
 
 def _cards(
@@ -172,64 +181,107 @@ def _chart(
 
 
 # ------------------------------------------------------------------------------------------------ further pages
+Place = tuple[Sketch, float]  # a page that is begun, and how far down (inches from below) it is used
+
+
 def _tables(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
-    """Everything else as columns of tables, page after page."""
-    yield from _two_columns(report, zone)
-    yield from _over_time(report)
+    """Everything else, page after page; each part goes on where the one before it ended."""
+    place = yield from _two_columns(report, zone)
+    place = yield from _over_time(report, place)
     shown = [
-        cells.execution_sheet(report), cells.latency_sheet(report.quality), cells.denial_sheet(report.quality),
-        *([cells.trade_sheet(report, zone)] if report.deals else []),
+        cells.pattern_sheet(report), cells.execution_sheet(report), cells.latency_sheet(report.quality),
+        cells.denial_sheet(report.quality), *([cells.trade_sheet(report, zone)] if report.deals else []),
     ]  # fmt: skip
     if report.broker.differences:
-        shown.insert(0, cells.difference_sheet(report.broker, zone))
-    yield from _full_width(shown)
-    yield _words(report)
+        shown.insert(1, broker_words.difference_sheet(report.broker, zone))
+    place = yield from _full_width(shown, place)
+    yield from _words(place)
 
 
-def _two_columns(report: Report, zone: ZoneInfo) -> Iterator[Sketch]:
+def _two_columns(report: Report, zone: ZoneInfo) -> Generator[Sketch, None, Place]:
     """Month and groups, two columns a page."""
     sketch = Sketch.blank()
-    width = (RIGHT - LEFT - 0.4) / 2
-    column, y = 0, TOP
+    width = (RIGHT - LEFT - COLUMN_GAP) / 2
+    lefts = (LEFT, LEFT + width + COLUMN_GAP)
+    ends = [TOP, TOP]
+    waiting = [*([cells.falls_sheet(report, zone)] if report.falls else []), *sheets(report)]
+    if report.deals:  # else both stand on the first page
+        ends[0] = _calendar(sketch, report, LEFT, TOP, width)
+        ends[0] = _to_date(sketch, report, LEFT, ends[0])
+        for column, left in enumerate(lefts):
+            while waiting and ends[column] - _height(waiting[0]) >= BOTTOM:
+                ends[column] = _column_table(sketch, waiting.pop(0), left, ends[column], width)
+    while waiting:
+        if min(ends) < TOP:
+            yield sketch
+            sketch, ends = Sketch.blank(), [TOP, TOP]
+        for column, count in enumerate(_split([_height(sheet) for sheet in waiting])):
+            for sheet in waiting[:count]:
+                ends[column] = _column_table(sketch, sheet, lefts[column], ends[column], width)
+            waiting = waiting[count:]
+    return sketch, min(ends)
+
+
+def _height(sheet: Sheet) -> float:
+    """Of a table with the space below it."""
+    return 0.3 + LINE * (min(len(sheet.rows), MOST_ROWS) + bool(sheet.note) + 0.5) + TABLE_GAP
+
+
+def _column_table(sketch: Sketch, sheet: Sheet, x: float, y: float, width: float) -> float:
+    return _table(sketch, sheet, sheet.rows[:MOST_ROWS], x, y, width) - TABLE_GAP
+
+
+def _split(heights: Sequence[float]) -> tuple[int, int]:
+    """How many go into the left column of a page and how many into the right one: as even as can be."""
+    room, count = TOP - BOTTOM, len(heights)
+    even = min(range(1, count + 1), key=lambda at: max(sum(heights[:at]), sum(heights[at:])))
+    if max(sum(heights[:even]), sum(heights[even:])) <= room:
+        return even, count - even
+    first = max(at for at in range(count + 1) if at < 2 or sum(heights[:at]) <= room)
+    return first, max(at for at in range(count - first + 1) if sum(heights[first : first + at]) <= room)
+
+
+def _calendar(sketch: Sketch, report: Report, x: float, y: float, width: float) -> float:
+    """The newest month of the period; returns where it ends."""
     shown = months(report)
-    y = _month(sketch, shown[-1], LEFT, y, width) if shown else y
-    if report.to_date.n:
-        sketch.text(LEFT, y - 0.12, to_date_title(report), size=8.5, weight="bold", va="center")
-        for card in cells.to_date_cards(report):
-            y -= LINE
-            note = f" ({card.note})" if card.note else ""
-            sketch.text(LEFT, y - 0.14, f"{card.name}: {card.text}{note}", size=7, va="center")
-        y -= 0.4
-    shown_falls = [cells.falls_sheet(report, zone)] if report.falls else []
-    for sheet in [*shown_falls, *sheets(report)]:
-        need = LINE * (len(sheet.rows) + 2) + 0.25
-        if y - need < BOTTOM and y < TOP:
-            column, y = column + 1, TOP
-            if column == 2:
-                yield sketch
-                sketch, column = Sketch.blank(), 0
-        rows = sheet.rows[: int((TOP - BOTTOM - 0.5) / LINE) - 2]
-        y = _table(sketch, sheet, rows, LEFT + column * (width + 0.4), y, width) - 0.22
-    yield sketch
+    return _month(sketch, shown[-1], x, y, width) if shown else y
 
 
-def _over_time(report: Report) -> Iterator[Sketch]:
-    """Room above the floor, the rolling ratio, and what was learned."""
-    sketch, y = Sketch.blank(), TOP
+def _to_date(sketch: Sketch, report: Report, x: float, y: float) -> float:
+    """Everything so far, a line a figure; returns where it ends."""
+    if not report.to_date.n:
+        return y
+    sketch.text(x, y - 0.12, to_date_title(report), size=8.5, weight="bold", va="center")
+    for card in cells.to_date_cards(report):
+        y -= LINE
+        note = f" ({card.note})" if card.note else ""
+        sketch.text(x, y - 0.14, f"{card.name}: {card.text}{note}", size=7, va="center")
+    return y - 0.4
+
+
+def _over_time(report: Report, place: Place) -> Generator[Sketch, None, Place]:
+    """Room above the floor and the rolling ratio, side by side."""
     drawn = [*([FLOORS] if report.floors else []), *([ROLLING] if report.rolling else [])]
-    width = (RIGHT - LEFT) / max(1, len(drawn))
-    for place, (title, draw) in enumerate(drawn):
-        _chart(sketch, title, draw, report, (LEFT + place * width + 0.55, TOP - 2.2, width - 1.1, 1.9))
-    yield from _full_width([cells.pattern_sheet(report)], sketch, y - 2.75 if drawn else y)
+    if not drawn:
+        return place
+    sketch, y = place
+    if y - CHART_HEIGHT < BOTTOM:
+        yield sketch
+        sketch, y = Sketch.blank(), TOP
+    width = (RIGHT - LEFT) / len(drawn)
+    for number, (title, draw) in enumerate(drawn):
+        _chart(sketch, title, draw, report, (LEFT + number * width + 0.55, y - 2.2, width - 1.1, 1.9))
+    return sketch, y - CHART_HEIGHT
 
 
-def _full_width(shown: Sequence[Sheet], begun: Sketch | None = None, y: float = TOP) -> Iterator[Sketch]:
-    """Tables below each other; on the page that is `begun` from y on."""
-    sketch = begun or Sketch.blank()
+def _full_width(shown: Sequence[Sheet], place: Place) -> Generator[Sketch, None, Place]:
+    """Tables below each other."""
+    sketch, y = place
     width = RIGHT - LEFT
     for one in shown:
         sheet, rows = one, list(one.rows)
-        if y - LINE * (min(len(rows), 4) + 2) < BOTTOM:
+        together = len(rows) if len(rows) <= KEPT_WHOLE else FEWEST_ROWS
+        if y < TOP and y - 0.3 - LINE * (together + 1) < BOTTOM:
             yield sketch
             sketch, y = Sketch.blank(), TOP
         while True:
@@ -243,7 +295,7 @@ def _full_width(shown: Sequence[Sheet], begun: Sketch | None = None, y: float = 
             sheet = replace(one, title=f"{one.title}, continued")
             yield sketch
             sketch, y = Sketch.blank(), TOP
-    yield sketch
+    return sketch, y
 
 
 def _widths(sheet: Sheet, width: float) -> tuple[list[float], float]:
@@ -323,18 +375,25 @@ def _month(sketch: Sketch, month: Any, x: float, y: float, width: float) -> floa
     return y - 0.2
 
 
-def _words(report: Report) -> Sketch:
-    """Definitions."""
+def _words(place: Place) -> Iterator[Sketch]:
+    """Definitions in two columns, on the page that is begun if there is room for them."""
     from textwrap import wrap
 
-    sketch = Sketch.blank()
-    sketch.text(LEFT, TOP - 0.1, "What the words mean", size=10, weight="bold", va="center")
-    y = TOP - 0.45
-    for name, words in DEFINITIONS.items():
-        lines = wrap(words, 150)
-        sketch.text(LEFT, y, name.replace("_", " "), size=7, weight="bold", va="center")
-        for line in lines:
-            sketch.text(LEFT + 1.35, y, line, size=7, va="center")
-            y -= 0.17
-        y -= 0.1
-    return sketch
+    sketch, y = place
+    told = [(name.replace("_", " "), wrap(words, WORDS_WIDE)) for name, words in DEFINITIONS.items()]
+    heights = [WORDS_LINE * len(lines) + WORDS_GAP for _, lines in told]
+    first, second = _split(heights)
+    if y - 0.45 - max(sum(heights[:first]), sum(heights[first:])) < BOTTOM:
+        yield sketch
+        sketch, y = Sketch.blank(), TOP
+    sketch.text(LEFT, y - 0.1, "What the words mean", size=8.5, weight="bold", va="center")
+    width = (RIGHT - LEFT - COLUMN_GAP) / 2
+    for x, part in ((LEFT, told[:first]), (LEFT + width + COLUMN_GAP, told[first : first + second])):
+        line = y - 0.4
+        for name, lines in part:
+            sketch.text(x, line, name, size=6.5, weight="bold", va="center")
+            for words in lines:
+                sketch.text(x + 1.1, line, words, size=6.5, va="center")
+                line -= WORDS_LINE
+            line -= WORDS_GAP
+    yield sketch

@@ -277,6 +277,7 @@ def _month_of(broker_id: str) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------ in words
 def lines(made: "Made") -> list[str]:
     """The figures in short, and where the files are."""
+    from tbot.analytics import broker_words
     from tbot.analytics import report_cells as cells
 
     report = made.report
@@ -285,8 +286,8 @@ def lines(made: "Made") -> list[str]:
     width = max(len(card.name) for card in shown)
     found += [f"  {card.name:<{width}}  {card.text:<14}  {card.note}".rstrip() for card in shown]
     if not report.deals:
-        found = [found[0], "  no round trip ended in this period"]
-    found.append(cells.broker_line(report.broker))
+        found = [found[0], f"  {cells.no_trade(report)}"]
+    found.append(broker_words.broker_line(report.broker))
     found += [
         f"  {one.kind}: {', '.join(map(str, one.ids)) or 'no trade id'}, {one.contract}: {one.text}"
         for one in report.broker.differences

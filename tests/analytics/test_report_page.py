@@ -1,8 +1,10 @@
 """The page and the paper: self-contained, escaped, whole, and the same figures as the document."""
 
+import random
 import re
 import struct
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import date
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,15 +16,16 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from html_page import Page
-from report_week import Trade, a_week, write_week
-from tbot.analytics import report_print
+from report_week import Trade, a_week, several, write_week
+from tbot.analytics import broker_words, report_print
 from tbot.analytics.journal_records import read
 from tbot.analytics.metrics import DEFINITIONS
-from tbot.analytics.period import parse_week
+from tbot.analytics.period import between, parse_week
 from tbot.analytics.report import Report, build
-from tbot.analytics.report_cells import cards, main_cards, trade_sheet
+from tbot.analytics.report_cells import cards, main_cards, no_trade, trade_sheet
 from tbot.analytics.report_page import page
 from tbot.analytics.weekly_report import open_journal
+from tbot.risk.firm import FirmRules
 from tbot.validation.report_words import money
 
 HELSINKI = ZoneInfo("Europe/Helsinki")
@@ -137,6 +140,103 @@ def test_the_paper_has_every_trade_and_group(monkeypatch: pytest.MonkeyPatch) ->
     for card in main_cards(full()):
         assert card.text in words
     assert {name.replace("_", " ") for name in DEFINITIONS} <= set(words)
+
+
+FLOWS: dict[str, tuple[list[Trade], dict[str, Any]]] = {
+    "few": (a_week(n=3), {"firm": {1001: {"rules": asdict(FirmRules())}}}),
+    "some": (a_week(n=20), {}),
+    "a usual week": (a_week(), {}),
+    "many": (a_week(n=110), {}),
+    "two accounts": (several(), {"firm": {one: {"rules": asdict(FirmRules())} for one in (1001, 1002)}}),
+    "none": (a_week(n=10, monday="2026-11-09") + a_week(n=8, monday="2026-11-23"), {}),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_no_page_of_the_paper_but_the_last_is_half_empty_or_overfull(name: str) -> None:
+    trades, more = FLOWS[name]
+    told = report_of(trades, **more)
+    with report_print._drawing():
+        pages = [page.figure for page in report_print._tables(told, HELSINKI)]
+        titles = [[text.get_text() for text in page.texts if text.get_weight() == "bold"] for page in pages]
+        for number, page_ in enumerate(pages, start=2):
+            ends = [text.get_position()[1] for text in page_.texts] + [one.get_position().y0 for one in page_.axes]
+            lowest = min(ends) * report_print.A4[1]
+            assert lowest >= report_print.BOTTOM - 0.1, (number, titles[number - 2])
+            if number <= len(pages):
+                assert lowest < report_print.A4[1] / 2, (number, titles[number - 2])
+    cut = {title.removesuffix(", continued") for page_ in titles for title in page_ if title.endswith(", continued")}
+    assert cut <= {"Every trade"}, "a short table is not cut"
+    assert titles[-1].count("What the words mean") == 1
+    assert len(pages) <= 4 + len(told.deals) // 25
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 14, 60])
+def test_columns_of_a_page_are_as_even_as_can_be_and_in_order(count: int) -> None:
+    room = report_print.TOP - report_print.BOTTOM
+    rng = random.Random(count)
+    heights = [rng.uniform(0.5, 2.0) for _ in range(count)]
+    first, second = report_print._split(heights)
+    left, right = sum(heights[:first]), sum(heights[first : first + second])
+    assert first >= 1
+    assert max(left, right) <= room
+    if first + second == count:
+        assert all(max(left, right) <= max(sum(heights[:at]), sum(heights[at:])) for at in range(1, count + 1))
+    else:
+        assert right + heights[first + second] > room
+
+
+# ------------------------------------------------------------------------------------------------ a week of nothing
+def idle_week(**more: Any) -> Report:
+    return report_of(FLOWS["none"][0], **more)
+
+
+def test_a_week_without_a_trade_says_so_and_claims_nothing() -> None:
+    told = idle_week()
+    text = page(told, zone=HELSINKI, written_ns=0)
+    said = " ".join(Page(text).words)
+    assert "No trade was made in week 47 of 2026. The engine ran on 5 trading days of it and gave 0 signals." in said
+    assert "Nothing to compare with the broker's trades in the journal: there are none in this period" in said
+    for word in ("Equal to the cent", "✓", "nan", "inf", "Best trade", "Avg win"):
+        assert word not in said, word
+    assert 'class="broker idle"' in text
+    assert [card.text for card in main_cards(told)] == ["$0.00", "5", "0", "0"]
+    with report_print._drawing():
+        words = [one.get_text() for one in report_print._first_page(told).texts]
+    assert sum(word.startswith("No trade was made in week 47 of 2026.") for word in words) == 1
+    assert sum(word.startswith("– Nothing to compare") for word in words) == 1
+    assert any(word.startswith("Since 9 Nov 2026") for word in words), "what came before stands on the first page"
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (("2026-11-17", "2026-11-17"), "on Tue 17 November 2026"),
+        (("2026-11-17", "2026-11-18"), "from 17 November 2026 to 18 November 2026"),
+    ],
+)
+def test_other_stretches_without_a_trade_are_named(days: tuple[str, str], words: str) -> None:
+    told = replace(idle_week(), period=between(*days, date(2026, 11, 20)))
+    assert no_trade(told).startswith(f"No trade was made {words}. ")
+
+
+def test_trades_that_closed_nothing_are_no_equality_either() -> None:
+    told = idle_week()
+    check = replace(told.broker, fills=3)
+    assert broker_words.broker_mark(check) == "–"
+    assert "3 trades closed no round trip in this period" in broker_words.broker_line(check)
+    words = "No round trip ended in week 47 of 2026: 3 trades closed none."
+    assert no_trade(replace(told, broker=check)).startswith(words)
+
+
+def test_days_and_hours_are_written_one_way() -> None:
+    """As in the tables: Fri 20 Nov, and 08."""
+    trades, more = FLOWS["two accounts"]
+    for told in (full(), report_of(trades, **more)):
+        labels = re.findall(r"<text [^>]*>([^<]*)", page(told, zone=HELSINKI, written_ns=0))
+        assert not [label for label in labels if re.fullmatch(r".*\d\.\d+\.", label)]
+        assert "Fri 20 Nov" in labels
+        assert any(re.fullmatch(r"0\d", label) for label in labels)
 
 
 def test_the_picture_is_page_one() -> None:

@@ -330,5 +330,5 @@ def test_a_run_without_a_trade_is_a_report_too(tmp_path: Path) -> None:
     write_week(tmp_path / "journal.db", [], denied=0)
     told = document_of(tmp_path)
     assert told["figures"]["trades"] == 0
-    assert told["broker"]["equal"]
+    assert told["broker"]["equal"] is None, "of nothing nothing is claimed"
     assert told["trades"] == []
