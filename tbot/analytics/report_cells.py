@@ -212,8 +212,7 @@ def cards(report: Report) -> list[Card]:
         Card("Expectancy", cents(told.expectancy_cents), _expected_r(told), sign_of(told.expectancy_cents)),
         Card("Fees", cents(told.costs_cents, signed=False), f"{cents(told.fees_cents, signed=False)} fees, "
              f"{cents(told.commission_cents, signed=False)} comm."),
-        Card("Slippage", f"{number(told.slippage_ticks, 0, signed=True)} ticks", f"{cents(-told.slippage_cents)} "
-             "against the signals' prices"),
+        Card("Slippage", slippage(told.slippage_ticks), f"{cents(-told.slippage_cents)} against the signals' prices"),
         Card("Streaks", f"{told.winning_streak} won / {told.losing_streak} lost", "longest in a row"),
         Card("MAE / MFE", f"{_tight(told.mae_cents, -1)} / {_tight(told.mfe_cents, 1)}", "average of a trade"),
         Card("Signals", f"{quality.signals:,}", f"{quality.taken} taken, {quality.signals - quality.taken} not"),
@@ -351,6 +350,11 @@ def _ms(ns: int) -> str:
     return f"{ns / 1e6:,.2f} ms" if ns < 100_000_000 else f"{ns / 1e6:,.0f} ms"
 
 
+def slippage(ticks: int) -> str:
+    """A sign would be read as money's: fewer ticks paid are more money."""
+    return "none" if not ticks else f"{plural(abs(ticks), 'tick')} {'worse' if ticks > 0 else 'better'}"
+
+
 def execution_sheet(report: Report) -> Sheet:
     told = report.quality
     per = told.slippage_ticks / told.slippage_contracts if told.slippage_contracts else None
@@ -359,7 +363,7 @@ def execution_sheet(report: Report) -> Sheet:
          f"{told.not_sent} not sent, {told.ambiguous} without an answer"),
         ("Contracts ordered", f"{told.entry_contracts:,}", f"{told.filled_contracts:,} filled: "
          f"{share(told.fill_ratio)}"),
-        ("Slippage of entries", f"{number(told.slippage_ticks, 0, signed=True)} ticks",
+        ("Slippage of entries", slippage(told.slippage_ticks),
          f"{ratio(per, signed=True)} a contract; {told.slippage_worse} trades worse than decided, "
          f"{told.slippage_equal} as decided, {told.slippage_better} better"),
         ("Starts of the engine", f"{told.starts}", ""),

@@ -36,7 +36,9 @@ from tbot.errors import ConfigError
 @click.option("--last", type=Whole(min=1), help="With --journal: only so many rows.")
 @click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--speed", callback=parse_speed, default="max", show_default=True, help="Market seconds per real second.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep journal and status here.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Keep journal and status here: a new folder."
+)
 @click.option("--json", "json_output", is_flag=True, help="No screen; one JSON document at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="No screen.")
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
