@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_BARS = 12  # of a chart of groups
 FEWEST_BARS = 5  # lying bars are as thin as if there were so many
+FEWEST_HOURS = 7  # standing bars are as thin as if there were so many
 LABEL_INCHES = 0.6  # of an amount below an axis, with the space beside it
 DAY_NS = 86_400 * NS_PER_S
 MOST_DAYS = 31  # of the chart of days; more become a line of their sums
@@ -111,6 +112,8 @@ def hours(axes: "Axes", report: Report, colours: Palette) -> None:
     nets = [lines[hour].net_cents / 100 if hour in lines else 0.0 for hour in span]
     axes.bar(list(span), nets, color=_signs(nets, colours), width=0.72)
     axes.axhline(0, color=colours.dim, linewidth=0.8)
+    room = max(0.6, (FEWEST_HOURS - len(span)) / 2)  # one bar is a bar, not a wall
+    axes.set_xlim(span[0] - room, span[-1] + room)
     step = 1 if len(span) <= 12 else 2
     named = [hour for hour in span if (hour - span[0]) % step == 0]
     axes.set_xticks(named, [f"{hour:02d}" for hour in named])  # as in the tables
