@@ -137,8 +137,8 @@ class TapeFiles:
             yield
         except OSError as error:
             raise DataError(
-                f"The tape {path or self.files[-1]} cannot be written: {error.strerror}; make room there, then record again: "
-                "what was written is kept and continued."
+                f"The tape {path or self.files[-1]} cannot be written: {error.strerror}; make room there, then record "
+                "again: what was written is kept and continued."
             ) from error
 
     def close(self) -> None:
