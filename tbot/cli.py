@@ -5,7 +5,6 @@ packages below.
 """
 
 import contextlib
-import errno
 import os
 import sys
 from typing import Any
@@ -14,10 +13,8 @@ import click
 
 from tbot import __version__
 from tbot.commands.lazy_group import LazyGroup
-from tbot.errors import TbotError
+from tbot.errors import NO_ROOM, TbotError
 from tbot.streams import prepare, settle
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("tbot.commands.run:run", "Run the engine; without settings: paper account on the embedded gateway."),

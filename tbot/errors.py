@@ -4,6 +4,10 @@ Expected outcomes are values (a Denial, a lap count, a refused order), never exc
 sentence with what happened, why, and the next step; `exit_code` is what a command ends with.
 """
 
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, and its like
+
 
 class TbotError(Exception):
     """Root of all errors raised on purpose; `exit_code` follows the table of the command line."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import DataFile, Real, Whole
+from tbot.commands.options import DataFile, Real, Symbol, Whole, Zone
 from tbot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ ZONE_KINDS = {"ob": "OB", "fvg": "FVG", "breaker": "BREAKER", "mitigation": "MIT
 @click.option("--buffer-ticks", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Stop beyond it.")
 @click.option("--cost-ticks", type=Real(0), default=0.0, show_default=True, help="Of a round trip.")
 @click.option("--seed", type=Whole(0), default=1, show_default=True)
-@click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
-@click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
+@click.option("--contract", type=Symbol(), help="Symbol of the data, when the file name does not tell it.")
+@click.option("--data-tz", type=Zone(), help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def levels(data: tuple[Path, ...], json_output: bool, quiet: bool, **options: Any) -> int:

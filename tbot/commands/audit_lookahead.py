@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import DataFile, Whole
+from tbot.commands.options import DataFile, Symbol, Whole, Zone
 from tbot.errors import ConfigError, TbotError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Audited:
 @click.option("--compat", is_flag=True, help="Audit the functions of tbot.compat.smc instead: they do look ahead.")
 @click.option("--cuts", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Cuts per series.")
 @click.option("--seed", type=Whole(0), default=1, show_default=True)
-@click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
-@click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
+@click.option("--contract", type=Symbol(), help="Symbol of the data, when the file name does not tell it.")
+@click.option("--data-tz", type=Zone(), help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def lookahead(data: tuple[Path, ...], json_output: bool, **options: Any) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import DataFile, Real, Whole
+from tbot.commands.options import DataFile, Real, Symbol, Whole, Zone
 from tbot.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ _SINGLE = ("bos", "choch", "sweep")
 @click.option("--signals/--no-signals", default=True, show_default=True, help="The packaged strategy's signals, too.")
 @click.option("--strategy", metavar="FILE.py:NAME", help="Test a strategy of your own instead.")
 @click.option("--seed", type=Whole(0), default=1, show_default=True)
-@click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
-@click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
+@click.option("--contract", type=Symbol(), help="Symbol of the data, when the file name does not tell it.")
+@click.option("--data-tz", type=Zone(), help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def paths(data: tuple[Path, ...], json_output: bool, quiet: bool, **options: Any) -> int:

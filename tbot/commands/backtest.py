@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.account_choice import some_accounts
-from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Filled, Symbol, Whole, Zone
 from tbot.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ FIRMS = ("50K", "100K", "150K", "none")
 @click.option("-c", "--config", "config_path", type=SETTINGS_FILE, help="TOML file with settings.")
 @click.option("--contracts", metavar="LIST", help="Only these contracts of the data, e.g. MNQ,ES.")
 @some_accounts
-@click.option("--contract", help="Contract of files whose name does not tell it.")
-@click.option("--data-tz", metavar="ZONE", help="Time zone of stamps that do not carry one.")
+@click.option("--contract", type=Symbol(), help="Contract of files whose name does not tell it.")
+@click.option("--data-tz", metavar="ZONE", type=Zone(), help="Time zone of stamps that do not carry one.")
 @click.option("--since", metavar="TIME", type=Filled(), help="Leave out what is before (ISO 8601, UTC).")
 @click.option("--until", metavar="TIME", type=Filled(), help="Leave out what is not before.")
 @click.option("--strategy", metavar="FILE.py:NAME", help="A strategy of your own instead of the packaged one.")

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tbot.commands.options import DataFile, Filled, parse_time_ns, parse_zone
+from tbot.commands.options import DataFile, Filled, Zone, parse_time_ns, parse_zone
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.domain.timeframes import NAMES, NS_PER_MIN
 from tbot.domain.toml_text import toml_text, toml_values
@@ -51,7 +51,7 @@ LISTED = 20  # signals in the summary
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Picture of the last bars (.png, .svg).")
 @click.option("--plot-bars", type=click.IntRange(20, 2000), default=150, show_default=True, help="Bars in the picture.")
 @click.option("--signals", is_flag=True, help="Run the strategy, too: mark and list its signals (from 1m bars).")
-@click.option("--data-tz", help="Time zone of stamps that do not carry one.  [default: UTC]")
+@click.option("--data-tz", type=Zone(), help="Time zone of stamps that do not carry one.  [default: UTC]")
 @click.option("--tz", "zone", default="Europe/Helsinki", show_default=True, help="Time zone of picture and signals.")
 @click.option("--json", "json_output", is_flag=True, help="One document on stdout: the summary, without --out events.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tbot.commands.options import DataFile
+from tbot.commands.options import DataFile, Symbol, Zone
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
@@ -12,8 +12,8 @@ from tbot.errors import ConfigError
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=DataFile())
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Tape to write.  [default: <first file>.tape]")
-@click.option("--contract", help="Symbol of the data, when the file name does not tell it.")
-@click.option("--tz", "zone", help="Time zone of stamps that do not carry one.")
+@click.option("--contract", type=Symbol(), help="Symbol of the data, when the file name does not tell it.")
+@click.option("--tz", "zone", type=Zone(), help="Time zone of stamps that do not carry one.")
 @click.option("--force", is_flag=True, help="Overwrite an existing tape.")
 def import_data(files: tuple[Path, ...], out: Path | None, contract: str | None, zone: str | None, force: bool) -> int:
     """Turn FILES (CSV or Parquet; ticks, quotes or 1m bars) into one tape, merged by exchange time."""

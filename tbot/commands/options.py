@@ -61,6 +61,23 @@ class Filled(click.types.StringParamType):
         return text
 
 
+class Symbol(click.types.StringParamType):
+    """One contract of the product table; ConfigError for any other."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        symbols = parse_symbols(super().convert(value, param, ctx))
+        if len(symbols) > 1:
+            raise ConfigError(f"{_named(param)} takes one contract, not {len(symbols)}; give it once, like ES")
+        return symbols[0]
+
+
+class Zone(click.types.StringParamType):
+    """The name of a time zone, looked at before any data is read; ConfigError for one that is not known."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return parse_zone(super().convert(value, param, ctx)).key
+
+
 class DataFile(click.Path):
     """A plain file to read from. One that is not there is missing data, no mistake in usage; `words` are no files."""
 

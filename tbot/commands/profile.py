@@ -1,10 +1,15 @@
 """`tbot profile`: where a process of the running engine spends its time, by py-spy: flame graph and top table."""
 
+import contextlib
+import errno
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.options import Filled
-from tbot.errors import ConfigError, TbotError, missing_extra
+from tbot.errors import NO_ROOM, ConfigError, TbotError, missing_extra, unwritable
 
 if TYPE_CHECKING:
     from tbot.commands.flame_graph import Row
@@ -73,11 +78,11 @@ def profile(
     program = find_program()
     run = the_run(mode)
     name, pid = choose(run, worker, process)
-    out.mkdir(parents=True, exist_ok=True)
     picture = out / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.svg"
     options = [*(["--native"] if native else []), *(["--idle"] if idle else [])]
-    used_s = _sample(program, run, name, pid, for_s, ["--rate", str(rate), *options, "--output", str(picture)])
-    samples, rows = flame_graph.read(picture.read_text(encoding="utf-8"))
+    with _place_of(picture):
+        used_s = _sample(program, run, name, pid, for_s, ["--rate", str(rate), *options], picture)
+        samples, rows = flame_graph.read(picture.read_text(encoding="utf-8"))
     if json_output:
         document = {
             "schema": "tbot.profile", "version": 1, "mode": run.mode, "process": name, "pid": pid,
@@ -91,6 +96,22 @@ def profile(
         click.echo(line)
     click.echo(f"flame graph: {picture}")
     return 0
+
+
+@contextlib.contextmanager
+def _place_of(picture: Path) -> Iterator[None]:
+    """A file there to be written, before half a minute is spent on it; none of it stays when nothing came of it."""
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.touch()
+    except OSError as error:
+        raise unwritable(f"the folder {picture.parent}", error) from None
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            picture.unlink()
+        raise
 
 
 def find_program() -> str:
@@ -128,11 +149,13 @@ def worker_of(symbol: str | None, symbols: list[str], processes: dict[str, Any])
     return f"worker-{symbols.index(chosen) % max(1, count)}"
 
 
-def _sample(program: str, run: "Run", name: str, pid: int, for_s: int, options: list[str]) -> float:
+def _sample(
+    program: str, run: "Run", name: str, pid: int, for_s: int, options: list[str], picture: Path
+) -> float:
     """Let py-spy look for so long; processor time (s) that the process used meanwhile."""
     import psutil
 
-    command = [program, "record", "--pid", str(pid), "--duration", str(for_s), *options]
+    command = [program, "record", "--pid", str(pid), "--duration", str(for_s), *options, "--output", str(picture)]
     try:
         watched = psutil.Process(pid)
         before = watched.cpu_times()
@@ -145,6 +168,10 @@ def _sample(program: str, run: "Run", name: str, pid: int, for_s: int, options: 
             f"py-spy did not come to its end within {for_s + PATIENCE_S:g} s; try --no-native or a lower --rate"
         ) from None
     if done.returncode != 0:
+        full = [number for number in NO_ROOM if f"(os error {number})" in done.stderr]
+        if full or done.returncode == -signal.SIGXFSZ:
+            number = full[0] if full else errno.EFBIG
+            raise unwritable(f"the folder {picture.parent}", OSError(number, os.strerror(number)))
         raise NotProfiled(why_not(run.mode, name, done.stderr))
     return float(after.user + after.system - before.user - before.system)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tbot.commands.options import SETTINGS_FILE, DataFile, Whole
+from tbot.commands.options import SETTINGS_FILE, DataFile, Symbol, Whole, Zone
 from tbot.domain.words import plural
 from tbot.errors import ConfigError
 
@@ -46,8 +46,8 @@ def sweep_options(command: F) -> F:
         click.option("--news", multiple=True, type=DataFile("fetched"), metavar="FILE",
                      help="News for the [news] rules: .json, .ics, .toml, .csv, or fetched (all that were); "
                      "repeatable."),
-        click.option("--contract", help="Contract of files whose name does not tell it."),
-        click.option("--data-tz", "zone", help="Time zone of stamps that do not carry one."),
+        click.option("--contract", type=Symbol(), help="Contract of files whose name does not tell it."),
+        click.option("--data-tz", "zone", type=Zone(), help="Time zone of stamps that do not carry one."),
         click.option("--json", "json_output", is_flag=True, help="One JSON document on stdout."),
         click.option("-q", "--quiet", is_flag=True, help="No progress."),
         click.option("--debug", is_flag=True, help="Show tracebacks."),

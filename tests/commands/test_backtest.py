@@ -323,9 +323,9 @@ def test_data_that_cannot_be_used_is_one_sentence(
 
 
 def test_a_directory_no_file_a_foreign_contract_and_the_same_twice(market: Path, tmp_path: Path) -> None:
-    assert "Is a directory" in refused(9, tmp_path)
+    assert "it is a folder" in refused(9, tmp_path)
     assert "No such file" in refused(9, tmp_path / "MNQ_none.csv")
-    assert "There is no contract XYZ" in refused(9, market, "--contract", "XYZ")
+    assert "unknown contract 'XYZ'" in refused(3, market, "--contract", "XYZ")
     assert "overlap" in refused(9, market, market)
     assert "locks all 7 trading days" in refused(9, market, "--holdout", "7d")
     assert "not understood" in refused(3, market, "--holdout", "soon")

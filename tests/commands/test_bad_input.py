@@ -159,7 +159,7 @@ def test_F_SYS_01_a_full_disk_behind_stdout_is_one_sentence(tmp_path: Path, line
 def test_F_SYS_01_a_full_disk_behind_a_new_settings_file(tbot, monkeypatch: pytest.MonkeyPatch) -> None:
     from tbot.settings import editing
 
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, **_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(editing, "replace_private", full)

@@ -58,6 +58,19 @@ NAMED = [
     ("dashboard --screenshot x.svg", 7, "no engine runs here"),
     ("profile", 7, "no engine runs here"),
 ]
+# Looked at before the data is, which may take minutes to read.
+NAMES = [
+    (f"{name} ES_1m.csv {option} n*o?", 3, words)
+    for name in ("audit levels", "audit lookahead", "audit paths", "backtest", "import", "sweep", "walkforward")
+    for option, words in (
+        ("--contract", "unknown contract 'N*O?'"),
+        ("--tz" if name == "import" else "--data-tz", "time zone 'n*o?' is not known"),
+    )
+]
+NAMES += [
+    ("import ES_1m.csv --contract ES,NQ", 3, "--contract takes one contract"),
+    ("detect ES_1m.csv --timeframe 5m --data-tz n*o?", 3, "time zone 'n*o?' is not known"),
+]
 # Said before the login is asked for: what is wrong is the address.
 ADDRESSES = [
     (f"{command} --gateway {address}", 3, words)
@@ -171,7 +184,7 @@ def test_a_path_that_says_nothing_is_a_mistake_in_usage(
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "words"), [*NAMED, *ADDRESSES, *DEVICES], ids=lambda value: str(value).replace(" ", "-")
+    ("line", "code", "words"), [*NAMED, *NAMES, *ADDRESSES, *DEVICES], ids=lambda value: str(value).replace(" ", "-")
 )
 def test_a_place_that_is_not_what_it_should_be(
     folder: Path, capfd: pytest.CaptureFixture[str], line: str, code: int, words: str

@@ -129,7 +129,7 @@ def test_times_without_a_zone(tmp_path: Path) -> None:
     moved = good(path, "--timeframe", "1m", "--data-tz", "America/New_York")
     assert "taken as UTC" not in moved.stderr
     assert "2026-01-20T21:00:00Z to" in moved.stderr
-    assert "no time zone 'Mars'" in refused(path, "--timeframe", "1m", "--data-tz", "Mars")
+    assert "time zone 'Mars' is not known" in refused(path, "--timeframe", "1m", "--data-tz", "Mars")
 
 
 def test_several_contracts_in_one_file_are_said(tmp_path: Path) -> None:

@@ -158,6 +158,32 @@ def test_a_refused_look_is_told_with_its_reason(world: World, monkeypatch: pytes
     assert "run the command as root" in str(result.exception)
 
 
+NO_ROOM = "Error: Failed to write flamegraph: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    ("script", "out", "expected"),
+    [
+        (f"echo half > $9\necho '{NO_ROOM}' >&2\nexit 1", "x", "x cannot be written (No space left on device)"),
+        ("kill -XFSZ $$", "x", "x cannot be written (File too large)"),
+        ("exit 0", "/dev/null/x", "/dev/null/x cannot be written (Not a directory)"),
+    ],
+)
+def test_F_SYS_01_no_room_for_the_picture_is_one_sentence_and_leaves_no_half_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, script: str, out: str, expected: str
+) -> None:
+    fake = world.home / "py-spy"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o700)
+    monkeypatch.setattr(module, "find_program", lambda: str(fake))
+    world.run()
+    put_processes(world, {"feed": {"pid": os.getpid()}})
+    result = world.tbot("profile", "--process", "feed", "--no-native", "--out", out)
+    assert code(result) == 9
+    assert f"the folder {expected}; make room or name another one" in str(result.exception)
+    assert not list(Path(out).glob("*"))
+
+
 # ------------------------------------------------------------------------------------------------------------- for real
 def may_look() -> bool:
     """Whether this machine lets py-spy look into a process beside it."""

@@ -64,7 +64,7 @@ def test_without_the_subcommand_it_records_as_before() -> None:
     assert call("record", "nonsense").exception is not None
 
 
-@pytest.mark.parametrize(("make", "code"), [("empty", 9), ("foreign", 9), ("missing", 2)])
+@pytest.mark.parametrize(("make", "code"), [("empty", 9), ("foreign", 9), ("missing", 9)])
 def test_a_bad_tape_is_one_sentence_and_an_exit_code(tmp_path: Path, make: str, code: int) -> None:
     path = tmp_path / "x.tape"
     if make == "empty":

@@ -1,7 +1,11 @@
 """`tbot record` against `tbot sim` in another process: a tape comes back as it went out, however the recording ends."""
 
 import json
+import os
+import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +116,37 @@ def test_F_PRC_01_killed_interrupted_and_continued(tmp_path: Path) -> None:
         assert "connected, 1 contracts subscribed" in recorder.stderr
         ticks = read(path)
         assert np.all(ticks["contract_id"] == PRODUCTS["MNQ"].contract_id)
+
+
+def test_F_SYS_01_a_full_disk_ends_a_recording_in_one_sentence_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: writing fails in the same place."""
+    path = tmp_path / "day.tape"
+    with running(tmp_path / "sim", "sim", "--start", "2026-11-20T15:00:00Z", "--speed", "20") as sim:
+        ready = sim.first_line()
+        command = [sys.executable, "-m", "tbot", "record", "--gateway", ready["rest"], "--out", str(path)]
+        kept = 0
+        for room in (100, 300_000, 300_000):
+            done = subprocess.run(
+                [*command, "--for", "60s"], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path,
+                env={**os.environ, "TBOT_HOME": str(tmp_path), **login(ready)},
+                preexec_fn=lambda room=room: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+            )  # fmt: skip
+            assert done.returncode == 9, done.stderr
+            sentences = [line for line in done.stderr.splitlines() if line.startswith("tbot:")]
+            assert sentences == [
+                f"tbot: The tape {path} cannot be written: File too large; make room there, then record again: what "
+                "was written is kept and continued."
+            ]
+            assert "Traceback" not in done.stderr
+            assert path.exists() == (room > 100)  # what is no tape yet stands in nobody's way
+            if path.exists():
+                assert len(read(path)) >= max(kept, 1)
+                kept = len(read(path))
+        with running(tmp_path / "more", *command[3:], **login(ready)) as recorder:
+            counted(recorder, path, kept + 50)
+            recorder.interrupt()
+            assert recorder.finish()[0] == 130
+    assert len(read(path)) > kept
 
 
 def test_a_recording_for_a_time_and_what_can_be_wrong_before_it(tmp_path: Path) -> None:
