@@ -114,4 +114,9 @@ def run_child(
     main = getattr(importlib.import_module(module), function)
     gc.freeze()  # and it stays: full collections pass it over from now on
     gc.enable()
-    main(settings, context)
+    try:
+        main(settings, context)
+    finally:
+        # Last words that were closed with time to linger are waited for; whatever was left open goes at once.
+        if (sockets := sys.modules.get("tbot.transport.sockets")) is not None:  # who has none does not load them now
+            sockets.close_context()

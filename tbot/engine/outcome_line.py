@@ -132,4 +132,4 @@ class OutcomeLine:
 
     def close(self) -> None:
         """What was sent may still be on its way; the recorder ends after the workers."""
-        self._socket.close()
+        self._socket.close(linger_ms=sockets.LINGER_MS)

@@ -242,7 +242,7 @@ class Recorder:
             self._keeper.add_trades(trips, denials)
         self._beat.send("STOPPED", {"learning": self._keeper.status()})
         self._keeper.close()
-        self._router.close()
+        self._router.close(linger_ms=sockets.LINGER_MS)
         self._beat.close()
 
 
