@@ -42,6 +42,7 @@ class Phase:
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
+    undone: str = ""  # what a worker that did not end in order left undone
     last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
     last_resort_began_ns: int = 0  # boot clock
     last_resort_closes: tuple[int, ...] = ()  # its accounts; (): all of the login
@@ -109,7 +110,7 @@ def _state(
     if phase.failure:
         return "HALTED", [phase.failure_code], phase.failure
     if phase.ended:
-        return ("STOPPED", [], "") if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
+        return ("STOPPED", [], phase.undone) if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
     if phase.stopping:
         return "STOPPING", [], "stopping: entries are off"
     missing = sorted(name for name, child in children.items() if child.awaited)

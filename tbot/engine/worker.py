@@ -4,6 +4,7 @@ A worker holds no credentials and hears nothing but its rings: `ContractDecider`
 shell sees acknowledgements, clocks and sockets.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,10 @@ from tbot.domain.process_messages import SignalAck, SignalMessage
 from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
-from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
+from tbot.engine.health import FAILED, Beat, Hops, frame_boot_ns, make_wire
 from tbot.engine.outcome_line import STEP_PATIENCE_NS, OutcomeLine
 from tbot.engine.settings import EngineSettings
-from tbot.errors import Halted, ProtocolError
+from tbot.errors import Halted, ProtocolError, TbotError
 from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
@@ -117,11 +118,18 @@ class ContractShell:
         if self._collector is not None:
             self._collector.add(self.decider.pipeline.bars(1, COLLECT_BARS))
 
-    def close(self, keep_bars: Path | None) -> None:
-        """Write what was collected, let go of memory."""
+    def keep_bars(self, folder: Path) -> str:
+        """Write what was collected; returns why that is not possible, "" when it was done."""
         self.collect()
-        if self._collector is not None and keep_bars is not None:
-            self._collector.write(keep_bars, self.decider.product)
+        assert self._collector is not None
+        try:
+            self._collector.write(folder, self.decider.product)
+        except OSError as error:
+            return f"the bars of {self.symbol} were not kept: {folder}: {error.strerror or error}"
+        return ""
+
+    def close(self) -> None:
+        """Let go of memory."""
         self.reader.close()
         self.decider.close()
         self._board.close()
@@ -268,14 +276,26 @@ class Worker:
             self._beat.send("OK" if live else "WARMING", self._status() if self._beat.status_due() else None)
 
     def close(self) -> None:
-        """Last words, then let go of everything."""
-        self._beat.send("STOPPED", self._status())
+        """Last words, then let go of everything. The final figures come first: bars can take their time."""
+        status = self._status()
+        self._beat.send("STOPPING", status)
         self._executor.close()
         if self._line is not None:
             self._line.close()
+        problem = "" if self._settings.keep_bars is None else self._keep_bars(self._settings.keep_bars)
+        if problem:
+            self._beat.send(FAILED, status | {"problem": problem, "exit_code": TbotError.exit_code})
+        else:
+            self._beat.send("STOPPED")
         self._beat.close()
         for shell in self.shells:
-            shell.close(self._settings.keep_bars)
+            shell.close()
+        if problem:
+            sys.exit(TbotError.exit_code)
+
+    def _keep_bars(self, folder: Path) -> str:
+        """Of every contract, also after one that could not be written; returns what is missing."""
+        return "; ".join(filter(None, [shell.keep_bars(folder) for shell in self.shells]))
 
 
 def main(settings: EngineSettings, context: ChildContext) -> None:
