@@ -16,6 +16,7 @@ import orjson
 
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
+from tbot.commands.status_losses import loss_lines
 from tbot.commands.words import fitted, show, terminal_width
 from tbot.domain.words import plural, profit_factor
 from tbot.errors import TbotError
@@ -127,6 +128,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    text += loss_lines(document)
     text += context_lines(document)
     looser = document.get("sessions", {}).get("overrides", [])
     text += [f"! session table, looser than packaged: {row}" for row in looser]

@@ -345,6 +345,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""
         self.phase.report = self.reports.status()
+        self.phase.bad_messages = self._bad_messages
         document = build_status(self.settings, self.children, self.started_boot_ns, self.phase)
         return document | {name: told() for name, told in self.more_status.items()}
 

@@ -45,6 +45,7 @@ ZONE_LINES = {
 SWEEP = int(EventCode.SWEEP)
 # Shortest timeframe (minutes) whose patterns are worth a line; 5m gaps alone would be as many as all the others.
 LINE_MIN = dict.fromkeys(ZONE_LINES, 5) | {int(EventCode.FVG): 15, SWEEP: 15}
+_WHY_REFUSED = {"RC_START": "the executor is still starting (RC_START)"}
 NOT_TOLD = int(Flag.WARMUP | Flag.DUPLICATE)
 
 
@@ -153,6 +154,7 @@ class Worker:
         self.shells = [ContractShell(symbol, settings, restarted, self._line) for symbol in symbols]
         self._hops = Hops("frame_worker", "frame_signal", "drain")
         self._unacked: dict[str, int] = {}
+        self._untaken: list[tuple[str, str]] = []  # (id, why) of signals that led to nothing, not told yet
         self._counters = {"sent": 0, "acked": 0, "refused": 0, "unacked": 0, "send_failed": 0, "bad_messages": 0}
 
     def run(self) -> None:
@@ -203,7 +205,7 @@ class Worker:
             self._counters["sent"] += 1
             self._unacked[signal.signal_id] = sent
         else:
-            self._counters["send_failed"] += 1
+            self._not_taken("send_failed", signal.signal_id, "the executor is not there")
         self._hops.record("frame_signal", sent - frame_ns)
 
     def _leave(self, data: bytes) -> bool:
@@ -228,6 +230,17 @@ class Worker:
             self._report()
             yield
 
+    def _not_taken(self, counter: str, signal_id: str, why: str) -> None:
+        """Counted, and told when its own line stands on the screen: else nothing follows, and nobody knows why."""
+        self._counters[counter] += 1
+        self._untaken.append((signal_id, why))
+
+    def _tell_untaken(self) -> None:
+        for signal_id, why in self._untaken:
+            symbol = signal_id.partition("-")[0]
+            self._beat.event(0, "PROC", symbol, f"the signal {signal_id} is not given again: {why}")
+        self._untaken.clear()
+
     def _tell(self, shell: ContractShell, signals: list[Signal]) -> None:
         """Zones born on the higher timeframes, and sweeps there, are worth a line; then the signals they led to."""
         for event in shell.decider.pipeline.events:
@@ -240,6 +253,7 @@ class Worker:
             shell.last_signal = {"side": side, "score": round(signal.score, 1), "market_ns": signal.decided_ns}
             words = f"{side} score {signal.score:.0f}: {signal.reason}"
             self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, words)
+        self._tell_untaken()
 
     def _take_acks(self) -> None:
         for _, data in self._executor.drain():
@@ -249,13 +263,18 @@ class Worker:
                 self._counters["bad_messages"] += 1
                 continue
             if isinstance(message, SignalAck) and self._unacked.pop(message.signal_id, None) is not None:
-                self._counters["acked" if message.taken else "refused"] += 1
+                if message.taken:
+                    self._counters["acked"] += 1
+                else:
+                    self._not_taken("refused", message.signal_id, _WHY_REFUSED.get(message.reason, message.reason))
         if self._unacked and not self._settings.lockstep:
             now, ttl = boot_ns(), self._settings.limits.signal_ttl_ns
             late = [signal_id for signal_id, sent in self._unacked.items() if now - sent > ttl]
             for signal_id in late:  # not acknowledged in time is not done; it is never sent again (F-IPC-01)
                 del self._unacked[signal_id]
-                self._counters["unacked"] += 1
+                why = f"the executor did not say within {ttl / 1e9:g} s that it took it"
+                self._not_taken("unacked", signal_id, why)
+        self._tell_untaken()
 
     def _await_acks(self) -> None:
         turns = self._patience("acknowledge a signal")
@@ -267,7 +286,7 @@ class Worker:
             shell.collect()
         contracts = {shell.symbol: shell.status() for shell in self.shells}
         status = {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
-        return status if self._line is None else {**status, "outcomes": dict(self._line.counters)}
+        return status if self._line is None else {**status, "outcomes": self._line.status()}
 
     def _report(self) -> None:
         if self._beat.due():
@@ -277,6 +296,9 @@ class Worker:
 
     def close(self) -> None:
         """Last words, then let go of everything. The final figures come first: bars can take their time."""
+        if self._line is not None:
+            self._line.finish()
+        self._take_acks()
         status = self._status()
         self._beat.send("STOPPING", status)
         self._executor.close()
