@@ -14,7 +14,7 @@ from tbot.domain.process_messages import EngineEvent
 from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
-from tbot.errors import GatewayError
+from tbot.errors import GatewayError, TbotError
 from tbot.streams import is_terminal
 
 EXIT_NOT_FLAT = 11
@@ -262,4 +262,7 @@ def _conclude(supervisor: Supervisor, json_output: bool, *, interrupted: bool) -
     if not (status["accounts"] or replay or interrupted):  # Ctrl-C in the start is no failure
         click.echo("tbot: the gateway never let this run in; see tbot doctor --online", err=True)
         return GatewayError.exit_code
+    if phase.undone:
+        click.echo(f"tbot: {phase.undone}", err=True)
+        return TbotError.exit_code
     return 0

@@ -20,6 +20,7 @@ import orjson
 
 from tbot.commands.account_choice import one_account, unknown
 from tbot.commands.status_context import context_lines
+from tbot.commands.status_losses import loss_lines
 from tbot.commands.words import fitted, show, terminal_width
 from tbot.domain.words import plural, profit_factor
 from tbot.errors import TbotError
@@ -171,6 +172,7 @@ def lines(document: dict[str, Any]) -> list[str]:
         text += [line for number, account in accounts.items() for line in account_story(number, account)]
     text += [f"! {alarm['text']} ({alarm['code']})" for alarm in document.get("alarms", [])]
     text += [f"! {warning}" for warning in document.get("conditions", {}).get("warnings", [])]
+    text += loss_lines(document)
     lives = not document["ended"] and document["state"] != "DEAD"
     text += context_lines(document if lives else document | {"news": None, "dxy": None})  # told as of now
     looser = document.get("sessions", {}).get("overrides", [])

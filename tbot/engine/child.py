@@ -130,3 +130,7 @@ def run_child(
         main(settings, context)
     except TbotError as error:
         _last_word(error)
+    finally:
+        # Last words that were closed with time to linger are waited for; whatever was left open goes at once.
+        if (sockets := sys.modules.get("tbot.transport.sockets")) is not None:  # who has none does not load them now
+            sockets.close_context()

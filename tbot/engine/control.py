@@ -95,7 +95,7 @@ class ControlServer:
         return {**self.counts, "malformed": self.channel.malformed}
 
     def close(self) -> None:
-        self.channel.close()
+        self.channel.close(linger_ms=sockets.LINGER_MS)  # somebody may wait for the last answer
 
 
 class ControlClient:

@@ -368,7 +368,7 @@ class Executor:
         if self._link is not None:
             self._link.close()
         self._beat.send("STOPPED", last)
-        self._router.close()
+        self._router.close(linger_ms=sockets.LINGER_MS)  # the answer to a stop
         self._operator.close()
         self._beat.close()
         self._prices.close()

@@ -75,7 +75,7 @@ class Beat:
         self._count = 0
         self._next_ns = 0
         self._next_status_ns = 0
-        self.dropped = 0
+        self.dropped = 0  # lines that the launcher did not take
 
     def due(self) -> bool:
         """It is time to call `send`."""
@@ -99,17 +99,18 @@ class Beat:
         self._next_ns = now + BEAT_NS
         if status is not None:
             self._next_status_ns = now + STATUS_NS
+            if self.dropped:
+                status = status | {"dropped": self.dropped}
         self._count += 1
         message = Heartbeat(self._name, self._pid, self._count, now, state, status or {}, self._build)
-        self._put(self._wire.encode(message))
+        if not self._socket.send(self._wire.encode(message)) and status is not None:
+            self._next_status_ns = 0  # nobody has heard it: with the next beat, which says everything again
 
     def event(self, now_ns: int, kind: str, contract: str, text: str) -> None:
         """One line for a person's eyes."""
-        self._put(self._wire.encode(EngineEvent(now_ns, self._name, kind, contract, text)))
-
-    def _put(self, data: bytes) -> None:
-        if not self._socket.send(data):
+        if not self._socket.send(self._wire.encode(EngineEvent(now_ns, self._name, kind, contract, text))):
             self.dropped += 1
 
     def close(self) -> None:
-        self._socket.close()
+        """After the last words, which get a moment to leave: the final figures of the run stand in them."""
+        self._socket.close(linger_ms=sockets.LINGER_MS)

@@ -23,10 +23,17 @@ WEIGHTS_PATIENCE_NS = 2 * NS_PER_S  # a recorder that is silent so long leaves t
 SILENCE_NS = 60 * NS_PER_S  # and is not waited for again so soon: a worker that waits does not beat
 STEP_TURN_NS = 20_000_000  # looks at the socket in lock-step
 ROWS_A_MESSAGE = 1_000
+ACK_PATIENCE_NS = 60 * NS_PER_S  # the recorder waits for its disk: what it has not confirmed by then is taken for lost
+LAST_ACKS_NS = NS_PER_S // 2  # at the end of a worker, which the recorder outlives
 
 
 class OutcomeLine:
-    """One worker's socket; `counters`: sent, acked, unacked, asked, granted, silent."""
+    """One worker's socket.
+
+    `counters`: outcomes by what became of them (`sent` on their way so far, of which the recorder confirmed `acked` and
+    did not confirm `unacked` in time; the rest is under way; `unsent`: it was not there), and questions for weights
+    (`asked`; `granted`, or `silent`: unanswered in time).
+    """
 
     def __init__(self, settings: EngineSettings, context: ChildContext, wire: Wire, beat: Callable[[], None]) -> None:
         """`beat` keeps this process alive in the eyes of others while it waits for the recorder in lock-step."""
@@ -36,11 +43,12 @@ class OutcomeLine:
         self._wire = wire
         self._socket = sockets.dealer(settings.socket("recorder"), context.name.encode())
         self._waiter = sockets.Waiter(self._socket)
-        self._sent = self._acked = 0
+        self._sent = 0  # messages
+        self._pending: dict[int, tuple[int, int]] = {}  # by number of the message: its rows, and when it left
         self._grants: dict[tuple[str, int], WeightsGrant] = {}
         self._last: dict[str, DayWeights] = {}
         self._silent_until_ns = 0
-        self.counters = dict.fromkeys(("sent", "acked", "unsent", "asked", "granted", "silent"), 0)
+        self.counters = dict.fromkeys(("sent", "acked", "unacked", "unsent", "asked", "granted", "silent"), 0)
 
     @classmethod
     def of(
@@ -61,6 +69,7 @@ class OutcomeLine:
             message = OutcomesMessage(symbol, self._sent + 1, part.tobytes())
             if self._leave(self._wire.encode(message)):
                 self._sent += 1
+                self._pending[self._sent] = (len(part), boot_ns())
                 self.counters["sent"] += len(part)
             else:
                 self.counters["unsent"] += len(part)
@@ -82,7 +91,7 @@ class OutcomeLine:
 
     def settle(self) -> bool:
         """In lock-step: wait until the recorder has all that was sent. False: told to stop before. Raises Halted."""
-        return self._acked >= self._sent or any(self._acked >= self._sent for _ in self._turns())
+        return not self._pending or any(not self._pending for _ in self._turns())
 
     def source(self, symbol: str) -> WeightSource:
         """Where the strategy of one contract asks for the weights of a trading day."""
@@ -132,11 +141,34 @@ class OutcomeLine:
             except ProtocolError:
                 continue
             if isinstance(message, OutcomesAck):
-                self._acked = max(self._acked, message.number)
-                self.counters["acked"] += 1
+                rows, _ = self._pending.pop(message.number, (0, 0))
+                self.counters["acked"] += rows
             elif isinstance(message, WeightsGrant):
                 self._grants = {(message.contract, message.day_start_ns): message}
+        if not self._lockstep:  # there they are waited for, and without them the replay is void
+            self._give_up(boot_ns() - ACK_PATIENCE_NS)
+
+    def _give_up(self, before_ns: int) -> None:
+        """What left before this was lost with the recorder that it went to; it is never sent again, only counted."""
+        late = [number for number, (_, left_ns) in self._pending.items() if left_ns < before_ns]
+        for number in late:
+            rows, _ = self._pending.pop(number)
+            self.counters["unacked"] += rows
+
+    def status(self) -> dict[str, int]:
+        """The counters as of now."""
+        self._take()
+        return dict(self.counters)
+
+    def finish(self) -> None:
+        """The last confirmations, waited for a moment; what has none then is counted as never confirmed."""
+        deadline = boot_ns() + LAST_ACKS_NS
+        self._take()
+        while self._pending and boot_ns() < deadline:
+            self._waiter.wait(NS_PER_S // 50)
+            self._take()
+        self._give_up(boot_ns() + 1)
 
     def close(self) -> None:
         """What was sent may still be on its way; the recorder ends after the workers."""
-        self._socket.close()
+        self._socket.close(linger_ms=sockets.LINGER_MS)

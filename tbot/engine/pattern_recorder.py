@@ -200,6 +200,7 @@ class Recorder:
         self._keeper = PatternKeeper(settings)
         self._tail = JournalTail(settings)
         self._told = ""
+        self._bad_messages = 0
 
     def run(self) -> None:
         """Until told to stop, and then until nothing more lies in the socket."""
@@ -216,6 +217,7 @@ class Recorder:
             try:
                 message = self._wire.decode(data)
             except ProtocolError:
+                self._bad_messages += 1
                 continue
             if isinstance(message, OutcomesMessage) and message.contract in PRODUCTS:
                 self._keeper.add(message.contract, np.frombuffer(message.rows, OUTCOME_DTYPE))
@@ -233,16 +235,19 @@ class Recorder:
             self._told = self._keeper.problem
             self._beat.event(time.time_ns(), "PROC", "", f"nothing is kept of patterns: {self._told}")
         if self._beat.due():
-            self._beat.send("OK", {"learning": self._keeper.status()} if self._beat.status_due() else None)
+            self._beat.send("OK", self._status() if self._beat.status_due() else None)
+
+    def _status(self) -> dict[str, Any]:
+        return {"learning": self._keeper.status(), "messages": {"bad_messages": self._bad_messages}}
 
     def close(self) -> None:
         """Last outcomes, last trades, last words."""
         self._take()
         for trips, denials in self._tail.look(now=True):
             self._keeper.add_trades(trips, denials)
-        self._beat.send("STOPPED", {"learning": self._keeper.status()})
+        self._beat.send("STOPPED", self._status())
         self._keeper.close()
-        self._router.close()
+        self._router.close(linger_ms=sockets.LINGER_MS)
         self._beat.close()
 
 

@@ -26,6 +26,7 @@ FIRST_BEAT_NS = 30 * NS_PER_S  # a cold start on a small, busy machine
 CRASH_LOOP_COUNT = 3  # C_CRASH_LOOP
 CRASH_LOOP_NS = 60 * NS_PER_S
 PIPE_BYTES = 1 << 16
+LAST_STATES = ("STOPPED", "FAILED")  # after which a process that ends says no more
 LINES_KEPT = 200  # of one look: who writes more than that in a tenth of a second has said it before
 
 
@@ -82,6 +83,9 @@ class Child:
         self.ready = False
         self.last_word = (0, "")  # exit code and sentence of a process that gave up by itself
         self.newest_pid = 0  # of the process started last, alive or not
+        self.told_end = False  # its last words were heard
+        self.exit_code: int | None = None  # of the process reaped last; None: none was, or it would not go
+        self.killed = False  # it had to be ended by force
 
     def start(self, epoch: int) -> None:
         """Spawn the process and hand it its secrets by pipe."""
@@ -103,7 +107,7 @@ class Child:
         self._started_ns = boot_ns()
         self.last_beat_ns = 0
         self.state = "STARTING"
-        self.ready = False
+        self.ready = self.told_end = False
         self.last_word = (0, "")
 
     @property
@@ -147,6 +151,7 @@ class Child:
         self.last_beat_ns = boot_ns()
         self.state = state
         self.ready = True
+        self.told_end = state in LAST_STATES
         if status:
             self.status = status
 
@@ -210,9 +215,12 @@ class Child:
         """
         if self.process is None:
             return
-        if self.process.is_alive():
+        self.killed = self.process.is_alive()
+        if self.killed:
             self.process.kill()
         self.process.join(5.0)
+        self.exit_code = self.process.exitcode
+        self.killed = self.killed and self.exit_code != 0  # it may just have ended by itself
         self.listen(last=True)
         if self.control is not None:
             self.control.close()

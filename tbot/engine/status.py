@@ -42,6 +42,8 @@ class Phase:
     failure: str = ""  # why the run had to end by itself
     failure_code: str = ""
     exit_code: int = 1  # of a run that failed
+    bad_messages: int = 0  # to the launcher, that were no messages of this run
+    undone: str = ""  # what a worker that did not end in order left undone
     last_resort: str = ""  # of the emergency exit the launcher started: "", running, flat, not flat
     last_resort_began_ns: int = 0  # boot clock
     last_resort_closes: tuple[int, ...] = ()  # its accounts; (): all of the login
@@ -99,6 +101,7 @@ def build_status(
     document.update(_figures(executor))
     document.update(accounts_money(accounts))
     document.update(_operations(feed, executor, workers, children))
+    document["messages"] = _messages(executor, workers, children, phase)
     return document
 
 
@@ -109,7 +112,7 @@ def _state(
     if phase.failure:
         return "HALTED", [phase.failure_code], phase.failure
     if phase.ended:
-        return ("STOPPED", [], "") if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
+        return ("STOPPED", [], phase.undone) if phase.flat else ("NOT_FLAT", [], "the accounts were not proven flat")
     if phase.stopping:
         return "STOPPING", [], "stopping: entries are off"
     missing = sorted(name for name, child in children.items() if child.awaited)
@@ -254,6 +257,30 @@ def _operations(
     }
 
 
+def _messages(
+    executor: Mapping[str, Any], workers: list[dict[str, Any]], children: Mapping[str, Child], phase: "Phase"
+) -> dict[str, int]:
+    """What was lost between processes, by kind, as those that live now have counted it; 0 each in a healthy run (I25).
+
+    Prices that a worker lost stand with its contract (`lost`).
+    """
+    said = [child.status for child in children.values()]
+
+    def of_workers(part: str, name: str) -> int:
+        return sum(status.get(part, {}).get(name, 0) for status in workers)
+
+    return {
+        "signals_not_sent": of_workers("messages", "send_failed"),
+        "signals_refused": of_workers("messages", "refused"),
+        "signals_unacknowledged": of_workers("messages", "unacked"),
+        "prices_lost": executor.get("lost", 0),
+        "outcomes_not_sent": of_workers("outcomes", "unsent"),
+        "outcomes_unacknowledged": of_workers("outcomes", "unacked"),
+        "lines_dropped": sum(status.get("dropped", 0) for status in said),
+        "bad": phase.bad_messages + sum(status.get("messages", {}).get("bad_messages", 0) for status in said),
+    }
+
+
 def _exposure(account: Mapping[str, Any]) -> list[Any]:
     """What an account holds and has working, and the broker's word on it: a change of any of it is news."""
     positions = [(place["contract"], place["side"], place["size"], place["stop"]) for place in account["positions"]]
@@ -292,6 +319,7 @@ class StatusFile:
         resort = [document["last_resort"], document["last_resort_began_boot_ns"]]
         alarms = [*resort, *(alarm["code"] for alarm in document["alarms"])]
         exposure: list[Any] = [document.get("report"), (document.get("log") or {}).get("trouble")]
+        exposure.append(document.get("messages"))
         exposure += [_exposure(account) for account in document["accounts"].values()]
         essence = orjson.dumps([[document[key] for key in keys], live, pids, alarms, exposure])
         if essence != self._essence or since >= WRITE_EVERY_NS:

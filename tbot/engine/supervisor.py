@@ -38,6 +38,9 @@ EVENTS_KEPT = 400
 FAILURE_CODES = {AuthError.exit_code: "RC_AUTH", Halted.exit_code: "RC_SECOND_ENGINE"}  # of a process that gives up
 LAST_BREATH_S = 1.0  # a process lets go of its sentinel a moment before it has an exit code
 STATUS_S = 5.0  # for the last status, from a disk that is slow
+LAST_WORDS_NS = NS_PER_S // 2  # that a process which has ended has sent, until they are here
+KEEP_BARS_S = 10.0  # more than its grace for a worker that keeps bars, whatever their number: a disk may be slow
+KEPT_BARS_A_SECOND = 10_000  # that it writes at the very least: some forty times slower than on an idle machine
 STOP_ACK_S = 12.0  # C_STOP_GRACE of the executor plus two seconds
 
 
@@ -345,6 +348,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """The status document (see `status.py`)."""
         self.phase.report = self.reports.status()
+        self.phase.bad_messages = self._bad_messages
         document = build_status(self.settings, self.children, self.started_boot_ns, self.phase)
         return document | {name: told() for name, told in self.more_status.items()}
 
@@ -400,13 +404,7 @@ class Supervisor:
         """
         self.phase.stopping = True
         for group in _STOP_GROUPS:
-            members = [child for name, child in self.children.items() if name.split("-")[0] in group]
-            for child in members:
-                child.signal_stop()
-            for child in members:
-                child.stop()
-            if self._channels:
-                self._take_messages()
+            self._end_group([child for name, child in self.children.items() if name.split("-")[0] in group])
         self.phase.ended = True
         self._end_log()
         if self._lock is not None:  # else the status there is another engine's
@@ -422,6 +420,54 @@ class Supervisor:
         shutil.rmtree(self.settings.run_dir, ignore_errors=True)
         if self._lock is not None:
             self._lock.close()
+
+    def _end_group(self, group: list[Child]) -> None:
+        """Ask all of them to end, give each its time, hear what they said last, tell of those that left work undone."""
+        members = [child for child in group if child.process is not None]
+        for child in members:
+            child.signal_stop()
+        for child in members:
+            assert child.process is not None
+            waiter = sockets.Waiter(self._bus, child.process.sentinel)
+            deadline = boot_ns() + int(self._grace_s(child) * NS_PER_S)
+            while child.alive and boot_ns() < deadline:
+                waiter.wait(NS_PER_S // 20)
+                self._take_messages()  # else a long end would fill the bus, and the last words would not go in
+                self._tell_status()
+            child.reap()
+        for child in members:
+            self._hear_out(child)
+            self._judge_end(child)
+
+    def _grace_s(self, child: Child) -> float:
+        """A worker that writes its bars needs as long as their number asks for."""
+        if self.settings.keep_bars is None or not child.spec.name.startswith("worker"):
+            return child.spec.grace_s
+        contracts = child.status.get("contracts", {}).values()
+        bars: int = sum(contract.get("bars", {}).get("1m", 0) for contract in contracts)
+        return child.spec.grace_s + KEEP_BARS_S + bars / KEPT_BARS_A_SECOND
+
+    def _hear_out(self, child: Child) -> None:
+        """Its last words may still be on their way through our side of the bus when it is gone."""
+        deadline = boot_ns() + LAST_WORDS_NS
+        while child.ready and not (child.told_end or child.killed) and boot_ns() < deadline:
+            self._waiter.wait(NS_PER_S // 50)
+            self._take_messages()
+
+    def _judge_end(self, child: Child) -> None:
+        """A line for who did not end in order; a worker may have left work undone, so the run does not end with 0."""
+        if not child.ready or (child.exit_code == 0 and not child.killed):  # who never came up had no work
+            return
+        text = str(child.status.get("problem", ""))  # with it it has said FAILED, which ends a run that goes on
+        worker = child.spec.name.startswith("worker")
+        if not text:
+            late = f"did not end within {self._grace_s(child):.0f} s and was killed"
+            text = f"{child.spec.name} {late if child.killed else f'ended with exit code {child.exit_code}'}"
+            if worker and self.settings.keep_bars is not None:
+                text = f"the bars of {', '.join(child.spec.secrets.get('symbols', ()))} were not kept: {text}"
+        self._line(text)
+        if worker:
+            self.phase.undone = self.phase.undone or text
 
 
 def in_order(events: list[EngineEvent]) -> list[EngineEvent]:

@@ -187,6 +187,7 @@ class TapeFeed:
         self._beat.send("OK", status)
 
     def close(self) -> None:
+        self._beat.send("STOPPED")
         self._executor.close()
         self._beat.close()
         for writer in self._writers.values():

@@ -4,6 +4,7 @@ A worker holds no credentials and hears nothing but its rings: `ContractDecider`
 shell sees acknowledgements, clocks and sockets.
 """
 
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,10 @@ from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine import patience
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
-from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
+from tbot.engine.health import FAILED, Beat, Hops, frame_boot_ns, make_wire
 from tbot.engine.outcome_line import OutcomeLine
 from tbot.engine.settings import EngineSettings
-from tbot.errors import ProtocolError
+from tbot.errors import ProtocolError, TbotError
 from tbot.storage.bar_files import BarCollector
 from tbot.strategy.decider import ContractDecider
 from tbot.transport import sockets
@@ -44,6 +45,7 @@ ZONE_LINES = {
 SWEEP = int(EventCode.SWEEP)
 # Shortest timeframe (minutes) whose patterns are worth a line; 5m gaps alone would be as many as all the others.
 LINE_MIN = dict.fromkeys(ZONE_LINES, 5) | {int(EventCode.FVG): 15, SWEEP: 15}
+_WHY_REFUSED = {"RC_START": "the executor is still starting (RC_START)"}
 NOT_TOLD = int(Flag.WARMUP | Flag.DUPLICATE)
 
 
@@ -117,11 +119,18 @@ class ContractShell:
         if self._collector is not None:
             self._collector.add(self.decider.pipeline.bars(1, COLLECT_BARS))
 
-    def close(self, keep_bars: Path | None) -> None:
-        """Write what was collected, let go of memory."""
+    def keep_bars(self, folder: Path) -> str:
+        """Write what was collected; returns why that is not possible, "" when it was done."""
         self.collect()
-        if self._collector is not None and keep_bars is not None:
-            self._collector.write(keep_bars, self.decider.product)
+        assert self._collector is not None
+        try:
+            self._collector.write(folder, self.decider.product)
+        except OSError as error:
+            return f"the bars of {self.symbol} were not kept: {folder}: {error.strerror or error}"
+        return ""
+
+    def close(self) -> None:
+        """Let go of memory."""
         self.reader.close()
         self.decider.close()
         self._board.close()
@@ -145,6 +154,7 @@ class Worker:
         self.shells = [ContractShell(symbol, settings, restarted, self._line) for symbol in symbols]
         self._hops = Hops("frame_worker", "frame_signal", "drain")
         self._unacked: dict[str, int] = {}
+        self._untaken: list[tuple[str, str]] = []  # (id, why) of signals that led to nothing, not told yet
         self._counters = {"sent": 0, "acked": 0, "refused": 0, "unacked": 0, "send_failed": 0, "bad_messages": 0}
 
     def run(self) -> None:
@@ -193,7 +203,7 @@ class Worker:
             self._counters["sent"] += 1
             self._unacked[signal.signal_id] = sent
         else:
-            self._counters["send_failed"] += 1
+            self._not_taken("send_failed", signal.signal_id, "the executor is not there")
         self._hops.record("frame_signal", sent - frame_ns)
 
     def _leave(self, data: bytes) -> bool:
@@ -214,6 +224,17 @@ class Worker:
         if self._beat.due():
             self._beat.send("WARMING")
 
+    def _not_taken(self, counter: str, signal_id: str, why: str) -> None:
+        """Counted, and told when its own line stands on the screen: else nothing follows, and nobody knows why."""
+        self._counters[counter] += 1
+        self._untaken.append((signal_id, why))
+
+    def _tell_untaken(self) -> None:
+        for signal_id, why in self._untaken:
+            symbol = signal_id.partition("-")[0]
+            self._beat.event(0, "PROC", symbol, f"the signal {signal_id} is not given again: {why}")
+        self._untaken.clear()
+
     def _tell(self, shell: ContractShell, signals: list[Signal]) -> None:
         """Zones born on the higher timeframes, and sweeps there, are worth a line; then the signals they led to."""
         for event in shell.decider.pipeline.events:
@@ -226,6 +247,7 @@ class Worker:
             shell.last_signal = {"side": side, "score": round(signal.score, 1), "market_ns": signal.decided_ns}
             words = f"{side} score {signal.score:.0f}: {signal.reason}"
             self._beat.event(signal.decided_ns, "SIGNAL", shell.symbol, words)
+        self._tell_untaken()
 
     def _take_acks(self) -> None:
         for _, data in self._executor.drain():
@@ -235,13 +257,18 @@ class Worker:
                 self._counters["bad_messages"] += 1
                 continue
             if isinstance(message, SignalAck) and self._unacked.pop(message.signal_id, None) is not None:
-                self._counters["acked" if message.taken else "refused"] += 1
+                if message.taken:
+                    self._counters["acked"] += 1
+                else:
+                    self._not_taken("refused", message.signal_id, _WHY_REFUSED.get(message.reason, message.reason))
         if self._unacked and not self._settings.lockstep:
             now, ttl = boot_ns(), self._settings.limits.signal_ttl_ns
             late = [signal_id for signal_id, sent in self._unacked.items() if now - sent > ttl]
             for signal_id in late:  # not acknowledged in time is not done; it is never sent again (F-IPC-01)
                 del self._unacked[signal_id]
-                self._counters["unacked"] += 1
+                why = f"the executor did not say within {ttl / 1e9:g} s that it took it"
+                self._not_taken("unacked", signal_id, why)
+        self._tell_untaken()
 
     def _await_acks(self) -> None:
         what = "the executor did not acknowledge a signal within 20 s"
@@ -259,7 +286,7 @@ class Worker:
             shell.collect()
         contracts = {shell.symbol: shell.status() for shell in self.shells}
         status = {"contracts": contracts, "hops": self._hops.status(), "messages": dict(self._counters)}
-        return status if self._line is None else {**status, "outcomes": dict(self._line.counters)}
+        return status if self._line is None else {**status, "outcomes": self._line.status()}
 
     def _report(self) -> None:
         if self._beat.due():
@@ -268,14 +295,29 @@ class Worker:
             self._beat.send("OK" if live else "WARMING", self._status() if self._beat.status_due() else None)
 
     def close(self) -> None:
-        """Last words, then let go of everything."""
-        self._beat.send("STOPPED", self._status())
+        """Last words, then let go of everything. The final figures come first: bars can take their time."""
+        if self._line is not None:
+            self._line.finish()
+        self._take_acks()
+        status = self._status()
+        self._beat.send("STOPPING", status)
         self._executor.close()
         if self._line is not None:
             self._line.close()
+        problem = "" if self._settings.keep_bars is None else self._keep_bars(self._settings.keep_bars)
+        if problem:
+            self._beat.send(FAILED, status | {"problem": problem, "exit_code": TbotError.exit_code})
+        else:
+            self._beat.send("STOPPED")
         self._beat.close()
         for shell in self.shells:
-            shell.close(self._settings.keep_bars)
+            shell.close()
+        if problem:
+            sys.exit(TbotError.exit_code)
+
+    def _keep_bars(self, folder: Path) -> str:
+        """Of every contract, also after one that could not be written; returns what is missing."""
+        return "; ".join(filter(None, [shell.keep_bars(folder) for shell in self.shells]))
 
 
 def main(settings: EngineSettings, context: ChildContext) -> None:

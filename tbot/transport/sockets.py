@@ -2,9 +2,10 @@
 
 Sockets are files in the private directory of the run, and only there: an abstract name has no protection at all and a
 TCP port takes bytes from every local user (F-SEC-02). What ZeroMQ does on its own is turned off where it would hide
-a loss: nothing lingers on close, nothing is queued for a peer that is not there, and a full queue is an answer (False),
-not a wait. So `send` returning True means "left for a living peer", never "arrived": what matters is acknowledged by
-id above this layer (F-IPC-01). Sockets must not cross a fork: each process makes its own.
+a loss: nothing lingers on close but the last words of a process that ends in order, nothing is queued for a peer that
+is not there, and a full queue is an answer (False), not a wait. So `send` returning True means "left for a living
+peer", never "arrived": what matters is acknowledged by id above this layer (F-IPC-01). Sockets must not cross a fork:
+each process makes its own.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ HEARTBEAT_MS: Final = 500
 HEARTBEAT_TIMEOUT_MS: Final = 1500
 RECONNECT_MS: Final = 20
 RECONNECT_MAX_MS: Final = 500
+LINGER_MS: Final = 200  # for last words in an orderly end: a peer that is frozen costs no more than this
 MAX_PATH_BYTES: Final = 107  # of a file socket's address on Linux
 
 _contexts: "dict[int, zmq.Context[zmq.Socket[bytes]]]" = {}
@@ -42,7 +44,9 @@ def context() -> "zmq.Context[zmq.Socket[bytes]]":
 
 
 def close_context() -> None:
-    """Close every socket of this process at once and throw away what was not sent. Does nothing without a context."""
+    """Close every open socket of this process at once and throw away what it has not sent; what was closed with time
+    to linger gets it, and is waited for. Does nothing without a context.
+    """
     made = _contexts.pop(os.getpid(), None)
     if made is not None:
         made.destroy(linger=0)
@@ -158,9 +162,13 @@ class Channel:
         """Whether a peer is there that can take a message, waiting at most `timeout_ns` for it (start-up, tests)."""
         return bool(self._socket.poll(_milliseconds(timeout_ns), zmq.POLLOUT))
 
-    def close(self) -> None:
-        """Close now; what was not delivered is gone. A served address stays ours until `close_context`."""
-        self._socket.close(linger=0)
+    def close(self, *, linger_ms: int = 0) -> None:
+        """Close now; what was not delivered is gone, or has so long to leave. A served address stays ours until
+        `close_context`, which also waits for what lingers: a process that ends without it takes that along.
+
+        Only for an orderly end: a long message (8 KB and more) leaves in pieces, the last of them after this returns.
+        """
+        self._socket.close(linger=linger_ms)
 
     def __enter__(self) -> "Channel":
         return self

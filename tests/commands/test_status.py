@@ -11,8 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import status_rig
+from tbot.commands import status_losses
 from tbot.commands.status import NotRunning, lines, newest_status, status
 from tbot.commands.words import fitted
+from tbot.engine.status import Phase, build_status
 from tbot.transport.process_identity import myself, process_space
 
 NOBODY = 2**22 + 7  # no process has this number
@@ -46,6 +49,21 @@ def test_words_hold_every_figure() -> None:
         "+0.25 ticks", "99.5% answered, 1 refused as too many", "reconnections 2", "restarts 1", "12.5/s", "0.4 s ago",
     ):  # fmt: skip
         assert words in text, words
+
+
+def test_I25_what_was_lost_between_processes_is_named_and_only_then() -> None:
+    none = dict.fromkeys(status_losses._WORDS, 0)
+    for healthy in (document(), document(messages=none)):
+        assert "between processes" not in "\n".join(lines(healthy))
+    lost = document(messages=none | {"signals_not_sent": 1, "prices_lost": 1200})
+    assert (
+        "! between processes: 1 signal not sent (no executor was there), 1,200 price records lost by the executor"
+    ) in lines(lost)
+
+
+def test_every_loss_in_the_document_has_its_words(tmp_path: Path) -> None:
+    known = build_status(status_rig.settings(tmp_path), {}, 0, Phase())["messages"]
+    assert set(status_losses._WORDS) == set(known)
 
 
 def test_a_contract_has_one_line_of_80_columns() -> None:

@@ -14,7 +14,7 @@ from engine_runs import until
 from outcome_rows import DAY_NS, NOON_NS, joined, outcome
 from tbot.commands import launch
 from tbot.config import Config
-from tbot.domain.process_messages import WeightsGrant
+from tbot.domain.process_messages import OutcomesAck, OutcomesMessage, WeightsGrant
 from tbot.domain.trading_hours import trading_day_start_ns
 from tbot.engine import outcome_line, patience
 from tbot.engine.pattern_recorder import PatternKeeper
@@ -158,6 +158,46 @@ def test_a_silent_recorder_is_waited_for_once_and_its_late_answer_is_taken(
             line._silent_until_ns = (1 << 63) - 1
             assert ask(DAYS[5]).version == "abcd", "the weights of the day before stay"
             line.close()
+
+
+def test_I25_outcomes_are_counted_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One unit, outcomes; each is confirmed, known to be lost, or still under way."""
+    wire = Wire(b"k" * 32, 1, 0)
+    context: Any = SimpleNamespace(name="worker-MNQ")
+    monkeypatch.setattr(outcome_line, "GREETING_PATIENCE_NS", 1_000_000)
+    monkeypatch.setattr(outcome_line, "LAST_ACKS_NS", 1_000_000)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
+        settings = settings_in(Path(folder))
+        line = outcome_line.OutcomeLine.of(settings, context, wire)
+        assert line is not None
+        line.tell("MNQ", ROWS[:2])
+        assert outcome_counts(line) == {"sent": 0, "acked": 0, "unacked": 0, "unsent": 2}
+        with sockets.router(settings.socket("recorder")) as recorder:
+            assert line._socket.writable(20_000_000_000)
+            for rows in (ROWS[:3], ROWS[3:7], ROWS[7:8]):
+                line.tell("MNQ", rows)
+            heard: list[OutcomesMessage] = []
+            until(lambda: heard.extend(outcomes_in(wire, recorder)) or len(heard) == 3, "the outcomes are there")
+            assert outcome_counts(line) == {"sent": 8, "acked": 0, "unacked": 0, "unsent": 2}
+            assert recorder.send(wire.encode(OutcomesAck(heard[1].number)), b"worker-MNQ")
+            until(lambda: line.status()["acked"], "the answer is there")
+            assert outcome_counts(line) == {"sent": 8, "acked": 4, "unacked": 0, "unsent": 2}
+            monkeypatch.setattr(outcome_line, "ACK_PATIENCE_NS", 0)  # a later answer says nothing of an earlier message
+            assert outcome_counts(line) == {"sent": 8, "acked": 4, "unacked": 4, "unsent": 2}
+            monkeypatch.setattr(outcome_line, "ACK_PATIENCE_NS", 10**12)
+            line.tell("MNQ", ROWS[8:9])
+            line.finish()
+            assert outcome_counts(line) == {"sent": 9, "acked": 4, "unacked": 5, "unsent": 2}
+            line.close()
+
+
+def outcome_counts(line: outcome_line.OutcomeLine) -> dict[str, int]:
+    return {name: count for name, count in line.status().items() if name in ("sent", "acked", "unacked", "unsent")}
+
+
+def outcomes_in(wire: Wire, recorder: sockets.Channel) -> list[OutcomesMessage]:
+    found = [wire.decode(data) for _, data in recorder.drain()]
+    return [message for message in found if isinstance(message, OutcomesMessage)]
 
 
 def test_in_lockstep_a_recorder_that_comes_late_gets_all_and_without_one_the_replay_is_void(

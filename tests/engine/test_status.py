@@ -203,6 +203,25 @@ def test_F_SEC_07_warnings_of_the_run_are_in_its_status(tmp_path: Path) -> None:
     assert build(tmp_path, family(), warnings=("numpy 9, tested with 2",))["warnings"] == ["numpy 9, tested with 2"]
 
 
+def test_I25_what_was_lost_between_processes_is_added_up(tmp_path: Path) -> None:
+    children = family(lost=7, messages={"signals": 9, "bad_messages": 1, "early_signals": 1})
+    healthy = build(tmp_path, family())["messages"]
+    assert set(healthy.values()) == {0}
+    for name, count in (("worker-MNQ", 1), ("worker-ES", 10)):
+        children[name].status |= {
+            "messages": {"sent": 99, "acked": 99, "send_failed": count, "refused": 2 * count, "unacked": 3 * count,
+                         "bad_messages": count},
+            "outcomes": {"sent": 99, "acked": 99, "unsent": 4 * count, "unacked": 5 * count},
+            "dropped": count,
+        }  # fmt: skip
+    children["recorder"] = child("recorder", {"messages": {"bad_messages": 100}})
+    assert build(tmp_path, children, Phase(bad_messages=1000))["messages"] == {
+        "signals_not_sent": 11, "signals_refused": 22, "signals_unacknowledged": 33, "prices_lost": 7,
+        "outcomes_not_sent": 44, "outcomes_unacknowledged": 55, "lines_dropped": 11, "bad": 1112,
+    }  # fmt: skip
+    assert build(tmp_path, {})["messages"] == healthy
+
+
 def test_with_several_accounts_the_reason_names_its_own(tmp_path: Path) -> None:
     accounts = {"1": account(), "2": account("LOCKED", "RC_DAILY_LOSS", name="A-2")}
     document = build(tmp_path, family(accounts))
@@ -314,6 +333,8 @@ def changed(document: dict[str, Any], what: str) -> dict[str, Any]:
     elif what == "balance_cents":
         (account,) = copy["accounts"].values()
         account["balance_cents"] += 1
+    elif what == "messages":
+        copy["messages"]["signals_not_sent"] += 1
     elif what in ("denials", "reasons"):
         copy[what] = {"RC_X": 1} if what == "denials" else ["RC_X"]
     else:
@@ -325,7 +346,7 @@ def changed(document: dict[str, Any], what: str) -> dict[str, Any]:
     "what",
     [
         *("state", "reasons", "intents", "denials", "fills", "round_trips", "pnl_usd", "restarts", "gaps", "live"),
-        *("pid", "positions", "orders", "balance_cents"),
+        *("pid", "positions", "orders", "balance_cents", "messages"),
     ],
 )
 def test_these_are_changes(tmp_path: Path, file: StatusFile, clock: list[int], what: str) -> None:

@@ -104,6 +104,75 @@ def test_I27_shutdown_leaves_nothing_of_a_child_that_does_not_listen(tmp_path: P
         assert not run_dir.exists()
 
 
+def test_F_IPC_03_the_last_words_of_every_process_are_heard_whatever_their_length(tmp_path: Path) -> None:
+    long = {"long": 30_000}
+    names = ("feed", "recorder", "worker-1", "worker-2", "worker-3")
+    makes = [lambda s, name=name: spec(name, s, secrets={"symbols": ["MNQ"]} | long) for name in names]
+    with supervised(tmp_path, *makes) as supervisor:
+        poll_until(supervisor, supervisor.ready, "up")
+        supervisor.shutdown()
+        for name in names:
+            assert len(supervisor.children[name].status["long"]) == 30_000, name
+        assert supervisor.phase.undone == ""
+
+
+def test_a_worker_that_leaves_work_undone_is_told_and_the_run_says_so(tmp_path: Path) -> None:
+    words = "the bars of MNQ were not kept: /bars: No space left on device"
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"undone": words})) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.await_flat(supervisor.request_stop())
+        supervisor.shutdown()
+        assert texts(supervisor, "launcher") == [words]
+        assert supervisor.phase.undone == words
+        document = status_file(supervisor)
+        assert (document["state"], document["reason"]) == ("STOPPED", words)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_worker_that_has_to_be_killed_at_the_end_is_told(
+    tmp_path: Path, keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEEP_BARS_S", 0.2)
+    more = {"keep_bars": tmp_path / "bars"} if keeps else {}
+    deaf = {"deaf": True}
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", "ES", secrets=deaf, grace_s=0.2), **more) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
+        supervisor.shutdown()
+        why = "worker-1 did not end within 0 s and was killed"
+        told = f"the bars of MNQ, ES were not kept: {why}" if keeps else why
+        assert texts(supervisor, "launcher") == [told]
+        assert supervisor.phase.undone == told
+
+
+def test_another_process_that_has_to_be_killed_at_the_end_costs_a_line_only(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: spec("feed", s, secrets={"deaf": True}, grace_s=0.2)) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "feed"), "up")
+        supervisor.shutdown()
+        assert texts(supervisor, "launcher") == ["feed did not end within 0 s and was killed"]
+        assert supervisor.phase.undone == ""
+
+
+def test_who_never_came_up_has_left_nothing_undone(tmp_path: Path) -> None:
+    with supervised(tmp_path, lambda s: worker(s, "MNQ")) as supervisor:
+        supervisor.shutdown()
+        assert supervisor.phase.undone == ""
+
+
+def test_a_worker_gets_time_for_the_bars_it_keeps(tmp_path: Path) -> None:
+    def grace_s(bars: int, **more: Any) -> float:
+        settings = status_rig.settings(tmp_path, **more)
+        supervisor = Supervisor(settings, [worker(settings, "MNQ", "ES"), spec("feed", settings)])
+        supervisor.children["feed"].status = supervisor.children["worker-1"].status = {
+            "contracts": {"MNQ": {"bars": {"1m": bars}}, "ES": {"bars": {"1m": bars}}}
+        }
+        assert supervisor._grace_s(supervisor.children["feed"]) == 3.0
+        return supervisor._grace_s(supervisor.children["worker-1"])
+
+    assert grace_s(350_000) == 3.0
+    assert grace_s(0, keep_bars=tmp_path) == 13.0
+    assert grace_s(350_000, keep_bars=tmp_path) == 83.0
+
+
 def test_F_SYS_07_a_start_that_failed_half_way_is_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shared memory is full at the second segment: the error comes out and nothing stays."""
     settings = status_rig.settings(tmp_path)

@@ -10,7 +10,9 @@ import pytest
 from desk_rig import signal
 from event_builder import EventBuilder
 from tbot.domain.contracts import PRODUCTS
+from tbot.domain.process_messages import SignalAck
 from tbot.engine import patience
+from tbot.engine import worker as worker_module
 from tbot.engine.health import Hops
 from tbot.engine.worker import DRAIN_LIMIT, Worker
 from tbot.errors import Halted
@@ -52,6 +54,7 @@ class Trace:
         worker._context = SimpleNamespace(stop=Event())
         worker._hops = Hops("frame_worker", "frame_signal", "drain")
         worker._unacked = {}
+        worker._untaken = []
         worker._counters = {"sent": 0, "send_failed": 0}
         self.worker = worker
 
@@ -95,7 +98,8 @@ def test_signals_leave_before_lines_and_outcomes(lockstep: bool, end: list[str])
 def test_a_signal_that_nobody_takes_is_told_and_counted_all_the_same() -> None:
     trace = Trace(taken=False)
     assert trace.worker._drain(trace.shell)
-    assert trace.told == [*FIRST, *SECOND, "publish"]
+    first, second = ([*told[:-1], *["PROC"] * told.count("SIGNAL"), told[-1]] for told in (FIRST, SECOND))
+    assert trace.told == [*first, *second, "publish"]  # why nothing follows, below the signal's own line
     assert trace.worker._counters == {"sent": 0, "send_failed": 3}
     assert not trace.worker._unacked
 
@@ -130,3 +134,51 @@ def test_who_is_told_to_stop_waits_for_nobody_and_leaves_the_cursor_before_what_
     assert trace.worker._drain(trace.shell)
     assert not {"publish", "settle"} & set(trace.told)
     assert trace.worker._unacked
+
+
+class Asked:
+    """A worker that has sent two signals, and the answers that come; `lines` is what a person reads of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[SignalAck] = []
+        self.lines: list[tuple[str, str, str]] = []
+        self.now_ns = 10**9
+        monkeypatch.setattr(worker_module, "boot_ns", lambda: self.now_ns)
+        worker: Any = Worker.__new__(Worker)
+        worker._settings = SimpleNamespace(lockstep=False, limits=SimpleNamespace(signal_ttl_ns=1_500_000_000))
+        worker._wire = SimpleNamespace(decode=lambda message: message)
+        worker._executor = SimpleNamespace(drain=self._drain)
+        worker._beat = SimpleNamespace(event=lambda now, kind, symbol, words: self.lines.append((kind, symbol, words)))
+        worker._unacked = {"MNQ-1": self.now_ns, "ES-2": self.now_ns}
+        worker._untaken = []
+        worker._counters = dict.fromkeys(("acked", "refused", "unacked", "bad_messages"), 0)
+        self.worker = worker
+
+    def _drain(self) -> list[tuple[bytes, SignalAck]]:
+        answers, self.answers = self.answers, []
+        return [(b"", answer) for answer in answers]
+
+
+def test_F_IPC_01_a_signal_that_is_refused_or_not_answered_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SIGNAL line stood on the screen and nothing followed: no denial, no row of the journal, no word."""
+    asked = Asked(monkeypatch)
+    asked.worker._take_acks()
+    assert asked.lines == []
+    asked.answers = [SignalAck("MNQ-1", False, "RC_START")]
+    asked.worker._take_acks()
+    words = "the signal MNQ-1 is not given again: the executor is still starting (RC_START)"
+    assert asked.lines == [("PROC", "MNQ", words)]
+    asked.now_ns += 1_500_000_001
+    asked.worker._take_acks()
+    words = "the signal ES-2 is not given again: the executor did not say within 1.5 s that it took it"
+    assert asked.lines[1:] == [("PROC", "ES", words)]
+    asked.worker._take_acks()
+    assert len(asked.lines) == 2
+    assert asked.worker._counters == {"acked": 0, "refused": 1, "unacked": 1, "bad_messages": 0}
+
+
+def test_of_signals_that_were_taken_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(monkeypatch)
+    asked.answers = [SignalAck("MNQ-1", True), SignalAck("ES-2", True), SignalAck("ES-2", False, "RC_START")]
+    asked.worker._take_acks()
+    assert (asked.lines, asked.worker._counters["acked"], asked.worker._counters["refused"]) == ([], 2, 0)

@@ -45,6 +45,24 @@ def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:
     assert all(contract["bars"]["1m"] > 1000 for contract in document["contracts"].values())
 
 
+def test_bars_that_could_not_be_kept_are_told_and_the_run_does_not_end_with_0(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("not a folder")
+    bars = tmp_path / "in the way" / "bars"
+    with running(tmp_path, "run", "--contracts", "MNQ", "--keep-bars", str(bars)) as engine:
+        engine.await_state("ACTIVE")
+        run_dir = engine.run_dir()
+        until(lambda: engine.status()["contracts"]["MNQ"]["bars"].get("1m", 0) > 1000, "history", 60, engine.status)
+        engine.interrupt()
+        code, out = engine.finish(90)
+        words = f"the bars of MNQ were not kept: {bars}: Not a directory"
+        assert (code, words in out, engine.stderr.splitlines()[-1]) == (1, True, f"tbot: {words}")
+        assert "Traceback" not in engine.stderr
+        assert_nothing_left(engine, run_dir)
+        status = engine.status()
+        assert (status["state"], status["reason"]) == ("STOPPED", words)
+        assert status["contracts"]["MNQ"]["bars"]["1m"] > 1000  # its last figures are there all the same
+
+
 def test_a_second_made_up_market_is_refused_and_a_signal_to_the_whole_group_ends_flat(tmp_path: Path) -> None:
     """`timeout` and a shell that ends signal every process at once: the gateway must be the last to go."""
     with running(tmp_path / "first", "run", "--contracts", "MNQ", "--quiet") as engine:

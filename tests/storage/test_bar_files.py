@@ -1,7 +1,11 @@
 """Kept bars: every closed bar once, in a file a person can open."""
 
 import csv
-from datetime import datetime
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,8 +16,8 @@ from hypothesis import strategies as st
 
 from lively_tape import lively
 from pipeline_tapes import feed_all, minutes_of_tape
-from tbot.domain.contracts import PRODUCTS
-from tbot.storage.bar_files import COLUMNS, BarCollector
+from tbot.domain.contracts import PRODUCTS, Product
+from tbot.storage.bar_files import COLUMNS, ROWS_AT_ONCE, BarCollector
 from tbot.storage.foreign import read_foreign
 from tbot_ext.pipeline import ContractPipeline
 from tbot_ext.records import BAR_DTYPE
@@ -94,3 +98,69 @@ def test_without_bars_there_is_a_heading_and_other_timeframes_have_their_names(t
     path = BarCollector().write(tmp_path, PRODUCTS["ES"], 60)
     assert path.name == "ES.1h.csv"
     assert path.read_text().splitlines() == [",".join(COLUMNS)]
+
+
+def plain_line(bar: np.void, product: Product) -> str:
+    """One bar as text, by itself: what the file must hold, however it is made."""
+    start = datetime.fromtimestamp(int(bar["start_ns"]) // 1_000_000_000, UTC)
+    prices = [product.format(int(bar[name])) for name in ("open", "high", "low", "close")]
+    counts = [str(int(bar[name])) for name in ("volume", "delta", "trades", "flags")]
+    return ",".join([f"{start:%Y-%m-%dT%H:%M:%SZ}", *prices, *counts])
+
+
+@pytest.mark.parametrize("symbol", ["MNQ", "6J"])
+def test_a_large_collection_is_whole(tmp_path: Path, symbol: str) -> None:
+    """Many small parts, as a worker gathers them, and more bars than are written at once."""
+    rng, product, count = np.random.default_rng(5), PRODUCTS[symbol], 3 * ROWS_AT_ONCE + 7
+    bars = np.zeros(count, BAR_DTYPE)
+    bars["start_ns"] = (29_000_000 + np.arange(count)) * MINUTE
+    for name in ("open", "high", "low", "close", "delta"):
+        bars[name] = rng.integers(-50, 90_000, count)  # a price below zero is one, too
+    for name in ("volume", "trades"):
+        bars[name] = rng.integers(0, 2**31, count)
+    collector = BarCollector()
+    for first in range(0, count, 11):
+        collector.add(bars[max(0, first - 3) : first + 11])
+    lines = collector.write(tmp_path, product).read_text(encoding="ascii").splitlines()
+    assert len(lines) == count + 1
+    assert lines[1:] == [plain_line(bar, product) for bar in bars]
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 1000 bytes: the kernel itself refuses, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_F_SYS_01_on_a_full_disk_no_cut_file_has_the_name_of_a_whole_one(tmp_path: Path) -> None:
+    collector = BarCollector()
+    collector.add(bars_of("ES"))
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        collector.write(tmp_path / "new", PRODUCTS["ES"])
+    assert list((tmp_path / "new").iterdir()) == []
+    old = collector.write(tmp_path / "new", PRODUCTS["ES"]).read_bytes()
+    collector.add(bars_of("ES", 80))
+    with small_files(), pytest.raises(OSError, match="File too large"):
+        collector.write(tmp_path / "new", PRODUCTS["ES"])
+    (left,) = (tmp_path / "new").iterdir()
+    assert left.read_bytes() == old
+
+
+def test_until_it_is_whole_a_file_of_bars_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while writing leaves nothing that could be taken for all."""
+    sync, seen = os.fsync, []
+
+    def looking(number: int) -> None:
+        seen.append((tmp_path / "ES.1m.csv").exists())
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", looking)
+    collector = BarCollector()
+    collector.add(bars_of("ES"))
+    assert collector.write(tmp_path, PRODUCTS["ES"]).exists()
+    assert seen == [False]

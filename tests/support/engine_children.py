@@ -115,7 +115,8 @@ def launcher(pipe: Connection, target: str, settings: dict[str, Any], on_orphan:
 
 # ------------------------------------------------------------------------------------------------- a supervised run
 def member(settings: EngineSettings, context: ChildContext) -> None:
-    """Beats, tells as events what it was given, obeys control messages; `secrets["deaf"]`: never ends by itself.
+    """Beats, tells as events what it was given, obeys control messages; `secrets["deaf"]`: never ends by itself;
+    `secrets["long"]`: so many letters are among its last words; `secrets["undone"]`: what it leaves undone at its end.
 
     Control verbs: "exit" (with "code"), "fail" (say FAILED with "problem" and "exit_code"),
     "give_up" (raise Halted with "words"); others come back as events.
@@ -141,8 +142,12 @@ def member(settings: EngineSettings, context: ChildContext) -> None:
         if message["verb"] == "fail":
             failed = message
         beat.event(0, "PROC", message.get("contract", ""), f"heard {message['verb']}")
-    beat.send("STOPPED", {"last": "words"})
+    last = {"last": "words"} | ({"long": "x" * secrets["long"]} if secrets.get("long") else {})
+    undone = secrets.get("undone")
+    beat.send("FAILED" if undone else "STOPPED", last | ({"problem": undone, "exit_code": 1} if undone else {}))
     beat.close()
+    if undone:
+        sys.exit(1)
 
 
 def executor(settings: EngineSettings, context: ChildContext) -> None:

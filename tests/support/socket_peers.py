@@ -30,3 +30,20 @@ def pusher(path: str, pipe: Connection) -> None:
                 told = True
         else:
             channel.writable(100_000_000)
+
+
+def last_words(path: str, pipe: Connection) -> None:
+    """So many processes as `pipe` says, one after the other: each says 20 KB, closes and ends at once."""
+    pipe.send(os.getpid())
+    for number in range(pipe.recv()):
+        pid = os.fork()  # before this process has a context
+        if not pid:
+            channel = sockets.push(Path(path))
+            channel.writable(20_000_000_000)
+            channel.send(b"%d " % number + b"x" * 20_000)
+            channel.close(linger_ms=20_000)
+            sockets.close_context()
+            os._exit(0)
+        os.waitpid(pid, 0)
+    pipe.send("all have ended")
+    pipe.recv()  # never

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def receive(channel: Channel) -> tuple[bytes, bytes]:
 @contextmanager
 def child(target: Callable[..., None], path: Path) -> Iterator[int]:
     """A spawned process, running when this yields its id; killed afterwards."""
+    with told_child(target, path) as (pid, _):
+        yield pid
+
+
+@contextmanager
+def told_child(target: Callable[..., None], path: Path) -> Iterator[tuple[int, Connection]]:
+    """The same, and our end of its pipe."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     process = spawn.Process(target=target, args=(str(path), there), daemon=True)
@@ -66,7 +74,7 @@ def child(target: Callable[..., None], path: Path) -> Iterator[int]:
         assert here.poll(60), "the child did not start"
         here.recv()
         assert process.pid is not None
-        yield process.pid
+        yield process.pid, here
     finally:
         process.kill()
         process.join()
@@ -290,6 +298,36 @@ def test_F_IPC_01_what_a_dead_pusher_had_sent_arrives_in_order_as_far_as_it_arri
         heard = [int(receive(collector)[1]) for _ in range(500)]
     heard += [int(payload) for _, payload in collector.drain()]
     assert heard == list(range(len(heard)))
+
+
+def test_F_IPC_03_last_words_of_an_orderly_end_arrive_whatever_their_length(place: Path) -> None:
+    """They leave in pieces, and the process ends at once: final fills and money of a run stand in them."""
+    rounds = 50
+    collector = sockets.pull(place / "p")
+    with told_child(socket_peers.last_words, place / "p") as (_, pipe):
+        pipe.send(rounds)
+        heard = [receive(collector)[1] for _ in range(rounds)]
+        assert [int(words.split()[0]) for words in heard] == list(range(rounds))
+        assert {len(words.split()[1]) for words in heard} == {20_000}
+        assert pipe.poll(60)
+
+
+def test_F_IPC_03_a_peer_that_takes_nothing_holds_an_end_up_for_the_time_to_linger_only(place: Path) -> None:
+    collector = sockets.pull(place / "p", queue=1)
+    channel = sockets.push(place / "p")
+    assert channel.writable(PATIENCE)
+    while channel.send(b"x" * 500_000):
+        pass
+    done = threading.Event()
+
+    def close() -> None:
+        channel.close(linger_ms=50)  # what is over must not wait for a reader of ours either: it never reads
+        sockets.close_context()
+        done.set()
+
+    threading.Thread(target=close, daemon=True).start()
+    assert done.wait(PATIENCE / SECOND)
+    collector.close()
 
 
 def test_F_IPC_03_closing_with_unsent_messages_does_not_hang(place: Path) -> None:
