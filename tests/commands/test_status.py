@@ -137,6 +137,7 @@ GONE = {"pid": NOBODY, "start": 5}
         (GONE | {"space": 5}, NOBODY, "ACTIVE"),  # in a container: nobody can tell from here
         ({"pid": NOBODY, "space": -1}, NOBODY, "ACTIVE"),  # word of an earlier version
     ],
+    ids=["lives", "gone", "number taken", "taken over", "container", "earlier version"],
 )
 def test_a_launcher_that_vanished_is_gone_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: dict[str, Any], pid: int, state: str
