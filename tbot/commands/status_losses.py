@@ -6,7 +6,7 @@ from tbot.domain.words import plural
 
 # By key of `messages`: what is counted, and what happened to it.
 _WORDS = {
-    "signals_not_sent": ("signal", "not sent (no executor was there)"),
+    "signals_not_sent": ("signal", "not sent (no executor answered)"),
     "signals_refused": ("signal", "refused (the executor was starting)"),
     "signals_unacknowledged": ("signal", "not acknowledged"),
     "prices_lost": ("price record", "lost by the executor"),

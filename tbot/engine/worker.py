@@ -203,7 +203,7 @@ class Worker:
             self._counters["sent"] += 1
             self._unacked[signal.signal_id] = sent
         else:
-            self._not_taken("send_failed", signal.signal_id, "the executor is not there")
+            self._not_taken("send_failed", signal.signal_id, "the executor is not there, or stands still")
         self._hops.record("frame_signal", sent - frame_ns)
 
     def _leave(self, data: bytes) -> bool:

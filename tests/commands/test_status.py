@@ -57,7 +57,7 @@ def test_I25_what_was_lost_between_processes_is_named_and_only_then() -> None:
         assert "between processes" not in "\n".join(lines(healthy))
     lost = document(messages=none | {"signals_not_sent": 1, "prices_lost": 1200})
     assert (
-        "! between processes: 1 signal not sent (no executor was there), 1,200 price records lost by the executor"
+        "! between processes: 1 signal not sent (no executor answered), 1,200 price records lost by the executor"
     ) in lines(lost)
 
 
