@@ -163,12 +163,12 @@ def test_a_silent_recorder_is_waited_for_once_and_its_late_answer_is_taken(
 def test_I25_outcomes_are_counted_by_what_became_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """One unit, outcomes; each is confirmed, known to be lost, or still under way."""
     wire = Wire(b"k" * 32, 1, 0)
-    context: Any = SimpleNamespace(name="worker-MNQ")
+    context: Any = SimpleNamespace(name="worker-MNQ", stop=threading.Event())
     monkeypatch.setattr(outcome_line, "GREETING_PATIENCE_NS", 1_000_000)
     monkeypatch.setattr(outcome_line, "LAST_ACKS_NS", 1_000_000)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path is short
         settings = settings_in(Path(folder))
-        line = outcome_line.OutcomeLine.of(settings, context, wire)
+        line = outcome_line.OutcomeLine.of(settings, context, wire, lambda: None)
         assert line is not None
         line.tell("MNQ", ROWS[:2])
         assert outcome_counts(line) == {"sent": 0, "acked": 0, "unacked": 0, "unsent": 2}
