@@ -22,6 +22,7 @@ from tbot.errors import TbotError
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 
+CUT_SHORT = 75  # exit code of a feed that was told to stop before the end of its tape
 LAST_WORD = "tbot-last-word"  # begins the line in which a process that gives up says why
 
 OnOrphan = Literal["kill", "term", "linger"]

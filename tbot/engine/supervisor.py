@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import EngineEvent, Heartbeat, OperatorAck, OperatorMessage
 from tbot.domain.trading_hours import trading_day
+from tbot.engine.child import CUT_SHORT
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.conditions import PauseJudge
 from tbot.engine.health import FAILED, greeting
@@ -455,18 +456,21 @@ class Supervisor:
             self._take_messages()
 
     def _judge_end(self, child: Child) -> None:
-        """A line for who did not end in order; a worker may have left work undone, so the run does not end with 0."""
-        if not child.ready or (child.exit_code == 0 and not child.killed):  # who never came up had no work
+        """A line for who did not end in order. The run does not end with 0 where work was left undone by it: bars that
+        were to be kept, or the last rows of a replay; live, a run that is flat is over (ruling 12).
+        """
+        if not child.ready or (child.exit_code in (0, CUT_SHORT) and not child.killed):  # never came up: had no work
             return
-        text = str(child.status.get("problem", ""))  # with it it has said FAILED, which ends a run that goes on
-        worker = child.spec.name.startswith("worker")
+        # The problem of one that has said FAILED, which ends a run that goes on, or its last word.
+        text = str(child.status.get("problem", "")) or child.last_word[1]
+        worker = child.spec.name.startswith("worker") and self.settings.keep_bars is not None
         if not text:
             late = f"did not end within {self._grace_s(child):.0f} s and was killed"
             text = f"{child.spec.name} {late if child.killed else f'ended with exit code {child.exit_code}'}"
-            if worker and self.settings.keep_bars is not None:
+            if worker:
                 text = f"the bars of {', '.join(child.spec.secrets.get('symbols', ()))} were not kept: {text}"
         self._line(text)
-        if worker:
+        if worker or (child.spec.name == "executor" and self.settings.mode == "replay"):
             self.phase.undone = self.phase.undone or text
 
 

@@ -15,7 +15,7 @@ from tbot.context.stream import with_context
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import StepDone, StepMessage
 from tbot.engine import patience
-from tbot.engine.child import ChildContext
+from tbot.engine.child import CUT_SHORT, ChildContext
 from tbot.engine.clocks import NS_PER_S, RunClock, SimulatedClock, boot_ns
 from tbot.engine.health import Beat, Hops, make_wire
 from tbot.engine.settings import RING_CAPACITY, EngineSettings
@@ -29,7 +29,6 @@ from tbot.transport.shm import Segment
 from tbot_ext.ring import RingWriter, reader_positions
 
 STEP_TIMEOUT_NS = 30 * NS_PER_S  # longer than what a worker waits for executor and recorder, who knows more
-CUT_SHORT = 75  # exit code of a feed that was told to stop before the end of its tape
 SPINS = 200  # looks at the workers' cursors before the first nap
 NAP_S = 0.00005
 PACE_S = 0.005

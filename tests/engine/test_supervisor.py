@@ -15,10 +15,10 @@ from tbot.domain.process_messages import EngineEvent, Heartbeat, SignalAck
 from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
 from tbot.engine.build import build_id
+from tbot.engine.child import CUT_SHORT
 from tbot.engine.processes import DEAD_NS, ProcessSpec
 from tbot.engine.settings import EngineSettings
 from tbot.engine.supervisor import Supervisor
-from tbot.engine.tape_feed import CUT_SHORT
 from tbot.errors import Halted
 from tbot.transport import sockets
 from tbot.transport.process_identity import process_start
@@ -118,7 +118,8 @@ def test_F_IPC_03_the_last_words_of_every_process_are_heard_whatever_their_lengt
 
 def test_a_worker_that_leaves_work_undone_is_told_and_the_run_says_so(tmp_path: Path) -> None:
     words = "the bars of MNQ were not kept: /bars: No space left on device"
-    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"undone": words})) as supervisor:
+    kept = {"keep_bars": tmp_path / "bars"}
+    with supervised(tmp_path, lambda s: worker(s, "MNQ", secrets={"undone": words}), **kept) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
         supervisor.await_flat(supervisor.request_stop())
         supervisor.shutdown()
@@ -141,7 +142,7 @@ def test_a_worker_that_has_to_be_killed_at_the_end_is_told(
         why = "worker-1 did not end within 0 s and was killed"
         told = f"the bars of MNQ, ES were not kept: {why}" if keeps else why
         assert texts(supervisor, "launcher") == [told]
-        assert supervisor.phase.undone == told
+        assert supervisor.phase.undone == (told if keeps else ""), "a run that is flat and has nothing to keep is over"
 
 
 def test_another_process_that_has_to_be_killed_at_the_end_costs_a_line_only(tmp_path: Path) -> None:
@@ -150,6 +151,17 @@ def test_another_process_that_has_to_be_killed_at_the_end_costs_a_line_only(tmp_
         supervisor.shutdown()
         assert texts(supervisor, "launcher") == ["feed did not end within 0 s and was killed"]
         assert supervisor.phase.undone == ""
+
+
+@pytest.mark.parametrize("mode", ["replay", "sim"])
+def test_an_executor_that_cannot_write_its_last_rows_leaves_a_replay_undone(tmp_path: Path, mode: str) -> None:
+    words = "the journal cannot be written"
+    fake = {"target": "member", "secrets": {"undone": words}}
+    with supervised(tmp_path, lambda s: spec("executor", s, **fake), mode=mode) as supervisor:
+        poll_until(supervisor, is_up(supervisor, "executor"), "up")
+        supervisor.shutdown()
+        assert texts(supervisor, "launcher") == [words]
+        assert supervisor.phase.undone == (words if mode == "replay" else "")
 
 
 def test_who_never_came_up_has_left_nothing_undone(tmp_path: Path) -> None:

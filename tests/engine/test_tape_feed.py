@@ -16,10 +16,10 @@ from tbot.domain.clock import MarketClock
 from tbot.domain.contracts import PRODUCTS
 from tbot.domain.process_messages import Heartbeat, StepDone, StepMessage
 from tbot.engine import patience, tape_feed
-from tbot.engine.child import ChildContext
+from tbot.engine.child import CUT_SHORT, ChildContext
 from tbot.engine.clocks import boot_ns
 from tbot.engine.settings import RING_CAPACITY, EngineSettings
-from tbot.engine.tape_feed import CUT_SHORT, ROOM, TapeFeed
+from tbot.engine.tape_feed import ROOM, TapeFeed
 from tbot.engine.worker import READER_SLOTS
 from tbot.errors import Halted
 from tbot.storage.tape import TapeWriter, tape_meta
