@@ -43,10 +43,12 @@ class _Forgiving(io.FileIO):
 
     def write(self, data: Any) -> int:
         """Everything counts as written."""
+        whole = memoryview(data).nbytes
         try:
-            return super().write(data)
+            taken = super().write(data)
         except OSError:
-            return memoryview(data).nbytes
+            return whole
+        return whole if taken is None else taken  # None: a pipe that does not wait, and is full
 
 
 def forgiving(stream: TextIO, own: TextIO | None) -> TextIO:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tbot.commands.gateway import config_option, credentials_option
+from tbot.commands.options import StateFolder
 from tbot.errors import ConfigError, TbotError
 from tbot.streams import is_terminal
 
@@ -25,7 +26,7 @@ MOST_COLUMNS, MOST_ROWS = 400, 150
 @click.option("--timeframe", type=click.Choice(("1m", "5m", "15m", "30m", "1h")), default="1m", show_default=True)
 @click.option("--mode", type=click.Choice(("live", "paper", "sim", "replay")), help="Which engine, when several run.")
 @click.option(
-    "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of the run, when several run."
+    "--state-dir", type=StateFolder(), help="Of the run, when several run."
 )
 @click.option("--tz", default="Europe/Helsinki", show_default=True, help="Time zone of the screen.")
 @click.option(

@@ -19,7 +19,7 @@ from tbot.home import emergency_home
 from tbot.storage import control_key
 from tbot.storage.control_key import ControlKey
 from tbot.storage.kill_locks import KillLocks
-from tbot.transport.process_identity import process_space, process_start
+from tbot.transport.process_identity import machine_boot, process_space, process_start
 
 MODES = ("live", "paper", "sim")
 RUN_FILE, NEWEST, TEMPORARY = "run.json", "current.json", "temporary.json"  # see engine/state_dir.py
@@ -45,6 +45,7 @@ class Run:
     pinned: tuple[int, ...] = ()
     start: int = 0  # of the launcher's process (see process_start); 0: not told, as by earlier versions
     space: int = -1  # of the launcher's number (see process_space); -1: not told
+    boot: str = "not told"  # of the launcher's machine (see machine_boot)
 
     @property
     def name(self) -> str:
@@ -66,11 +67,14 @@ class Run:
     @property
     def temporary(self) -> bool:
         """Whether its state is in a folder of its own that a later run removes: the demo, a replay."""
-        return self.state_dir.resolve().parent != emergency_home()
+        return self.state_dir.resolve() != emergency_home() / self.mode
 
     def launcher_is_gone(self) -> bool:
-        """Whether its launcher surely ended. False when that cannot be told: in a container numbers mean others."""
-        return self.space == process_space() and not _lives(self.pid, self.start)
+        """Whether its launcher surely ended. False when that cannot be told: numbers mean others in a container, or
+        where this is the disk of another machine.
+        """
+        here = self.space == process_space() and self.boot == machine_boot()
+        return here and not _lives(self.pid, self.start)
 
     def executor_lives(self) -> bool:
         """Whether its executor is there, as far as that can be told."""
@@ -179,6 +183,7 @@ def _told(place: Path) -> Run | None:
             pinned=tuple(int(account) for account in document.get("accounts", ())),
             start=int(document.get("start", 0)),
             space=int(document.get("space", -1)),
+            boot=str(document.get("boot", "not told")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -211,6 +216,12 @@ def living_runs(mode: str | None) -> list[Run]:
     """Runs that are there now: those whose state lasts before a demo beside them, and the newest first."""
     living = [run for run in known_runs() if mode in (None, run.mode) and run.alive()]
     return sorted(living, key=lambda run: run.temporary)
+
+
+def vanished_runs() -> list[Run]:
+    """Runs whose state lasts and that are no longer there, though nobody has said that they ended."""
+    lost = [run for run in known_runs() if not run.temporary and run.launcher_is_gone() and not run.alive()]
+    return [run for run in lost if run.status().get("ended") is False]
 
 
 def the_run(mode: str | None) -> Run:

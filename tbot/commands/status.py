@@ -19,6 +19,7 @@ import click
 import orjson
 
 from tbot.commands.account_choice import one_account, unknown
+from tbot.commands.options import StateFolder
 from tbot.commands.status_context import context_lines
 from tbot.commands.status_losses import loss_lines
 from tbot.commands.words import fitted, show, terminal_width
@@ -42,7 +43,7 @@ class NotRunning(TbotError):
 
 @click.command()
 @one_account
-@click.option("--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of another run.")
+@click.option("--state-dir", type=StateFolder(), help="Of another run.")
 @click.option("--watch", is_flag=True, help="Go on showing it every second, until Ctrl-C.")
 @click.option("--json", "json_output", is_flag=True, help="The document as it is; with --watch one a line.")
 def status(account: int | None, state_dir: Path | None, watch: bool, json_output: bool) -> int:
@@ -89,26 +90,28 @@ def gone_because(document: dict[str, Any], state_dir: Path) -> str:
     age_s = (time.time_ns() - document["written_ns"]) / 1e9
     run = run_of(state_dir)
     if run is not None and (run.pid != document["pid"] or run.launcher_is_gone()):
-        rest = "; its executor is still there" if run.executor_lives() else ""
+        rest = "; its executor is still there" if run.pid == document["pid"] and run.executor_lives() else ""
         return f"its launcher is gone without a last word{rest}: what you see is {age_s:.0f} s old"
     return f"the status is {age_s:.0f} s old: the engine is gone or hangs" if age_s > DEAD_AFTER_S else ""
 
 
 def _other_runs(state_dir: Path) -> list[dict[str, Any]]:
-    """What lives beside the run in this folder."""
-    from tbot.commands.runs import living_runs
+    """What lives beside the run in this folder, and what should: `gone` tells which is which."""
+    from tbot.commands.runs import living_runs, vanished_runs
 
+    living = [run for run in living_runs(None) if run.state_dir.resolve() != state_dir.resolve()]
+    vanished = [run for run in vanished_runs() if run.state_dir.resolve() != state_dir.resolve()]
     return [
-        {"mode": run.mode, "name": run.name, "pid": run.pid, "state_dir": str(run.state_dir)}
-        for run in living_runs(None)
-        if run.state_dir.resolve() != state_dir.resolve()
+        {"mode": run.mode, "name": run.name, "pid": run.pid, "state_dir": str(run.state_dir), "gone": run in vanished}
+        for run in [*living, *vanished]
     ]
 
 
 def _others(document: dict[str, Any]) -> list[str]:
     """How to look at each of them."""
     return [
-        f"another run: {one['name']}, process {one['pid']}; tbot status --state-dir {one['state_dir']}"
+        f"another run: {one['name']}, process {one['pid']}{', gone without a last word' if one['gone'] else ''}; "
+        f"tbot status --state-dir {one['state_dir']}"
         for one in document["other_runs"]
     ]
 

@@ -5,6 +5,7 @@ end, no core dumps, files for the owner only; then the secrets arrive by pipe; o
 imported.
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -90,8 +91,8 @@ def _speak_to(voice: Connection) -> None:
 def _last_word(error: TbotError) -> NoReturn:
     """End with the error's own code and sentence, by a pipe that outlives this process; a traceback would tell less."""
     sentence = " ".join(str(error).split())
-    sys.stderr.write(f"{LAST_WORD} {error.exit_code} {sentence}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a launcher that hangs or is gone costs words, and no traceback
+        os.write(2, f"{LAST_WORD} {error.exit_code} {sentence}\n".encode(errors="replace"))
     sys.exit(error.exit_code)
 
 

@@ -135,9 +135,9 @@ class Child:
 
     def _hear(self, line: str) -> None:
         mark, _, rest = line.partition(" ")
-        if mark == LAST_WORD:
-            code, _, line = rest.partition(" ")
-            self.last_word = int(code), line
+        code, _, sentence = rest.partition(" ")
+        if mark == LAST_WORD and code.isdecimal():
+            self.last_word, line = (int(code), sentence), sentence
         if line.strip():
             self.said.append(line)
 

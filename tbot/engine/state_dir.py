@@ -16,7 +16,7 @@ from tbot.errors import Halted
 from tbot.gateway.net import is_loopback
 from tbot.storage.kill_locks import KillLocks
 from tbot.storage.private_file import replace_private
-from tbot.transport.process_identity import myself, process_space
+from tbot.transport.process_identity import machine_boot, myself, process_space
 
 
 def lock_state(state_dir: Path) -> BinaryIO:
@@ -137,6 +137,7 @@ def leave_word(settings: EngineSettings) -> None:
             "pid": me.pid,
             "start": me.start,  # a pid may be used again
             "space": process_space(),  # and in a container it means another process
+            "boot": machine_boot(),  # as on another machine that shares this folder
             "mode": settings.mode,
             "gateway": gateway.rest_url if gateway is not None else None,
             "embedded": gateway is not None and gateway.embedded,
@@ -145,7 +146,7 @@ def leave_word(settings: EngineSettings) -> None:
     )
     places, pointer = [settings.state_dir / RUN_FILE], settings.pointer
     if pointer is not None:
-        lasting = pointer.parent.resolve() == settings.state_dir.resolve().parent
+        lasting = (pointer.parent / settings.mode).resolve() == settings.state_dir.resolve()
         places += [pointer] if lasting else [pointer, pointer.with_name(TEMPORARY)]
     for path in places:
         replace_private(path, document, sync=False)

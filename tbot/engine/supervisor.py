@@ -329,7 +329,8 @@ class Supervisor:
                 return
             self.phase.failure_code = "RC_CRASH_LOOP" if child.spec.restartable else "RC_PEER_DEAD"
             self.phase.failure = f"{name} ended ({why}) and is not restarted"
-            self.phase.exit_code = child.last_word[0] or self.phase.exit_code
+            if not child.spec.restartable:  # a crash loop stays one: what ended it three times may pass (docs/ops)
+                self.phase.exit_code = child.last_word[0] or self.phase.exit_code
             self._line(self.phase.failure)
             if name == "executor" and self._may_hold():
                 self._resort.panic(self.phase.failure, self._accounts())  # F-PRC-04
@@ -430,8 +431,8 @@ class Supervisor:
         for child in members:
             assert child.process is not None
             waiter = sockets.Waiter(self._bus, child.process.sentinel)
-            deadline = boot_ns() + int(self._grace_s(child) * NS_PER_S)
-            while child.alive and boot_ns() < deadline:
+            deadline = time.monotonic() + self._grace_s(child)  # not in a machine's sleep
+            while child.alive and time.monotonic() < deadline:
                 waiter.wait(NS_PER_S // 20)
                 self._take_messages()  # else a long end would fill the bus, and the last words would not go in
                 self._tell_status()

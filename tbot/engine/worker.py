@@ -18,7 +18,7 @@ from tbot.domain.timeframes import NAMES, TIMEFRAMES_MIN
 from tbot.engine import patience
 from tbot.engine.child import ChildContext
 from tbot.engine.clocks import boot_ns
-from tbot.engine.health import FAILED, Beat, Hops, frame_boot_ns, make_wire
+from tbot.engine.health import Beat, Hops, frame_boot_ns, make_wire
 from tbot.engine.outcome_line import OutcomeLine
 from tbot.engine.settings import EngineSettings
 from tbot.errors import ProtocolError, TbotError
@@ -306,7 +306,8 @@ class Worker:
             self._line.close()
         problem = "" if self._settings.keep_bars is None else self._keep_bars(self._settings.keep_bars)
         if problem:
-            self._beat.send(FAILED, status | {"problem": problem, "exit_code": TbotError.exit_code})
+            # Not FAILED: somebody from outside may have ended this worker of a run that trades on.
+            self._beat.send("STOPPED", status | {"problem": problem})
         else:
             self._beat.send("STOPPED")
         self._beat.close()

@@ -1,6 +1,7 @@
 """Small facts that REST and hubs share: which addresses are allowed, Retry-After, and the boot clock."""
 
 import ipaddress
+import re
 import time
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -9,6 +10,10 @@ from tbot.errors import ConfigError
 
 NS_PER_S = 1_000_000_000
 MAX_RETRY_AFTER_S = 60.0
+# An address with nothing in it but scheme, host and port.
+_PLAIN = re.compile(
+    r"(([a-z]{2,6}://)?([\d.]+|localhost)|[a-z]{2,6}://([A-Za-z0-9.-]*|\[[\dA-Fa-f:]+\]))(:\d{1,5})?/?"
+)
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # other systems have no clock that counts suspend
 
 
@@ -22,9 +27,9 @@ def check_url(url: str, plain: str, secure: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
+    except ValueError:  # whose words would quote what stands in the place of a port: a password, it may be
         how = f"write it like {secure}://host:port"
-        raise ConfigError(f"gateway address {_shown(url)}is not understood ({error}); {how}") from None
+        raise ConfigError(f"gateway address {_shown(url)}is not understood; {how}") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"gateway address for host {host!r} must not carry user, query or fragment")
     if not host or parts.scheme not in (plain, secure):
@@ -37,8 +42,8 @@ def check_url(url: str, plain: str, secure: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """The address for a sentence, with a blank behind it; "" where a login or a token may stand in it."""
-    return "" if any(sign in url for sign in "@?#") else f"{url[:120]!r} "
+    """The address for a sentence, with a blank behind it; "" where a login or a key may be in it."""
+    return f"{url[:120]!r} " if _PLAIN.fullmatch(url) else ""
 
 
 def is_loopback(host: str) -> bool:

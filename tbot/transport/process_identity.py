@@ -49,6 +49,14 @@ def myself() -> Owner:
     return Owner(pid, process_start(pid) or 0)
 
 
+def machine_boot() -> str:
+    """Which start of which machine this is; "" where nobody can tell. All machines have a first number space alike."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def process_space() -> int:
     """The number space our process ids belong to; 0 where there is only one."""
     try:

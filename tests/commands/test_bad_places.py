@@ -77,11 +77,15 @@ ADDRESSES = [
     for command in ("run", "run --live", "record", "accounts")
     for address, words in (
         ("ftp://x", "gateway address 'ftp://x' must begin with https://"),
-        ("example.com:443", "gateway address 'example.com:443' must begin with https://"),
+        ("127.0.0.1:8800", "gateway address '127.0.0.1:8800' must begin with https://"),
         ("https://", "gateway address 'https://' must begin with https://"),
-        ("https://x:99999", "gateway address 'https://x:99999' is not understood (Port out of range"),
+        ("https://x:99999", "gateway address 'https://x:99999' is not understood; write it like https://host:port"),
         ("http://example.com", "gateway address http://example.com is not encrypted"),
         ("me:canary@x", "gateway address must begin with https://"),
+        ("https://me:canary", "gateway address is not understood; write it like https://host:port"),
+        ("https://me:canary%40host", "gateway address is not understood; write it like https://host:port"),
+        ("https:/me:canary/host", "gateway address must begin with https://"),
+        ("canary.of.a.key=", "gateway address must begin with https://"),
     )
 ]
 # An empty value is a variable of a script that was not set.

@@ -2,7 +2,6 @@
 
 import tempfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -213,12 +212,11 @@ def test_in_lockstep_a_recorder_that_comes_late_gets_all_and_without_one_the_rep
         assert line is not None
         told = threading.Thread(target=line.tell, args=("MNQ", ROWS[:7]))
         told.start()  # before anybody serves the address
-        time.sleep(0.05)
+        until(lambda: beats, "who waits is alive")
         with sockets.router(settings.socket("recorder")) as recorder:
             told.join(20)
             until(lambda: recorder.received or list(recorder.drain()), "the outcomes are there")
             assert (line.counters["sent"], line.counters["unsent"]) == (7, 0)
-            assert beats, "who waits is alive"
             monkeypatch.setattr(patience, "STEP_PATIENCE_NS", 1_000_000)
             for silent in (line.settle, lambda: line.source("MNQ")(DAYS[1])):
                 with pytest.raises(Halted, match=r"the recorder did not answer .* the replay is void"):

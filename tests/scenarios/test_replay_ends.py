@@ -21,7 +21,7 @@ KB = 1024
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tape") / "a.tape"
     with TapeWriter(path, tape_meta([PRODUCTS["MNQ"]], "test")) as writer:
-        writer.write(lively(("MNQ",), minutes=2_000))
+        writer.write(lively(("MNQ",), minutes=4_000))
     (path.parent / "lively.toml").write_text(LIVELY)
     return path
 

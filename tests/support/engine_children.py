@@ -144,7 +144,7 @@ def member(settings: EngineSettings, context: ChildContext) -> None:
         beat.event(0, "PROC", message.get("contract", ""), f"heard {message['verb']}")
     last = {"last": "words"} | ({"long": "x" * secrets["long"]} if secrets.get("long") else {})
     undone = secrets.get("undone")
-    beat.send("FAILED" if undone else "STOPPED", last | ({"problem": undone, "exit_code": 1} if undone else {}))
+    beat.send("STOPPED", last | ({"problem": undone} if undone else {}))
     beat.close()
     if undone:
         sys.exit(1)
