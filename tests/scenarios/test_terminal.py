@@ -57,6 +57,6 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     with running(tmp_path, *ARGUMENTS, TBOT_HOME="/proc/nowhere") as engine:
         code, _ = engine.finish()
-        assert code == 1
+        assert code == 3
         assert engine.stderr.startswith("tbot: ")
         assert engine.stderr.count("\n") == 1

@@ -14,6 +14,7 @@ from tbot.execution.settings import DeskSettings
 from tbot.gateway.throttle import SlidingWindow
 from tbot.storage.journal import Journal
 from tbot.storage.journal_beside import JournalBeside
+from tbot.transport import sockets
 
 BUSY_NS, IDLE_NS = 100_000_000, 500_000_000  # how often the executor's loop looks when nothing wakes it
 BEAT_NS = 250_000_000  # C_HEARTBEAT
@@ -38,7 +39,7 @@ class SimRouter:
         self._on_send(payload, to)
         return True
 
-    def close(self) -> None:
+    def close(self, *, linger_ms: int = 0) -> None:
         self.closed = True
 
 
@@ -193,6 +194,8 @@ class OnceDesk(Desk):
 
 class Sockets:
     """Stands for tbot.transport.sockets in the executor."""
+
+    LINGER_MS = sockets.LINGER_MS
 
     def __init__(self, router: Callable[[], SimRouter], waiter: Callable[[SimRouter], SimWaiter]) -> None:
         self._router = router
