@@ -91,6 +91,7 @@ class Link:
         self.errors: Counter[str] = Counter()  # of the thread, by kind
         self._accounts: tuple[AccountPlan, ...] | None = None
         self._accounts_revision = 0  # token revision under which they were last found in order
+        self._forgiven = 0  # times that a person has seen to the accounts
         self.accounts_trouble = ""  # an account is not the one that was pinned; a person must look
         self._clock: RunClock | None = None
         self._stopped = False
@@ -186,10 +187,12 @@ class Link:
 
         Whether it may trade is another matter: that is the Desk's, for each account by itself (F-ACC-03).
         """
-        token = self.rest.tokens.current()
+        token, forgiven = self.rest.tokens.current(), self._forgiven
         answer = self.rest.account_search(False)
         if not answer.ok or answer.value is None:
             return  # asked again at the next look
+        if forgiven != self._forgiven:
+            return  # a person has looked since: what was listed before is not held against the account
         self._accounts_revision = 0 if token is None else token.revision
         own = self._accounts or ()
         troubles = [identity_trouble(answer.value, account.account, account.name) for account in own]
@@ -265,6 +268,7 @@ class Link:
 
     def forgive(self) -> None:
         """A person has seen to the accounts: look at them anew."""
+        self._forgiven += 1
         self.accounts_trouble = ""
         self._want("accounts")
 

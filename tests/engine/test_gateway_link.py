@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -359,6 +360,28 @@ def test_F_ACC_04_an_account_that_is_gone_from_the_list_is_noticed_and_may_come_
         looked = link.rest.counts["requests"]
         until(lambda: link.rest.counts["requests"] > looked, "another look")
         assert link.accounts_trouble == ""
+
+
+def test_F_ACC_04_a_list_asked_for_before_a_person_looked_is_not_held_against_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer came after the word, halted the account again, and the person had to say it twice."""
+    with gateway(accounts=2) as server, linked(tmp_path, server, accounts=PINNED) as link:
+        assert link.accounts() == PINNED
+        listed = link.rest.account_search(False)
+        assert listed.value is not None
+        old = replace(listed, value=[entry for entry in listed.value if entry.account_id != 1002])
+
+        def forgiven_meanwhile(_only_active: bool) -> object:
+            link._forgiven += 1
+            return old
+
+        monkeypatch.setattr(link.rest, "account_search", forgiven_meanwhile)
+        link._look_at_accounts()
+        assert link.accounts_trouble == ""
+        monkeypatch.setattr(link.rest, "account_search", lambda _only_active: old)
+        link._look_at_accounts()
+        assert link.accounts_trouble == "account 1002 is not listed by the gateway"
 
 
 def test_F_ACC_04_a_list_that_cannot_be_read_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
