@@ -1,7 +1,6 @@
 """Closed bars as CSV files a person can open: what `--keep-bars` leaves behind."""
 
-import contextlib
-import os
+import io
 from pathlib import Path
 from typing import TextIO
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from tbot.domain.contracts import Product
 from tbot.domain.timeframes import NAMES, NS_PER_S
+from tbot.storage.private_file import replace_private
 from tbot_ext.records import BAR_DTYPE
 
 COLUMNS = ("start", "open", "high", "low", "close", "volume", "delta", "trades", "flags")
@@ -38,17 +38,9 @@ class BarCollector:
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{product.symbol}.{NAMES[timeframe_min]}.csv"
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(temporary, "w", newline="", encoding="ascii") as file:
-                _write(file, self._parts, product)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        text = io.StringIO(newline="")
+        _write(text, self._parts, product)
+        replace_private(path, text.getvalue().encode("ascii"))
         return path
 
 
