@@ -1,13 +1,12 @@
 """The core of a sweep: axes, lists of trials, the folder that remembers, the locked end."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from small_files import files_up_to
 from tbot.backtest import holdout, sweep
 from tbot.backtest.sweep import (
     TRIALS_FILE,
@@ -122,17 +121,6 @@ def test_a_line_that_a_crash_cut_off_is_forgotten(tmp_path: Path) -> None:
     assert file.read_bytes() == data
 
 
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """A limit on the size of files stands for the full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("more", [0, 20])
 def test_F_SYS_01_a_full_disk_costs_the_trial_that_was_not_written_and_no_other(tmp_path: Path, more: int) -> None:
     """Nothing may be left in a buffer: it would fail once more, or be written twice, when the file is closed."""
@@ -140,7 +128,7 @@ def test_F_SYS_01_a_full_disk_costs_the_trial_that_was_not_written_and_no_other(
     folder.add(outcome(0))
     file = tmp_path / TRIALS_FILE
     before = file.read_bytes()
-    with room_for(len(before) + more):
+    with files_up_to(len(before) + more):
         with pytest.raises(DataError, match=r"cannot be written .*; make room"):
             folder.add(outcome(1))
         folder.close()
@@ -157,7 +145,7 @@ def test_F_SYS_01_a_full_disk_costs_the_trial_that_was_not_written_and_no_other(
 
 
 def test_F_SYS_01_a_full_disk_at_the_first_line_leaves_a_folder_to_begin_in(tmp_path: Path) -> None:
-    with room_for(20), pytest.raises(DataError, match="cannot be written"):
+    with files_up_to(20), pytest.raises(DataError, match="cannot be written"):
         Folder(tmp_path, IDENTITY, resume=False)
     folder = Folder(tmp_path, IDENTITY, resume=False)
     folder.add(outcome(0))

@@ -1,12 +1,12 @@
 """The file of records of a sweep: what cannot be read and what cannot be written are told apart; no half is left."""
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from small_files import files_up_to
 from tbot.backtest.sweep_data import remove, sees, write_stream
 from tbot.errors import DataError
 from tbot.storage.tick_stream import Ticks
@@ -33,10 +33,8 @@ class Planted:
 @pytest.fixture
 def limit() -> Iterator[int]:
     """The most bytes a file may have: stands for the full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield 100
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_up_to(100):
+        yield 100
 
 
 def test_a_stream_is_written_and_seen(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Tapes of live ticks: what is in which file, what a crash leaves, what a lapped reader says."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from lively_tape import lively
+from small_files import files_up_to
 from tbot.domain.contracts import PRODUCTS
 from tbot.engine.recorder import TapeFiles, TickPen, take_rows
 from tbot.errors import DataError
@@ -140,14 +140,10 @@ def test_F_SYS_01_a_full_disk_is_said_in_one_sentence_and_costs_nothing_that_was
     files = TapeFiles(path, [MNQ], "test")
     files.write(ticks_at(at("2026-11-19T22:00")))
     files.flush()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
-    try:
+    with files_up_to(path.stat().st_size):
         files.write(ticks_at(at("2026-11-19T22:01")))
         with pytest.raises(DataError, match=r"all\.tape cannot be written: .*; make room"):
             files.flush()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     files.close()
     assert len(read(path)) == 2
 
@@ -159,28 +155,19 @@ def test_F_SYS_01_a_block_that_the_disk_took_half_of_is_written_again_in_its_pla
     files = TapeFiles(path, [MNQ], "test")
     files.write(ticks[:700])
     files.flush()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20_000, limits[1]))
     files.write(ticks[700:])
-    try:
+    with files_up_to(path.stat().st_size + 20_000):
         for _ in range(blocks):  # of the writer, of the loop that ends, and of the end itself
             with pytest.raises(DataError, match=r"all\.tape cannot be written: .*; make room"):
                 files.flush()
             assert len(read(path)) == 700
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     files.close()
     assert read(path).tobytes() == ticks.tobytes()
 
 
 def test_F_SYS_01_a_tape_that_cannot_be_begun_leaves_nothing_in_the_way(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
-    try:
-        with pytest.raises(DataError, match=r"2026-11-19\.tape cannot be written: File too large"):
-            TapeFiles(tmp_path, [MNQ], "test").write(ticks_at(at("2026-11-19T12:00")))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_up_to(10), pytest.raises(DataError, match=r"2026-11-19\.tape cannot be written: File too large"):
+        TapeFiles(tmp_path, [MNQ], "test").write(ticks_at(at("2026-11-19T12:00")))
     assert not list(tmp_path.iterdir())
     files = TapeFiles(tmp_path, [MNQ], "test")
     files.write(ticks_at(at("2026-11-19T12:00")))

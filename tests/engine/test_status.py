@@ -2,10 +2,7 @@
 
 import errno
 import os
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from json_shape import same
+from small_files import files_up_to
 from status_rig import HOP, LIVE, account, child, family, settings
 from tbot.engine import status as module
 from tbot.engine.status import (
@@ -358,20 +356,6 @@ def test_these_are_changes(tmp_path: Path, file: StatusFile, clock: list[int], w
 
 
 # ------------------------------------------------------------------------------------------------- a full disk
-@contextmanager
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 100 bytes: the kernel itself refuses, as on a full disk.
-
-    Only around the write under test: the limit binds the report of the test run, too, when that goes to a file.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -386,7 +370,7 @@ def test_F_SYS_01_a_full_disk_keeps_the_old_file(tmp_path: Path, file: StatusFil
     old = file.path.read_bytes()
     assert len(old) > 100
     full = document(tmp_path, state="HALTED")
-    with small_files():
+    with files_up_to(100):
         file.write(full)
     assert_old_file_stands(file, old)
 

@@ -2,9 +2,6 @@
 
 import csv
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +13,7 @@ from hypothesis import strategies as st
 
 from lively_tape import lively
 from pipeline_tapes import feed_all, minutes_of_tape
+from small_files import files_up_to
 from tbot.domain.contracts import PRODUCTS, Product
 from tbot.storage.bar_files import COLUMNS, ROWS_AT_ONCE, BarCollector
 from tbot.storage.foreign import read_foreign
@@ -126,26 +124,15 @@ def test_a_large_collection_is_whole(tmp_path: Path, symbol: str) -> None:
     assert lines[1:] == [plain_line(bar, product) for bar in bars]
 
 
-@contextmanager
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 1000 bytes: the kernel itself refuses, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_F_SYS_01_on_a_full_disk_no_cut_file_has_the_name_of_a_whole_one(tmp_path: Path) -> None:
     collector = BarCollector()
     collector.add(bars_of("ES"))
-    with small_files(), pytest.raises(OSError, match="File too large"):
+    with files_up_to(1000), pytest.raises(OSError, match="File too large"):
         collector.write(tmp_path / "new", PRODUCTS["ES"])
     assert list((tmp_path / "new").iterdir()) == []
     old = collector.write(tmp_path / "new", PRODUCTS["ES"]).read_bytes()
     collector.add(bars_of("ES", 80))
-    with small_files(), pytest.raises(OSError, match="File too large"):
+    with files_up_to(1000), pytest.raises(OSError, match="File too large"):
         collector.write(tmp_path / "new", PRODUCTS["ES"])
     (left,) = (tmp_path / "new").iterdir()
     assert left.read_bytes() == old
