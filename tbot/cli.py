@@ -13,7 +13,7 @@ import click
 
 from tbot import __version__
 from tbot.commands.lazy_group import LazyGroup
-from tbot.errors import NO_ROOM, TbotError
+from tbot.errors import INTERRUPTED, NO_ROOM, TbotError
 from tbot.streams import prepare, settle
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -89,7 +89,7 @@ def _run(arguments: list[str]) -> int:
         _tell(f"tbot: {what}; --debug shows where it happened")
         return 1
     except click.exceptions.Abort:
-        return 130
+        return INTERRUPTED
     except click.ClickException as error:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             error.show()

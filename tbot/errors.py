@@ -7,6 +7,7 @@ sentence with what happened, why, and the next step; `exit_code` is what a comma
 import errno
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, and its like
+INTERRUPTED = 130  # exit code after Ctrl-C of a command that was not over
 
 
 class TbotError(Exception):

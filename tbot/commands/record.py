@@ -10,15 +10,13 @@ import click
 from tbot.commands.gateway import config_option, credentials_option, gateway_url
 from tbot.commands.options import DataFile, Filled
 from tbot.domain.words import plural
-from tbot.errors import GatewayError
+from tbot.errors import INTERRUPTED, GatewayError
 from tbot.streams import is_terminal
 
 if TYPE_CHECKING:
     from tbot.config import Config
     from tbot.engine.record_feed import RecordFeed, RecordSettings
     from tbot.engine.recorder import TapeFiles
-
-INTERRUPTED = 130
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[export ...]")

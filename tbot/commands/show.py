@@ -14,11 +14,10 @@ from tbot.domain.process_messages import EngineEvent
 from tbot.domain.words import plural
 from tbot.engine.clocks import NS_PER_S, boot_ns
 from tbot.engine.supervisor import Supervisor
-from tbot.errors import GatewayError, TbotError
+from tbot.errors import INTERRUPTED, GatewayError, TbotError
 from tbot.streams import is_terminal
 
 EXIT_NOT_FLAT = 11
-INTERRUPTED = 130
 FRAME_S = 0.25
 FINAL_KEYS = (
     "mode", "intents", "denials", "fills", "round_trips", "pnl_usd", "latency_ns", "gaps", "restarts", "state",
