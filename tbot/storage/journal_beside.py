@@ -3,6 +3,9 @@
 A file system that writes its journal holds every sync of every file up until it is done, for half a minute at times.
 The executor's loop goes on meanwhile: what waits is committed when the disk is back; an entry, which must be on disk
 before it leaves, is refused after a second; a flatten, a lock or a person's word is noted beside and goes ahead.
+
+Who waits, waits for his rows and not for their head, which may lag (a crash between the two leaves a sound journal):
+one sync on the way of an order instead of two. An error of the head is the next caller's.
 """
 
 import threading
@@ -107,6 +110,10 @@ class JournalBeside(Journal):
             problem = self._problem if self._ended >= first else None
         if problem is not None:
             raise problem
+
+    def _rows_are_down(self) -> None:
+        with self._talk:
+            self._talk.notify_all()
 
     def _run(self) -> None:
         self._ident = threading.get_ident()

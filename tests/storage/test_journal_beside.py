@@ -1,5 +1,6 @@
 """The journal whose disk work is done beside: the same file, and a disk that hangs holds nobody up who protects."""
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tbot.storage import journal as journal_module
 from tbot.storage import journal_beside
 from tbot.storage.journal import Journal
 from tbot.storage.journal_beside import HANGS, JournalBeside
+from tbot.storage.journal_files import head_path, read_head
 from tbot.transport import wire
 
 TIMER, ENTRY, FLATTEN = step(1), step(3), step(5)
@@ -59,11 +61,18 @@ def hang(journal: JournalBeside, gate: Gate) -> None:
     assert gate.reached.wait(30)
 
 
-def on_disk(path: Path) -> int:
+def on_disk(path: Path, head: bool = True) -> int:
+    """Of the last row; with `head`, that row is also the one that the head names."""
     with Journal.open_readonly(path, wire) as reader:
         verdict = reader.verify()
-        assert verdict.state == "ok", verdict.reason
+        assert verdict.state in (("ok",) if head else ("ok", "torn")), verdict.reason
         return verdict.seq
+
+
+def head_of(path: Path) -> int:
+    found = read_head(head_path(path))
+    assert found is not None
+    return found[0]
 
 
 def test_I15_it_writes_the_same_rows_as_the_journal_that_waits(path: Path, tmp_path: Path) -> None:
@@ -85,7 +94,70 @@ def test_I15_it_writes_the_same_rows_as_the_journal_that_waits(path: Path, tmp_p
 def test_R1_an_entry_is_on_disk_when_it_may_leave(journal: JournalBeside, path: Path) -> None:
     journal.record(*TIMER)
     journal.record(*ENTRY)
-    assert on_disk(path) == journal.last_seq == journal.head[0]
+    assert on_disk(path, head=False) == journal.last_seq == journal.head[0]
+
+
+@pytest.fixture
+def held(journal: JournalBeside, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """No head is written before this is set."""
+    free, write = threading.Event(), journal._head_file.write
+
+    def waiting(seq: int, hash_: bytes) -> None:
+        assert free.wait(60)
+        write(seq, hash_)
+
+    monkeypatch.setattr(journal._head_file, "write", waiting)
+    yield free
+    free.set()
+
+
+def test_R1_an_entry_waits_for_its_rows_and_not_for_their_head(
+    journal: JournalBeside, path: Path, held: threading.Event
+) -> None:
+    journal.record(*ENTRY)
+    assert on_disk(path, head=False) == journal.last_seq
+    with Journal.open_readonly(path, wire) as reader:
+        assert reader.verify().state == "torn"
+    held.set()
+    until(lambda: head_of(path) == journal.last_seq, "the head follows")
+    journal.record(*ENTRY)
+    assert on_disk(path, head=False) == journal.last_seq
+
+
+def test_R1_the_next_entry_waits_for_rows_of_its_own(
+    journal: JournalBeside, monkeypatch: pytest.MonkeyPatch, held: threading.Event
+) -> None:
+    """Rows that came while the head of those before was being written are not taken for written."""
+    monkeypatch.setattr(journal_beside, "HANG_NS", 50_000_000)
+    journal.record(*ENTRY)
+    with pytest.raises(JournalError, match="does not answer"):
+        journal.record(*ENTRY)
+    assert journal.head[0] < journal.last_seq
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(OSError(errno.EIO, "bad"), True), (OSError(errno.ENOSPC, "full"), False), (KeyError(), True)]
+)
+def test_F_SYS_02_an_error_of_the_head_is_the_next_callers(
+    journal: JournalBeside, path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, ends: bool
+) -> None:
+    free = threading.Event()
+
+    def fails(*_: object) -> None:
+        assert free.wait(60)
+        raise error
+
+    monkeypatch.setattr(journal._head_file, "write", fails)
+    journal.record(*ENTRY)  # its rows are on the disk
+    free.set()
+    until(lambda: journal.trouble, "the trouble is known")
+    assert journal.broken is ends
+    if ends:
+        with pytest.raises(JournalError, match="not written any more"):
+            journal.record(*ENTRY)
+    else:
+        with pytest.raises(JournalError, match="full"):
+            until(lambda: journal.flush() < 0, "told")
 
 
 def test_F_SYS_05_a_disk_that_hangs_does_not_hold_up_who_flushes(
@@ -96,7 +168,7 @@ def test_F_SYS_05_a_disk_that_hangs_does_not_hold_up_who_flushes(
     journal.record(*TIMER)
     gate.free.set()
     until(lambda: not journal.flush(), "all is on disk")
-    until(lambda: on_disk(path) == journal.last_seq, "the head is, too")
+    until(lambda: head_of(path) == journal.last_seq, "the head is, too")
     assert journal.trouble == ""
 
 
@@ -196,7 +268,7 @@ def test_F_SYS_05_what_waits_for_a_slow_disk_is_served_by_the_attempt_that_follo
     release = threading.Timer(0.05, gate.free.set)
     release.start()
     journal.record(*ENTRY)
-    assert on_disk(path) == journal.last_seq
+    until(lambda: head_of(path) == journal.last_seq, "the head follows")
     release.join()
 
 
@@ -228,7 +300,7 @@ def test_F_SYS_01_a_full_disk_refuses_entries_and_tells_who_flushes(journal: Jou
     until(lambda: not journal._since_ns, "the thread is through")
     make_room()
     until(lambda: _quiet(journal), "all is on disk")
-    assert on_disk(path) == journal.last_seq
+    until(lambda: head_of(path) == journal.last_seq, "the head follows")
 
 
 def _quiet(journal: JournalBeside) -> bool:
@@ -245,12 +317,12 @@ def test_F_SYS_02_R13_after_an_error_nothing_is_written_any_more(
 ) -> None:
     journal = JournalBeside(path, wire, RUN)
 
-    def fails(*_: object) -> None:
+    def fails() -> bool:
+        if isinstance(error, sqlite3.Error):
+            return False
         raise error
 
-    monkeypatch.setattr(journal._head_file, "write", fails)
-    if isinstance(error, sqlite3.Error):
-        monkeypatch.setattr(journal, "_in_place", lambda: False)
+    monkeypatch.setattr(journal, "_in_place", fails)
     with pytest.raises(JournalError):
         journal.record(*ENTRY)
     assert journal.broken
