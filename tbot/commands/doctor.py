@@ -38,6 +38,8 @@ def doctor(
     debug: bool,
 ) -> int:
     """Check this machine, the settings and, with --online, the gateway. Exit code 10 when something failed."""
+    if gateway is not None and not online:
+        raise click.UsageError("--gateway is looked at with --online only; add that, or leave the address out")
     import orjson
 
     from tbot.config import home

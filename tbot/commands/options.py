@@ -107,6 +107,23 @@ class StateFolder(click.Path):
         return path
 
 
+def usable_folder(path: Path | None) -> Path | None:
+    """The folder, whole and made, for what is written into it hours later: DataError now where that cannot be."""
+    if path is None:
+        return None
+    import tempfile
+
+    from tbot.errors import unwritable
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise unwritable(f"the folder {path}", error) from None
+    return path.resolve()
+
+
 def _filled_path(kind: click.Path, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
     if not str(value).strip():  # Path("") would be this folder
         kind.fail("it is empty; give a path, or leave it out.", param, ctx)

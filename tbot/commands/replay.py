@@ -88,7 +88,7 @@ def replay(
     from dataclasses import replace
 
     from tbot.commands import launch
-    from tbot.commands.options import parse_zone
+    from tbot.commands.options import parse_zone, usable_folder
     from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import load
     from tbot.context.news_sources import past_calendar
@@ -113,7 +113,7 @@ def replay(
         config, "replay", state_dir=out, symbols=symbols, tape=tape.resolve(), speed=speed, template_hours=True
     )
     settings = replace(settings, calendar=past_calendar(news_files, home()))
-    settings = replace(settings, keep_bars=keep_bars.resolve() if keep_bars else None)
+    settings = replace(settings, keep_bars=usable_folder(keep_bars))
     if speed:
         # Market time stands still at the first tick until the processes are up: three seconds on a small machine.
         clock = MarketClock(start_ns - int(3 * NS_PER_S * speed), boot_ns(), speed)

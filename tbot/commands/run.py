@@ -74,7 +74,7 @@ def run(
     """
     from tbot.commands.metrics import beside
     from tbot.commands.notify_screen import with_messages
-    from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone
+    from tbot.commands.options import parse_duration_s, parse_symbols, parse_zone, usable_folder
     from tbot.commands.show import LastingScreen, choose_screen, drive
     from tbot.config import loaded
     from tbot.engine.supervisor import Supervisor
@@ -98,7 +98,7 @@ def run(
         raise ConfigError("--speed and --seed belong to the embedded market; leave them out with --gateway")
     if accounts and not url and not live:
         raise click.UsageError(NO_CHOICE)
-    extra = {"keep_bars": keep_bars.resolve() if keep_bars else None}
+    extra = {"keep_bars": usable_folder(keep_bars)}
     if live:
         plan = _live(url, config, credentials_file, confirm_live, extra)
     elif url:

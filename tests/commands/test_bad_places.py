@@ -57,6 +57,8 @@ NAMED = [
     ("patterns --state-dir .", 9, "no pattern database"),
     ("dashboard --screenshot x.svg", 7, "no engine runs here"),
     ("profile", 7, "no engine runs here"),
+    ("doctor --gateway http://127.0.0.1:1", 2, "--gateway is looked at with --online only"),
+    ("run --for 1s --keep-bars ES_1m.csv/x", 9, "the folder ES_1m.csv/x cannot be written (Not a directory)"),
 ]
 # Looked at before the data is, which may take minutes to read.
 NAMES = [
