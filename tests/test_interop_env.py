@@ -72,7 +72,7 @@ def test_an_environment_that_no_longer_works_is_made_anew(cache: Path) -> None:
 
 
 def test_of_two_that_build_at_once_both_get_the_whole_thing(cache: Path) -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def build(folder: Path) -> None:
         both.wait()  # neither can see the other's result before it begins
@@ -86,7 +86,7 @@ def test_of_two_that_build_at_once_both_get_the_whole_thing(cache: Path) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert found == [cache / "thing"] * 2
     assert usable(cache / "thing")
     assert [path.name for path in cache.iterdir()] == ["thing"]
@@ -120,7 +120,7 @@ def test_what_is_made_in_the_background_is_waited_for_and_failures_are_left_to_t
     def env(requirement: str, python: Path | None = None) -> Path:
         asked.append(requirement)
         begun.set()
-        assert allowed.wait(10)
+        assert allowed.wait(60)
         assert requirement != "bad", "the index is away"
         return Path(requirement)
 
@@ -128,14 +128,14 @@ def test_what_is_made_in_the_background_is_waited_for_and_failures_are_left_to_t
     monkeypatch.setattr(interop_env, "CLIENTS", {"a": ("good", None), "b": ("bad", None)})
     monkeypatch.setattr(interop_env, "_announced", {})
     thread = interop_env.prepare(["a", "b"])
-    assert begun.wait(10)
+    assert begun.wait(60)
     found: list[Path] = []
     reader = threading.Thread(target=lambda: found.append(interop_env.client_python("a")))
     reader.start()
     assert asked == ["good"], "the second request waits for the first one's work"
     allowed.set()
-    reader.join(10)
-    thread.join(10)
+    reader.join(60)
+    thread.join(60)
     assert found == [Path("good")]
     with pytest.raises(AssertionError, match="the index is away"):
         interop_env.client_python("b")

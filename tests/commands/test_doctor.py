@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from engine_runs import Command
 from gateway_records import ACCOUNT
 from json_shape import same
+from patient_checks import be_patient
 from rest_calls import API_KEY, USER, jwt
 from rude_http import RudeServer, ok
 from sim_rig import KEY, OWNER, RunningServer, running
@@ -174,7 +175,10 @@ def test_doctor_offline(home: Path) -> None:
     assert not home.exists(), "a look changes nothing"
 
 
-def test_doctor_online_with_the_simulator(server: RunningServer, home: Path) -> None:
+def test_doctor_online_with_the_simulator(
+    server: RunningServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     config = home.parent / "tbot.toml"
     config.write_text(f'[engine]\ncontracts = ["MNQ"]\n[gateway]\nrest = "{server.rest}"\n')
     result = call(doctor, "--online", "--json", "-c", str(config))

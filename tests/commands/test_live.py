@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from foreign_gateway import Foreign, foreign_gateway, name_of
+from patient_checks import be_patient
 from sim_rig import KEY, OWNER, RunningServer, until
 from tbot.commands import live as module
 from tbot.commands import show
@@ -88,6 +89,9 @@ def world(tmp_path: Path, gateway: Foreign, monkeypatch: pytest.MonkeyPatch) -> 
     def no_orders(*_: Any, **__: Any) -> None:
         raise AssertionError("the launcher never makes a client that can send orders")
 
+    be_patient(monkeypatch)
+    # The packaged calendar ends; `today` has tests of its own.
+    monkeypatch.setattr(module.preflight, "today", lambda *_: ok("window", "covered"))
     monkeypatch.setattr(show, "drive", drive)
     monkeypatch.setattr(module, "here", here)
     monkeypatch.setattr(OrderClient, "__init__", no_orders)

@@ -51,7 +51,7 @@ def sink() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield f"json://127.0.0.1:{server.server_port}/canary", came
+    yield f"json://127.0.0.1:{server.server_port}/canary?cto=60&rto=60", came
     server.shutdown()
     thread.join()
     server.server_close()

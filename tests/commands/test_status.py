@@ -155,7 +155,7 @@ def test_a_launcher_that_vanished_is_gone_at_once(
     rates = [(one["ticks_per_s"], one["last_tick_age_s"]) for one in told["contracts"].values()]
     assert rates == [(12.5, 0.4) if state == "ACTIVE" else (None, None)]
     assert ("12.5/s" in text) == ("news  " in text) == (state == "ACTIVE")
-    gone = r"PAPER  DEAD  its launcher is gone without a last word: what you see is \d s old\n"
+    gone = r"PAPER  DEAD  its launcher is gone without a last word: what you see is \d+ s old\n"
     assert (re.match(gone, text) is not None) == (state == "DEAD")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from gateway_records import ACCOUNT, CONTRACT
 from hub_peer import HubPeer
+from patient_checks import LONG_S, be_patient
 from rest_calls import API_KEY, USER, HurriedClient, jwt
 from rude_http import RudeServer, answer, drip, hang, ok, raw
 from sim_rig import KEY, OWNER, running, steady_market
@@ -47,12 +48,17 @@ def levels(found: dict[str, Finding]) -> dict[str, str]:
 
 
 def sim_target(server, key: str = KEY, **more) -> Target:
-    rest = RestClient(server.rest, Credentials(OWNER, key), total_s=5.0)
+    rest = RestClient(server.rest, Credentials(OWNER, key), total_s=LONG_S)
     return Target(rest, f"{server.rest}/hubs/user", f"{server.rest}/hubs/market", ("MNQ",), **more)
 
 
 # ---------------------------------------------------------------------------------------------------- the simulator
-def test_all_is_well_with_the_simulator():
+@pytest.fixture
+def patient(monkeypatch):
+    be_patient(monkeypatch)
+
+
+def test_all_is_well_with_the_simulator(patient):
     with running() as server:
         found = findings(sim_target(server))
     late = found.pop("clock skew")  # on a busy machine the server's Date header lags
@@ -66,7 +72,7 @@ def test_all_is_well_with_the_simulator():
     assert "says what we know" in found["interface"].text
 
 
-def test_a_wrong_key_fails_once_and_costs_one_login():
+def test_a_wrong_key_fails_once_and_costs_one_login(patient):
     with running() as server:
         target = sim_target(server, key="wrong")
         found = findings(target)
@@ -80,7 +86,7 @@ def test_a_wrong_key_fails_once_and_costs_one_login():
     assert found["interface"].level == "ok"  # needs no login
 
 
-def test_pinned_accounts_and_unknown_contracts():
+def test_pinned_accounts_and_unknown_contracts(patient):
     with running(accounts=2) as server:
         target = sim_target(server, pinned=((1002, "50KTC-V2-000001-00000002"),))
         target.symbols = ("MNQ", "ES")
@@ -96,7 +102,7 @@ def test_pinned_accounts_and_unknown_contracts():
         assert "account 5 is not listed" in wrong.text
 
 
-def test_a_running_engine_keeps_its_hubs():
+def test_a_running_engine_keeps_its_hubs(patient):
     with running() as server:
         found = findings(sim_target(server, engine_running=True))
     for name in ("market hub", "user hub"):
@@ -104,7 +110,7 @@ def test_a_running_engine_keeps_its_hubs():
     assert found["history"].level == "ok"
 
 
-def test_a_tape_that_waits_is_not_started():
+def test_a_tape_that_waits_is_not_started(patient):
     with running(steady_market(start_ns=1_795_186_800_000_000_000), hold=True) as server:
         found = findings(sim_target(server))
         assert not server.server.clock.started
@@ -112,10 +118,28 @@ def test_a_tape_that_waits_is_not_started():
 
 
 # ------------------------------------------------------------------------------------------------- dead and hostile
-@pytest.fixture
-def quick(monkeypatch):
+def hurry(monkeypatch):
     monkeypatch.setattr(hubs, "CONNECT_S", 1.0)
     monkeypatch.setattr(hubs, "_TIMINGS", HubTimings(open_s=0.5, handshake_s=0.5, invoke_s=0.5, close_s=0.1))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    hurry(monkeypatch)
+
+
+def with_time_to_log_in(login):
+    """The check of the login by a gateway that answers: how fast it does so is not what is tested."""
+
+    def patient(target: Target):
+        rest = target.rest
+        kept, rest._total_s = rest._total_s, LONG_S
+        try:
+            return login(target)
+        finally:
+            rest._total_s = kept
+
+    return patient
 
 
 def rude_target(server: RudeServer, total_s: float = 0.3) -> Target:
@@ -138,13 +162,14 @@ def test_nobody_is_there(quick):
     ids=["hang", "drip", "reset", "html", "500", "redirect", "deep", "429", "401"],
 )  # fmt: skip
 @pytest.mark.parametrize("logged_in", [True, False])
-def test_F_API_05_a_hostile_gateway_costs_time_within_bounds(quick, behaviour, logged_in):
+def test_F_API_05_a_hostile_gateway_costs_time_within_bounds(quick, monkeypatch, behaviour, logged_in):
     paths = [call.path for call in tables.CALLS]
     paths += [tables.PING_PATH, tables.CLOCK_PATH, tables.OPENAPI_PATH, tables.USER_HUB_PATH, tables.MARKET_HUB_PATH]
     server = RudeServer({path: [behaviour] for path in paths})
     try:
         if logged_in:
             server.script[tables.LOGIN_KEY.path] = [ok(bodies.encode_answer(tables.LOGIN_KEY, jwt()))]
+            monkeypatch.setattr(online, "login", with_time_to_log_in(online.login))
         target = rude_target(server)
         found = findings(target)
         assert found["gateway"].level == "fail"
@@ -158,10 +183,11 @@ def test_F_API_05_a_hostile_gateway_costs_time_within_bounds(quick, behaviour, l
         server.close()
 
 
-def test_hubs_that_hang_or_refuse(quick):
+def test_hubs_that_hang_or_refuse(monkeypatch):
     server = RudeServer({})
     try:
         for behaviour, words in ((hang, ""), (answer(404), "404"), (answer(401), "401"), (raw(b"\0"), "")):
+            (hurry if behaviour is hang else be_patient)(monkeypatch)
             server.script = {f"/hubs/market?access_token={jwt()}": [behaviour]}
             seen = hubs.look(f"{server.url}/hubs/market", jwt(), market_subscriptions([ID]))
             assert not seen.connected
@@ -172,11 +198,12 @@ def test_hubs_that_hang_or_refuse(quick):
         server.close()
 
 
-def test_a_hub_that_says_nothing_and_one_that_logs_us_out(quick):
+def test_a_hub_that_says_nothing_and_one_that_logs_us_out(patient):
     async def scenario() -> None:
-        async with asyncio.timeout(30), HubPeer() as peer:
+        async with asyncio.timeout(200), HubPeer() as peer:
             for record in (b"", b'{"type":1,"target":"GatewayLogout","arguments":[]}\x1e'):
-                task = asyncio.create_task(hubs.watch(peer.url, "token", market_subscriptions([ID]), 0.2))
+                record_s = LONG_S if record else 0.2
+                task = asyncio.create_task(hubs.watch(peer.url, "token", market_subscriptions([ID]), record_s))
                 link = await peer.link()
                 await link.open(2)
                 if record:
@@ -188,9 +215,9 @@ def test_a_hub_that_says_nothing_and_one_that_logs_us_out(quick):
     asyncio.run(scenario())
 
 
-def test_a_hub_that_refuses_the_subscription(quick):
+def test_a_hub_that_refuses_the_subscription(patient):
     async def scenario() -> None:
-        async with asyncio.timeout(30), HubPeer() as peer:
+        async with asyncio.timeout(200), HubPeer() as peer:
             task = asyncio.create_task(hubs.watch(peer.url, "token", market_subscriptions([ID]), 0.2))
             link = await peer.link()
             await link.handshake()

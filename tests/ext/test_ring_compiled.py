@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -109,11 +110,15 @@ def test_I8_F_DAT_05_the_slot_being_overwritten_is_never_taken_torn(
     with (
         segment(directory, "ring", capacity) as ring,
         RingReader(ring.buf, 0, 0) as reader,
-        child(ring_children.write_for, directory, "ring", PIPE, 12, 2 * SECOND),
+        child(ring_children.write_for, directory, "ring", PIPE, 12, 120 * SECOND),
     ):
-        got, torn, laps = client.chase(reader, 1_500_000_000)
+        got = laps = 0
+        deadline = time.monotonic() + 60
+        while (got <= 1000 or laps <= 1000) and time.monotonic() < deadline:
+            more, torn, lapped = client.chase(reader, 1_500_000_000)
+            got, laps = got + more, laps + lapped
+            assert torn == 0
         print(f"{got=} {laps=}")
-        assert torn == 0
         assert got > 1000
         assert laps > 1000, "the writer was hardly ever met: the test proved nothing"
 
@@ -132,6 +137,6 @@ def test_no_wake_up_is_lost_in_a_tight_game_of_ping_pong(
         RingWriter(ask.buf) as writer,
         child(ring_children.answer_fast, directory, "ask", "reply", PIPE, built, rounds, seed) as peer,
     ):
-        assert client.ping_pong(reader, writer, rounds, 3 * seed, True, 10 * SECOND) == 0
+        assert client.ping_pong(reader, writer, rounds, 3 * seed, True, 60 * SECOND) == 0
         assert peer.poll(60)
         assert peer.recv() == 0

@@ -42,7 +42,7 @@ class Sink:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
-        self.url = f"json://canary:secret@127.0.0.1:{self._server.server_port}/canary"
+        self.url = f"json://canary:secret@127.0.0.1:{self._server.server_port}/canary?cto=60&rto=60"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -121,7 +121,7 @@ def test_without_apprise_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     one.start()
     assert "apprise" in until(lambda: one.status()["trouble"], "the trouble")
     one.add([Note("locks", "x")])  # nobody listens, and nobody minds
-    one.close()
+    one.close(wait_s=60)
 
 
 def test_a_running_sender_sends_and_counts(sink: Sink) -> None:
@@ -135,7 +135,7 @@ def test_a_running_sender_sends_and_counts(sink: Sink) -> None:
     assert (status["not_understood"], status["waiting"], status["trouble"]) == (1, 0, "")
     assert "canary" not in json.dumps(status)
     one.add([Note("locks", "LOCKED")])
-    one.close()
+    one.close(wait_s=60)
     assert [came["message"] for came in sink.came] == ["MNQ +2\nlong", "LOCKED"]  # the last one before it ended
 
 
@@ -163,7 +163,7 @@ def test_a_service_that_fails_is_counted_and_the_others_get_their_letter(bad: Ca
     until(lambda: one.status()["services"][1]["sent"] == 1, "its count")
     rows = one.status()["services"]
     assert [(row["sent"], row["failed"], row["failing"]) for row in rows] == [(0, 1, True), (1, 0, False)]
-    one.close()
+    one.close(wait_s=60)
 
 
 def test_a_letter_that_nobody_took_is_tried_again_and_given_up_in_the_end() -> None:
@@ -186,7 +186,7 @@ def test_a_letter_that_nobody_took_is_tried_again_and_given_up_in_the_end() -> N
     one.add([Note("locks", "LOCKED again")])
     until(lambda: len(tries) == 5, "the next letter")
     assert tries == [(0, "LOCKED"), (30, "LOCKED"), (150, "LOCKED"), (750, "LOCKED"), (750, "LOCKED again")]
-    one.close()
+    one.close(wait_s=60)
     assert one.status()["services"] == [{"service": "fake", "sent": 1, "failed": 4, "failing": False}]
 
 
@@ -195,5 +195,5 @@ def test_the_end_of_a_run_tries_once_more_and_no_longer() -> None:
     one = sender(*fake(lambda letter: bool(tries.append(letter))))
     one.add([Note("locks", "LOCKED")])
     until(lambda: tries and one._held is not None, "the letter that nobody took")
-    one.close()
+    one.close(wait_s=60)
     assert (len(tries), one.status()["lost"]) == (2, 1)

@@ -70,7 +70,7 @@ def active(server: RunningServer) -> list[int]:
 
 def test_a_named_account_that_nobody_knows_is_said_at_once_and_never_proven() -> None:
     with sim_rig.running(accounts=2) as server:
-        result, said = run(server, 5, for_s=3)
+        result, said = run(server, 5, for_s=10)
         assert not result.flat
         assert (
             "account 5 is not listed by the gateway; it lists 1001 (50KTC-V2-000001-00000001), "

@@ -15,16 +15,20 @@ from tbot_ext.ring import RingReader, RingWriter
 
 SECOND = 1_000_000_000
 PATIENCE = 60 * SECOND
+LEAST = 300_000
 
 
 def write_for(directory: Path, name: str, pipe: Connection, seed: int, duration_ns: int) -> None:
-    """Write numbered trades in batches of every size for `duration_ns`, then a CLOCK record as the end mark."""
+    """Write numbered trades in batches of every size for `duration_ns`, then a CLOCK record as the end mark.
+
+    At least LEAST of them, however little of that time this process is given.
+    """
     chance = random.Random(seed)
     with Segment.attach(directory, name) as segment, RingWriter(segment.buf) as writer:
         ready(pipe)
         prepared, written = stamped(0, 1 << 16), 0
         end = time.monotonic_ns() + duration_ns
-        while time.monotonic_ns() < end:
+        while written < LEAST or time.monotonic_ns() < end:
             count = min(chance.choice((1, 1, 3, 17, 256, 2000)), len(prepared) - written % len(prepared))
             start = written % len(prepared)
             if start == 0 and written:
@@ -110,7 +114,7 @@ def answer_fast(directory: Path, ask: str, reply: str, pipe: Connection, built: 
     left, right = Segment.attach(directory, ask), Segment.attach(directory, reply)
     reader, writer = RingReader(left.buf, 0), RingWriter(right.buf)
     ready(pipe)
-    pipe.send(client.ping_pong(reader, writer, rounds, seed, False, 10 * SECOND))
+    pipe.send(client.ping_pong(reader, writer, rounds, seed, False, 60 * SECOND))
 
 
 def play(reader: RingReader, writer: RingWriter, rounds: int, chance: random.Random, serve: bool) -> int:
@@ -127,8 +131,8 @@ def play(reader: RingReader, writer: RingWriter, rounds: int, chance: random.Ran
         while time.monotonic_ns() - begun < busy_ns:
             pass
         begun = time.monotonic_ns()
-        reader.wait(5 * SECOND)
-        if time.monotonic_ns() - begun >= 5 * SECOND or reader.read(out) != 1 or int(out["exch_ns"][0]) != number:
+        reader.wait(60 * SECOND)
+        if time.monotonic_ns() - begun >= 60 * SECOND or reader.read(out) != 1 or int(out["exch_ns"][0]) != number:
             return 1
         if not serve:
             writer.push(Kind.TRADE, number, 0, 0)

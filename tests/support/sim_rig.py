@@ -137,7 +137,7 @@ class RunningServer:
 
     def __enter__(self) -> "RunningServer":
         self._thread.start()
-        self._up.wait(10)
+        assert self._up.wait(60)
         return self
 
     def __exit__(
@@ -145,20 +145,20 @@ class RunningServer:
     ) -> None:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(15)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         if self._error is not None and kind is None:
             raise self._error
 
     def login(self, user: str = OWNER, key: str = KEY) -> str:
-        answer = requests.post(f"{self.rest}/api/Auth/loginKey", json={"userName": user, "apiKey": key}, timeout=10)
+        answer = requests.post(f"{self.rest}/api/Auth/loginKey", json={"userName": user, "apiKey": key}, timeout=60)
         token: str = answer.json()["token"]
         return token
 
     def control(self, method: str, path: str, body: str = "") -> requests.Response:
         """One of the simulator's own endpoints."""
         headers = {"X-Sim-Token": self.server.control.token}
-        return requests.request(method, self.rest + path, data=body, headers=headers, timeout=10)
+        return requests.request(method, self.rest + path, data=body, headers=headers, timeout=60)
 
     def plan(self, *lines: dict[str, Any]) -> None:
         """Add lines to the fault plan."""
@@ -175,7 +175,7 @@ class RunningServer:
 
     def post(self, path: str, token: str, **body: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return requests.post(self.rest + path, json=body, headers=headers, timeout=10)
+        return requests.post(self.rest + path, json=body, headers=headers, timeout=60)
 
 
 def steady_market(seconds: int = 600, start_ns: int | None = None) -> tuple[ScriptedMarket, list[Any], int]:
@@ -196,7 +196,7 @@ def running(source: tuple[ScriptedMarket, list[Any], int] | None = None, **setti
         yield server
 
 
-def until(condition: Callable[[], Any], what: str, timeout_s: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     """Poll until `condition` gives something true; AssertionError after the timeout."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

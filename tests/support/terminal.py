@@ -28,7 +28,7 @@ class Terminal:
     def tmux(self, *arguments: str) -> str:
         assert TMUX is not None
         command = [TMUX, "-S", str(self._socket), *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -61,4 +61,4 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         command = [str(TMUX), "-S", str(self._socket), "kill-server"]
-        subprocess.run(command, check=False, capture_output=True, timeout=30)
+        subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE_S)
