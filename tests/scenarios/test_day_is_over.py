@@ -20,9 +20,11 @@ from session_tape import MINUTE, START
 BASE = 100_000
 SPEED = 30
 MINUTES = 240
-# Up to where the story needs it the price says what happens; then every minute has a signal that must be denied.
-GAP = [(0, 0), (6, 0), (6.02, -420), (7, -420), (MINUTES, -420)]  # through a stop 40 ticks away
-LOSSES = [(0, 0), (4, 0), (6, -45), (10, -45), (12, -100), (14, -60), (MINUTES, -60)]
+WARM = 5  # minutes, ten seconds for the engine to become ready
+# Up to where the story needs it the price says what happens; then every minute has a signal that must be denied. The
+# price stands for six seconds after each decision: a busy machine fills late.
+GAP = [(8, 0), (8.02, -420), (9, -420), (MINUTES, -420)]  # through a stop 40 ticks away
+LOSSES = [(7, 0), (8, -45), (13, -45), (14, -100), (15, -60), (MINUTES, -60)]
 STORIES = {
     "RC_DAILY_LOSS": (GAP, (3,)),
     "RC_CONSEC_LOSSES": (LOSSES, (3, 9)),
@@ -59,8 +61,8 @@ def still_locked(engine: Command, referee: Referee, code: str, orders: int) -> N
 @pytest.mark.timeout(400)
 def test_I12_I13_I14_the_day_stays_over(tmp_path: Path, code: str) -> None:
     waypoints, minutes = STORIES[code]
-    prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in waypoints]}
-    cues = [Cue("MNQ", START + minute * MINUTE, 1, 40, 120) for minute in (*minutes, *range(16, MINUTES - 1))]
+    prices = {"MNQ": [(0, BASE), *((WARM + minute, BASE + ticks) for minute, ticks in waypoints)]}
+    cues = [Cue("MNQ", START + (WARM + minute) * MINUTE, 1, 40, 120) for minute in (*minutes, *range(16, MINUTES - 1))]
     with session(tmp_path, prices, cues, speed=SPEED) as (engine, referee):
         orders = len(minutes)
         still_locked(engine, referee, code, orders)

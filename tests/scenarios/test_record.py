@@ -17,7 +17,9 @@ from tbot.storage.tape import TapeReader, TapeWriter, merge_order, tape_meta
 from tbot_ext.records import TICK_DTYPE, Kind
 
 SECOND = 1_000_000_000
-START = 1_795_185_000 * SECOND  # Friday 2026-11-20, 09:30 in New York
+# Friday 2026-11-20, 09:30:59 in New York. Late in its minute, as the simulator leads in from where that begins: so long
+# the recording may take to subscribe both contracts.
+START = 1_795_185_059 * SECOND
 
 
 def bursty(seconds: int) -> np.ndarray:

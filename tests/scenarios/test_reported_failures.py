@@ -16,14 +16,14 @@ from session_tape import MINUTE, START
 
 SPEED = 20
 BASE = {"MNQ": 100_000, "MES": 28_000, "MGC": 40_000}
-TICKS_A_MINUTE, MINUTES = 20, 60
+TICKS_A_MINUTE, MINUTES = 20, 75
 LONG = (1, 40, 60)
-CUES = [
-    Cue("MGC", START + 2 * MINUTE, *LONG),  # the placement is refused with 401
-    Cue("MNQ", START + 3 * MINUTE, *LONG),  # the placement's answer is lost
-    Cue("MNQ", START + 9 * MINUTE, *LONG),  # the user hub tells nothing
-    Cue("MES", START + 10 * MINUTE, *LONG),  # the bracket has no legs
-    Cue("MNQ", START + 15 * MINUTE, *LONG),  # the placement is refused with 429
+CUES = [  # the engine has 18 s to become ready, and to be through with the first two before the third comes
+    Cue("MGC", START + 6 * MINUTE, *LONG),  # the placement is refused with 401
+    Cue("MNQ", START + 7 * MINUTE, *LONG),  # the placement's answer is lost
+    Cue("MNQ", START + 16 * MINUTE, *LONG),  # the user hub tells nothing
+    Cue("MES", START + 17 * MINUTE, *LONG),  # the bracket has no legs
+    Cue("MNQ", START + 22 * MINUTE, *LONG),  # the placement is refused with 429
 ]
 PLAN = "\n".join(
     (
@@ -104,7 +104,7 @@ def a_silent_user_hub_hides_nothing(story: Story) -> None:
     And: a watchdog that kills a healthy but silent user hub.
     """
     connects = user_hub_connects(story)
-    story.referee.add({"id": "deaf", "name": "userhub.mute", "at": 0, "for": 12})
+    story.referee.add({"id": "deaf", "name": "userhub.mute", "at": 0, "for": 21})
     story.until(lambda: story.held("MNQ"), "an entry nobody tells of")
     story.until(lambda: story.position("MNQ").get("protected"), "the position proved by queries")
     assert story.no_signal_was_placed_twice()

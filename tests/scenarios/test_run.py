@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 from engine_runs import Command, assert_nothing_left, open_journal, running, until
 
 
 def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) -> None:
-    with running(tmp_path, "run", "--for", "40s", "--json") as engine:
+    with running(tmp_path, "run", "--json") as engine:
         until(engine.status, "a status file")
         run_dir, journal_path = engine.run_dir(), engine.journal()
+        until(lambda: has_shown_all(engine.status()), "a round trip and ticks of all", 200, engine.status)
+        engine.interrupt()
         code, out = engine.finish(120)
         assert code == 0, engine.stderr
         assert_nothing_left(engine, run_dir)
@@ -36,20 +41,33 @@ def test_first_minute_shows_bars_zones_signals_and_a_round_trip(tmp_path: Path) 
         assert journal.verify().state == "ok"
 
 
+def has_shown_all(status: dict[str, Any]) -> bool:
+    ticks = [contract["ticks"] for contract in status["contracts"].values()]
+    return status["round_trips"] >= 1 and min(ticks, default=0) > 500
+
+
 def test_shared_workers_serve_several_contracts(tmp_path: Path) -> None:
-    arguments = ("run", "--contracts", "MNQ,MES,MGC", "--workers", "2", "--for", "10s", "--json")
+    arguments = ("run", "--contracts", "MNQ,MES,MGC", "--workers", "2", "--json")
     with running(tmp_path, *arguments) as engine:
+        engine.await_state("ACTIVE")
+        until(lambda: have_history(engine.status()), "history of all three", 60, engine.status)
+        engine.interrupt()
         code, out = engine.finish(90)
         assert code == 0, engine.stderr
-    document = json.loads(out)
-    assert all(contract["bars"]["1m"] > 1000 for contract in document["contracts"].values())
+    assert have_history(json.loads(out))
+
+
+def have_history(status: dict[str, Any]) -> bool:
+    """Each contract has more minutes than it can have seen by itself."""
+    return all(contract["bars"].get("1m", 0) > 1000 for contract in status["contracts"].values())
 
 
 def test_bars_that_could_not_be_kept_are_told_and_the_run_does_not_end_with_0(tmp_path: Path) -> None:
-    (tmp_path / "in the way").write_text("not a folder")
     bars = tmp_path / "in the way" / "bars"
     with running(tmp_path, "run", "--contracts", "MNQ", "--keep-bars", str(bars)) as engine:
         engine.await_state("ACTIVE")
+        shutil.rmtree(bars.parent)
+        bars.parent.write_text("no folder any more")
         run_dir = engine.run_dir()
         until(lambda: engine.status()["contracts"]["MNQ"]["bars"].get("1m", 0) > 1000, "history", 60, engine.status)
         engine.interrupt()
@@ -111,7 +129,10 @@ def test_F_CFG_01_one_engine_per_state_directory(tmp_path: Path) -> None:
 
 
 def test_piped_output_is_log_lines(tmp_path: Path) -> None:
-    with running(tmp_path, "run", "--contracts", "MNQ", "--for", "8s") as engine:
+    with running(tmp_path, "run", "--contracts", "MNQ") as engine:
+        engine.await_state("ACTIVE")
+        time.sleep(2)  # for its words
+        engine.interrupt()
         code, out = engine.finish(90)
         assert code == 0, engine.stderr
     assert "ACTIVE" in out

@@ -20,24 +20,25 @@ from tbot.domain.messages import Fill, OrderUpdate, RoundTrip
 from tbot.engine.journal_replay import replay_journal
 
 BASE = 100_000
+# The price stands for three minutes, four seconds, after each decision: a busy machine fills late.
 PRICES = [
-    (0, 0), (4, 0), (7, 75),  # trade 1 reaches its target at +60
-    (10, 75), (13, 125), (17, 60),  # trade 2 gains 45 ticks, then comes back to its entry
-    (22.5, 60), (24.5, -20),  # trade 3, short and partly filled, reaches its target
-    (27, -20), (30, 40),  # trade 4, short, is stopped out
-    (45, 40),  # trade 5 stays open
+    (0, 0), (8, 0), (11, 75),  # trade 1 reaches its target at +60
+    (17, 75), (20, 125), (24, 60),  # trade 2 gains 45 ticks, then comes back to its entry
+    (29.5, 60), (31.5, -20),  # trade 3, short and partly filled, reaches its target
+    (37, -20), (40, 40),  # trade 4, short, is stopped out
+    (55, 40),  # trade 5 stays open
 ]  # fmt: skip
 CUES = [
-    Cue("MNQ", START + 3 * MINUTE, 1, 40, 60),
-    Cue("MNQ", START + 9 * MINUTE, 1, 40, 200),
-    Cue("MNQ", START + 17 * MINUTE, -1, 40, 60),
-    Cue("MNQ", START + 26 * MINUTE, -1, 40, 60),
-    Cue("MNQ", START + 31 * MINUTE, 1, 40, 100),
+    Cue("MNQ", START + 4 * MINUTE, 1, 40, 60),
+    Cue("MNQ", START + 13 * MINUTE, 1, 40, 200),
+    Cue("MNQ", START + 24 * MINUTE, -1, 40, 60),
+    Cue("MNQ", START + 33 * MINUTE, -1, 40, 60),
+    Cue("MNQ", START + 41 * MINUTE, 1, 40, 100),
 ]
 # The third placement of the run fills two contracts of five, the rest hangs.
 PARTIAL = json.dumps({"id": "part", "name": "order.partial", "after": 3, "args": {"sizes": [2]}})
 STEADY_S = 1.5  # real seconds for which the truth must have stood still before it is compared
-PATIENCE_S = 5.0  # within which the engine must say it; C_RECON_OPEN is 5 s, its status 1 s
+PATIENCE_S = 30.0  # within which the engine must say it; C_RECON_OPEN is 5 s; the rest for a busy machine
 
 
 class Agreement:
@@ -75,11 +76,11 @@ def play(engine: Command, referee: Referee) -> Agreement:
         fills = engine.status()["fills"]
         return fills >= 9 and bool(last.get("positions"))
 
-    until(done, "five trades", 150, engine.status)
+    until(done, "five trades", 250, engine.status)
     return agreement
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_engine_and_venue_agree_through_a_whole_session(tmp_path: Path) -> None:
     prices = {"MNQ": [(minute, BASE + ticks) for minute, ticks in PRICES]}
     config = "[risk]\nbreak_even_percent = 100\n"

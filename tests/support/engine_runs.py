@@ -153,7 +153,7 @@ def running(
         command.destroy()
 
 
-def assert_nothing_left(command: Command, run_dir: Path, patience_s: float = 5.0) -> None:
+def assert_nothing_left(command: Command, run_dir: Path, patience_s: float = 60.0) -> None:
     """No process, shared memory or socket of the run remains."""
     until(lambda: not command.family(), f"processes left: {command.family()}", patience_s)
     assert not run_dir.exists(), f"left in the run directory: {sorted(run_dir.iterdir())}"

@@ -27,7 +27,7 @@ class Referee:
         self._session.headers["X-Sim-Token"] = ready["control_token"]
 
     def get(self, path: str) -> dict[str, Any]:
-        answer = self._session.get(self._url + path, timeout=10)
+        answer = self._session.get(self._url + path, timeout=60)
         assert answer.status_code == 200, answer.text
         document = answer.json()
         assert isinstance(document, dict)
@@ -46,12 +46,12 @@ class Referee:
     def add(self, *faults: dict[str, Any]) -> None:
         """Plan lines from now on."""
         body = "\n".join(json.dumps(fault) for fault in faults)
-        answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=10)
+        answer = self._session.post(f"{self._url}/sim/faults", data=body, timeout=60)
         assert answer.status_code == 200, answer.text
 
     def calm(self) -> None:
         """All faults end."""
-        answer = self._session.delete(f"{self._url}/sim/faults", timeout=10)
+        answer = self._session.delete(f"{self._url}/sim/faults", timeout=60)
         assert answer.status_code == 200, answer.text
 
     def fired(self) -> set[str]:
