@@ -179,8 +179,16 @@ class RunningServer:
         Tests that must see something before it ends give it a time that no stall of the machine lasts, and then jump.
         """
         self._take_clocks()
-        self._skipped_ns += round(seconds * NS_PER_S)
-        self._ahead_ns += round(seconds * NS_PER_S)
+        done = threading.Event()
+
+        def jump() -> None:
+            self._skipped_ns += round(seconds * NS_PER_S)
+            self._ahead_ns += round(seconds * NS_PER_S)
+            done.set()
+
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(jump)  # in the loop: no task finds itself between two readings
+        assert done.wait(60)
 
     @contextmanager
     def time_stopped(self) -> Iterator[None]:
