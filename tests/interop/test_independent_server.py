@@ -7,6 +7,7 @@ only, one record in each; cuts, joins, resets and spoiled records are made below
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from feed_rig import MNQ, QUICK, RingFeed, feeding, until
 from interop_env import python_env
+from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway.hub import HubTimings
 from tbot_ext.records import Kind
 
@@ -223,14 +225,18 @@ def test_a_server_that_never_pings_is_left_and_found_again() -> None:
 
 
 def test_pings_of_the_library_keep_a_quiet_connection() -> None:
-    """Its pings come every second here, our limit is three."""
+    """Our limit is three seconds, and our clock moves only by two with each thing received: no stall can reach it."""
+    clock = [time.time_ns()]
 
     async def scenario() -> None:
         timings = HubTimings(silent_s=3.0, ping_s=0.5, close_s=0.2)
-        async with server(pings_s=1) as peer, feeding(RingFeed(peer.url, timings=timings)) as feed:
+        options: dict[str, Any] = {"timings": timings, "boot_clock": lambda: clock[0]}
+        async with server(pings_s=1) as peer, feeding(RingFeed(peer.url, **options)) as feed:
             await subscribed(feed, peer)
-            sent = feed.hub.counts["pings_sent"]
-            await until(lambda: feed.hub.counts["pings_sent"] >= sent + 10, "five seconds of silence by our own pings")
+            for _ in range(5):
+                heard = feed.hub.counts["messages"]
+                clock[0] += 2 * NS_PER_S
+                await until(lambda heard=heard: feed.hub.counts["messages"] > heard or feed.downs, "a ping")
             assert feed.downs == []
 
     run(scenario)

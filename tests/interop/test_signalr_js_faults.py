@@ -45,7 +45,7 @@ class Stage:
     def control(self, method: str, body: str = "") -> dict[str, Any]:
         headers = {"X-Sim-Token": self._sim.ready["control_token"]}
         answer = requests.request(
-            method, self._sim.ready["rest"] + "/sim/faults", data=body, headers=headers, timeout=10
+            method, self._sim.ready["rest"] + "/sim/faults", data=body, headers=headers, timeout=60
         )
         assert answer.status_code == 200, answer.text
         document = answer.json()
@@ -53,11 +53,14 @@ class Stage:
         return document
 
     def play(self, *plan: dict[str, Any], **more: Any) -> dict[str, Any]:
-        """Run the client; the faults come when it has data (or, with `before`, before it connects)."""
+        """Run the client; the faults come when it has data (or, with `before`, before it connects).
+
+        With `noticed` they end when it has lost its connection, however long that takes.
+        """
         lines = "\n".join(json.dumps(entry) for entry in plan)
         settings = {"segments": 1, "compared": 8, "contract": self._contract, "modules": str(self._modules), **more}
         before = self.control("GET")["fired"]
-        do = {"fault": lambda: self.control("POST", lines)}
+        do = {"fault": lambda: self.control("POST", lines), "noticed": lambda: self.control("DELETE")}
         result = run_script(self._program, self._sim, self._home / "client", do, **settings)
         fired = self.control("GET")["fired"]
         for entry in plan:
@@ -131,16 +134,16 @@ def test_it_ends_the_connection_with_these_words_and_comes_back(stage: Stage, pl
 
 def test_records_split_over_messages_end_it_until_that_stops(stage: Stage) -> None:
     """Its words when established: `Message is incomplete.` Attempts meanwhile may fail in the handshake already."""
-    plan = fault("ws.slice", how="split", size=20) | {"at": 0, "for": 0.5}
-    result = stage.play(plan, segments=2)
+    plan = fault("ws.slice", how="split", size=20) | {"at": 0}
+    result = stage.play(plan, segments=2, noticed=True)
     assert result["reconnecting"][0] == "Message is incomplete."
     assert (result["closed"], result["state"]) == (None, "Connected")
     check_whole(result)
 
 
 def test_silence_is_noticed_by_its_own_watchdog(stage: Stage) -> None:
-    plan = fault("ws.stall") | {"at": 0, "for": 1.5}
-    result = stage.play(plan, segments=2, serverTimeout=800)
+    plan = fault("ws.stall") | {"at": 0}
+    result = stage.play(plan, segments=2, noticed=True, serverTimeout=2000)
     assert "Server timeout elapsed" in result["reconnecting"][0]
     assert (result["closed"], result["state"]) == (None, "Connected")
 

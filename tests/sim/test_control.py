@@ -44,14 +44,14 @@ def test_F_SEC_03_nothing_without_the_control_token(
 ) -> None:
     headers = {} if token is None else {"X-Sim-Token": token.encode()}
     url = f"{server.rest}/sim/{path}"
-    answer = requests.request(method, url, headers=headers, data='{"name":"auth.expire","at":0}', timeout=10)
+    answer = requests.request(method, url, headers=headers, data='{"name":"auth.expire","at":0}', timeout=60)
     assert answer.status_code == 401
     assert "control_token" in answer.json()["error"]
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_the_clock_needs_no_token_and_other_methods_are_refused(server: RunningServer) -> None:
-    assert requests.get(f"{server.rest}/sim/clock", timeout=10).ok
+    assert requests.get(f"{server.rest}/sim/clock", timeout=60).ok
     answer = server.control("PUT", "/sim/faults")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST, DELETE")
     assert server.control("GET", "/sim/other").status_code == 404
@@ -59,7 +59,7 @@ def test_the_clock_needs_no_token_and_other_methods_are_refused(server: RunningS
 
 def test_F_SEC_a_browser_gets_no_leave_to_send_the_token(server: RunningServer) -> None:
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Headers": "x-sim-token"}
-    answer = requests.options(f"{server.rest}/sim/faults", headers=headers, timeout=10)
+    answer = requests.options(f"{server.rest}/sim/faults", headers=headers, timeout=60)
     assert not answer.ok
     assert "Access-Control-Allow-Headers" not in answer.headers
 
@@ -67,7 +67,7 @@ def test_F_SEC_a_browser_gets_no_leave_to_send_the_token(server: RunningServer) 
 def test_faults_are_added_told_and_stopped(server: RunningServer) -> None:
     plan = '{"id":"a","name":"rest.status","after":1,"args":{"status":503}}\n\n{"name":"rest.hang","after":99}'
     assert server.control("POST", "/sim/faults", plan).json() == {"added": ["a", "f3"]}
-    requests.post(f"{server.rest}/api/Auth/validate", timeout=10)
+    requests.post(f"{server.rest}/api/Auth/validate", timeout=60)
     told = server.control("GET", "/sim/faults").json()
     assert [(one["id"], one["fired"], one["active"]) for one in told["planned"]] == [("a", 1, False), ("f3", 0, False)]
     assert told["log"][-1]["fault"] == "a"
@@ -87,7 +87,7 @@ def test_faults_are_added_told_and_stopped(server: RunningServer) -> None:
 )
 def test_a_bad_plan_changes_nothing(server: RunningServer, body: bytes, text: str) -> None:
     headers = {"X-Sim-Token": server.server.control.token}
-    answer = requests.post(f"{server.rest}/sim/faults", data=body, headers=headers, timeout=10)
+    answer = requests.post(f"{server.rest}/sim/faults", data=body, headers=headers, timeout=60)
     assert answer.status_code == 400
     assert text in answer.json()["error"]
     assert server.control("GET", "/sim/faults").json()["planned"] == []
@@ -126,7 +126,7 @@ def test_the_wire_log_has_what_came_and_what_was_answered(server: RunningServer)
     with pytest.raises(requests.ConnectionError):
         server.post("/api/Account/search", token, onlyActiveAccounts=True)
     HubClient(f"{server.ws}/hubs/user?access_token={token}").close()
-    requests.post(f"{server.rest}/hubs/market/negotiate", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+    requests.post(f"{server.rest}/hubs/market/negotiate", headers={"Authorization": f"Bearer {token}"}, timeout=60)
     found = server.control("GET", f"/sim/wire?since={before}").json()["requests"]
     short = [(one["method"], one["path"], one["status"], one["token"], one["tag"], one["faults"]) for one in found]
     assert short == [
@@ -144,7 +144,7 @@ def test_the_wire_log_has_what_came_and_what_was_answered(server: RunningServer)
 
 def test_a_request_stands_in_the_log_before_it_is_answered(server: RunningServer) -> None:
     token = server.login()
-    server.plan({"id": "slow", "name": "rest.latency", "at": 0, "for": "1 event", "args": {"seconds": 0.4}})
+    server.plan({"id": "slow", "name": "rest.latency", "at": 0, "for": "1 event", "args": {"seconds": 60}})
     thread = threading.Thread(target=server.post, args=("/api/Account/search", token), kwargs={"live": True})
     thread.start()
 
@@ -152,7 +152,9 @@ def test_a_request_stands_in_the_log_before_it_is_answered(server: RunningServer
         return dict(server.control("GET", "/sim/wire").json()["requests"][-1])
 
     until(lambda: newest()["path"] == "/api/Account/search" and newest()["status"] is None, "the waiting request")
-    thread.join()
+    while thread.is_alive():
+        server.later(60)
+        thread.join(10)
     assert (newest()["status"], newest()["faults"]) == (400, ["slow"])
 
 
@@ -185,7 +187,7 @@ def play(seed: int) -> tuple[list[Any], list[Any], bytes]:
         stream = b""
         with RawHub(f"{server.ws}/hubs/market?access_token={token}") as raw:
             raw.send(f'{{"type":1,"target":"SubscribeContractTrades","arguments":["{MNQ}"]}}\x1e'.encode())
-            raw.socket.settimeout(10)
+            raw.socket.settimeout(60)
             until(lambda: server.server.market.ended, "the end of the script")
             raw.send(b'{"type":1,"invocationId":"end","target":"UnsubscribeContractTrades","arguments":["x"]}\x1e')
             while b'"invocationId":"end"' not in stream:
@@ -241,7 +243,8 @@ def _visit(server: RunningServer) -> None:
     calls = [("Auth/validate", {}), ("Account/search", {"onlyActiveAccounts": True}), ("Order/place", ACCOUNT_BODY)]
     for path, body in calls:
         data = json.dumps(body).encode()
-        with socket.create_connection(("127.0.0.1", server.port), 0.1) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
+            connection.settimeout(0.1)
             token = server.server.api.tokens.issue("Trader", 2e9)
             head = f"POST /api/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
             try:
@@ -276,6 +279,6 @@ def test_no_plan_breaks_the_server(
     server.plan(*lines)
     _visit(server)
     server.calm()
-    assert requests.get(f"{server.rest}/api/Status/ping", timeout=10).text == "pong"
+    assert requests.get(f"{server.rest}/api/Status/ping", timeout=60).text == "pong"
     assert server.post("/api/Contract/available", server.login(), live=False).json()["success"]
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []

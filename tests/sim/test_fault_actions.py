@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from hub_client import HubClient
-from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, running, tick_rows, until
+from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, repeated, running, until
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.sim.auth import RateLimits
 from tbot.sim.fault_actions import FaultActions
 from tbot.sim.fault_venue_kinds import MARKET_KINDS, VENUE_KINDS
 
 _accounts = iter(range(1001, 1100))
+LONG_S = 10.0  # longer than any stall of the machine: what must be seen before it ends; `later` then ends it
 BRACKET = {"stopLossBracket": {"ticks": -40, "type": 4}, "takeProfitBracket": {"ticks": 80, "type": 1}}
 
 
@@ -22,12 +23,9 @@ def calm_market() -> tuple[ScriptedMarket, list[Any], int]:
     import numpy as np
 
     start = time.time_ns()
-    rows, others = [], []
-    for number in range(6000):
-        at = start + number * 50_000_000
-        rows += [(at, "quote", 1000, 1002), (at, "trade", 1001, 1, 1)]
-        others += [(at, "quote", 20_000, 20_001), (at, "trade", 20_000, 1, 1)]
-    ticks = np.concatenate([tick_rows(rows), tick_rows(others, "ES")])
+    rows: list[tuple[Any, ...]] = [(start, "quote", 1000, 1002), (start, "trade", 1001, 1, 1)]
+    others: list[tuple[Any, ...]] = [(start, "quote", 20_000, 20_001), (start, "trade", 20_000, 1, 1)]
+    ticks = np.concatenate([repeated(rows, 24_000, 50_000_000), repeated(others, 24_000, 50_000_000, "ES")])
     ticks = ticks[np.argsort(ticks["exch_ns"], kind="stable")]
     return ScriptedMarket(ticks, start), [contract_from_broker_id(MNQ), contract_from_broker_id(ES)], start
 
@@ -133,9 +131,10 @@ def test_F_ORD_09_a_cancelled_order_fills_all_the_same(server: RunningServer, to
 
 def test_a_slow_cancel(server: RunningServer, token: str, account: int) -> None:
     working = place(server, token, account, type=1, limitPrice=200)["orderId"]
-    server.plan(next_order("order.cancel_slow", seconds=0.2))
+    server.plan(next_order("order.cancel_slow", seconds=LONG_S))
     assert server.post("/api/Order/cancel", token, accountId=account, orderId=working).json()["success"]
     assert orders(server, account)[0]["status"] == "pending_cancel"
+    server.later(LONG_S)
     until(lambda: orders(server, account)[0]["status"] == "cancelled", "the cancel")
 
 
@@ -202,8 +201,9 @@ def test_tag_rules(server: RunningServer, token: str, account: int) -> None:
     tagged = {"type": 1, "limitPrice": 100, "customTag": "same"}
     assert place(server, token, account, **tagged)["success"]
     assert not place(server, token, account, **tagged)["success"]
-    server.plan(now("order.tag_rule", rule="none") | {"for": 0.3})
+    server.plan(now("order.tag_rule", rule="none") | {"for": LONG_S})
     assert place(server, token, account, **tagged)["success"]
+    server.later(LONG_S)
     until(lambda: not place(server, token, account, **tagged)["success"], "the strict rule again")
 
 
@@ -227,8 +227,9 @@ def test_F_ACC_02_a_person_trades_orders_cancels_and_flattens(server: RunningSer
 
 
 def test_F_ACC_03_lock_with_an_end_and_liquidation(server: RunningServer, token: str, account: int) -> None:
-    server.plan(now("account.lock", account=account) | {"for": 0.3})
+    server.plan(now("account.lock", account=account) | {"for": LONG_S})
     assert place(server, token, account)["errorCode"] == 4
+    server.later(LONG_S)
     until(lambda: truth(server, account)["can_trade"], "the end of the lock")
     place(server, token, account, **BRACKET)
     until(lambda: size(server, account), "the fill")
@@ -240,16 +241,18 @@ def test_F_ACC_03_lock_with_an_end_and_liquidation(server: RunningServer, token:
 def test_F_ACC_04_swapped_and_hidden_accounts(server: RunningServer, token: str) -> None:
     first, second = next(_accounts), next(_accounts)
     names = [truth(server, one)["name"] for one in (first, second)]
-    server.plan(now("account.swap", first=first, second=second) | {"for": 0.3})
+    server.plan(now("account.swap", first=first, second=second) | {"for": LONG_S})
     assert [truth(server, one)["name"] for one in (first, second)] == names[::-1]
+    server.later(LONG_S)
     until(lambda: [truth(server, one)["name"] for one in (first, second)] == names, "the names again")
 
     def listed() -> list[int]:
         rows = server.post("/api/Account/search", token, onlyActiveAccounts=False).json()["accounts"]
         return [row["id"] for row in rows]
 
-    server.plan(now("account.hide", account=first) | {"for": 0.3})
+    server.plan(now("account.hide", account=first) | {"for": LONG_S})
     assert first not in listed()
+    server.later(LONG_S)
     until(lambda: first in listed(), "the account again")
 
 
@@ -259,10 +262,11 @@ def last(server: RunningServer, symbol: str = "MNQ") -> int:
 
 
 def test_F_TIM_06_a_halt_refuses_orders_until_it_ends(server: RunningServer, token: str, account: int) -> None:
-    server.plan(now("market.halt", contract="MNQ") | {"for": 0.4})
+    server.plan(now("market.halt", contract="MNQ") | {"for": LONG_S})
     refused = place(server, token, account)
     assert (refused["errorCode"], "active trading status" in refused["errorMessage"]) == (2, True)
     assert place(server, token, account, contractId=ES)["success"]
+    server.later(LONG_S)
     until(lambda: place(server, token, account)["success"], "the end of the halt")
     until(lambda: size(server, account), "the fill")
 
@@ -272,7 +276,7 @@ def test_F_TIM_06_a_halt_refuses_orders_until_it_ends(server: RunningServer, tok
     [
         (now("market.gap", contract="ES", ticks=100), lambda price: price == 20_100),
         (now("market.gap", contract="ES", ticks=-100), lambda price: price == 20_000),
-        (now("market.spike", contract="ES", ticks=60, seconds=0.3), lambda price: price == 20_060),
+        (now("market.spike", contract="ES", ticks=60, seconds=LONG_S), lambda price: price == 20_060),
         (now("market.drift", contract="ES", ticks=10, seconds=0.5), lambda price: price == 20_010),
         (now("market.drift", contract="ES", ticks=-10, seconds=0.5), lambda price: price == 20_000),
     ],
@@ -282,6 +286,9 @@ def test_F_ORD_08_prices_move_on_command(
 ) -> None:
     server.plan(fault)
     until(lambda: reached(last(server, "ES")), "the price")
+    if fault["name"] == "market.spike":
+        server.later(LONG_S)
+        until(lambda: last(server, "ES") == 20_000, "the price of before")
 
 
 def test_a_burst_of_prints_with_one_stamp(server: RunningServer, token: str) -> None:
@@ -311,8 +318,9 @@ def test_F_TIM_06_odd_quotes(server: RunningServer) -> None:
         state = server.control("GET", "/sim/state").json()["contracts"]["ES"]
         return state["bid"], state["ask"]
 
-    server.plan(now("market.one_sided", contract="ES", limit="up", seconds=0.3))
+    server.plan(now("market.one_sided", contract="ES", limit="up", seconds=LONG_S))
     until(lambda: quote()[1] is None, "a quote without ask")
+    server.later(LONG_S)
     until(lambda: quote()[1] is not None, "both sides again")
 
 
@@ -328,12 +336,14 @@ def test_F_DAT_07_altered_and_missing_history(server: RunningServer, token: str)
 
     before = {bar["t"]: bar["o"] for bar in until(bars, "a bar")}
     newest = max(before)
-    server.plan(now("history.alter", contract="ES", ticks=40, minutes_ago=0) | {"for": 0.3})
+    server.plan(now("history.alter", contract="ES", ticks=40, minutes_ago=0) | {"for": LONG_S})
     opens = {bar["t"]: bar["o"] for bar in bars()}
     assert max(opens) > newest or opens[newest] == before[newest] + 10.0
+    server.later(LONG_S)
     until(lambda: {bar["t"]: bar["o"] for bar in bars()}[newest] == before[newest], "the healed bar")
-    server.plan(now("history.holes", contract="ES", minutes_ago=0, minutes=3) | {"for": 0.3})
+    server.plan(now("history.holes", contract="ES", minutes_ago=0, minutes=3) | {"for": LONG_S})
     assert newest not in [bar["t"] for bar in bars()]
+    server.later(LONG_S)
     until(lambda: newest in [bar["t"] for bar in bars()], "the bars again")
 
 
@@ -359,9 +369,10 @@ def test_F_TIM_07_deactivate_and_roll(server: RunningServer, token: str, account
         rows = server.post("/api/Contract/available", token, live=False).json()["contracts"]
         return [row["id"] for row in rows]
 
-    server.plan(now("contract.deactivate", contract="ES") | {"for": 0.3})
+    server.plan(now("contract.deactivate", contract="ES") | {"for": LONG_S})
     assert ES not in active()
     assert place(server, token, account, contractId=ES)["errorCode"] == 9
+    server.later(LONG_S)
     until(lambda: ES in active(), "the contract again")
     server.plan(now("contract.roll", contract="ES", offset=100))
     assert "CON.F.US.EP.H27" in active()

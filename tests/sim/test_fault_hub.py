@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from hub_client import HANDSHAKE, SEPARATOR, HubClient
 from raw_hub import RawHub
-from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, running, tick_rows, until
+from sim_rig import ES, MNQ, RunningServer, ScriptedMarket, repeated, running, until
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.gateway.signalr import PingRules
 from tbot.sim import hub_server
@@ -21,14 +22,9 @@ ACCOUNT = 1001
 
 def two_contracts() -> tuple[ScriptedMarket, list[Any], int]:
     """MNQ and ES, a trade of each every 20 ms; MNQ's sizes count up, so that each record is known."""
-    import numpy as np
-
     start = time.time_ns()
-    rows: list[tuple[Any, ...]] = []
-    for number in range(6000):
-        at = start + number * 20_000_000
-        rows += [(at, "quote", 1000, 1002), (at, "trade", 1001, 1 + number, 1)]
-    ticks = np.concatenate([tick_rows(rows), tick_rows(rows, "ES")])
+    rows: list[tuple[Any, ...]] = [(start, "quote", 1000, 1002), (start, "trade", 1001, 1, 1)]
+    ticks = np.concatenate([repeated(rows, 50_000, 20_000_000, symbol, numbered=True) for symbol in ("MNQ", "ES")])
     ticks = ticks[np.argsort(ticks["exch_ns"], kind="stable")]
     return ScriptedMarket(ticks, start), [contract_from_broker_id(MNQ), contract_from_broker_id(ES)], start
 
@@ -125,7 +121,7 @@ def test_F_NET_01_close_records_and_close_codes(
             last = one
         assert (last if last.get("type") == 7 else None) == record
         with pytest.raises(ConnectionClosed) as closed:
-            client.socket.recv(timeout=5)
+            client.socket.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == code
 
@@ -143,17 +139,14 @@ def test_F_NET_01_after_so_many_records_and_only_once(server: RunningServer, tok
 
 
 def test_F_NET_01_an_outage_drops_every_new_connection_until_it_ends(server: RunningServer, token: str) -> None:
-    server.plan({"id": "outage", "name": "ws.drop", "at": 0, "for": 0.5, "args": {"hub": "market", "mode": "final"}})
-    refused = 0
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
+    server.plan({"id": "outage", "name": "ws.drop", "at": 0, "for": 60, "args": {"hub": "market", "mode": "final"}})
+    for first in ({"type": 7}, {"type": 7}, {"type": 6}):
+        if first == {"type": 6}:  # a ping: this one lives
+            server.later(60)
         with HubClient(url(server, token), handshake=None) as client:
             client.send(HANDSHAKE)
             assert client.next() == {}
-            if client.next() == {"type": 6}:
-                break  # a ping: this one lives
-            refused += 1
-    assert refused >= 1
+            assert client.next() == first
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 429, 500, 502, 503])
@@ -176,13 +169,13 @@ def test_F_NET_04_handshake_answers(server: RunningServer, token: str) -> None:
                 assert client.next() == {"error": "The handshake was refused."}
                 assert client.next() is None
             elif mode == "garbage":
-                assert "no handshake answer" in str(client.socket.recv(timeout=10))
+                assert "no handshake answer" in str(client.socket.recv(timeout=60))
             elif mode == "none":
                 call = {"type": 1, "invocationId": "0", "target": "SubscribeContractQuotes", "arguments": [MNQ]}
                 client.send(json.dumps(call) + SEPARATOR)
                 assert [client.next(), client.next()] == [{"type": 6}] * 2  # pings go on, calls count for nothing
             else:
-                first = client.socket.recv(timeout=10)
+                first = client.socket.recv(timeout=60)
                 assert isinstance(first, str)
                 answer, ping, quote, *_ = first.split(SEPARATOR)
                 assert (answer, json.loads(ping)) == ("{}", {"type": 6})
@@ -198,13 +191,13 @@ def test_F_NET_04_negotiation_fails_in_every_way(server: RunningServer, token: s
         HubClient(url(server, token)).close()  # the upgrade is another event
         if mode == "none":
             with pytest.raises(requests.exceptions.ReadTimeout):
-                requests.post(address, timeout=0.3)
+                requests.post(address, timeout=(60, 0.3))
         else:
-            answer = requests.post(address, timeout=10)
+            answer = requests.post(address, timeout=60)
             assert answer.status_code == (int(mode) if mode.isdigit() else 200)
             assert answer.headers.get("Retry-After") == ("3" if mode.isdigit() else None)
             assert (answer.text[:8] == '{"error"') is (mode == "error")
-        assert requests.post(address, timeout=10).json()["connectionToken"]
+        assert requests.post(address, timeout=60).json()["connectionToken"]
 
 
 def test_F_NET_02_a_black_hole_swallows_both_ways_and_new_connections(server: RunningServer, token: str) -> None:
@@ -214,8 +207,8 @@ def test_F_NET_02_a_black_hole_swallows_both_ways_and_new_connections(server: Ru
         with pytest.raises(TimeoutError):
             to_the_end(client)
         client.send('{"type":1,"invocationId":"x","target":"SubscribeContractQuotes","arguments":["' + ES + '"]}\x1e')
-        with pytest.raises(TimeoutError):
-            client.next(timeout_s=0.2)
+        with pytest.raises(TimeoutError):  # what a stall of ours had left in the socket may still come, no answer does
+            to_the_end(client)
         with pytest.raises(TimeoutError):
             RawHub(url(server, token), timeout_s=0.2)
         HubClient(url(server, token, "user")).close()
@@ -230,6 +223,7 @@ def test_F_NET_05_a_stall_holds_everything_and_ends_in_a_burst(server: RunningSe
         server.plan({"name": "ws.stall", "at": 0, "args": {"hub": "market"}})
         with pytest.raises(TimeoutError):
             to_the_end(client)
+        until(lambda: server.fired("ws.stall") > 10, "many records that wait")
         server.calm()
         found = sizes(client, 12)
         assert found == list(range(found[0], found[0] + len(found)))
@@ -241,10 +235,9 @@ def test_F_NET_03_freeze_pings_go_on_without_data_until_a_new_connection(server:
         sizes(client, 3)
         server.plan({"name": "ws.freeze", "at": 0, "args": {"hub": "market", "heals": "reconnect"}})
         until(lambda: server.fired("ws.freeze"), "a frozen record")
-        kinds = [client.next()["type"] for _ in range(30)]
-        assert kinds[-6:] == [6] * 6
-        assert client.invoke("SubscribeContractQuotes", MNQ)["result"] is None
-        assert [client.next()["type"] for _ in range(3)] == [6] * 3
+        assert client.invoke("SubscribeContractQuotes", MNQ)["result"] is None  # what comes later was sent frozen
+        client._records.clear()
+        assert [client.next()["type"] for _ in range(12)] == [6] * 12
         with trades(server, token) as again:
             sizes(again, 3)
 
@@ -254,8 +247,9 @@ def test_F_NET_03_mute_takes_one_contract_away_until_it_is_subscribed_again(serv
         client.invoke("SubscribeContractTrades", ES)
         server.plan({"name": "ws.mute", "at": 0, "args": {"contract": "MNQ", "heals": "subscribe"}})
         until(lambda: server.fired("ws.mute"), "a muted record")
-        names = [client.event("GatewayTrade")[0] for _ in range(40)]
-        assert names[-10:] == [ES] * 10
+        client.invoke("UnsubscribeContractQuotes", ES)  # what comes after its answer was sent muted
+        client._records.clear()
+        assert [client.event("GatewayTrade")[0] for _ in range(10)] == [ES] * 10
         client.invoke("SubscribeContractTrades", MNQ)
         assert sizes(client, 2)
 
@@ -304,11 +298,13 @@ def test_F_NET_05_what_latency_holds_up_counts_as_waiting(
 def test_F_NET_05_bandwidth_trickles_in_pieces(server: RunningServer, token: str) -> None:
     with raw_trades(server, token) as raw:
         raw.frame()
-        server.plan({"name": "ws.bandwidth", "at": 0, "for": 1, "args": {"hub": "market", "bytes_per_s": 300}})
+        server.plan({"name": "ws.bandwidth", "at": 0, "args": {"hub": "market", "bytes_per_s": 300}})
         until(lambda: server.fired("ws.bandwidth"), "a slow record")
-        pieces = [len(raw.read()) for _ in range(20)]
-        assert min(pieces) <= 15
-        raw.socket.settimeout(10)
+        pieces: list[int] = []
+        while sum(1 for size in pieces if size <= 15) < 5:  # those that a stall of ours lets meet are longer
+            pieces.append(len(raw.read()))
+            assert pieces[-1]
+            assert len(pieces) < 100
 
 
 @pytest.mark.parametrize("how", ["split", "fragments", "bytes", "merge"])
@@ -318,21 +314,28 @@ def test_F_NET_05_slices_of_the_stream_carry_the_same_records(server: RunningSer
         server.plan({"name": "ws.slice", "at": 0, "args": {"hub": "market", "how": how, "size": size}})
         until(lambda: server.fired("ws.slice"), "a sliced record")
         stream = b""
-        frames = []
-        while stream.count(b"GatewayTrade") < 25:
+        frames: list[tuple[int, bytes]] = []
+
+        def shown() -> bool:
+            """Whether what came looks as the fault would have it; the first frames can be older than the fault."""
+            firsts = {first for first, _ in frames}
+            cut = sum(1 for _, payload in frames if not payload.endswith(b"\x1e"))
+            return {
+                "split": cut > 20,
+                "fragments": {0x01, 0x00, 0x80} <= firsts,
+                "bytes": True,
+                "merge": any(payload.count(b"\x1e") >= 10 for _, payload in frames),
+            }[how]
+
+        while stream.count(b"GatewayTrade") < 25 or not shown():
             frames.append(raw.frame())
             stream += frames[-1][1]
+            assert stream.count(b"GatewayTrade") < 1000
         records = [json.loads(record) for record in stream.split(b"\x1e")[:-1] if record]
         volumes = [row["volume"] for one in records if one["type"] == 1 for row in one["arguments"][1]]
         assert volumes == list(range(volumes[0], volumes[0] + len(volumes)))
-        firsts = {first for first, _ in frames}
         if how == "split":
-            assert firsts == {0x81}
-            assert sum(1 for _, payload in frames if not payload.endswith(b"\x1e")) > 20
-        elif how == "fragments":
-            assert {0x01, 0x00, 0x80} <= firsts
-        elif how == "merge":
-            assert max(payload.count(b"\x1e") for _, payload in frames) >= 10
+            assert {first for first, _ in frames} == {0x81}
 
 
 def test_F_NET_05_a_ping_of_the_websocket_is_answered_between_frames_even_when_they_drip(
@@ -363,6 +366,20 @@ def records(client: HubClient, count: int) -> list[tuple[int, ...]]:
     return found
 
 
+def records_until(client: HubClient, shows: Callable[[list[tuple[int, ...]]], bool]) -> list[tuple[int, ...]]:
+    """Records up to where the newest one shows the fault, and some behind it."""
+    found = records(client, 1)
+    while not shows(found):
+        assert len(found) < 1000, "the fault never showed"
+        found += records(client, 1)
+    return found + records(client, 6)
+
+
+def goes_back(found: list[tuple[int, ...]]) -> bool:
+    """Whether the newest record is older than the one before it."""
+    return found[-1] < found[-2] if len(found) > 1 else False
+
+
 def in_order(found: list[tuple[int, ...]]) -> bool:
     """Every print once, and none missing."""
     flat = [volume for record in found for volume in record]
@@ -375,7 +392,7 @@ QUIET = {"hub": "market", "kind": "trade", "contract": "MNQ"}
 def test_F_NET_06_dup(server: RunningServer, token: str) -> None:
     with trades(server, token) as client:
         server.plan({"name": "ws.dup", "after": 3, "args": {**QUIET, "copies": 2}})
-        found = records(client, 12)
+        found = records_until(client, lambda found: found.count(found[-1]) == 3)
         (twin,) = {record for record in found if found.count(record) == 3}
         place = found.index(twin)
         assert found[place : place + 3] == [twin] * 3
@@ -384,8 +401,8 @@ def test_F_NET_06_dup(server: RunningServer, token: str) -> None:
 
 def test_F_NET_06_reorder(server: RunningServer, token: str) -> None:
     with trades(server, token) as client:
-        server.plan({"name": "ws.reorder", "after": 3, "args": {**QUIET, "by": 2}})
-        found = records(client, 15)
+        server.plan({"name": "ws.reorder", "after": 3, "args": {**QUIET, "by": 2, "wait": 60}})
+        found = records_until(client, goes_back)
         (late,) = [place for place in range(1, len(found)) if found[place] < found[place - 1]]
         assert in_order([*found[: late - 2], found[late], *found[late - 2 : late], *found[late + 1 :]])
 
@@ -393,7 +410,7 @@ def test_F_NET_06_reorder(server: RunningServer, token: str) -> None:
 def test_F_NET_06_replay(server: RunningServer, token: str) -> None:
     with trades(server, token) as client:
         server.plan({"name": "ws.replay", "after": 5, "args": {"hub": "market", "records": 3}})
-        found = records(client, 15)
+        found = records_until(client, goes_back)
         again = next(place for place in range(1, len(found)) if found[place] < found[place - 1])
         assert found[again : again + 3] in (found[again - 4 : again - 1], found[again - 3 : again])
         assert in_order(found[:again] + found[again + 3 :])

@@ -66,7 +66,7 @@ def orders(server: RunningServer, token: str, account: int) -> list[dict[str, An
 
 
 def raw(server: RunningServer, path: str, token: str, body: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.port), 10)
+    connection = socket.create_connection(("127.0.0.1", server.port), 60)
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     connection.sendall(head.encode() + body)
     return connection
@@ -96,8 +96,10 @@ def test_F_API_04_html_with_200(server: RunningServer, token: str) -> None:
 
 
 def test_F_API_05_hang_gives_nothing_and_the_next_one_is_answered(server: RunningServer, token: str) -> None:
+    before = server.fired("rest.hang")
     server.plan(fault("rest.hang", endpoint="Account/search"))
     with raw(server, SEARCH, token, b'{"onlyActiveAccounts":true}') as connection:
+        until(lambda: server.fired("rest.hang") > before, "the request to hang")
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError):
             connection.recv(1)
@@ -121,8 +123,12 @@ def test_F_API_05_drip_is_a_byte_at_a_time_for_ever(server: RunningServer, token
         while b"\r\n\r\n" not in head:
             head += connection.recv(1000)
         assert b"content-length: 1048576" in head.lower()
-        pieces = [connection.recv(1000) for _ in range(20)]
-        assert all(piece.strip() == b"" and 1 <= len(piece) < 20 for piece in pieces)
+        pieces: list[bytes] = []
+        while sum(len(piece) < 20 for piece in pieces) < 20:  # a stall of ours lets many bytes meet in one
+            pieces.append(connection.recv(1000))
+            assert pieces[-1]
+            assert len(pieces) < 100
+        assert b"".join(pieces).strip() == b""
 
 
 def test_F_API_05_headers_and_then_the_end(server: RunningServer, token: str) -> None:
@@ -166,7 +172,7 @@ def test_a_fault_can_come_after_the_request_was_taken(server: RunningServer, tok
 def body_of(server: RunningServer, token: str, path: str, kind: str, field: str = "", **body: Any) -> bytes:
     server.plan(fault("rest.body", kind=kind, field=field))
     with requests.post(
-        server.rest + path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=10, stream=True
+        server.rest + path, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60, stream=True
     ) as answer:
         assert answer.status_code == 200
         return bytes(answer.raw.read(decode_content=False))
@@ -260,7 +266,7 @@ def test_F_API_01_lifetime_of_new_tokens(server: RunningServer) -> None:
 def test_F_API_02_login_refused(server: RunningServer, code: int) -> None:
     server.plan(fault("auth.refuse", code=code, text="Sign the agreements"))
     login = {"userName": OWNER, "apiKey": KEY}
-    answer = requests.post(f"{server.rest}/api/Auth/loginKey", json=login, timeout=10).json()
+    answer = requests.post(f"{server.rest}/api/Auth/loginKey", json=login, timeout=60).json()
     assert answer == {"token": None, "success": False, "errorCode": code, "errorMessage": "Sign the agreements"}
     assert server.login()
 
@@ -271,7 +277,8 @@ def test_F_ORD_01a_accepted_and_the_answer_lost(server: RunningServer, token: st
     server.plan(fault("order.place", answer=how))
     body = {"accountId": account, "contractId": MNQ, "type": 1, "side": 0, "size": 1, "limitPrice": 200}
     with raw(server, "/api/Order/place", token, json.dumps(body).encode()) as connection:
-        connection.settimeout(0.3 if how == "drop" else 10)
+        until(lambda: orders(server, token, account), "the order at the venue")
+        connection.settimeout(0.3 if how == "drop" else 60)
         if how == "garble":
             answer = b""
             while not answer.endswith(b'{"orderId":'):
@@ -290,10 +297,11 @@ def test_F_ORD_01b_never_arrived(server: RunningServer, token: str, account: int
 
 
 def test_F_ORD_01c_arrives_late_after_the_client_has_given_up(server: RunningServer, token: str, account: int) -> None:
-    server.plan(fault("order.place", answer="reset", deliver_after=0.5))
+    server.plan(fault("order.place", answer="reset", deliver_after=60))
     with pytest.raises(requests.ConnectionError):
         place(server, token, account)
     assert orders(server, token, account) == []
+    server.later(60)
     until(lambda: orders(server, token, account), "the late order")
 
 
@@ -317,14 +325,14 @@ def test_F_ORD_01f_delivered_twice(server: RunningServer, token: str, account: i
 
 
 def test_F_ORD_01_late_answer_comes_after_the_event(server: RunningServer, token: str, account: int) -> None:
-    server.plan(fault("order.place", answer="delay", answer_after=0.5, account=account))
-    began = time.monotonic()
+    server.plan(fault("order.place", answer="delay", answer_after=60, account=account))
     thread = threading.Thread(target=place, args=(server, token, account))
     thread.start()
     until(lambda: orders(server, token, account), "the order at the venue")
     assert thread.is_alive()
-    thread.join()
-    assert time.monotonic() - began >= 0.5
+    while thread.is_alive():
+        server.later(60)
+        thread.join(10)
 
 
 def test_F_ORD_02_cancel_modify_and_closes_as_well(server: RunningServer, token: str, account: int) -> None:

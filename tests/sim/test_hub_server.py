@@ -11,7 +11,7 @@ import requests
 from websockets.exceptions import InvalidStatus
 
 from hub_client import HANDSHAKE, SEPARATOR, HubClient
-from sim_rig import DAY_NS, MNQ, OWNER, RunningServer, ScriptedMarket, running, tick_rows
+from sim_rig import DAY_NS, MNQ, OWNER, RunningServer, ScriptedMarket, running, tick_rows, until
 from tbot.domain.contracts import contract_from_broker_id
 from tbot.domain.timeframes import NS_PER_S
 from tbot.gateway.codec import parse_time
@@ -40,7 +40,7 @@ def hub(server: RunningServer, name: str, token: str, **options: Any) -> HubClie
 @pytest.mark.parametrize(("query", "version"), [("?negotiateVersion=1", 1), ("", 0), ("?negotiateVersion=7", 1)])
 def test_negotiate_then_connect_once(server: RunningServer, token: str, query: str, version: int) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    answer = requests.post(f"{server.rest}/hubs/market/negotiate{query}", headers=headers, timeout=10)
+    answer = requests.post(f"{server.rest}/hubs/market/negotiate{query}", headers=headers, timeout=60)
     assert answer.headers["content-type"] == "application/json"
     body = answer.json()
     assert body["negotiateVersion"] == version
@@ -61,10 +61,10 @@ def test_negotiate_then_connect_once(server: RunningServer, token: str, query: s
 def test_negotiate_refusals(server: RunningServer, token: str) -> None:
     url = f"{server.rest}/HUBS/Market/Negotiate"
     headers = {"Authorization": f"Bearer {token}"}
-    assert requests.post(url, timeout=10).status_code == 401
-    assert requests.get(url, headers=headers, timeout=10).status_code == 405
-    assert "error" in requests.post(f"{url}?negotiateVersion=x", headers=headers, timeout=10).json()
-    plain = requests.get(f"{server.rest}/hubs/market", headers=headers, timeout=10)
+    assert requests.post(url, timeout=60).status_code == 401
+    assert requests.get(url, headers=headers, timeout=60).status_code == 405
+    assert "error" in requests.post(f"{url}?negotiateVersion=x", headers=headers, timeout=60).json()
+    plain = requests.get(f"{server.rest}/hubs/market", headers=headers, timeout=60)
     assert (plain.status_code, plain.text) == (400, "Connection ID required")
 
 
@@ -168,16 +168,17 @@ def test_client_close_ends_the_connection(server: RunningServer, token: str) -> 
 # ----------------------------------------------------------------------------------------------------------- keep-alive
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[RunningServer]:
-    with running(pings=PingRules(interval_s=0.1, silent_s=0.4, handshake_s=0.3)) as up:
+    with running(pings=PingRules(interval_s=0.1, silent_s=0.4, handshake_s=30)) as up:
         yield up
 
 
 def test_pings_always_come_also_while_events_flow(hasty: RunningServer) -> None:
     with hub(hasty, "market", hasty.login()) as client:
         client.invoke("SubscribeContractTrades", MNQ)
-        kinds = [client.next()["type"] for _ in range(40)]
-        assert kinds.count(6) >= 2
-        assert kinds.count(1) >= 10
+        kinds: list[int] = []
+        while kinds.count(6) < 2 or kinds.count(1) < 10:
+            kinds.append(client.next()["type"])
+            assert len(kinds) < 1000
 
 
 def test_silence_counts_only_after_the_clients_first_ping(hasty: RunningServer) -> None:
@@ -193,8 +194,11 @@ def test_silence_counts_only_after_the_clients_first_ping(hasty: RunningServer) 
         assert never.invoke("SubscribeAccounts")["result"] is None
 
 
-def test_no_handshake_in_time_is_cancelled(hasty: RunningServer) -> None:
-    with hub(hasty, "user", hasty.login(), handshake=None) as client:
+def test_no_handshake_in_time_is_cancelled() -> None:
+    with (
+        running(pings=PingRules(interval_s=0.1, silent_s=30, handshake_s=0.3)) as server,
+        hub(server, "user", server.login(), handshake=None) as client,
+    ):
         assert client.next() == {"error": "Handshake was canceled."}
         assert client.next() is None
 
@@ -237,11 +241,12 @@ def test_every_trade_of_a_fast_market_arrives_once_in_order_and_quotes_fit_in_ti
     with running(source, speed=20.0, hold=True) as server:
         token = server.login()
         with hub(server, "market", token) as client, hub(server, "market", token) as other:
-            clock = requests.get(f"{server.rest}/sim/clock", timeout=10).json()
+            clock = requests.get(f"{server.rest}/sim/clock", timeout=60).json()
             assert (clock["started"], clock["market_ns"]) == (False, DAY_NS - 20 * NS_PER_S)
-            for one in (client, other):
-                one.invoke("SubscribeContractTrades", MNQ)
-                one.invoke("SubscribeContractQuotes", MNQ)
+            with server.time_stopped():
+                for one in (client, other):
+                    one.invoke("SubscribeContractTrades", MNQ)
+                    one.invoke("SubscribeContractQuotes", MNQ)
             seen: list[list[tuple[str, float, int, int]]] = []
             for one in (client, other):
                 trades: list[tuple[str, float, int, int]] = []
@@ -278,12 +283,15 @@ def test_speed_max_plays_everything_without_a_clock() -> None:
             while count < 3000:
                 count += len(client.event("GatewayTrade")[1])
             assert count == 3000
-        clock = requests.get(f"{server.rest}/sim/clock", timeout=10).json()
+        clock = requests.get(f"{server.rest}/sim/clock", timeout=60).json()
         assert clock["speed"] == 0
         assert clock["ended"] is True
 
 
-def test_speed_max_waits_a_moment_for_those_who_subscribe_one_after_the_other() -> None:
+def test_speed_max_waits_a_moment_for_those_who_subscribe_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tbot.sim.server.MAX_LEAD_S", 600.0)
     source = (script(), [contract_from_broker_id(MNQ)], DAY_NS - NS_PER_S)
     with running(source, speed=None, hold=True) as server:
         token = server.login()
@@ -291,6 +299,12 @@ def test_speed_max_waits_a_moment_for_those_who_subscribe_one_after_the_other() 
             for one in (first, second):  # the clock starts with the first of these calls
                 one.invoke("SubscribeContractQuotes", MNQ)
                 one.invoke("SubscribeContractTrades", MNQ)
+
+            def begun() -> bool:
+                server.later(600)
+                return server.server.market.now_ns > DAY_NS - NS_PER_S
+
+            until(begun, "the end of the wait")
             for one in (first, second):
                 prints: list[dict[str, Any]] = []
                 while len(prints) < 3000:
@@ -325,7 +339,7 @@ def test_F_NET_a_client_that_does_not_read_is_dropped_and_costs_bounded_memory(
             await asyncio.sleep(0)
         assert connection.dropped == "reads too slowly"
         assert connection.queued_bytes < 1000
-        await asyncio.wait_for(running_task, 10)
+        await asyncio.wait_for(running_task, 60)
 
     asyncio.run(body())
 

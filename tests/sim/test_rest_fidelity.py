@@ -78,7 +78,7 @@ def test_every_endpoint_wants_a_token(server: RunningServer, call: Call) -> None
 @pytest.mark.parametrize("call", CALLS, ids=name)
 def test_every_endpoint_is_post_only(server: RunningServer, call: Call) -> None:
     for method in ("GET", "PUT", "DELETE", "PATCH"):
-        answer = requests.request(method, server.rest + call.path, timeout=10)
+        answer = requests.request(method, server.rest + call.path, timeout=60)
         assert (answer.status_code, answer.content) == (405, b"")
         assert answer.headers["Allow"] == "POST"
 
@@ -110,7 +110,7 @@ def test_F_API_06_missing_members_and_broken_json_are_a_problem_document(
 ) -> None:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     for data in (b"{", b"[]", b"{}", b"null", b'"x"'):
-        answer = requests.post(server.rest + call.path, data=data, headers=headers, timeout=10)
+        answer = requests.post(server.rest + call.path, data=data, headers=headers, timeout=60)
         assert answer.status_code == 400
         assert answer.headers["Content-Type"] == "application/problem+json"
         problem = answer.json()
@@ -143,7 +143,7 @@ def test_content_types_and_accept_of_the_official_samples(server: RunningServer,
 def test_endpoints_without_a_body(server: RunningServer, path: str, body: bytes) -> None:
     for headers in ({}, {"Content-Type": "application/json"}):
         bearer = {"Authorization": f"Bearer {server.login()}"}
-        answer = requests.post(server.rest + path, data=body, headers=headers | bearer, timeout=10)
+        answer = requests.post(server.rest + path, data=body, headers=headers | bearer, timeout=60)
         assert answer.json()["success"]
 
 
@@ -154,7 +154,7 @@ def test_other_paths_are_404_with_nothing_in_them(server: RunningServer, token: 
 
 
 def test_the_published_document_is_served_without_a_token(server: RunningServer) -> None:
-    document = requests.get(f"{server.rest}/swagger/v1/swagger.json", timeout=10).json()
+    document = requests.get(f"{server.rest}/swagger/v1/swagger.json", timeout=60).json()
     assert document["swagger"] == "2.0"
     assert {call.path for call in CALLS} <= set(document["paths"])
 
@@ -164,16 +164,17 @@ def test_a_token_lives_as_long_as_set_and_validate_refuses_afterwards() -> None:
         token = server.login()
         until(lambda: server.post("/api/Account/search", token, onlyActiveAccounts=True).status_code == 401, "its end")
         assert server.post("/api/Auth/validate", token).status_code == 401
-        assert requests.post(f"{server.rest}/hubs/user/negotiate?access_token={token}", timeout=10).status_code == 401
+        assert requests.post(f"{server.rest}/hubs/user/negotiate?access_token={token}", timeout=60).status_code == 401
 
 
 def test_429_has_no_body_and_a_refused_call_does_not_count() -> None:
-    with running(limits=RateLimits(other=3, other_span_s=1.5)) as server:
+    with running(limits=RateLimits(other=3, other_span_s=600)) as server:
         token = server.login()
         answers = [server.post("/api/Account/search", token, onlyActiveAccounts=True) for _ in range(6)]
         assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429, 429]
         assert answers[-1].content == b""
-        until(lambda: server.post("/api/Account/search", token, onlyActiveAccounts=True).ok, "the window to slide")
+        server.later(600)
+        assert server.post("/api/Account/search", token, onlyActiveAccounts=True).ok  # the window has slid
 
 
 # -------------------------------------------------------------------------------------------------------------- lists
@@ -316,7 +317,7 @@ def test_login_is_case_insensitive_in_the_name_and_counts_against_the_budget() -
     with running(limits=RateLimits(other=3, other_span_s=3600)) as server:
         body = {"userName": OWNER.upper(), "apiKey": KEY}
         url = f"{server.rest}/api/Auth/loginKey"
-        assert [requests.post(url, json=body, timeout=10).status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert [requests.post(url, json=body, timeout=60).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
 def test_a_partial_close_with_the_wrong_member_closes_nothing(server: RunningServer, token: str, account: int) -> None:

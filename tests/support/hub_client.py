@@ -18,7 +18,7 @@ class HubClient:
 
     def __init__(self, url: str, *, handshake: str | None = HANDSHAKE, **options: Any) -> None:
         self._stack = ExitStack()
-        self.socket = self._stack.enter_context(connect(url, max_size=None, max_queue=None, open_timeout=10, **options))
+        self.socket = self._stack.enter_context(connect(url, max_size=None, max_queue=None, open_timeout=60, **options))
         self.messages: list[str | bytes] = []
         self._records: deque[Any] = deque()
         self._number = 0
@@ -29,7 +29,7 @@ class HubClient:
     def send(self, text: str) -> None:
         self.socket.send(text)
 
-    def next(self, timeout_s: float = 10.0) -> Any:
+    def next(self, timeout_s: float = 60.0) -> Any:
         """The next record; None when the server has closed."""
         while not self._records:
             try:
@@ -56,7 +56,7 @@ class HubClient:
                 return record
             kept.append(record)
 
-    def event(self, target: str, timeout_s: float = 10.0) -> Any:
+    def event(self, target: str, timeout_s: float = 60.0) -> Any:
         """Arguments of the next event with this name; others are dropped."""
         while (record := self.next(timeout_s)) is not None:
             if record.get("target") == target:

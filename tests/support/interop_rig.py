@@ -42,11 +42,11 @@ class Gateway:
         """The answer's document as it came, numbers as the JSON reader has them."""
         if not self._token:
             login = {"userName": self.ready["user_name"], "apiKey": self.ready["api_key"]}
-            self._token = requests.post(self.ready["rest"] + "/api/Auth/loginKey", json=login, timeout=10).json()[
+            self._token = requests.post(self.ready["rest"] + "/api/Auth/loginKey", json=login, timeout=60).json()[
                 "token"
             ]
         headers = {"Authorization": f"Bearer {self._token}"}
-        answer = requests.post(f"{self.ready['rest']}/api/{path}", json=body, headers=headers, timeout=10)
+        answer = requests.post(f"{self.ready['rest']}/api/{path}", json=body, headers=headers, timeout=60)
         assert answer.status_code == 200, (path, answer.status_code, answer.text)
         document = answer.json()
         assert isinstance(document, dict)
@@ -84,7 +84,7 @@ class Gateway:
 
     def now(self) -> str:
         """The simulator's time, whole seconds."""
-        clock = requests.get(self.ready["rest"] + "/sim/clock", timeout=10).json()
+        clock = requests.get(self.ready["rest"] + "/sim/clock", timeout=60).json()
         return datetime.fromtimestamp(int(clock["market_ns"]) // 10**9, UTC).isoformat()
 
     def contract(self, text: str) -> dict[str, Any]:
@@ -209,7 +209,7 @@ class Witness:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(15)
+        self._thread.join(60)
         self._client.close()
         assert not self._thread.is_alive()
 
@@ -274,7 +274,7 @@ def position_of(part: list[Any], whole: list[Any]) -> int:
     return next((at for at in range(len(whole) - len(part) + 1) if whole[at : at + len(part)] == part), -1)
 
 
-def eventually(look: Callable[[], Any], what: str, patience_s: float = 15.0) -> Any:
+def eventually(look: Callable[[], Any], what: str, patience_s: float = 60.0) -> Any:
     """The first true value of `look`, asked again and again."""
     deadline = time.monotonic() + patience_s
     while not (value := look()):

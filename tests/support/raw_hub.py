@@ -12,7 +12,7 @@ HANDSHAKE = b'{"protocol":"json","version":1}\x1e'
 class RawHub:
     """Upgrades on creation. `head` is the HTTP answer; `read` gives bytes of the wire, b"" at the end of the stream."""
 
-    def __init__(self, url: str, *, handshake: bool = True, timeout_s: float = 10.0) -> None:
+    def __init__(self, url: str, *, handshake: bool = True, timeout_s: float = 60.0) -> None:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout_s)
         key = base64.b64encode(os.urandom(16)).decode()

@@ -11,9 +11,13 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import pytest
 import requests
 
 from tbot.domain.contracts import PRODUCTS, Product, contract_from_broker_id
+from tbot.domain.timeframes import NS_PER_S
+from tbot.sim import fault_shell, hub_server, market
+from tbot.sim import server as sim_server
 from tbot.sim.exchange import Answer, Exchange, Hours
 from tbot.sim.orders import PlaceFields
 from tbot.sim.server import SimServer, SimSettings, listen
@@ -22,6 +26,7 @@ from tbot_ext.records import BAR_DTYPE, TICK_DTYPE, Kind
 MNQ, ES = "CON.F.US.MNQ.Z26", "CON.F.US.EP.Z26"
 OWNER, KEY = "Trader", "key-1"
 ACCOUNT_BODY: dict[str, Any] = {"accountId": 1001, "contractId": MNQ, "type": 2, "side": 0, "size": 1}
+_real_boot_ns = market.boot_ns
 DAY_NS = 1_795_186_800_000_000_000  # 2026-11-20 15:00 UTC, a Friday, 09:00 in Chicago
 
 
@@ -37,6 +42,19 @@ def tick_rows(rows: list[tuple[Any, ...]], symbol: str = "MNQ") -> np.ndarray[An
             tick["kind"], tick["size"], tick["side"] = Kind.TRADE, row[3], row[4]
         else:
             tick["kind"], tick["price2"] = Kind.QUOTE, row[3]
+    return ticks
+
+
+def repeated(
+    rows: list[tuple[Any, ...]], times: int, every_ns: int, symbol: str = "MNQ", *, numbered: bool = False
+) -> np.ndarray[Any, Any]:
+    """The rows again and again, each time so much later; `numbered`: the sizes of trades count up."""
+    ticks = np.tile(tick_rows(rows, symbol), times)
+    rounds = np.repeat(np.arange(times), len(rows))
+    for name in ("exch_ns", "recv_ns"):
+        ticks[name] += rounds * every_ns
+    if numbered:
+        ticks["size"] += np.where(ticks["kind"] == Kind.TRADE, rounds, 0).astype(ticks["size"].dtype)
     return ticks
 
 
@@ -120,6 +138,10 @@ class RunningServer:
         self._error: BaseException | None = None
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run)
+        self._clocks = pytest.MonkeyPatch()
+        self._skipped_ns = 0  # by both clocks
+        self._ahead_ns = 0  # of the boot clock alone
+        self._stopped_ns: int | None = None  # the boot clock's reading while it stands still
 
     def _run(self) -> None:
         async def body() -> None:
@@ -146,9 +168,49 @@ class RunningServer:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
+        self._clocks.undo()
         assert not self._thread.is_alive()
         if self._error is not None and kind is None:
             raise self._error
+
+    def later(self, seconds: float) -> None:
+        """All clocks of the server but the wall clock jump ahead: what was to take so long is over.
+
+        Tests that must see something before it ends give it a time that no stall of the machine lasts, and then jump.
+        """
+        self._take_clocks()
+        done = threading.Event()
+
+        def jump() -> None:
+            self._skipped_ns += round(seconds * NS_PER_S)
+            self._ahead_ns += round(seconds * NS_PER_S)
+            done.set()
+
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(jump)  # in the loop: no task finds itself between two readings
+        assert done.wait(60)
+
+    @contextmanager
+    def time_stopped(self) -> Iterator[None]:
+        """Market time stands still meanwhile: a lead-in lasts until all have subscribed, however long that takes."""
+        self._take_clocks()
+        stopped_ns = self._stopped_ns = self._boot_ns()
+        yield
+        self._ahead_ns = stopped_ns - _real_boot_ns()
+        self._stopped_ns = None
+
+    def _boot_ns(self) -> int:
+        stopped_ns = self._stopped_ns
+        return _real_boot_ns() + self._ahead_ns if stopped_ns is None else stopped_ns
+
+    def _take_clocks(self) -> None:
+        """Until the server's end its boot clock and its loop's clock are ours; one server at a time can have this."""
+        if self._loop is None or "time" in vars(self._loop):
+            return
+        loop_s = self._loop.time
+        self._clocks.setattr(self._loop, "time", lambda: loop_s() + self._skipped_ns / NS_PER_S)
+        for module in (fault_shell, hub_server, market, sim_server):
+            self._clocks.setattr(module, "boot_ns", self._boot_ns)
 
     def login(self, user: str = OWNER, key: str = KEY) -> str:
         answer = requests.post(f"{self.rest}/api/Auth/loginKey", json={"userName": user, "apiKey": key}, timeout=60)

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 40_000;
 
 const say = (document) => new Promise((done) => process.stdout.write(JSON.stringify(document) + "\n", done));
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -81,6 +81,7 @@ async function main() {
   });
   connection.onreconnecting((error) => {
     seen.reconnecting.push(String(error?.message ?? error));
+    if (ready.noticed) say({ do: "noticed" });
   });
   connection.onreconnected(() => {
     subscribe().catch(() => {}); // the connection may be gone again already
