@@ -73,14 +73,14 @@ class HurriedClient(OrderClient):
     """An OrderClient whose pauses take no time and are noted in `pauses`."""
 
     def __init__(
-        self, url: str, *, total_s: float = 5.0, throttle: Throttle | None = None, max_body: int = 8 << 20, **more: Any
+        self, url: str, *, total_s: float = 60.0, throttle: Throttle | None = None, max_body: int = 8 << 20, **more: Any
     ) -> None:
         self.pauses: list[float] = []
         super().__init__(
             url,
             Credentials(USER, API_KEY),
             throttle=throttle,
-            exchange=HttpExchange(url, connect_s=2, read_s=2, max_body=max_body),
+            exchange=HttpExchange(url, connect_s=30, read_s=30, max_body=max_body),
             total_s=total_s,
             random=lambda: 1.0,
             pause=self.pauses.append,
