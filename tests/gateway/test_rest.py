@@ -182,7 +182,7 @@ def test_F_API_05_the_total_deadline_holds(server, behaviour, monkeypatch):
         deadline_from(patch, arrived)
         result = subject.order_place(REQUEST)
     subject._total_s = 60.0
-    assert result.outcome == "ambiguous"
+    assert (result.outcome, result.text) == ("ambiguous", "no answer: deadline")
     assert server.paths().count(PLACE) == 1
     server.script[PLACE] = [ok(bodies.encode_answer(tables.ORDER_PLACE, 5))]
     assert subject.order_place(REQUEST).value == 5  # the next call is not held up by the one that was left
