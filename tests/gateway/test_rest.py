@@ -1,34 +1,26 @@
 """REST against a server that misbehaves: deadlines, sizes, retries, outcomes; what moves money is sent only once."""
 
-import base64
 import gzip
-import json
 import logging
 import threading
 
 import pytest
 
 from gateway_records import ACCOUNT, CONTRACT, ID, ORDER, POSITION, TRADE
+from rest_calls import API_KEY, HurriedClient, deadline_from, jwt, patient_exchange
 from rude_http import RudeServer, answer, drip, hang, head, ok, raw, zipped
 from tbot.errors import ConfigError, GatewayError
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
-from tbot.gateway import http_exchange
-from tbot.gateway.http_exchange import HttpExchange, HttpResult, _TrackedHttp
+from tbot.gateway.http_exchange import HttpResult, _TrackedHttp
 from tbot.gateway.net import check_url, retry_after_s
 from tbot.gateway.redact import Credentials, redact
 from tbot.gateway.rest import LOCAL_LIMIT, OrderClient, RestClient, probe_simulator
 from tbot.gateway.throttle import Budget, Throttle
 
 LOGIN, PLACE, ACCOUNTS = (call.path for call in (tables.LOGIN_KEY, tables.ORDER_PLACE, tables.ACCOUNT_SEARCH))
-API_KEY = "canary-api-key-5c1f"
 REQUEST = bodies.OrderPlaceRequest(account_id=1, contract_id=ID, type=2, side=0, size=1, custom_tag="TB1")
 OK_LIST = bodies.encode_answer(tables.ACCOUNT_SEARCH, [ACCOUNT])
-
-
-def jwt(number: int = 1) -> str:
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": 4_000_000_000, "n": number}).encode()).decode().rstrip("=")
-    return f"eyJhbGciOiJIUzI1NiJ9.{claims}.canary-signature"
 
 
 def login_ok(number: int = 1):
@@ -42,24 +34,8 @@ def server():
     made.close()
 
 
-def patient_exchange(server, **more):
-    """For what is to be answered: no limit but the total one could end it."""
-    return HttpExchange(server.url, connect_s=30, read_s=30, **more)
-
-
-def client(server, *, total_s=60.0, throttle=None, max_body=8 << 20):
-    pauses: list[float] = []
-    made = OrderClient(
-        server.url,
-        Credentials("canary-user", API_KEY),
-        throttle=throttle,
-        exchange=patient_exchange(server, max_body=max_body),
-        total_s=total_s,
-        random=lambda: 1.0,
-        pause=pauses.append,
-    )
-    made.pauses = pauses
-    return made
+def client(server, **more):
+    return HurriedClient(server.url, **more)
 
 
 # ------------------------------------------------------------------------------------------------------------ the good
@@ -138,23 +114,6 @@ def test_ping_and_clock(server):
 
 
 # ------------------------------------------------------------------------------------------------- deadlines and sizes
-def deadline_from(monkeypatch, arrived):
-    """Deadlines begin when `arrived` is set: how long a request takes until then is not what is tested."""
-
-    class Done(threading.Event):
-        def wait(self, timeout=None):
-            while not (arrived.wait(0.01) or self.is_set()):
-                pass
-            return super().wait(timeout)
-
-    class Call(http_exchange._Call):
-        def __init__(self):
-            super().__init__()
-            self.done = Done()
-
-    monkeypatch.setattr(http_exchange, "_Call", Call)
-
-
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -203,19 +162,19 @@ def test_F_ORD_01_after_the_deadline_nothing_is_sent_any_more(server, monkeypatc
 
     monkeypatch.setattr(_TrackedHttp, "connect", slow_connect)
     deadline_from(monkeypatch, arrived)
-    exchange = patient_exchange(server)
+    exchange = patient_exchange(server.url)
     result = exchange.run("POST", PLACE, b"{}", {}, 0.05)
     assert result == HttpResult(False, error="deadline")
     assert arrived.is_set()
     release.set()
     assert ended.wait(60)
     monkeypatch.undo()
-    assert patient_exchange(server).run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
+    assert patient_exchange(server.url).run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
     assert PLACE not in server.paths()
 
 
 def test_F_ORD_01_nor_on_a_connection_that_was_open_already(server, monkeypatch):
-    exchange = patient_exchange(server)
+    exchange = patient_exchange(server.url)
     assert exchange.run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
     arrived, release, ended = threading.Event(), threading.Event(), threading.Event()
     original = _TrackedHttp.send
@@ -328,7 +287,7 @@ def test_too_many_requests_under_way_are_refused_not_queued(server):
         connection.sendall(head(200, 0))
 
     server.script[PLACE] = [busy]
-    exchange = patient_exchange(server, max_threads=1)
+    exchange = patient_exchange(server.url, max_threads=1)
     thread = threading.Thread(target=exchange.run, args=("POST", PLACE, b"{}", {}, 120.0))
     thread.start()
     assert arrived.wait(60)
