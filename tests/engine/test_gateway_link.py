@@ -52,6 +52,7 @@ def linked(
     )  # fmt: skip
     address = GatewaySettings(server.rest, *hubs, simulated=simulated)
     link = Link(settings, address, Credentials(OWNER, key), restarted=restarted)
+    link.rest._total_s, link.rest._exchange._timeout = 60.0, (30.0, 30.0)  # a stall must not cost an answer
     try:
         yield link
     finally:
@@ -153,13 +154,19 @@ def test_the_futures_of_the_index_are_looked_for_and_a_run_begins_without_them(
             listed(**{**dict.fromkeys(LEGS, "H27"), "6S": "Z26"}),
             listed(**{symbol: "H27" for symbol in LEGS if symbol != "6S"}),  # the feed keeps the month that it has
         ]
-        found = []
-        for answer in answers:
+        found, ended, look = [], [0], link._look
+
+        def watched(wanted: set[str]) -> None:
+            look(wanted)
+            ended[0] += "list" in wanted
+
+        monkeypatch.setattr(link, "_look", watched)
+        for number, answer in enumerate(answers, 1):
             monkeypatch.setattr(link.rest, "contract_available", lambda answer=answer: Answer("accepted", mnq + answer))
             link.listing = None
             link.look_again()
-            until(lambda: link.listing, "the list")
-            until(lambda: not link._wanted, "its end")
+            until(lambda number=number: ended[0] == number, "the end of the look")
+            assert link.listing is not None
             months = {symbol: name.split(".")[-1] for symbol, name in link.legs[0].items()}
             found.append((months, set(link.legs[1]), link.generation - first))
         old, new = dict.fromkeys(LEGS, "Z26"), {**dict.fromkeys(LEGS, "H27"), "6S": "Z26"}
@@ -356,8 +363,8 @@ def test_F_ACC_04_an_account_that_is_gone_from_the_list_is_noticed_and_may_come_
         server.calm()
         link.look_after_login()
         assert link.accounts_trouble  # it stays until a person has looked
-        link.forgive()
         looked = link.rest.counts["requests"]
+        link.forgive()
         until(lambda: link.rest.counts["requests"] > looked, "another look")
         assert link.accounts_trouble == ""
 

@@ -14,6 +14,7 @@ import status_rig
 from desk_rig import Rig, settings
 from tbot.domain.messages import ConditionIn
 from tbot.domain.process_messages import AccountWord, ControlReply
+from tbot.engine import control
 from tbot.engine import operator_desk as module
 from tbot.engine.control import ask_once
 from tbot.engine.operator_desk import OperatorDesk
@@ -31,6 +32,8 @@ class Executor:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, rig: Rig | None = None) -> None:
         self.home, self.boot_ns = folder, 10**12
         monkeypatch.setattr(module, "boot_ns", lambda: self.boot_ns)
+        monkeypatch.setattr(control, "TTL_NS", control.MAX_TTL_NS)  # between asking and taking a machine may stall
+        monkeypatch.setattr(sockets, "HEARTBEAT_TIMEOUT_MS", 60_000)
         folder.mkdir(exist_ok=True)
         more = {"pointer": folder / "current.json", "state_dir": folder / "sim"}
         (folder / "sim").mkdir(exist_ok=True)

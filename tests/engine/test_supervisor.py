@@ -16,7 +16,7 @@ from tbot.engine import processes as processes_module
 from tbot.engine import supervisor as module
 from tbot.engine.build import build_id
 from tbot.engine.child import CUT_SHORT
-from tbot.engine.processes import DEAD_NS, ProcessSpec
+from tbot.engine.processes import ProcessSpec
 from tbot.engine.settings import EngineSettings
 from tbot.engine.supervisor import Supervisor
 from tbot.errors import Halted
@@ -173,7 +173,8 @@ def test_who_never_came_up_has_left_nothing_undone(tmp_path: Path) -> None:
 def test_a_worker_gets_time_for_the_bars_it_keeps(tmp_path: Path) -> None:
     def grace_s(bars: int, **more: Any) -> float:
         settings = status_rig.settings(tmp_path, **more)
-        supervisor = Supervisor(settings, [worker(settings, "MNQ", "ES"), spec("feed", settings)])
+        made = [worker(settings, "MNQ", "ES", grace_s=3.0), spec("feed", settings, grace_s=3.0)]
+        supervisor = Supervisor(settings, made)
         supervisor.children["feed"].status = supervisor.children["worker-1"].status = {
             "contracts": {"MNQ": {"bars": {"1m": bars}}, "ES": {"bars": {"1m": bars}}}
         }
@@ -274,20 +275,29 @@ def test_F_TIM_03_a_frozen_child_is_ended_and_comes_back(tmp_path: Path, monkeyp
         ahead[0] = processes_module.SUSPECT_NS + 1
         supervisor._watch(child)
         assert (child.state, child.pid) == ("SUSPECT", old)
-        ahead[0] = DEAD_NS + 1
+        ahead[0] = processes_module.DEAD_NS + 1
         supervisor._watch(child)
         assert process_start(old) is None
         assert texts(supervisor, "launcher") == ["worker-1 restarted (1): no heartbeat for 5 s"]
         poll_until(supervisor, is_up(supervisor, "worker-1", 2), "up again")
 
 
-def test_F_TIM_03_nobody_else_goes_unheard_while_a_deaf_child_is_ended(tmp_path: Path) -> None:
-    deaf = {"deaf": True}
+def test_F_TIM_03_nobody_else_goes_unheard_while_a_deaf_child_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf, real, late = {"deaf": True}, module.boot_ns, [0]
     with supervised(tmp_path, lambda s: spec("feed", s), lambda s: worker(s, "MNQ", secrets=deaf)) as supervisor:
         poll_until(supervisor, is_up(supervisor, "worker-1"), "up")
         feed, child = supervisor.children["feed"], supervisor.children["worker-1"]
         feed.last_beat_ns, pid = 0, child.pid
-        supervisor._end(child, grace_s=2.0)
+
+        def no_grace_once_heard() -> None:
+            late[0] = int(PATIENCE_S * 10**9) if feed.last_beat_ns else 0
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "boot_ns", lambda: real() + late[0])
+            patch.setattr(supervisor, "_tell_status", no_grace_once_heard)  # called in every turn
+            supervisor._end(child, grace_s=PATIENCE_S)
         assert feed.last_beat_ns > 0
         assert process_start(pid) is None
 
@@ -374,7 +384,7 @@ def test_I25_bad_messages_are_counted_and_change_nothing(tmp_path: Path) -> None
         whole = ours.encode(beat)
         bad = [b"", b"\xff" * 99, whole[:-1], whole + b"x", other_key.encode(beat), other_run.encode(beat)]
         with sockets.push(settings.socket("bus")) as channel:
-            assert channel.writable(10_000_000_000)
+            assert channel.writable(int(PATIENCE_S * 10**9))
             for data in (*bad, ours.encode(stray), ours.encode(SignalAck("x", True)), ours.encode(event)):
                 assert channel.send(data)
             poll_until(supervisor, lambda: texts(supervisor, "sentinel"), "all of them have come")
@@ -387,7 +397,7 @@ def test_I25_bad_messages_are_counted_and_change_nothing(tmp_path: Path) -> None
 def say_as(supervisor: Supervisor, *beats: Heartbeat) -> None:
     """Put beats on the bus and take them in, with one event behind them that tells when."""
     with sockets.push(supervisor.settings.socket("bus")) as channel:
-        assert channel.writable(10_000_000_000)
+        assert channel.writable(int(PATIENCE_S * 10**9))
         said = len(texts(supervisor, "sentinel"))
         for message in (*beats, EngineEvent(0, "sentinel", "PROC", "", "so far")):
             assert channel.send(supervisor._wire.encode(message))

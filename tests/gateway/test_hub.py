@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,6 @@ from hub_rig import FAST, Rig, opened, run, running
 from rude_http import RudeServer, answer
 from tbot.errors import ConfigError
 from tbot.gateway import signalr
-from tbot.gateway.hub import HubTimings
 
 EVENT = signalr.encode_invocation("GatewayQuote", ["A", {"bestBid": 1.5, "note": "ä€"}])
 CLOSE_FINAL = signalr.encode_close("bye")
@@ -146,9 +146,11 @@ def test_F_NET_01_every_ending_leads_to_a_new_connection_with_everything_subscri
 
 def test_F_NET_02_a_silent_link_is_aborted():
     async def scenario(peer):
-        timings = HubTimings(silent_s=0.3, ping_s=0.05, close_s=0.2)
-        async with running(Rig(peer.url, timings=timings)) as rig:
+        clock = [0]  # stands still while the link opens, however long that takes
+        timings = replace(FAST, silent_s=0.3, ping_s=0.05)
+        async with running(Rig(peer.url, timings=timings, boot_clock=lambda: clock[0])) as rig:
             link = await opened(peer, rig)
+            clock[0] += 10**9
             down = await rig.down()  # the peer still reads our pings, but says nothing
             assert down.reason == "silent for 0.3 s"
             assert rig.hub.counts["pings_sent"] >= 1
@@ -160,12 +162,18 @@ def test_F_NET_02_a_silent_link_is_aborted():
 
 def test_F_NET_02_pings_of_the_peer_count_as_life():
     async def scenario(peer):
-        timings = HubTimings(silent_s=0.5, ping_s=0.1, close_s=0.2)
-        async with running(Rig(peer.url, timings=timings)) as rig:
+        clock = [0]
+        timings = replace(FAST, silent_s=0.1, ping_s=0.05)
+        async with running(Rig(peer.url, timings=timings, boot_clock=lambda: clock[0])) as rig:
             link = await opened(peer, rig)
-            for _ in range(10):  # a second and more: twice the limit
+            for _ in range(10):  # seven times the limit in all
                 await link.ping()
+                heard = rig.hub.counts["messages"]
                 await link.send(signalr.PING)
+                while rig.hub.counts["messages"] == heard:
+                    await asyncio.sleep(0.001)
+                clock[0] += 75_000_000
+                await asyncio.sleep(0.05)  # the watchdog looks
             assert rig.hub.connected
             assert rig.news.empty()
 
@@ -176,7 +184,7 @@ def test_F_TIM_02_after_a_suspend_the_link_is_presumed_dead():
     async def scenario(peer):
         boot = itertools.count(0, 0)
         offset = [0]
-        timings = HubTimings(silent_s=20, close_s=0.2)
+        timings = replace(FAST, silent_s=20)
         rig = Rig(peer.url, timings=timings, boot_clock=lambda: next(boot) + offset[0])
         async with running(rig):
             await opened(peer, rig)
@@ -227,10 +235,18 @@ def test_F_NET_04_handshakes_that_fail():
 
 def test_F_NET_04_no_handshake_in_time():
     async def scenario(peer):
-        async with running(Rig(peer.url, timings=HubTimings(handshake_s=0.1, close_s=0.2))) as rig:
+        async with running(Rig(peer.url, timings=replace(FAST, handshake_s=0.1))) as rig:
             await peer.link()
             assert (await rig.down()).reason == "no handshake in time"
+
+    run(scenario)
+
+
+def test_F_NET_04_closed_in_the_handshake():
+    async def scenario(peer):
+        async with running(Rig(peer.url)) as rig:
             link = await peer.link()
+            await link.read()
             await link.close(1000)
             assert (await rig.down()).reason == "closed in the handshake"
 
@@ -254,16 +270,22 @@ def test_F_NET_04_refused_upgrades():
     run(scenario, refusals)
 
 
-def test_subscribe_that_is_refused_or_not_answered():
+def test_a_subscription_that_is_refused():
     async def scenario(peer):
-        timings = HubTimings(invoke_s=0.1, close_s=0.2, goodbye_s=0.01)
-        async with running(Rig(peer.url, timings=timings)) as rig:
+        async with running(Rig(peer.url)) as rig:
             link = await peer.link()
             await link.handshake()
             await link.subscriptions(1, error="Unknown hub method 'X'")
             down = await rig.down()
             assert down.reason == "SubscribeContractQuotes refused: Unknown hub method 'X'"
             assert not down.was_connected
+
+    run(scenario)
+
+
+def test_a_subscription_that_is_not_answered():
+    async def scenario(peer):
+        async with running(Rig(peer.url, timings=replace(FAST, invoke_s=0.1))) as rig:
             link = await peer.link()
             await link.handshake()
             await link.read()
@@ -316,7 +338,7 @@ def test_F_DAT_01_more_than_20_bad_records_in_10_seconds_reconnect(kind):
 def test_F_DAT_01_bad_records_that_are_far_apart_do_no_harm():
     async def scenario(peer):
         boot = itertools.count(0, 10**9)  # every look at the clock is a second later
-        rig = Rig(peer.url, timings=HubTimings(silent_s=1e6, close_s=0.2), boot_clock=lambda: next(boot))
+        rig = Rig(peer.url, timings=replace(FAST, silent_s=1e6), boot_clock=lambda: next(boot))
         async with running(rig):
             link = await opened(peer, rig)
             for _ in range(60):
@@ -332,7 +354,7 @@ def test_F_DAT_01_bad_records_that_are_far_apart_do_no_harm():
 # ------------------------------------------------------------------------------------------------------------ back-off
 def test_I24_back_off_doubles_up_to_its_cap_and_never_ends():
     async def scenario(peer):
-        timings = HubTimings(backoff_base_s=0.001, backoff_cap_s=0.008, close_s=0.2)
+        timings = replace(FAST, backoff_base_s=0.001, backoff_cap_s=0.008)
         rig = Rig(peer.url, timings=timings, random=lambda: 1.0)
         peer.refusals = [(500, {})] * 40
         async with running(rig):
@@ -342,7 +364,7 @@ def test_I24_back_off_doubles_up_to_its_cap_and_never_ends():
             link = await opened(peer, rig)
             link.drop()
             assert (await rig.down()).delay_s == 0.008  # it did not live long: no new start
-        healthy = HubTimings(backoff_base_s=0.001, backoff_cap_s=0.008, healthy_s=0.0, close_s=0.2)
+        healthy = replace(timings, healthy_s=0.0)
         rig = Rig(peer.url, timings=healthy, random=lambda: 1.0)
         peer.refusals = [(500, {})] * 5
         async with running(rig):
@@ -373,16 +395,19 @@ def test_reconnect_by_the_owner_and_other_subscriptions():
 
 def test_stop_ends_the_loop_in_every_state():
     async def scenario(peer):
-        rig = Rig(peer.url, timings=HubTimings(backoff_base_s=1e6, backoff_cap_s=1e6, close_s=0.2), random=lambda: 1.0)
+        rig = Rig(peer.url, timings=replace(FAST, backoff_base_s=1e6, backoff_cap_s=1e6), random=lambda: 1.0)
         peer.refusals = [(500, {})]
         async with running(rig):
             await rig.down()  # now it waits a million seconds
         async with running(Rig(peer.url)):
-            link = await peer.link()  # in the handshake
+            link = await peer.link()
+            await link.read()  # the client has opened, and is in the handshake
+        await link.socket.wait_closed()
         assert link.socket.close_code == 1000
         rig = Rig(peer.url)
         async with running(rig):
             link = await opened(peer, rig)
+        await link.socket.wait_closed()
         assert link.socket.close_code == 1000
         assert rig.news.empty()  # a wanted end is no loss
 

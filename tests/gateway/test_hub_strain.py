@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from hub_peer import HubPeer
 from hub_rig import FAST, SUBSCRIPTIONS, Rig, opened, run, running
 from tbot.gateway import hub as module
 from tbot.gateway import hub_link, signalr
-from tbot.gateway.hub import HubClient, HubDown, HubTimings
+from tbot.gateway.hub import HubClient, HubDown
 from tbot.gateway.signalr import Invocation
 
 EVENT = signalr.encode_invocation("GatewayQuote", ["A", {"bestBid": 1.5}])
@@ -19,7 +20,7 @@ EVENT = signalr.encode_invocation("GatewayQuote", ["A", {"bestBid": 1.5}])
 def test_a_slow_handler_is_counted_and_loses_nothing():
     async def scenario(peer: HubPeer) -> None:
         clock = [0]
-        rig = Rig(peer.url, boot_clock=lambda: clock[0], timings=HubTimings(silent_s=1e6, close_s=0.2))
+        rig = Rig(peer.url, boot_clock=lambda: clock[0], timings=replace(FAST, silent_s=1e6))
         record = rig.hub._on_record
 
         def slow(event: Invocation, recv_ns: int) -> bool | None:
@@ -90,7 +91,7 @@ def test_F_NET_04_calls_at_the_same_time_do_not_mix_on_the_wire():
     """Fifty calls at once, pings between them: every frame is whole, every answer finds its call."""
 
     async def scenario(peer: HubPeer) -> None:
-        timings = HubTimings(ping_s=0.001, silent_s=10, close_s=0.2)
+        timings = replace(FAST, ping_s=0.001)
         async with running(Rig(peer.url, timings=timings)) as rig:
             link = await opened(peer, rig)
             calls = [asyncio.create_task(rig.hub.invoke(f"M{n}", ["x" * (n * 100)])) for n in range(50)]
@@ -110,9 +111,9 @@ def test_F_NET_04_calls_at_the_same_time_do_not_mix_on_the_wire():
 
 def test_a_call_that_is_not_answered_is_forgotten():
     async def scenario(peer: HubPeer) -> None:
-        timings = HubTimings(invoke_s=0.05, close_s=0.2)
-        async with running(Rig(peer.url, timings=timings)) as rig:
+        async with running(Rig(peer.url)) as rig:
             link = await opened(peer, rig)
+            rig.hub._timings = replace(FAST, invoke_s=0.05)
             with pytest.raises(TimeoutError):
                 await rig.hub.invoke("Never", [])
             assert rig.hub._pending == {}
@@ -222,9 +223,9 @@ def test_F_NET_04_409_and_404_with_an_id_negotiate_anew():
 def test_F_NET_04_retry_after_is_honoured(status: int):
     async def scenario(peer: HubPeer) -> None:
         peer.refusals = [(status, {"Retry-After": "17"}), (status, {})]
-        async with running(Rig(peer.url, timings=HubTimings(close_s=0.2))) as rig:
+        async with running(Rig(peer.url, timings=replace(FAST, goodbye_s=5.0))) as rig:
             assert (await rig.down()).delay_s == 17.0
-        async with running(Rig(peer.url, timings=HubTimings(close_s=0.2))) as rig:
+        async with running(Rig(peer.url, timings=replace(FAST, goodbye_s=5.0))) as rig:
             assert (await rig.down()).delay_s == 5.0
 
     run(scenario)
@@ -238,7 +239,7 @@ def test_F_NET_04_retry_after_of_a_negotiation_is_honoured_too():
 
     async def scenario(peer: HubPeer) -> None:
         for delay_s in (21.0, 5.0):
-            rig = Rig(rude.url + "/hubs/market", negotiate=True, timings=HubTimings(close_s=0.2))
+            rig = Rig(rude.url + "/hubs/market", negotiate=True, timings=replace(FAST, goodbye_s=5.0))
             async with running(rig):
                 assert (await rig.down()).delay_s == delay_s
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from hub_rig import FAST, run
 from tbot.gateway import signalr
 from tbot.gateway.hub import HubDown
 from tbot.gateway.market_hub import ATTEMPTS, MarketHub
+from tbot.gateway.net import boot_ns
 from tbot.gateway.signalr import Invocation
 
 A, B = "CON.F.US.MNQ.Z26", "CON.F.US.EP.Z26"
@@ -260,8 +262,11 @@ def test_connections_that_carry_different_records_fall_back():
 
 def test_an_overlap_that_cannot_be_settled_ends():
     async def scenario(peer):
-        async with running(Rig(peer.url, patience_s=0.2, quiet_s=100.0)) as rig:
+        late = [0]
+        more = {"boot_clock": lambda: boot_ns() + late[0], "timings": replace(FAST, silent_s=1e6)}
+        async with running(Rig(peer.url, patience_s=60.0, quiet_s=1e6, **more)) as rig:
             await renewing(peer, rig)
+            late[0] = 61 * 10**9
             await rig.until(lambda: rig.heard.count("connected") == 2)
             assert "in time" in rig.hub.handover_trouble
             assert len(peer.upgrades) == 2
@@ -335,6 +340,7 @@ def test_stopping_in_the_middle_of_a_change_closes_both():
         rig = Rig(peer.url)
         async with running(rig):
             old, new = await renewing(peer, rig)
+        await asyncio.gather(old.socket.wait_closed(), new.socket.wait_closed())
         assert old.socket.close_code == new.socket.close_code == 1000
         assert not [item for item in rig.heard if isinstance(item, HubDown)]
 

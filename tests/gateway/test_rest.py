@@ -1,33 +1,26 @@
 """REST against a server that misbehaves: deadlines, sizes, retries, outcomes; what moves money is sent only once."""
 
-import base64
 import gzip
-import json
 import logging
 import threading
 
 import pytest
 
 from gateway_records import ACCOUNT, CONTRACT, ID, ORDER, POSITION, TRADE
+from rest_calls import API_KEY, HurriedClient, deadline_from, jwt, patient_exchange
 from rude_http import RudeServer, answer, drip, hang, head, ok, raw, zipped
 from tbot.errors import ConfigError, GatewayError
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
-from tbot.gateway.http_exchange import HttpExchange, HttpResult, _TrackedHttp
+from tbot.gateway.http_exchange import HttpResult, _TrackedHttp
 from tbot.gateway.net import check_url, retry_after_s
 from tbot.gateway.redact import Credentials, redact
 from tbot.gateway.rest import LOCAL_LIMIT, OrderClient, RestClient, probe_simulator
 from tbot.gateway.throttle import Budget, Throttle
 
 LOGIN, PLACE, ACCOUNTS = (call.path for call in (tables.LOGIN_KEY, tables.ORDER_PLACE, tables.ACCOUNT_SEARCH))
-API_KEY = "canary-api-key-5c1f"
 REQUEST = bodies.OrderPlaceRequest(account_id=1, contract_id=ID, type=2, side=0, size=1, custom_tag="TB1")
 OK_LIST = bodies.encode_answer(tables.ACCOUNT_SEARCH, [ACCOUNT])
-
-
-def jwt(number: int = 1) -> str:
-    claims = base64.urlsafe_b64encode(json.dumps({"exp": 4_000_000_000, "n": number}).encode()).decode().rstrip("=")
-    return f"eyJhbGciOiJIUzI1NiJ9.{claims}.canary-signature"
 
 
 def login_ok(number: int = 1):
@@ -41,19 +34,8 @@ def server():
     made.close()
 
 
-def client(server, *, total_s=5.0, throttle=None, max_body=8 << 20):
-    pauses: list[float] = []
-    made = OrderClient(
-        server.url,
-        Credentials("canary-user", API_KEY),
-        throttle=throttle,
-        exchange=HttpExchange(server.url, connect_s=2, read_s=2, max_body=max_body),
-        total_s=total_s,
-        random=lambda: 1.0,
-        pause=pauses.append,
-    )
-    made.pauses = pauses
-    return made
+def client(server, **more):
+    return HurriedClient(server.url, **more)
 
 
 # ------------------------------------------------------------------------------------------------------------ the good
@@ -144,12 +126,22 @@ def test_ping_and_clock(server):
     ],
     ids=["hang", "silent", "headers", "body", "chunks", "continue"],
 )
-def test_F_API_05_the_total_deadline_holds(server, behaviour):
-    server.script[PLACE] = [behaviour]
-    subject = client(server, total_s=0.5)
+def test_F_API_05_the_total_deadline_holds(server, behaviour, monkeypatch):
+    arrived = threading.Event()
+
+    def behave(rude, connection, request):
+        arrived.set()
+        behaviour(rude, connection, request)
+
+    server.script[PLACE] = [behave]
+    subject = client(server)
     assert subject.login_key().ok
-    result = subject.order_place(REQUEST)
-    assert result.outcome == "ambiguous"
+    subject._total_s = 0.5
+    with monkeypatch.context() as patch:
+        deadline_from(patch, arrived)
+        result = subject.order_place(REQUEST)
+    subject._total_s = 60.0
+    assert (result.outcome, result.text) == ("ambiguous", "no answer: deadline")
     assert server.paths().count(PLACE) == 1
     server.script[PLACE] = [ok(bodies.encode_answer(tables.ORDER_PLACE, 5))]
     assert subject.order_place(REQUEST).value == 5  # the next call is not held up by the one that was left
@@ -162,45 +154,47 @@ def test_F_ORD_01_after_the_deadline_nothing_is_sent_any_more(server, monkeypatc
 
     def slow_connect(self):
         arrived.set()
-        release.wait(10)
+        release.wait(60)
         try:
             original(self)
         finally:
             ended.set()
 
     monkeypatch.setattr(_TrackedHttp, "connect", slow_connect)
-    exchange = HttpExchange(server.url)
+    deadline_from(monkeypatch, arrived)
+    exchange = patient_exchange(server.url)
     result = exchange.run("POST", PLACE, b"{}", {}, 0.05)
     assert result == HttpResult(False, error="deadline")
     assert arrived.is_set()
     release.set()
-    assert ended.wait(10)
+    assert ended.wait(60)
     monkeypatch.undo()
-    assert HttpExchange(server.url).run("POST", ACCOUNTS, b"{}", {}, 5).status == 200
+    assert patient_exchange(server.url).run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
     assert PLACE not in server.paths()
 
 
 def test_F_ORD_01_nor_on_a_connection_that_was_open_already(server, monkeypatch):
-    exchange = HttpExchange(server.url)
-    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 5).status == 200
+    exchange = patient_exchange(server.url)
+    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
     arrived, release, ended = threading.Event(), threading.Event(), threading.Event()
     original = _TrackedHttp.send
 
     def slow_send(self, data):
         arrived.set()
-        release.wait(10)
+        release.wait(60)
         try:
             original(self, data)
         finally:
             ended.set()
 
     monkeypatch.setattr(_TrackedHttp, "send", slow_send)
+    deadline_from(monkeypatch, arrived)
     assert exchange.run("POST", PLACE, b"{}", {}, 0.05) == HttpResult(False, error="deadline")
     assert arrived.is_set()
     release.set()
-    assert ended.wait(10)
+    assert ended.wait(60)
     monkeypatch.undo()
-    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 5).status == 200
+    assert exchange.run("POST", ACCOUNTS, b"{}", {}, 60).status == 200
     assert PLACE not in server.paths()
 
 
@@ -293,10 +287,10 @@ def test_too_many_requests_under_way_are_refused_not_queued(server):
         connection.sendall(head(200, 0))
 
     server.script[PLACE] = [busy]
-    exchange = HttpExchange(server.url, max_threads=1)
-    thread = threading.Thread(target=exchange.run, args=("POST", PLACE, b"{}", {}, 30.0))
+    exchange = patient_exchange(server.url, max_threads=1)
+    thread = threading.Thread(target=exchange.run, args=("POST", PLACE, b"{}", {}, 120.0))
     thread.start()
-    assert arrived.wait(10)
+    assert arrived.wait(60)
     assert exchange.run("POST", ACCOUNTS, b"{}", {}, 5.0) == HttpResult(False, error="too many requests under way")
     server.close()
     thread.join()
@@ -395,7 +389,7 @@ def test_F_API_03_429_waits_halves_the_budget_and_honours_retry_after(server):
     assert subject.pauses == [2.0, 1.0]
     assert subject.status()["requests_left"] < before // 2
     server.script[ACCOUNTS] = [answer(429, b"", Retry_After="59")]
-    late = client(server, total_s=5.0).account_search()
+    late = client(server, total_s=30.0).account_search()
     assert (late.status, late.retry_after_s) == (429, 59.0)  # longer than the deadline: the caller decides
 
 
@@ -429,11 +423,12 @@ def test_F_NET_10_proxies_netrc_and_cookies_are_ignored(server, monkeypatch, tmp
 
 def test_I30_secrets_are_in_no_text(server, caplog):
     caplog.set_level(logging.DEBUG)
-    subject = client(server, total_s=0.5)
+    subject = client(server)
     echo = bodies.encode_answer(tables.ACCOUNT_SEARCH, code=9, message=f"bad token {jwt()} or key {API_KEY}")
     texts = []
     for behaviour in (ok(OK_LIST), ok(echo), raw(b""), answer(500), hang):
         server.script[ACCOUNTS] = [behaviour]
+        subject._total_s = 0.5 if behaviour is hang else 60.0
         texts.append(repr(subject.account_search()))
     texts += [repr(subject), repr(subject.tokens), repr(subject.tokens.current()), repr(subject._credentials)]
     texts += [record.getMessage() for record in caplog.records]

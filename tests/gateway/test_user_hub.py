@@ -12,6 +12,9 @@ from tbot.gateway.tokens import Token
 from tbot.gateway.user_hub import UserHub
 
 HOUR_NS = 3600 * 10**9
+CLOSE_S = 60.0
+TIMINGS = {"open_s": 60, "handshake_s": 60, "silent_s": 60, "invoke_s": 60}
+TIMINGS |= {"backoff_base_s": 0.001, "close_s": 0.2, "goodbye_s": 0.01}
 NOON_NS = 1_795_176_000 * 10**9  # 2026-11-20 12:00 UTC, 06:00 in Chicago
 
 
@@ -48,7 +51,7 @@ class Rig:
             [1001],
             on_record=self.record,
             on_change=self.changed.set,
-            timings=HubTimings(**({"backoff_base_s": 0.001, "close_s": 0.2, "goodbye_s": 0.01} | timings)),
+            timings=HubTimings(**(TIMINGS | timings)),
         )
 
     def record(self, event: signalr.Invocation, recv_ns: int) -> bool:
@@ -69,42 +72,54 @@ async def opened(peer: HubPeer, rig: Rig) -> Link:
     return link
 
 
-def run(scenario: Any, **timings: Any) -> None:
+def run(scenario: Any, clock: list[int] | None = None, **timings: Any) -> None:
+    """`clock`: what the hub takes for the boot clock, by hand."""
+
     async def main() -> None:
-        async with asyncio.timeout(60), HubPeer() as peer:
+        async with asyncio.timeout(200), HubPeer() as peer:
             rig = Rig(peer.url, **timings)
+            if clock is not None:
+                rig.hub._client._boot_ns = lambda: clock[0]
             rig.hub.start()
             try:
                 await scenario(peer, rig)
             finally:
-                assert await asyncio.to_thread(rig.hub.close)
+                assert await asyncio.to_thread(rig.hub.close, CLOSE_S)
 
     asyncio.run(main())
 
 
 def test_F_NET_07_a_quiet_user_hub_is_never_killed_while_pings_arrive() -> None:
     """Ten times the silence that would end it; nothing but pings comes, as on a flat account."""
+    clock = [0]
 
     async def scenario(peer: HubPeer, rig: Rig) -> None:
         link = await opened(peer, rig)
-        for _ in range(30):  # our own pings are a tenth of a second apart: three seconds
+        for _ in range(14):
             await link.ping()
+            heard = rig.hub.counts["messages"]
             await link.send(signalr.PING)
+            await rig.until(lambda heard=heard: rig.hub.counts["messages"] > heard)
+            clock[0] += 225_000_000
+            await asyncio.sleep(0.05)  # the watchdog looks
         assert rig.hub.connected
         assert rig.hub.counts["downs"] == 0
         assert rig.records == []
         assert len(peer.upgrades) == 1
 
-    run(scenario, silent_s=0.3, ping_s=0.1)
+    run(scenario, clock, silent_s=0.3, ping_s=0.05)
 
 
 def test_F_NET_07_without_pings_it_is_left() -> None:
+    clock = [0]
+
     async def scenario(peer: HubPeer, rig: Rig) -> None:
         await opened(peer, rig)
-        await rig.until(lambda: rig.hub.counts["downs"] > 0)
+        clock[0] += 10**9
+        await rig.until(lambda: rig.hub.counts["downs"] > 0 and rig.hub.reason)
         assert rig.hub.reason == "silent for 0.3 s"
 
-    run(scenario, silent_s=0.3, ping_s=0.1)
+    run(scenario, clock, silent_s=0.3, ping_s=0.1)
 
 
 def test_F_API_01_it_reconnects_to_a_newer_token_when_its_own_is_near_its_end() -> None:
@@ -150,7 +165,7 @@ def test_two_hubs_fail_apart() -> None:
     """One loop each: what happens to one is nothing to the other."""
 
     async def main() -> None:
-        async with asyncio.timeout(60), HubPeer() as first, HubPeer() as second:
+        async with asyncio.timeout(200), HubPeer() as first, HubPeer() as second:
             one, two = Rig(first.url), Rig(second.url)
             for rig in (one, two):
                 rig.hub.start()
@@ -162,6 +177,6 @@ def test_two_hubs_fail_apart() -> None:
             assert (one.hub.counts["connects"], two.hub.counts["connects"]) == (4, 1)
             assert two.hub.connected
             for rig in (one, two):
-                assert await asyncio.to_thread(rig.hub.close)
+                assert await asyncio.to_thread(rig.hub.close, CLOSE_S)
 
     asyncio.run(main())

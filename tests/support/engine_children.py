@@ -114,6 +114,12 @@ def launcher(pipe: Connection, target: str, settings: dict[str, Any], on_orphan:
 
 
 # ------------------------------------------------------------------------------------------------- a supervised run
+def be_patient() -> None:
+    """Of a busy machine the launcher may be slow to take what we say: neither it nor our last words are given up."""
+    importlib.import_module("tbot.transport.sockets").HEARTBEAT_TIMEOUT_MS = 60_000
+    importlib.import_module("tbot.transport.sockets").LINGER_MS = 60_000
+
+
 def member(settings: EngineSettings, context: ChildContext) -> None:
     """Beats, tells as events what it was given, obeys control messages; `secrets["deaf"]`: never ends by itself;
     `secrets["long"]`: so many letters are among its last words; `secrets["undone"]`: what it leaves undone at its end.
@@ -121,6 +127,7 @@ def member(settings: EngineSettings, context: ChildContext) -> None:
     Control verbs: "exit" (with "code"), "fail" (say FAILED with "problem" and "exit_code"),
     "give_up" (raise Halted with "words"); others come back as events.
     """
+    be_patient()
     wire = make_wire(settings, context)
     beat = Beat(settings, context, wire)
     secrets = context.secrets
@@ -152,6 +159,7 @@ def member(settings: EngineSettings, context: ChildContext) -> None:
 
 def executor(settings: EngineSettings, context: ChildContext) -> None:
     """Beats and answers stop requests: flat as `secrets["flat"]` says; None: no answer at all."""
+    be_patient()
     wire = make_wire(settings, context)
     beat = Beat(settings, context, wire)
     router = sockets.router(settings.socket("executor"))

@@ -2,12 +2,16 @@
 
 import base64
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from gateway_records import ACCOUNT, BAR, CONTRACT, ID, NOW, ORDER, POSITION, TRADE
 from tbot.gateway import codec_rest as bodies
 from tbot.gateway import codec_tables as tables
+from tbot.gateway import http_exchange
 from tbot.gateway.codec_tables import Call
 from tbot.gateway.http_exchange import HttpExchange
 from tbot.gateway.redact import Credentials
@@ -69,18 +73,40 @@ RUN: dict[Call, Callable[[OrderClient], Any]] = {
 }
 
 
+def patient_exchange(url: str, **more: Any) -> HttpExchange:
+    """For what is to be answered: no limit but the total one could end it."""
+    return HttpExchange(url, connect_s=30, read_s=30, **more)
+
+
+def deadline_from(monkeypatch: pytest.MonkeyPatch, arrived: threading.Event) -> None:
+    """Deadlines begin when `arrived` is set: how long a request takes until then is not what is tested."""
+
+    class Done(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            while not (arrived.wait(0.01) or self.is_set()):
+                pass
+            return super().wait(timeout)
+
+    class Call(http_exchange._Call):
+        def __init__(self) -> None:
+            super().__init__()
+            self.done = Done()
+
+    monkeypatch.setattr(http_exchange, "_Call", Call)
+
+
 class HurriedClient(OrderClient):
     """An OrderClient whose pauses take no time and are noted in `pauses`."""
 
     def __init__(
-        self, url: str, *, total_s: float = 5.0, throttle: Throttle | None = None, max_body: int = 8 << 20, **more: Any
+        self, url: str, *, total_s: float = 60.0, throttle: Throttle | None = None, max_body: int = 8 << 20, **more: Any
     ) -> None:
         self.pauses: list[float] = []
         super().__init__(
             url,
             Credentials(USER, API_KEY),
             throttle=throttle,
-            exchange=HttpExchange(url, connect_s=2, read_s=2, max_body=max_body),
+            exchange=patient_exchange(url, max_body=max_body),
             total_s=total_s,
             random=lambda: 1.0,
             pause=self.pauses.append,
