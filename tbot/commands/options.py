@@ -108,7 +108,7 @@ class StateFolder(click.Path):
 
 
 def usable_folder(path: Path | None) -> Path | None:
-    """The folder, whole and made, for what is written into it hours later: DataError now where that cannot be."""
+    """`path`, made and absolute, for what is written into it hours later: DataError now where that cannot be."""
     if path is None:
         return None
     import tempfile
@@ -116,7 +116,7 @@ def usable_folder(path: Path | None) -> Path | None:
     from tbot.errors import unwritable
 
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:

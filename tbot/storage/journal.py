@@ -377,14 +377,14 @@ class Journal(JournalReader):
         self._committed = (rows[-1].seq, rows[-1].hash)
         with self._turn:
             del self._waiting[: len(rows)]
-        if not self._broken:  # by another thread, meanwhile
-            self.trouble = ""
         self._rows_are_down()
         try:
             self._head_file.write(*self._committed)
             self._clear_left()
         except OSError as error:
             raise self._failed(error) from error
+        if not self._broken:  # by another thread, meanwhile
+            self.trouble = ""
 
     def _rows_are_down(self) -> None:
         """Called between the commit of rows and that of their head, for who waits for the rows alone."""

@@ -5,7 +5,8 @@ The executor's loop goes on meanwhile: what waits is committed when the disk is 
 before it leaves, is refused after a second; a flatten, a lock or a person's word is noted beside and goes ahead.
 
 Who waits, waits for his rows and not for their head, which may lag (a crash between the two leaves a sound journal):
-one sync on the way of an order instead of two. An error of the head is the next caller's.
+one sync on the way of an order instead of two. An error of the head may so reach the next caller only. While there is
+trouble, everybody waits for both: a head that cannot be written must not fall behind without end.
 """
 
 import threading
@@ -34,6 +35,7 @@ class JournalBeside(Journal):
         self._ident = 0  # of the thread
         self._wanted = self._leaving = False
         self._begun = self._ended = 0  # attempts to write
+        self._down = 0  # the row up to which nobody needs to wait for the end of the attempt under way
         self._since_ns = 0  # of the attempt under way (boot clock); 0: none is
         self._problem: JournalError | None = None  # of the newest attempt
         self._untold: JournalError | None = None  # the newest of those that no flush has told yet
@@ -45,7 +47,7 @@ class JournalBeside(Journal):
         """Have what waits committed soon; returns the number of rows that wait. Raises JournalError as `record`."""
         count = len(self._waiting)
         if self._broken:
-            super()._commit()
+            self._refuse()
         with self._talk:
             problem, self._untold = self._untold, None
             if self._hangs:
@@ -59,7 +61,10 @@ class JournalBeside(Journal):
         return count
 
     def close(self) -> None:
-        """As Journal; a disk that hangs for CLOSE_S gets the last rows no more, and that is a JournalError."""
+        """As Journal; a disk that hangs for CLOSE_S gets the last rows no more, and that is a JournalError.
+
+        So is an error that ended the trust in this file and that nobody has been told yet.
+        """
         thread, self._thread = self._thread, None
         if thread is not None:
             with self._talk:
@@ -70,6 +75,9 @@ class JournalBeside(Journal):
                 self._closed = True
                 raise JournalError(f"the journal {self.path.name} cannot be closed in order: {HANGS}")
         super().close()
+        untold, self._untold = self._untold, None
+        if self._broken and untold is not None:
+            raise untold
 
     @property
     def _syncs(self) -> bool:
@@ -94,26 +102,39 @@ class JournalBeside(Journal):
 
     def _commit(self) -> None:
         """Wait for the thread to have all on disk that is there now; where there is no thread, do it."""
-        if self._thread is None or self._broken:
+        if self._broken:
+            self._refuse()
+        if self._thread is None:
             super()._commit()
             return
         target, deadline_ns = self._newest[0], self._clock() + HANG_NS
         with self._talk:
             first = self._begun + 1  # an attempt that begins after this holds all of it
             self._want()
-            while self._committed[0] < target and self._ended < first:
+            while self._down < target and self._ended < first:
                 left_ns = 0 if self._hangs else deadline_ns - self._clock()
                 if left_ns <= 0:
                     self._say_hangs()
                     raise JournalError(f"the journal {self.path.name} cannot be written: {HANGS}")
                 self._talk.wait(left_ns / 1e9)
             problem = self._problem if self._ended >= first else None
+            if problem is not None:
+                self._untold = None
         if problem is not None:
             raise problem
+        if self._broken:  # by the head of these very rows: nothing may be sent that can be kept back (F-SYS-02)
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """Say why nothing is written any more; then that is told."""
+        self._untold = None
+        super()._commit()
 
     def _rows_are_down(self) -> None:
-        with self._talk:
-            self._talk.notify_all()
+        if not self.trouble:
+            with self._talk:
+                self._down = self._committed[0]
+                self._talk.notify_all()
 
     def _run(self) -> None:
         self._ident = threading.get_ident()

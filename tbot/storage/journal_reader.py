@@ -115,8 +115,8 @@ class _Sum:
 class Verdict:
     """What `verify` found.
 
-    torn = the last writer died between a commit and its head; every row is sound. newer = written by a later version of
-    T-BOT, which alone can tell whether it is sound.
+    torn = the last writer died, or a living one is, between a commit and its head; every row is sound. newer = written
+    by a later version of T-BOT, which alone can tell whether it is sound.
     """
 
     state: Literal["ok", "torn", "mismatch", "newer"]

@@ -58,6 +58,8 @@ def rotate(path: Path, codec: Codec, max_rows: int, first_row: Callable[[tuple[i
     if not _alone(path):
         return False
     head = (verdict.seq, verdict.hash)
+    with contextlib.closing(HeadFile(head_path(path))) as file:
+        file.write(*head)  # it may have stayed behind, and the new file begins with what it must not be behind
     full = _second_name(path)
     with contextlib.closing(HeadFile(head_path(full))) as file:
         file.write(*head)

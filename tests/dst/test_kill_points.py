@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dst import disk
 from dst.kill_points import QUERIES
 from dst.plans import Fault
 from dst.scenes import Scene, draw_scene
@@ -18,6 +19,8 @@ from dst.world import World
 from tbot.domain.messages import CommandResult, Fill, Intent, ModifyStop, RoundTrip, Snapshot, StateChange
 from tbot.gateway import codec_tables as tables
 from tbot.risk.limits import RiskLimits
+from tbot.storage.journal import Journal
+from tbot.storage.journal_reader import Verdict
 
 PLACE, CANCEL, CLOSE, MODIFY = (
     call.path for call in (tables.ORDER_PLACE, tables.ORDER_CANCEL, tables.POSITION_CLOSE, tables.ORDER_MODIFY)
@@ -150,6 +153,21 @@ def test_K_EX_04_an_intent_that_was_not_sent_is_unknown_then_presumed_dead():
 
 def test_K_EX_05_an_order_without_an_answer_is_found_and_managed():
     _is_found(killed("K-EX-05"))
+
+
+def test_K_EX_05_an_order_that_left_before_the_head_of_its_rows_is_found_and_managed(monkeypatch):
+    found: list[str] = []
+    verify = Journal.verify
+
+    def noted(journal: Journal) -> Verdict:
+        verdict = verify(journal)
+        found.append(verdict.state)
+        return verdict
+
+    monkeypatch.setattr(disk, "WRITE_NS", NS_PER_S // 5)
+    monkeypatch.setattr(Journal, "verify", noted)
+    _is_found(killed("K-EX-05"))
+    assert "torn" in found, "the head was down before the order left: nothing was tried"
 
 
 def test_K_EX_06_an_order_whose_answer_was_not_recorded_is_found_and_managed():

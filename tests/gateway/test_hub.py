@@ -173,7 +173,7 @@ def test_F_NET_02_pings_of_the_peer_count_as_life():
                 while rig.hub.counts["messages"] == heard:
                     await asyncio.sleep(0.001)
                 clock[0] += 75_000_000
-                await asyncio.sleep(0.05)  # the watchdog looks
+                await asyncio.sleep(0.05)  # time for a look of the watchdog
             assert rig.hub.connected
             assert rig.news.empty()
 

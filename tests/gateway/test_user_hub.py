@@ -101,7 +101,7 @@ def test_F_NET_07_a_quiet_user_hub_is_never_killed_while_pings_arrive() -> None:
             await link.send(signalr.PING)
             await rig.until(lambda heard=heard: rig.hub.counts["messages"] > heard)
             clock[0] += 225_000_000
-            await asyncio.sleep(0.05)  # the watchdog looks
+            await asyncio.sleep(0.05)  # time for a look of the watchdog
         assert rig.hub.connected
         assert rig.hub.counts["downs"] == 0
         assert rig.records == []

@@ -329,6 +329,7 @@ def test_F_ORD_01_late_answer_comes_after_the_event(server: RunningServer, token
     thread = threading.Thread(target=place, args=(server, token, account))
     thread.start()
     until(lambda: orders(server, token, account), "the order at the venue")
+    thread.join(0.3)
     assert thread.is_alive()
     while thread.is_alive():
         server.later(60)

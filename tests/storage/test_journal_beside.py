@@ -1,10 +1,12 @@
 """The journal whose disk work is done beside: the same file, and a disk that hangs holds nobody up who protects."""
 
+import contextlib
 import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,12 +161,51 @@ def test_F_SYS_02_an_error_of_the_head_is_the_next_callers(
     free.set()
     until(lambda: journal.trouble, "the trouble is known")
     assert journal.broken is ends
-    if ends:
-        with pytest.raises(JournalError, match="not written any more"):
+    for _ in range(20):  # whatever the thread is at meanwhile
+        with pytest.raises(JournalError, match="not written any more" if ends else "full"):
             journal.record(*ENTRY)
-    else:
-        with pytest.raises(JournalError, match="full"):
-            until(lambda: journal.flush() < 0, "told")
+    assert head_of(path) == 1  # of the start; it falls no further behind than the entries that were let through
+    if not ends:
+        assert journal.head[0] == journal.last_seq  # the rows of those refused are there all the same
+        monkeypatch.undo()
+        journal.record(*ENTRY)
+        assert on_disk(path) == journal.last_seq
+        assert journal.trouble == ""
+
+
+def test_F_SYS_02_an_entry_whose_head_ended_the_trust_is_not_sent(
+    journal: JournalBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wakes up when its rows are down, and the head has failed by then."""
+    down, told = threading.Event(), journal._rows_are_down
+
+    def slow_to_wake() -> None:
+        with journal._talk:
+            told()
+            with contextlib.suppress(JournalError):
+                raise journal._failed(OSError(errno.EIO, "bad"))
+        down.set()
+
+    monkeypatch.setattr(journal, "_rows_are_down", slow_to_wake)
+    with pytest.raises(JournalError, match="not written any more"):
+        journal.record(*ENTRY)
+    assert down.is_set()
+
+
+def test_F_SYS_02_an_error_of_the_last_head_is_told_at_the_close(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = JournalBeside(path, wire, RUN)
+    free = threading.Event()
+
+    def fails(*_: object) -> None:
+        assert free.wait(60)
+        raise OSError(errno.EIO, "bad")
+
+    monkeypatch.setattr(journal._head_file, "write", fails)
+    journal.record(*ENTRY)
+    free.set()
+    with pytest.raises(JournalError, match="bad"):
+        journal.close()
+    journal.close()  # safe to repeat, and said once
 
 
 def test_F_SYS_05_a_disk_that_hangs_does_not_hold_up_who_flushes(
@@ -176,6 +217,7 @@ def test_F_SYS_05_a_disk_that_hangs_does_not_hold_up_who_flushes(
     gate.free.set()
     until(lambda: _quiet(journal), "all is on disk")
     until(lambda: head_of(path) == journal.last_seq, "the head is, too")
+    assert on_disk(path) == journal.last_seq
     assert journal.trouble == ""
 
 
@@ -275,8 +317,23 @@ def test_F_SYS_05_what_waits_for_a_slow_disk_is_served_by_the_attempt_that_follo
     release = threading.Timer(0.05, gate.free.set)
     release.start()
     journal.record(*ENTRY)
-    until(lambda: head_of(path) == journal.last_seq, "the head follows")
+    assert on_disk(path, head=False) == journal.last_seq
     release.join()
+
+
+class Failing:
+    """A connection whose commits fail."""
+
+    def __init__(self, real: sqlite3.Connection, why: str) -> None:
+        self._real, self._why = real, why
+
+    def execute(self, statement: str) -> Any:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError(self._why)
+        return self._real.execute(statement)
+
+    def executemany(self, statement: str, rows: Any) -> Any:
+        return self._real.executemany(statement, rows)
 
 
 def full(journal: JournalBeside) -> Callable[[], None]:
@@ -308,6 +365,7 @@ def test_F_SYS_01_a_full_disk_refuses_entries_and_tells_who_flushes(journal: Jou
     make_room()
     until(lambda: _quiet(journal), "all is on disk")
     until(lambda: head_of(path) == journal.last_seq, "the head follows")
+    assert on_disk(path) == journal.last_seq
 
 
 def _quiet(journal: JournalBeside) -> bool:
@@ -318,18 +376,21 @@ def _quiet(journal: JournalBeside) -> bool:
         return False
 
 
-@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), RuntimeError("a bug of ours")])
+@pytest.mark.parametrize("what", ["its file was taken away", "disk I/O error", "a bug of ours"])
 def test_F_SYS_02_R13_after_an_error_nothing_is_written_any_more(
-    path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     journal = JournalBeside(path, wire, RUN)
 
     def fails() -> bool:
-        if isinstance(error, sqlite3.Error):
-            return False
-        raise error
+        if what == "a bug of ours":
+            raise RuntimeError(what)
+        return False
 
-    monkeypatch.setattr(journal, "_in_place", fails)
+    if what == "disk I/O error":
+        monkeypatch.setattr(journal, "_db", Failing(journal._db, what))
+    else:
+        monkeypatch.setattr(journal, "_in_place", fails)
     with pytest.raises(JournalError):
         journal.record(*ENTRY)
     assert journal.broken

@@ -17,6 +17,7 @@ from tbot.errors import JournalDamaged, JournalError
 from tbot.storage.journal import Journal
 from tbot.storage.journal_files import BLOCK, HeadFile, emergency_lines, head_path, read_head
 from tbot.storage.journal_reader import JournalReader, Verdict, row_hash
+from tbot.storage.journal_rotation import JournalFamily
 from tbot.transport import wire
 
 NAME = "journal.sqlite"
@@ -100,9 +101,15 @@ def test_I15_F_SYS_04_a_crash_at_every_commit_point(
         assert verdict.state == ("torn" if "committed" in copied.parent.name else "ok"), copied
         assert acknowledged <= len(steps) <= recorded
         assert steps == expected(len(steps))
+        second = Path(shutil.copytree(copied.parent, copied.parent.with_name(f"{copied.parent.name}-rotated"))) / NAME
         with journal_at(copied) as again:
             again.record(*step(3))
             assert again.verify().state == "ok"
+        with journal_at(second, rotate_rows=1) as again:  # also where the head stayed behind the last rows
+            again.record(*step(3))
+            assert again.verify().state == "ok"
+        with JournalFamily(second, wire) as family:
+            assert [verdict.state for _, verdict in family.verify()] == ["ok", "ok"]
 
 
 def test_F_SYS_03_the_log_cut_at_every_frame(path: Path, tmp_path: Path) -> None:

@@ -153,7 +153,10 @@ def running(
         command.destroy()
 
 
-def assert_nothing_left(command: Command, run_dir: Path, patience_s: float = 60.0) -> None:
-    """No process, shared memory or socket of the run remains."""
+def assert_nothing_left(command: Command, run_dir: Path, patience_s: float = 9.0) -> None:
+    """No process, shared memory or socket of the run remains.
+
+    The patience is less than the eleven seconds after which a gateway that the launcher forgot ends by itself.
+    """
     until(lambda: not command.family(), f"processes left: {command.family()}", patience_s)
     assert not run_dir.exists(), f"left in the run directory: {sorted(run_dir.iterdir())}"

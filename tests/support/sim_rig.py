@@ -187,19 +187,25 @@ class RunningServer:
             done.set()
 
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(jump)  # in the loop: no task finds itself between two readings
+        self._loop.call_soon_threadsafe(jump)  # in the loop: while no task is between two looks at a clock
         assert done.wait(60)
 
     @contextmanager
     def time_stopped(self) -> Iterator[None]:
         """Market time stands still meanwhile: a lead-in lasts until all have subscribed, however long that takes."""
         self._take_clocks()
-        stopped_ns = self._stopped_ns = self._boot_ns()
-        yield
-        self._ahead_ns = stopped_ns - _real_boot_ns()
-        self._stopped_ns = None
+        stopped_ns = self._stopped_ns = self._now_ns()
+        try:
+            yield
+        finally:
+            self._ahead_ns = stopped_ns - _real_boot_ns()
+            self._stopped_ns = None
 
     def _boot_ns(self) -> int:
+        """For the simulator's modules, which other servers of this process use, too: those keep the real clock."""
+        return self._now_ns() if asyncio._get_running_loop() is self._loop else _real_boot_ns()
+
+    def _now_ns(self) -> int:
         stopped_ns = self._stopped_ns
         return _real_boot_ns() + self._ahead_ns if stopped_ns is None else stopped_ns
 

@@ -22,6 +22,7 @@ DB = "journal.db"
 WAL, HEAD, EMERGENCY = f"{DB}-wal", f"{DB}.head", f"{DB}.emergency"
 _SHARED_MEMORY = f"{DB}-shm"
 _PAGE = 4096
+WRITE_NS = 1_000_000
 
 Damage = Literal[
     "changed_row", "flip_db", "flip_wal", "flip_head", "cut_wal", "no_wal", "no_head", "old", "wipe", "version_1"
@@ -82,9 +83,20 @@ class Disk:
         self.watch_after(sql)
 
     def on_file(self, what: str, descriptor: int) -> None:
-        """Before a write or sync of the small files, which have their size already: a full disk does not stop them."""
+        """Before a write or sync of the small files, which have their size already: a full disk does not stop them.
+
+        The head's write takes a moment in which others go on: who waits for rows leaves before their head is down.
+        """
+        if what == "write" and self._is_head(descriptor):
+            self._scheduler.sleep(WRITE_NS)
         if self.failing:
             raise OSError(errno.EIO, "Input/output error")
+
+    def _is_head(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path / HEAD))
+        except FileNotFoundError:
+            return False
 
     def disk_usage(self, _path: object) -> SimpleNamespace:
         """For the name `shutil` in the engine's watch of the disk."""
