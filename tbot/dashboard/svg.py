@@ -1,6 +1,7 @@
 """A frame as an SVG picture of a terminal: what `tbot dashboard --screenshot` writes."""
 
 import io
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from tbot.dashboard.theme import Theme
 
 
 def svg(rows: Sequence[Row], theme: Theme, width: int, title: str) -> str:
-    """The rows as a picture; the same rows give the same bytes."""
+    """The rows as a picture; the same rows give the same bytes. Who opens it asks nobody for a font."""
     console = Console(
         width=width, height=len(rows), record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor",
         legacy_windows=False,
@@ -22,9 +23,10 @@ def svg(rows: Sequence[Row], theme: Theme, width: int, title: str) -> str:
         console.print(Segments([*spans, Segment.line()]), end="")
     back, fore = _rgb(theme.colours.get("base", "")), _rgb(theme.colours.get("text", ""))
     grey = [(c, c, c) for c in (0, 205, 205, 205, 205, 205, 205, 229)]
-    return console.export_svg(
+    drawn = console.export_svg(
         title=title, theme=TerminalTheme(back or (15, 20, 25), fore or (215, 221, 229), grey, grey), unique_id="tbot"
     )
+    return re.sub(r"\s*@font-face \{[^}]*\}", "", drawn)
 
 
 def _rgb(colour: str) -> tuple[int, int, int] | None:
