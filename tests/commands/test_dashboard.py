@@ -12,7 +12,7 @@ import dashboard_status as ds
 from command_world import DONE, HOLDING, WORD, World, code, said
 from dashboard_scene import busy_scene
 from engine_scene import Scene
-from tbot.commands import dashboard, runs
+from tbot.commands import dashboard, dashboard_operator, runs
 from tbot.commands.dashboard_operator import RunOperator
 from tbot.dashboard.app import Outcome, Verb
 from tbot.dashboard.attach import Place
@@ -268,6 +268,7 @@ def test_kill_without_an_answer_locks_and_closes_without_the_engine(
     assert list(place.state_dir.glob("kill.*"))
     assert world.orders
     world.proven = False
+    monkeypatch.setattr(dashboard_operator, "PROOF_S", 0.3)
     outcome, _ = carried_out(world, "kill")
     assert not outcome.done
     assert outcome.text.startswith("NOT PROVEN FLAT: ")

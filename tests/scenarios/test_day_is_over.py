@@ -57,7 +57,7 @@ def still_locked(engine: Command, referee: Referee, code: str, orders: int) -> N
     assert truth_of(referee.account())["positions"] == {}
 
 
-@pytest.mark.parametrize("code", STORIES)
+@pytest.mark.parametrize("code", ["RC_DAILY_LOSS", pytest.param("RC_CONSEC_LOSSES", marks=pytest.mark.long)])
 @pytest.mark.timeout(400)
 def test_I12_I13_I14_the_day_stays_over(tmp_path: Path, code: str) -> None:
     waypoints, minutes = STORIES[code]

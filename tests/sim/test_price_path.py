@@ -29,6 +29,7 @@ from tbot_ext.records import BAR_DTYPE, Kind
 NEW_YORK = ZoneInfo("America/New_York")
 OPEN_NS = int(datetime(2026, 11, 20, 14, 30, tzinfo=UTC).timestamp()) * NS_PER_S  # Friday 09:30 New York
 SEEDS = (1, 2, 3)
+OF_A_YEAR = (1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3)))  # where each costs ten seconds
 MINUTE = NS_PER_MIN
 
 
@@ -302,7 +303,7 @@ def test_busiest_seconds_and_messages_per_trade(seed):
     assert 1.5 < len(ticks) / len(times) < 4  # quotes and trades against trades: about 3
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", OF_A_YEAR)
 @pytest.mark.parametrize("symbol", ["NQ", "ES", "MGC"])
 def test_one_minute_moves_by_hour_of_day(symbol, seed):
     bars = long_history(seed)[symbol]
@@ -317,7 +318,7 @@ def test_one_minute_moves_by_hour_of_day(symbol, seed):
         assert moves[usual & (minutes // 60 == hour)].std() == pytest.approx(expected, rel=0.25), hour
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", OF_A_YEAR)
 def test_ranges_volumes_and_tails_of_bars(seed):
     history = long_history(seed)
     for symbol, day_range, rth_range, night_range in (("NQ", 1890, 63, 30), ("ES", 396, 14, 6)):
@@ -339,7 +340,7 @@ def test_ranges_volumes_and_tails_of_bars(seed):
         assert history[symbol]["volume"].sum() / 40 == pytest.approx(a_day, rel=0.4)  # follows from rates and sizes
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", OF_A_YEAR)
 def test_correlations_and_sister_contracts(seed):
     history = long_history(seed)
     start = max(bars["start_ns"][0] for bars in history.values())

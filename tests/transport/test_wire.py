@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from message_strategies import every_message, every_record, instances
@@ -70,6 +70,7 @@ def floats_in(value: Any, name: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("cls", every_message())
+@settings(max_examples=50)  # of each of some fifty types
 @given(data=st.data())
 def test_I19_every_message_comes_back_exactly(cls: type, data: st.DataObject) -> None:
     message = data.draw(instances(cls))
@@ -80,6 +81,7 @@ def test_I19_every_message_comes_back_exactly(cls: type, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("cls", every_record())
+@settings(max_examples=50)
 @given(data=st.data())
 def test_I19_every_journal_body_comes_back_exactly(cls: type, data: st.DataObject) -> None:
     item = data.draw(instances(cls))
