@@ -39,6 +39,7 @@ class JournalBeside(Journal):
         self._since_ns = 0  # of the attempt under way (boot clock); 0: none is
         self._problem: JournalError | None = None  # of the newest attempt
         self._untold: JournalError | None = None  # the newest of those that no flush has told yet
+        self._refused = False  # somebody was told that nothing is written any more
         super().__init__(*args, **options)
         self._thread = threading.Thread(target=self._run, daemon=True, name="journal")
         self._thread.start()
@@ -65,6 +66,8 @@ class JournalBeside(Journal):
 
         So is an error that ended the trust in this file and that nobody has been told yet.
         """
+        if self._closed:
+            return
         thread, self._thread = self._thread, None
         if thread is not None:
             with self._talk:
@@ -75,9 +78,8 @@ class JournalBeside(Journal):
                 self._closed = True
                 raise JournalError(f"the journal {self.path.name} cannot be closed in order: {HANGS}")
         super().close()
-        untold, self._untold = self._untold, None
-        if self._broken and untold is not None:
-            raise untold
+        if self._broken and self._untold is not None and not self._refused:
+            raise self._untold
 
     @property
     def _syncs(self) -> bool:
@@ -126,8 +128,8 @@ class JournalBeside(Journal):
             self._refuse()
 
     def _refuse(self) -> None:
-        """Say why nothing is written any more; then that is told."""
-        self._untold = None
+        """Say why nothing is written any more."""
+        self._refused = True
         super()._commit()
 
     def _rows_are_down(self) -> None:
@@ -146,7 +148,8 @@ class JournalBeside(Journal):
                 self._wanted = False
                 self._begun += 1
                 self._since_ns = self._clock()
-            problem = self._tried(super()._commit) if self._waiting else None
+            # Without rows nothing is tried, and what went wrong with those before is not over: their head is behind.
+            problem = self._tried(super()._commit) if self._waiting else self._problem
             with self._talk:
                 self._ended, self._problem = self._begun, problem
                 self._untold = problem or self._untold

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,15 @@ def fingerprint(seed: int) -> tuple[str, str, list[tuple[int, str]]]:
 @pytest.mark.parametrize("first", range(1, 21, 5))
 def test_I32_the_same_seed_gives_the_same_wire_log_and_the_same_journal(first):
     """The referee looks on the first time: these are the first twenty of the two hundred seeds of `test_seeds.py`."""
+    judged: Counter[str] = Counter()
     for seed in range(first, first + 5):
         verdict = run(seed)
+        judged += verdict.judged
         assert not verdict.violations, verdict.text()
         once = ended(verdict.world)
         assert once == fingerprint(seed), f"seed {seed} came out in two ways"
         assert all(once[:2])
+    assert judged["I2"] > 0, "the referee saw nothing"
 
 
 def test_I32_another_process_with_another_hash_seed_comes_to_the_same():

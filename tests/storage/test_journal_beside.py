@@ -173,6 +173,38 @@ def test_F_SYS_02_an_error_of_the_head_is_the_next_callers(
         assert journal.trouble == ""
 
 
+def test_F_SYS_01_an_entry_whose_rows_went_down_with_an_attempt_before_its_own_knows_of_its_head(
+    journal: JournalBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt that a flush wanted takes the entry's rows too and fails in its head; the entry's own has no rows."""
+    taking, free, in_place = threading.Event(), threading.Event(), journal._in_place
+
+    def waits() -> bool:
+        taking.set()
+        assert free.wait(60)
+        return in_place()
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(journal._head_file, "write", fails)
+    with contextlib.suppress(JournalError):
+        journal.record(*ENTRY)
+    until(lambda: journal.trouble and not journal._since_ns, "the first head has failed")
+    monkeypatch.setattr(journal, "_in_place", waits)
+    journal.record(*TIMER)
+    with contextlib.suppress(JournalError):
+        journal.flush()
+    with contextlib.suppress(JournalError):
+        journal.flush()  # the first may only tell of the head before
+    assert taking.wait(30)
+    release = threading.Timer(0.1, free.set)
+    release.start()
+    with pytest.raises(JournalError, match="full"):
+        journal.record(*ENTRY)
+    release.join()
+
+
 def test_F_SYS_02_an_entry_whose_head_ended_the_trust_is_not_sent(
     journal: JournalBeside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
