@@ -66,17 +66,16 @@ class JournalBeside(Journal):
 
         So is an error that ended the trust in this file and that nobody has been told yet.
         """
-        if self._closed:
-            return
         thread, self._thread = self._thread, None
-        if thread is not None:
-            with self._talk:
-                self._leaving = True
-                self._talk.notify_all()
-            thread.join(CLOSE_S)
-            if thread.is_alive():
-                self._closed = True
-                raise JournalError(f"the journal {self.path.name} cannot be closed in order: {HANGS}")
+        if thread is None:
+            return
+        with self._talk:
+            self._leaving = True
+            self._talk.notify_all()
+        thread.join(CLOSE_S)
+        if thread.is_alive():
+            self._closed = True
+            raise JournalError(f"the journal {self.path.name} cannot be closed in order: {HANGS}")
         super().close()
         if self._broken and self._untold is not None and not self._refused:
             raise self._untold
